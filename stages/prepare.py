@@ -1,23 +1,18 @@
 """Stage `prepare@<dataset>`: images read, checked and stored once -> data/<dataset>/."""
 
-import argparse
-
 from pipeline.data.array import write_dataset
 from pipeline.data.config import DataConfig
 from pipeline.data.readers import read
 from pipeline.errors import command_line
-from pipeline.strict import bind, read_yaml
+from pipeline.stage import begin
 
 
 @command_line
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--dataset", required=True)
-    dataset = parser.parse_args().dataset
-    plan = f"plan/prepare/{dataset}.yaml"
-    images, labels, facts = read(bind(DataConfig, read_yaml(plan), file=plan))
-    write_dataset(f"data/{dataset}", images, labels, {"dataset": dataset, **facts})
-    print(f"prepare: {len(images):,} images of {images.shape[-1]} x {images.shape[-1]} -> data/{dataset}/", flush=True)
+    plan, at = begin(__doc__, "prepare", DataConfig, cell=False)
+    images, labels, facts = read(plan)
+    write_dataset(f"data/{at.name}", images, labels, {"dataset": at.name, **facts})
+    print(f"prepare: {len(images):,} images of {images.shape[-1]} x {images.shape[-1]} -> data/{at.name}/", flush=True)
 
 
 if __name__ == "__main__":
