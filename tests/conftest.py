@@ -29,3 +29,12 @@ def cell(params):
 def seeded():
     torch.manual_seed(0)
     torch.set_num_threads(1)     # small tensors: a second thread mostly waits
+
+
+@pytest.fixture(autouse=True, scope="session")
+def work_elsewhere(tmp_path_factory):
+    """Trainings of the tests keep their state in a folder of the tests: the one that DVC would name."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DVC_ROOT", str(tmp_path_factory.getbasetemp()))
+        patch.delenv("CHECKPOINT_SECONDS", raising=False)
+        yield

@@ -34,7 +34,7 @@ class Repository:
         self.git("commit", "--quiet", "--allow-empty", "-m", message)
 
     def dvc(self, *arguments: str) -> tuple[int, str]:
-        environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "PYTHONDONTWRITEBYTECODE": ""}
+        environment = {key: value for key, value in os.environ.items() if key != "DVC_ROOT"} | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "PYTHONDONTWRITEBYTECODE": ""}
         done = subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=self.folder, capture_output=True, text=True, env=environment, timeout=600)
         return done.returncode, done.stdout + done.stderr
 

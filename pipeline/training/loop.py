@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,29 +13,58 @@ from pipeline.images import to_uint8
 from pipeline.model.generator import Generator
 from pipeline.training.config import TrainConfig, TrainPlan
 from pipeline.training.data import RealImages
+from pipeline.training.health import TICKS, ailing, collapsed, ema_distance, sample_spread
+from pipeline.training.memory import peak_memory
 from pipeline.training.progress import Progress
 from pipeline.training.step import Networks, build, discriminator_step, ema_beta, generator_step
 
 FIXED_LATENTS_SEED = 0      # the same latents in every cell, so that grids of variants can be compared image by image
+SPREAD_LATENTS = 16         # of them, whose images' spread is in the history
+
+Weights = list[dict[str, Tensor]]       # state dicts of G, its average and D
 
 
 @dataclass
 class Outcome:
-    """What a run leaves: networks, one history row a tick, fixed-latent grids (uint8, N C H W) and their kimg."""
+    """What a run leaves: networks, one history row a tick, fixed-latent grids (uint8, N C H W) and their kimg.
+
+    With the second group of fields and the random number generators it is also all that a run goes on from.
+    """
 
     networks: Networks
     status: str = "ok"                      # ok | diverged
-    kimg: float = 0.0
+    detail: str | None = None               # why it diverged
+    kimg: float = 0.0                       # of the weights
     history: list[dict[str, float]] = field(default_factory=list)
+    machine: list[dict[str, float]] = field(default_factory=list)       # time and memory, a row a tick: no two runs agree
     grids: list[np.ndarray] = field(default_factory=list)
     grids_kimg: list[float] = field(default_factory=list)
 
+    step: int = 0                           # iterations done
+    scalars: dict[str, list[Tensor]] = field(default_factory=dict)      # reported since the last tick, on the device
+    last_good: Weights = field(default_factory=list)                    # of the last healthy tick
+    seconds: float = 0.0                    # trained so far, all sittings together
+    resumed: list[float] = field(default_factory=list)                  # kimg at which it went on after an interruption
 
-def train(plan: TrainPlan, images: np.ndarray, device: torch.device, progress: Progress) -> Outcome:
+
+def untouched(outcome: Outcome) -> None:
+    """The default of both hooks of `train`."""
+
+
+def train(
+    plan: TrainPlan,
+    images: np.ndarray,
+    device: torch.device,
+    progress: Progress,
+    *,
+    resume: Callable[[Outcome], None] = untouched,      # called before the first iteration: may put back an earlier state
+    keep: Callable[[Outcome], None] = untouched,        # called after every iteration: may store the state, may raise
+) -> Outcome:
     """Train one cell on images (N, C, H, W) uint8.
 
-    Deterministic on the CPU: same plan, images and machine give the same bytes. A loss, gradient or weight that is not
-    finite ends the run with status `diverged` and the weights of the last tick at which all were.
+    Deterministic on the CPU: same plan, images and machine give the same bytes, however often the run is interrupted and
+    resumed. A loss, gradient or weight that is not finite, or a collapse (`health.py`), ends the run with status
+    `diverged` and the weights of the last healthy tick.
     """
     config = plan.train
     torch.set_num_threads(config.threads)
@@ -48,28 +78,32 @@ def train(plan: TrainPlan, images: np.ndarray, device: torch.device, progress: P
     # Rounded first: 32.24 kimg are 403 steps of 80 images, and 403.00000000000006 in floating point.
     steps = math.ceil(round(config.kimg * 1000 / per_step, 6))
     ticks, snapshots = _moments(steps, config.ticks), _moments(steps, config.snapshots)
-    latents = torch.randn(config.snapshot_images, plan.network.generator.latent_dim, generator=torch.Generator().manual_seed(FIXED_LATENTS_SEED))
-    _snapshot(outcome, latents.to(device), kimg=0.0)
-    last_good, scalars = _weights(outcome.networks), []
-    progress.start(steps * per_step / 1000)
-    for step in range(1, steps + 1):
-        _set_rates(outcome.networks, config, 1 - (step - 1) / steps)
-        scalars.append(_iteration(outcome.networks, data, config, step))
-        if step in ticks:
-            row = _row(scalars, kimg=step * per_step / 1000, step=step)
-            if not (all(math.isfinite(value) for value in row.values()) and _finite(outcome.networks)):
-                outcome.status = "diverged"
-                _restore(outcome.networks, last_good)
-                _drop_snapshots(outcome)
-                break
-            outcome.kimg, scalars = row["kimg"], []
-            outcome.history.append(row)
-            last_good = _weights(outcome.networks)
-            progress.tick(row)
-        if step in snapshots:
-            _snapshot(outcome, latents.to(device), kimg=step * per_step / 1000)
+    latents = fixed_latents(plan, config.snapshot_images).to(device)
+    spread_latents = fixed_latents(plan, SPREAD_LATENTS).to(device)
+    _snapshot(outcome, latents, kimg=0.0)
+    outcome.last_good = _weights(outcome.networks)
+    resume(outcome)
+    progress.start(steps * per_step / 1000, kimg=outcome.step * per_step / 1000, seconds=outcome.seconds)
+    while outcome.step < steps and outcome.status == "ok":
+        outcome.step += 1
+        kimg = outcome.step * per_step / 1000
+        _set_rates(outcome.networks, config, 1 - (outcome.step - 1) / steps)
+        _collect(outcome, _iteration(outcome.networks, data, config, outcome.step))
+        if outcome.step in ticks:
+            _tick(outcome, spread_latents, kimg, progress)
+        if outcome.step in snapshots and outcome.status == "ok":
+            _snapshot(outcome, latents, kimg=kimg)
+        outcome.seconds = progress.seconds()
+        keep(outcome)
+    if outcome.status == "ok":
+        outcome.kimg = steps * per_step / 1000
     progress.stop(outcome.status)
     return outcome
+
+
+def fixed_latents(plan: TrainPlan, count: int) -> Tensor:
+    """z (count, latent_dim), the same in every cell of this geometry."""
+    return torch.randn(count, plan.network.generator.latent_dim, generator=torch.Generator().manual_seed(FIXED_LATENTS_SEED))
 
 
 def _iteration(networks: Networks, data: RealImages, config: TrainConfig, step: int) -> dict[str, Tensor]:
@@ -95,40 +129,64 @@ def _set_rates(networks: Networks, config: TrainConfig, remaining: float) -> Non
             group["lr"] = rate
 
 
-def _row(scalars: list[dict[str, Tensor]], *, kimg: float, step: int) -> dict[str, float]:
-    """Means over a tick of whatever the steps reported; the only time that scalars leave the device."""
-    names = sorted({name for entry in scalars for name in entry})
-    means = torch.stack([torch.stack([entry[name] for entry in scalars if name in entry]).float().mean() for name in names])
-    values = dict(zip(names, means.tolist(), strict=True))
+def _collect(outcome: Outcome, scalars: dict[str, Tensor]) -> None:
+    for name, value in scalars.items():
+        outcome.scalars.setdefault(name, []).append(value)
+
+
+def _tick(outcome: Outcome, latents: Tensor, kimg: float, progress: Progress) -> None:
+    """A row of the history, and the diagnosis: the weights are kept if all is well, the last ones put back if it is over."""
+    row, outcome.scalars = _row(outcome, latents, kimg), {}
+    if not (all(math.isfinite(value) for value in row.values()) and _finite(outcome.networks)):
+        _diverge(outcome, f"a loss, gradient or weight is not finite at {kimg:g} kimg")
+        return
+    outcome.history.append(row)
+    outcome.machine.append(progress.tick(row, peak_memory(latents.device)))
+    symptom = collapsed(outcome.history)
+    if symptom:
+        _diverge(outcome, f"collapsed: {symptom}, in every tick from {outcome.history[-TICKS]['kimg']:g} to {kimg:g} kimg")
+    elif not ailing(row):
+        outcome.kimg, outcome.last_good = kimg, _weights(outcome.networks)
+
+
+def _row(outcome: Outcome, latents: Tensor, kimg: float) -> dict[str, float]:
+    """Means over a tick of whatever the steps reported, and the state of G; the only time that scalars leave the device."""
+    names, networks = sorted(outcome.scalars), outcome.networks
+    means = [torch.stack(outcome.scalars[name]).float().mean() for name in names]
+    spread, distance = sample_spread(_draw(networks.ema, latents)), ema_distance(networks.generator, networks.ema)
+    values = dict(zip([*names, "sample_spread", "ema_distance"], torch.stack([*means, spread, distance]).tolist(), strict=True))
     values["wasserstein"] = values["score_real"] - values["score_fake"]
-    return {"kimg": kimg, "step": step, **dict(sorted(values.items()))}
+    return {"kimg": kimg, "step": outcome.step, **dict(sorted(values.items()))}
+
+
+def _diverge(outcome: Outcome, detail: str) -> None:
+    """End the run with the weights of the last healthy tick, without the grids drawn after it."""
+    outcome.status, outcome.detail = "diverged", detail
+    for module, state in zip(_modules(outcome.networks), outcome.last_good, strict=True):
+        module.load_state_dict(state)
+    kept = sum(kimg <= outcome.kimg for kimg in outcome.grids_kimg)
+    outcome.grids, outcome.grids_kimg = outcome.grids[:kept], outcome.grids_kimg[:kept]
 
 
 @torch.no_grad()
-def _snapshot(outcome: Outcome, latents: Tensor, *, kimg: float) -> None:
-    """Keep a grid of the fixed latents. Training's random numbers stay as they are, even where a network draws noise."""
+def _draw(ema: Generator, latents: Tensor) -> Tensor:
+    """Images of `latents`. Training's random numbers stay as they are, even where a network draws noise."""
     with torch.random.fork_rng([latents.device] if latents.is_cuda else []):
-        outcome.grids.append(to_uint8(outcome.networks.ema(latents)).cpu().numpy())
+        return ema(latents)
+
+
+def _snapshot(outcome: Outcome, latents: Tensor, *, kimg: float) -> None:
+    """Keep a grid of the fixed latents."""
+    outcome.grids.append(to_uint8(_draw(outcome.networks.ema, latents)).cpu().numpy())
     outcome.grids_kimg.append(kimg)
-
-
-def _drop_snapshots(outcome: Outcome) -> None:
-    """Drop the grids drawn after the last tick at which everything was finite."""
-    kept = sum(kimg <= outcome.kimg for kimg in outcome.grids_kimg)
-    outcome.grids, outcome.grids_kimg = outcome.grids[:kept], outcome.grids_kimg[:kept]
 
 
 def _modules(networks: Networks) -> tuple[Generator, Generator, torch.nn.Module]:
     return networks.generator, networks.ema, networks.discriminator
 
 
-def _weights(networks: Networks) -> list[dict[str, Tensor]]:
+def _weights(networks: Networks) -> Weights:
     return [copy.deepcopy(module.state_dict()) for module in _modules(networks)]
-
-
-def _restore(networks: Networks, weights: list[dict[str, Tensor]]) -> None:
-    for module, state in zip(_modules(networks), weights, strict=True):
-        module.load_state_dict(state)
 
 
 def _finite(networks: Networks) -> bool:

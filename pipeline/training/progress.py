@@ -1,4 +1,4 @@
-"""What a person sees while a cell trains: one line that renews itself on a terminal, a line now and then in a log."""
+"""What a person sees while a cell trains, and the clock: one renewing line on a terminal, a line a tick in a log."""
 
 import sys
 import time
@@ -6,31 +6,45 @@ from typing import TextIO
 
 
 class Progress:
-    """Reports to `stream`; `every` is the least number of seconds between two lines of a log."""
+    """Reports to `stream` (standard output) and measures time; training time runs on over interruptions."""
 
-    def __init__(self, name: str, stream: TextIO | None = None, every: float = 15.0):
-        self.name, self.stream, self.every = name, stream or sys.stdout, every
-        self.total, self.began, self.last = 0.0, 0.0, 0.0
+    def __init__(self, name: str, stream: TextIO | None = None):
+        self.name, self.stream = name, stream or sys.stdout
+        self.total, self.resumed_at, self.before = 0.0, 0.0, 0.0
+        self.began = self.ticked = time.monotonic()
+        self.ticked_at = 0.0
 
-    def start(self, total_kimg: float) -> None:
-        self.total, self.began = total_kimg, time.monotonic()
-        self.last = self.began
-        self._write(f"train: {self.name}: {total_kimg:,.1f} kimg", end="\n")
+    def start(self, total_kimg: float, *, kimg: float = 0.0, seconds: float = 0.0) -> None:
+        """Begin, or go on at `kimg` after `seconds` of training in earlier sittings."""
+        self.total, self.resumed_at, self.before = total_kimg, kimg, seconds
+        self.began = self.ticked = time.monotonic()
+        self.ticked_at = kimg
+        self.note(f"{total_kimg:,.1f} kimg")
 
-    def tick(self, row: dict[str, float]) -> None:
-        now = time.monotonic()
-        terminal = self.stream.isatty()
-        if not terminal and now - self.last < self.every:
-            return
-        self.last = now
-        pace = (now - self.began) / row["kimg"]
-        left = (self.total - row["kimg"]) * pace
-        text = f"train: {self.name}: {row['kimg']:,.1f}/{self.total:,.1f} kimg, {pace:.2f} s/kimg, {left / 60:.1f} min left, W {row['wasserstein']:.2f}"
-        self._write(f"\r\x1b[K{text}" if terminal else text, end="" if terminal else "\n")
+    def seconds(self) -> float:
+        """Seconds trained so far, earlier sittings included."""
+        return self.before + time.monotonic() - self.began
+
+    def tick(self, row: dict[str, float], memory_mib: int) -> dict[str, float]:
+        """Show a tick; returns what the machine did since the last one: the row of machine.csv."""
+        now, kimg = time.monotonic(), row["kimg"]
+        pace = (now - self.ticked) / (kimg - self.ticked_at)
+        left = (self.total - kimg) * (now - self.began) / (kimg - self.resumed_at)
+        self.ticked, self.ticked_at = now, kimg
+        text = f"{kimg:,.1f}/{self.total:,.1f} kimg, {pace:.2f} s/kimg, {left / 60:.1f} min left, {memory_mib:,} MiB, W {row['wasserstein']:.2f}"
+        if self.stream.isatty():
+            self._write(f"\r\x1b[Ktrain: {self.name}: {text}", end="")
+        else:
+            self.note(text)
+        return {"kimg": kimg, "seconds": self.seconds(), "sec_per_kimg": pace, "images_per_second": 1000 / pace if pace else 0.0, "memory_mib": memory_mib}
+
+    def note(self, text: str) -> None:
+        """A line of its own."""
+        self._write(f"train: {self.name}: {text}", end="\n")
 
     def stop(self, status: str) -> None:
         lead = "\r\x1b[K" if self.stream.isatty() else ""
-        self._write(f"{lead}train: {self.name}: {status} after {time.monotonic() - self.began:,.0f} s", end="\n")
+        self._write(f"{lead}train: {self.name}: {status} after {self.seconds():,.0f} s", end="\n")
 
     def _write(self, text: str, end: str) -> None:
         print(text, end=end, file=self.stream, flush=True)

@@ -1,12 +1,10 @@
-"""A training run on disk: train a cell, write its folder; never train the same thing twice."""
+"""A training run on disk: train a cell, write its folder; never train the same thing twice, never lose what was trained."""
 
 import csv
 import hashlib
 import io
-import resource
+import os
 import shutil
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +16,15 @@ from safetensors.torch import save_file
 from pipeline.data.array import read_array, read_manifest
 from pipeline.files import atomic_write, read_json, sha256, write_json, write_text
 from pipeline.images import tile
-from pipeline.provenance import provenance
+from pipeline.provenance import processor, provenance
 from pipeline.strict import dump
+from pipeline.training.checkpoint import stored
 from pipeline.training.config import TrainPlan
+from pipeline.training.keeper import Keeper, least_seconds, plainly
 from pipeline.training.loop import Outcome, train
+from pipeline.training.memory import out_of_memory, peak_memory, shortage
 from pipeline.training.progress import Progress
+from pipeline.training.work import only_trainer, work_folder
 
 CODE = ("model", "training", "images.py")
 
@@ -31,61 +33,78 @@ def run_cell(plan: TrainPlan, *, data: str | Path, out: str | Path, name: str) -
     """Train the cell called `name` on the dataset in `data`, write `out`; returns the record that is out/run.json.
 
     Where a finished run of the same dataset (another variant) has the same settings, images and code, it is the same
-    training: its files are copied and the record says so.
+    training: its files are copied and the record says so. A training that was interrupted goes on from its last
+    checkpoint and leaves the same bytes.
+    Errors: `UserError` where another process trains this cell, after a signal, and where the disk does not take the
+    checkpoint or the run; the checkpoints stay.
     """
-    out = Path(out)
+    out, parent = Path(out), os.getppid()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    key = run_key(plan, read_manifest(data)["images_sha256"], device)
-    twin = find_twin(out, key)
-    if twin is not None:
-        shutil.copytree(twin, out, copy_function=shutil.copyfile, dirs_exist_ok=True, ignore=shutil.ignore_patterns("run.json"))
-        record = read_json(twin / "run.json") | {"copied_from": "/".join(twin.parts[-3:])}
-        write_json(out / "run.json", record)
-        return record
-    images, began = read_array(data), time.monotonic()
+    key, progress = run_key(plan, read_manifest(data)["images_sha256"], device), Progress(name)
+    with only_trainer(out, name), work_folder(key, name, progress.note) as work:
+        twin = find_twin(out, key)
+        if twin is not None:
+            record = copy_run(twin, out)
+        else:
+            with plainly(f"{data}: cannot be read"):
+                images = read_array(data)
+            record = train_cell(plan, images, out, Keeper(work, key, plan.train, device, progress, least=least_seconds()))
+        if os.getppid() != parent:
+            progress.note("whoever started this training is gone and cannot record it: its state is kept, the same command only writes it again")
+        elif record["status"] != "oom" or not stored(work):     # another try may have more memory
+            shutil.rmtree(work)
+    return record
+
+
+def train_cell(plan: TrainPlan, images: np.ndarray, out: Path, keeper: Keeper) -> dict[str, Any]:
+    """Train, or go on training, and write the run's folder."""
+    outcome, progress, device = None, keeper.progress, keeper.device
     try:
-        outcome = train(plan, images, device, Progress(name))
+        with keeper.stoppable():
+            outcome = train(plan, images, device, progress, resume=keeper.resume, keep=keeper.keep)
+        keeper.save(outcome)        # whatever becomes of the files below, the training is not lost
         facts = {
             "status": outcome.status,
+            **({"detail": outcome.detail} if outcome.detail else {}),
             "kimg": outcome.kimg,
             "parameters_g": sum(p.numel() for p in outcome.networks.generator.parameters()),
             "parameters_d": sum(p.numel() for p in outcome.networks.discriminator.parameters()),
+            "resumed_at_kimg": outcome.resumed,
         }
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
-        outcome, facts = None, {"status": "oom", "kimg": 0.0, "detail": str(error).splitlines()[0]}
+        facts = {"status": "oom", "kimg": 0.0, **shortage(error, plan.train)}
     record = {
         **facts,
         "kimg_planned": plan.train.kimg,
-        "seconds": round(time.monotonic() - began, 1),
+        "seconds": round(progress.seconds(), 1),
         "peak_memory_mib": peak_memory(device),
-        "key": key,
+        "key": keeper.key,
         "copied_from": None,
         **provenance(device),
     }
-    write_run(out, plan, outcome, record)
+    with plainly(f"{out}: could not be written; the training is complete and kept, once that is mended the same command writes it"):
+        write_run(out, plan, outcome, record)
     return record
 
 
-def out_of_memory(error: BaseException) -> bool:
-    """Whether the device had too little memory: a result of its own (the paper's table has "OOM" cells), no failure."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
-
-
-def peak_memory(device: torch.device) -> int:
-    """Most memory used so far, MiB: allocated by torch on a GPU, resident for the whole process on a CPU."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) // 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (2**10 if sys.platform.startswith("linux") else 2**20)
+def copy_run(twin: Path, out: Path) -> dict[str, Any]:
+    """The files of a finished run of the same training, under this one's name."""
+    with plainly(f"{out}: could not be copied from {twin}"):
+        shutil.copytree(twin, out, copy_function=shutil.copyfile, dirs_exist_ok=True, ignore=shutil.ignore_patterns("run.json"))
+        record = read_json(twin / "run.json") | {"copied_from": "/".join(twin.parts[-3:])}
+        write_json(out / "run.json", record)
+    return record
 
 
 def run_key(plan: TrainPlan, images_sha256: str, device: torch.device) -> str:
-    """Hash of everything a training depends on: settings, images, the code of model and training, kind of device."""
+    """Hash of everything a training's bytes depend on: settings, images, the code of model and training, torch, device."""
     root = Path(__file__).parent.parent
     files = sorted(path for part in CODE for path in ([root / part] if part.endswith(".py") else (root / part).glob("*.py")))
     code = "".join(sha256(path) for path in files)
-    return hashlib.sha256(f"{dump(plan)}{images_sha256}{code}{torch.__version__}{device.type}".encode()).hexdigest()
+    kernels = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{processor().rsplit(',')[0]} {torch.backends.cpu.get_cpu_capability()}"
+    return hashlib.sha256(f"{dump(plan)}{images_sha256}{code}{torch.__version__}{device.type}{kernels}".encode()).hexdigest()
 
 
 def find_twin(out: Path, key: str) -> Path | None:
@@ -106,12 +125,13 @@ def write_run(out: Path, plan: TrainPlan, outcome: Outcome | None, record: dict[
 
 
 def write_outcome(out: Path, plan: TrainPlan, outcome: Outcome) -> None:
-    """Weights, history and fixed-latent grids."""
+    """Weights, history, what the machine did meanwhile, and fixed-latent grids."""
     networks = outcome.networks
     for name, module in (("generator", networks.generator), ("generator_ema", networks.ema), ("discriminator", networks.discriminator)):
         with atomic_write(out / f"{name}.safetensors") as temporary:
             save_file({key: tensor.contiguous() for key, tensor in module.state_dict().items()}, temporary)
     write_text(out / "history.csv", _table(outcome.history))
+    write_text(out / "machine.csv", _table(outcome.machine))
     with atomic_write(out / "grids.npy") as temporary, open(temporary, "wb") as file:
         np.save(file, np.stack(outcome.grids))
     write_json(out / "grids.json", {"kimg": outcome.grids_kimg})
@@ -120,7 +140,7 @@ def write_outcome(out: Path, plan: TrainPlan, outcome: Outcome) -> None:
 
 
 def _table(rows: list[dict[str, float]]) -> str:
-    columns = list(dict.fromkeys(name for row in [{"kimg": 0, "step": 0}, *rows] for name in row))
+    columns = list(dict.fromkeys(name for row in rows or [{"kimg": 0}] for name in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()

@@ -214,7 +214,7 @@ def test_a_learning_rate_that_blows_up_ends_as_diverged_with_the_first_weights(p
 def test_a_diverged_run_keeps_the_weights_of_the_last_finite_tick(plan, images, monkeypatch, finished, name, what):
     poison(monkeypatch, name, after=6, what=what)
     seen, tick = [], Progress.tick
-    monkeypatch.setattr(Progress, "tick", lambda self, row: (seen.append(row["kimg"]), tick(self, row)))
+    monkeypatch.setattr(Progress, "tick", lambda self, row, memory: (seen.append(row["kimg"]), tick(self, row, memory))[1])
     outcome = run(plan(), images)       # ticks after 2, 4, 6 and 8 iterations
     assert outcome.status == "diverged" and outcome.kimg == 0.032 and seen == [0.016, 0.032]
     assert outcome.history == finished.history[:2] and outcome.grids_kimg == [0.0, 0.032]

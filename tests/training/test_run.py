@@ -21,7 +21,7 @@ from pipeline.training import run as module
 from pipeline.training.config import TrainPlan
 from pipeline.training.run import find_twin, run_cell, run_key
 
-FILES = {"config.yaml", "discriminator.safetensors", "generator.safetensors", "generator_ema.safetensors", "grid.png", "grids.json", "grids.npy", "history.csv", "run.json"}
+FILES = {"config.yaml", "discriminator.safetensors", "generator.safetensors", "generator_ema.safetensors", "grid.png", "grids.json", "grids.npy", "history.csv", "machine.csv", "run.json"}
 NEVER = "a training that should not have been run"
 
 
@@ -49,7 +49,7 @@ def runs(first, tmp_path):
 
 @pytest.fixture
 def untrainable(monkeypatch):
-    monkeypatch.setattr(module, "train", lambda *_: pytest.fail(NEVER))
+    monkeypatch.setattr(module, "train", lambda *_, **__: pytest.fail(NEVER))
 
 
 # ---- what is in the folder ----
@@ -96,7 +96,7 @@ def test_two_trainings_of_one_plan_give_the_same_bytes(first, plan, data, tmp_pa
     out = tmp_path / "elsewhere/digits/full/seed0"
     record = run_cell(plan(kimg=0.06), data=data, out=out, name="again")
     assert record["copied_from"] is None
-    for name in FILES - {"run.json"}:
+    for name in FILES - {"run.json", "machine.csv"}:
         assert (out / name).read_bytes() == (first / name).read_bytes(), name
 
 
@@ -134,7 +134,7 @@ def test_any_other_failure_is_a_failure(plan, data, tmp_path, monkeypatch):
 
 
 def failing(error):
-    def train(*_):
+    def train(*_, **__):
         raise error
 
     return train
@@ -211,7 +211,7 @@ def test_a_copy_that_failed_halfway_is_no_finished_run(runs, plan, data, monkeyp
         return copy(source, target, **options)
 
     monkeypatch.setattr(shutil, "copyfile", full_disk)
-    with pytest.raises(OSError):
+    with pytest.raises(UserError, match="could not be copied from .*no space left on device"):
         run_cell(plan(kimg=0.06), data=data, out=runs / "grid_attention/seed0", name="twin")
     key = read_json(runs / "full/seed0/run.json")["key"]
     shutil.rmtree(runs / "full/seed0")

@@ -1,0 +1,42 @@
+"""How much memory a training takes, and what is said where there was too little."""
+
+import re
+import resource
+import sys
+from typing import Any
+
+import torch
+
+from pipeline.training.config import TrainConfig
+
+UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+HELP = "smaller train.batch_discriminator and train.batch_generator"
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether the device had too little memory: a result of its own (the paper's table has "OOM" cells), no failure."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
+
+
+def shortage(error: BaseException, config: TrainConfig) -> dict[str, Any]:
+    """What a person needs to know who wants that cell to fit: the facts of a run that ended as `oom`."""
+    return {
+        "detail": (str(error).splitlines() or [type(error).__name__])[0],
+        "bytes_asked": bytes_asked(str(error)),
+        "batch_discriminator": config.batch_discriminator,
+        "batch_generator": config.batch_generator,
+        "would_help": HELP,
+    }
+
+
+def bytes_asked(message: str) -> int | None:
+    """Bytes of the allocation that failed, from PyTorch's message; None where it does not say."""
+    found = re.search(r"[Tt]ried to allocate ([\d.]+) (bytes|KiB|MiB|GiB)", message)
+    return round(float(found[1].rstrip(".")) * UNITS[found[2]]) if found else None
+
+
+def peak_memory(device: torch.device) -> int:
+    """Most memory used so far, MiB: allocated by torch on a GPU, resident for the whole process on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) // 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (2**10 if sys.platform.startswith("linux") else 2**20)
