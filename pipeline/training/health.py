@@ -5,6 +5,7 @@ TICKS ticks. So a bad moment is forgiven, nothing can fire before tick number TI
 
 - Every latent gives one image: over 16 fixed latents the averaged generator's pixels differ, as a standard deviation, by
   less than one of 256 grey levels. Healthy runs lie forty times and more above that.
+- The images have left the range they are shown in: that spread is above 10, where images in [-1, 1] cannot reach more than 1.
 - G learns nothing: the norm of its gradient, before clipping, is below 1e-6; healthy runs have about 1.
 - The critic's estimate has lost its meaning: beyond 1e4. Images in [-1, 1] lie at most 2 sqrt(C H W) apart, 887 at 256 x 256,
   and a critic of slope 1, to which the penalty pulls it, cannot say more than that.
@@ -19,6 +20,7 @@ TICKS = 10
 GREY_LEVEL = 1 / 127.5      # one of 256 levels, for images in [-1, 1]
 SYMPTOMS: list[tuple[str, str, Callable[[float], bool]]] = [      # in words, column of history.csv, what a bad value is
     ("different latents give the same image to within one grey level", "sample_spread", lambda value: value < GREY_LEVEL),
+    ("the images have left the range of images, they spread by more than 10", "sample_spread", lambda value: value > 10),
     ("G's gradient has vanished, its norm is below 1e-6", "gradient_g", lambda value: value < 1e-6),
     ("the critic's estimate is beyond 10,000", "wasserstein", lambda value: abs(value) > 1e4),
 ]

@@ -20,24 +20,31 @@ class Stream(io.StringIO):
 
 
 @pytest.fixture
-def run(monkeypatch):
+def clock(monkeypatch):
+    """The time, in a list of one; it stands still unless it is changed."""
+    now = [50.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    return now
+
+
+@pytest.fixture
+def run(clock):
     """(terminal, seconds between ticks, ticks) -> everything written by a run of 1,000 kimg, 100 kimg a tick."""
 
-    def play(terminal, seconds, ticks, **options):
-        clock = [50.0]
-        monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
-        progress = Progress("digits/full/seed0", stream := Stream(terminal), **options)
-        progress.start(1000.0)
+    def play(terminal, seconds, ticks, sitting=None):
+        sitting = sitting or {}
+        progress = Progress("digits/full/seed0", stream := Stream(terminal))
+        progress.start(1000.0, **sitting)
         for tick in range(1, ticks + 1):
             clock[0] += seconds
-            progress.tick({"kimg": tick * 100.0, "wasserstein": 0.125 * tick})
+            progress.tick({"kimg": sitting.get("kimg", 0.0) + tick * 100.0, "wasserstein": 0.125 * tick}, 2048)
         progress.stop("ok")
         return stream.getvalue()
 
     return play
 
 
-def test_a_log_gets_whole_lines_without_control_characters(run):
+def test_a_log_gets_a_whole_line_a_tick_without_control_characters(run):
     text = run(False, 30.0, 3)
     assert "\r" not in text and "\x1b" not in text and text.endswith("\n")
     lines = text.splitlines()
@@ -45,16 +52,29 @@ def test_a_log_gets_whole_lines_without_control_characters(run):
     assert "1,000.0 kimg" in lines[0] and "ok after 90 s" in lines[-1]
 
 
-def test_a_line_says_how_far_how_fast_and_how_long(run):
+def test_a_line_says_how_far_how_fast_how_long_and_how_much_memory(run):
     line = run(False, 30.0, 2).splitlines()[2]
     # 60 s for 200 of 1,000 kimg: 0.3 s each, 240 s left.
-    for part in ("200.0/1,000.0 kimg", "0.30 s/kimg", "4.0 min left", "W 0.25"):
+    for part in ("200.0/1,000.0 kimg", "0.30 s/kimg", "4.0 min left", "2,048 MiB", "W 0.25"):
         assert part in line
 
 
-@pytest.mark.parametrize(("seconds", "every", "lines"), [(1.0, 15.0, 0), (5.0, 15.0, 3), (15.0, 15.0, 10), (1.0, 0.0, 10)])
-def test_a_log_gets_a_line_now_and_then(run, seconds, every, lines):
-    assert len(run(False, seconds, 10, every=every).splitlines()) == 2 + lines
+def test_what_is_left_is_reckoned_from_this_sitting_and_the_time_from_all(run):
+    lines = run(False, 30.0, 2, {"kimg": 600.0, "seconds": 5000.0}).splitlines()
+    assert "800.0/1,000.0 kimg, 0.30 s/kimg, 1.0 min left" in lines[2] and "ok after 5,060 s" in lines[-1]
+
+
+def test_a_tick_gives_the_row_of_what_the_machine_did(clock):
+    progress = Progress("cell", Stream(False))
+    progress.start(10.0, kimg=2.0, seconds=100.0)
+    rows = []
+    for seconds, kimg in ((4.0, 3.0), (1.0, 5.0)):
+        clock[0] += seconds
+        rows.append(progress.tick({"kimg": kimg, "wasserstein": 0.0}, 700))
+    assert rows == [
+        {"kimg": 3.0, "seconds": 104.0, "sec_per_kimg": 4.0, "images_per_second": 250.0, "memory_mib": 700},
+        {"kimg": 5.0, "seconds": 105.0, "sec_per_kimg": 0.5, "images_per_second": 2000.0, "memory_mib": 700},
+    ]
 
 
 def test_a_terminal_gets_one_line_that_renews_itself_at_every_tick(run):

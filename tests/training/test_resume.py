@@ -1,0 +1,225 @@
+"""A training that is cut off anywhere, any number of times, ends in the same bytes as one that never was."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.data.array import write_dataset
+from pipeline.errors import UserError
+from pipeline.files import read_json
+from pipeline.strict import dump
+from pipeline.training import run as module
+from pipeline.training.keeper import Keeper
+from pipeline.training.run import run_cell
+
+ROOT = Path(__file__).parent.parent.parent
+DIFFER = {"run.json", "machine.csv"}        # hold times
+# What may change the numbers a step draws, or what it leaves behind: each of these is cut off and resumed.
+SETTINGS = {
+    "plain": {},
+    "several critic steps": {"critic_steps": 2, "penalty_interval": 3, "lr_decay": True},
+    "ticks apart": {"ticks": 1, "snapshots": 3},
+}
+
+
+class Cut(Exception):
+    """The end of a process, as a test plays it: nothing is stored, nothing is tidied up."""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory, images):
+    folder = tmp_path_factory.mktemp("data") / "digits"
+    write_dataset(folder, images, None, {"split": "all"})
+    return folder
+
+
+@pytest.fixture
+def work(tmp_path, monkeypatch):
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    return tmp_path / ".work"
+
+
+@pytest.fixture
+def cut_after(monkeypatch):
+    """(iterations, stored every so many) -> trainings are cut off after so many iterations of a sitting; None: never."""
+    original = Keeper.keep
+
+    def choose(iterations, every=1):
+        done = [0]
+
+        def keep(self, outcome):
+            done[0] += 1
+            self.due = 0.0 if outcome.step % every == 0 else float("inf")
+            original(self, outcome)
+            if done[0] == iterations:
+                raise Cut
+
+        monkeypatch.setattr(Keeper, "keep", keep)
+
+    return choose
+
+
+def content(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name not in DIFFER}
+
+
+@pytest.mark.parametrize("changes", SETTINGS.values(), ids=SETTINGS)
+@pytest.mark.parametrize("every", [1, 3])
+def test_cut_off_after_every_few_iterations(plan, data, tmp_path, work, cut_after, changes, every):
+    settings = plan(**changes)
+    run_cell(settings, data=data, out=tmp_path / "whole/digits/full/seed0", name="whole")
+    out, cuts = tmp_path / "cut/digits/full/seed0", 0
+    while not (out / "run.json").is_file():
+        cut_after((2, 5, 1, 4)[cuts % 4] + every - 1, every)
+        try:
+            run_cell(settings, data=data, out=out, name="cut")
+        except Cut:
+            cuts += 1
+    assert cuts >= 2 and content(out) == content(tmp_path / "whole/digits/full/seed0")
+    assert len(read_json(out / "run.json")["resumed_at_kimg"]) >= cuts - 1 and read_json(out / "run.json")["copied_from"] is None
+    rows = [line.split(",")[0] for line in (out / "machine.csv").read_text().splitlines()]
+    assert rows == [line.split(",")[0] for line in (out / "history.csv").read_text().splitlines()]
+    assert [path.name for path in work.iterdir()] == ["cells"]
+
+
+@pytest.mark.parametrize("variant", ["standard_attention", "nystrom_attention", "batch_norm", "augment_color"])
+def test_other_networks_cut_off_once(params, plan, data, tmp_path, work, cut_after, variant):
+    if variant not in params["variants"]:
+        pytest.skip(f"params.yaml has no variant {variant}")
+    settings = plan(variant, kimg=0.04)
+    run_cell(settings, data=data, out=tmp_path / "whole/digits/x/seed0", name="whole")
+    out = tmp_path / "cut/digits/x/seed0"
+    cut_after(3)
+    with pytest.raises(Cut):
+        run_cell(settings, data=data, out=out, name="cut")
+    cut_after(None)
+    run_cell(settings, data=data, out=out, name="cut")
+    assert content(out) == content(tmp_path / "whole/digits/x/seed0")
+
+
+def test_a_changed_setting_finds_no_state(plan, data, tmp_path, work, cut_after, capsys):
+    cut_after(3)
+    with pytest.raises(Cut):
+        run_cell(plan(), data=data, out=tmp_path / "runs/digits/full/seed0", name="cell")
+    cut_after(None)
+    run_cell(plan(drift_weight=0.002), data=data, out=tmp_path / "runs/digits/full/seed0", name="cell")
+    assert "resumed" not in capsys.readouterr().out
+    assert len([path for path in work.iterdir() if path.name != "cells"]) == 1      # the first one's, for whoever goes back to it
+
+
+def test_a_run_that_diverged_is_resumed_as_one_that_diverged(plan, data, tmp_path, work, cut_after):
+    settings = plan(lr=1e30)
+    run_cell(settings, data=data, out=tmp_path / "whole/digits/full/seed0", name="whole")
+    out = tmp_path / "cut/digits/full/seed0"
+    for iterations in (1, 1):       # the second one is cut off after it had diverged
+        cut_after(iterations)
+        with pytest.raises(Cut):
+            run_cell(settings, data=data, out=out, name="cut")
+    cut_after(None)
+    assert run_cell(settings, data=data, out=out, name="cut")["status"] == "diverged"
+    assert content(out) == content(tmp_path / "whole/digits/full/seed0")
+
+
+# ---- the end of a run ----
+def test_files_that_cannot_be_written_cost_no_training(plan, data, tmp_path, work, cut_after, monkeypatch):
+    out = tmp_path / "runs/digits/full/seed0"
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "write_outcome", full)
+        with pytest.raises(UserError, match=r"could not be written; the training is complete and kept, once that is mended the same command writes it \(.*No space left") as error:
+            run_cell(plan(), data=data, out=out, name="cell")
+    assert "\n" not in str(error.value)
+    cut_after(1)        # any iteration would raise
+    assert run_cell(plan(), data=data, out=out, name="cell")["status"] == "ok"
+
+
+def test_a_run_whose_starter_is_gone_is_kept_until_it_is_asked_for_again(plan, data, tmp_path, work, cut_after, monkeypatch, capsys):
+    out, parents = tmp_path / "runs/digits/full/seed0", iter([100, 1])
+    with monkeypatch.context() as patch:
+        patch.setattr(module.os, "getppid", lambda: next(parents))
+        run_cell(plan(), data=data, out=out, name="cell")
+    assert "whoever started this training is gone" in capsys.readouterr().out
+    before = content(out)
+    shutil.rmtree(out)      # as dvc does before it runs a stage
+    cut_after(1)
+    run_cell(plan(), data=data, out=out, name="cell")
+    assert content(out) == before and [path.name for path in work.iterdir()] == ["cells"]
+
+
+def test_too_little_memory_halfway_keeps_the_state_for_another_try(plan, data, tmp_path, work, monkeypatch):
+    original = Keeper.keep
+
+    def keep(self, outcome):
+        self.due = 0.0
+        original(self, outcome)
+        if outcome.step == 3:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Keeper, "keep", keep)
+        record = run_cell(plan(), data=data, out=tmp_path / "runs/digits/full/seed0", name="cell")
+    assert (record["status"], record["bytes_asked"], record["batch_discriminator"]) == ("oom", 2**31, 8)
+    assert run_cell(plan(), data=data, out=tmp_path / "runs/digits/full/seed0", name="cell")["resumed_at_kimg"] == [0.024]
+
+
+# ---- real processes, really killed ----
+TRAINER = "import sys; from pathlib import Path; from pipeline.strict import bind, read_yaml; from pipeline.training.config import TrainPlan; from pipeline.training.run import run_cell; from pipeline.errors import command_line\ncommand_line(lambda: run_cell(bind(TrainPlan, read_yaml('plan.yaml'), file='plan.yaml'), data='data/digits', out='runs/digits/full/seed0', name='digits/full/seed0'))()"
+
+
+@pytest.fixture
+def trainer(plan, data, tmp_path):
+    """() -> a process that trains for some seconds in a folder of its own, storing its state all the time."""
+    (tmp_path / "plan.yaml").write_text(dump(plan(kimg=1.6, ticks=20)))
+    shutil.copytree(data, tmp_path / "data/digits")
+    environment = os.environ | {"DVC_ROOT": str(tmp_path), "CHECKPOINT_SECONDS": "0", "PYTHONPATH": str(ROOT)}
+
+    def start():
+        return subprocess.Popen([sys.executable, "-c", TRAINER], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    return start
+
+
+def until_said(process, text):
+    """Read what the process says until a line has `text`; returns all of it."""
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if text in line:
+            return "".join(lines)
+    pytest.fail("".join(lines) + process.stderr.read())
+
+
+def test_sigkill_sigterm_ctrl_c_and_a_torn_checkpoint_in_one_training(plan, data, tmp_path, trainer, work):
+    random = np.random.default_rng(0)
+    for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT):
+        process = trainer()
+        said = until_said(process, ": 1.6 kimg\n")
+        assert ("resumed at" in said) == (number != signal.SIGKILL)
+        if number == signal.SIGTERM:
+            _, error = trainer().communicate(timeout=60)
+            assert f"is being trained by process {process.pid} (digits/full/seed0)" in error and error.count("\n") == 1
+        time.sleep(random.uniform(0.3, 1.0) if number != signal.SIGKILL else 1.5)
+        process.send_signal(number)
+        out, error = process.communicate(timeout=60)
+        if number == signal.SIGKILL:
+            assert process.returncode == -number
+        else:
+            assert process.returncode == 1 and "Traceback" not in error and error.count("\n") == 1
+            assert f"stopped by {number.name} at" in error and "the same command goes on from there" in error
+    newest = max(tmp_path.glob(".work/*/step-*.safetensors"))
+    newest.write_bytes(newest.read_bytes()[:1000])
+    out, error = trainer().communicate(timeout=120)
+    assert "checkpoint not used" in out and "resumed at" in out and not error
+    whole = run_cell(plan(kimg=1.6, ticks=20), data=data, out=tmp_path / "whole/digits/full/seed0", name="whole")
+    assert whole["resumed_at_kimg"] == [] and content(tmp_path / "runs/digits/full/seed0") == content(tmp_path / "whole/digits/full/seed0")
