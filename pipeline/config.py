@@ -171,6 +171,8 @@ def resolve_cell(content: dict[str, Any], dataset: str, variant: str, *, release
         network = resolve(bound["model"], resolution=data.resolution, channels=data.channels)
     except Impossible as problem:
         raise ConfigError(file, _where(problem.key, layers), problem.given, f"{problem.allowed} ({dataset}, {variant})") from None
+    if network.batch_statistics and bound["train"].accumulate > 1:
+        raise ConfigError(file, _where("train.accumulate", layers), bound["train"].accumulate, f"1 with model.norm batch: its statistics are the whole batch's ({dataset}, {variant})")
     return Cell(
         dataset=dataset,
         variant=variant,
@@ -208,6 +210,11 @@ def _check_train(train: TrainConfig, layers: list[Layer], file: str) -> None:
         raise ConfigError(file, _where("train.augment.policy", layers), train.augment.policy, "every operation at most once")
     if train.augment.erase_range[0] > train.augment.erase_range[1]:
         raise ConfigError(file, _where("train.augment.erase_range", layers), train.augment.erase_range, "[smallest, largest]")
+    if train.recompute and train.execution != "eager":
+        raise ConfigError(file, _where("train.recompute", layers), True, f"false with train.execution {train.execution}: the compiler chooses what to recompute")
+    for key in ("batch_generator", "batch_discriminator"):
+        if getattr(train, key) % train.accumulate:
+            raise ConfigError(file, _where("train.accumulate", layers), train.accumulate, f"a divisor of train.{key}, {getattr(train, key)}")
 
 
 def _check_evaluate(evaluate: EvaluateConfig, layers: list[Layer], file: str) -> None:

@@ -1,5 +1,6 @@
 """params.yaml: what is merged into what, and every refusal one line with file, key, given and allowed."""
 
+import re
 from copy import deepcopy
 from pathlib import Path
 
@@ -248,3 +249,27 @@ def test_a_layer_holds_its_keys_into_lists():
     layer = Layer(origin="x", content={"model": {"stages": [{"width": 8}], "norm": None}})
     assert layer.holds("model.stages.0.width") and layer.holds("model.norm")
     assert not any(layer.holds(key) for key in ("model.stages.1.width", "model.stages.0.depth", "model.norm.x", "model.stages.width"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "key", "allowed"),
+    [
+        ({"accumulate": 3}, "train.accumulate", "a divisor of train.batch_generator"),
+        ({"recompute": True, "execution": "compiled"}, "train.recompute", "false with train.execution compiled"),
+        ({"execution": "fast"}, "train.execution", "eager | compiled | cuda_graphs"),
+        ({"precision": "fp16"}, "train.precision", "fp32 | bf16"),
+    ],
+)
+def test_impossible_ways_to_compute_a_step_are_refused(changes, key, allowed):
+    content = load(ROOT / "params.yaml")
+    content["train"] |= changes
+    with pytest.raises(ConfigError, match=re.escape(allowed)) as error:
+        resolve_cell(content, "digits", "full")
+    assert error.value.key.endswith(key)
+
+
+def test_a_batch_with_batch_norm_is_not_divided():
+    content = load(ROOT / "params.yaml")
+    content["train"]["accumulate"] = 2
+    with pytest.raises(ConfigError, match="1 with model.norm batch"):
+        resolve_cell(content, "digits", "batch_norm")

@@ -12,11 +12,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pipeline.model.precision import full_precision
+
 
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, *, fused: bool) -> Tensor:
     """softmax(q k^T / sqrt(d) + bias) v for q, k, v of shape (..., heads, n, d); bias (heads, n, n) or None."""
     if fused:
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        # Four dimensions: the CPU's fused kernel takes no mask of three.
+        mask = None if bias is None else bias.expand(*(1,) * (q.dim() - 3), *bias.shape)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
     if bias is not None:
         scores = scores + bias
@@ -37,9 +41,14 @@ class RelativePosition(nn.Module):
         y, x = y.flatten(), x.flatten()
         rows = (y[:, None] - y[None, :] + height - 1) * (2 * width - 1) + (x[:, None] - x[None, :] + width - 1)
         self.register_buffer("index", rows.flatten(), persistent=False)
+        # A training step puts the gathered bias here, once for all its passes; empty: gather on every call.
+        self.register_buffer("gathered", torch.empty(0), persistent=False)
         self.tokens = height * width
 
     def forward(self) -> Tensor:
+        return self.gathered if self.gathered.numel() else self.gather()
+
+    def gather(self) -> Tensor:
         bias = self.table.index_select(0, self.index)
         return bias.t().reshape(-1, self.tokens, self.tokens)
 
@@ -116,7 +125,7 @@ class NystromAttention(SelfAttention):
     """Nystroem approximation (Xiong et al. 2021, arXiv 2102.03902): softmax(q k~) pinv(softmax(q~ k~)) softmax(q~ k) v.
 
     Landmarks q~, k~ are means over consecutive runs of tokens; the pseudo-inverse is the paper's iteration of six
-    third-order steps, scaled per matrix so that no image depends on its batch. The depthwise convolution that the
+    third-order steps, scaled per matrix so that no image depends on its batch, and always in fp32. The depthwise convolution that the
     original adds is left out (TransGAN has no convolution). With as many landmarks as tokens the factors are the
     softmax matrix itself and the approximation is standard attention; as in the original code it is then computed as
     such.
@@ -135,7 +144,9 @@ class NystromAttention(SelfAttention):
         q_marks, k_marks = (t.unflatten(-2, (self.landmarks, -1)).mean(dim=-2) for t in (q, k))
         to_marks = (q * scale @ k_marks.transpose(-2, -1)).softmax(dim=-1)
         between = (q_marks * scale @ k_marks.transpose(-2, -1)).softmax(dim=-1)
-        return to_marks @ (pseudo_inverse(between, self.ITERATIONS) @ attend(q_marks, k, v, None, fused=fused))
+        with full_precision(q):
+            inverse = pseudo_inverse(between.to(torch.promote_types(between.dtype, torch.float32)), self.ITERATIONS)
+        return to_marks @ (inverse @ attend(q_marks, k, v, None, fused=fused))
 
 
 def pseudo_inverse(a: Tensor, iterations: int) -> Tensor:

@@ -5,6 +5,7 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from pipeline.model.attention import AxisAttention, GridAttention, NystromAttention, SelfAttention
 from pipeline.model.norm import make_norm
@@ -57,7 +58,9 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor, *, fused: bool = True) -> Tensor:
         hidden = self.fc1(x)
-        return self.fc2(F.gelu(hidden) if fused else TwiceGelu.apply(hidden))
+        # The compiler loses the second derivative of a custom function inside torch.func.grad, and needs none: it fuses PyTorch's.
+        plain = fused or torch.compiler.is_compiling()
+        return self.fc2(F.gelu(hidden) if plain else TwiceGelu.apply(hidden))
 
 
 class Block(nn.Module):
@@ -76,14 +79,21 @@ class Block(nn.Module):
 
 
 class Blocks(nn.ModuleList):
-    """The blocks of one or more runs, in order. `running`: batch norms keep running statistics (generator)."""
+    """The blocks of one or more runs, in order. `running`: batch norms keep running statistics (generator).
+
+    `recompute`: activations inside a block are not kept for the backward pass but computed a second time.
+    """
 
     def __init__(self, specs: list[BlockSpec], *, running: bool):
         super().__init__(Block(spec, running=running) for spec in specs for _ in range(spec.depth))
+        self.recompute = False
 
     def forward(self, x: Tensor, *, fused: bool = True) -> Tensor:
         for block in self:
-            x = block(x, fused=fused)
+            if self.recompute and torch.is_grad_enabled():
+                x = checkpoint(block, x, fused=fused, use_reentrant=False)
+            else:
+                x = block(x, fused=fused)
         return x
 
 

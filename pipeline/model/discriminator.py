@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from pipeline.model.blocks import Blocks, position, to_map, to_tokens
 from pipeline.model.norm import make_norm
+from pipeline.model.precision import full_precision
 from pipeline.model.spec import DiscriminatorStageSpec, NetworkSpec
 
 
@@ -93,4 +94,5 @@ class Discriminator(nn.Module):
             x = stage(x, images, fused=fused)
         x = torch.cat([self.cls.expand(x.shape[0], -1, -1), x], dim=1)
         x = self.cls_blocks(x, fused=fused)
-        return self.head(self.norm(x)[:, 0]).flatten()
+        with full_precision(x):
+            return self.head(self.norm(x.to(self.head.weight.dtype))[:, 0]).flatten()

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.model.blocks import Blocks, position, to_map, to_tokens
+from pipeline.model.precision import full_precision
 from pipeline.model.spec import GeneratorStageSpec, NetworkSpec
 
 
@@ -64,7 +65,8 @@ class Generator(nn.Module):
         x = self.to_tokens(z).unflatten(1, (-1, self.first_width))
         for stage in self.stages:
             x = stage(x)
-        return to_map(self.to_rgb(x), self.stages[-1].side)
+        with full_precision(x):      # eight bits of mantissa are too few for a pixel
+            return to_map(self.to_rgb(x.to(self.to_rgb.weight.dtype)), self.stages[-1].side)
 
 
 @torch.no_grad()

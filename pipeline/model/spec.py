@@ -58,6 +58,13 @@ class NetworkSpec(Strict):
     generator: GeneratorSpec
     discriminator: DiscriminatorSpec
 
+    @property
+    def batch_statistics(self) -> bool:
+        """Whether a result depends on the other images of its batch, in either network."""
+        networks = (self.generator, self.discriminator)
+        blocks = [block for network in networks for stage in network.stages for block in stage.blocks]
+        return any(block.norm == "batch" for block in [*blocks, self.discriminator.cls])
+
 
 class Impossible(UserError):
     """Settings that are fine one by one and do not fit together; `key` is the setting to change."""

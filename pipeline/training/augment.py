@@ -6,6 +6,8 @@ areas are 0, mid grey. Results are not clamped.
 """
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -13,12 +15,45 @@ from torch import Tensor
 
 from pipeline.training.config import AugmentConfig
 
+Drawn = list[tuple[Tensor, ...]]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation, its randomness apart from its arithmetic.
+
+    `draw(images, config)` makes the random numbers of a batch, tensors with one row an image; `apply(images, *drawn)` is a
+    pure function: a part of a batch with its part of the rows gives that part of the result (gradient accumulation),
+    and it compiles.
+    """
+
+    draw: Callable[[Tensor, AugmentConfig], tuple[Tensor, ...]]
+    apply: Callable[..., Tensor]
+
+    def __call__(self, images: Tensor, config: AugmentConfig) -> Tensor:
+        return self.apply(images, *self.draw(images, config))
+
 
 def augment(images: Tensor, config: AugmentConfig) -> Tensor:
     """The operations of `config.policy`, in that order."""
-    for name in config.policy:
-        images = OPERATIONS[name](images, config)
+    return apply(images, draw(images, config), config)
+
+
+def draw(images: Tensor, config: AugmentConfig) -> Drawn:
+    """Random numbers for a batch shaped like `images`: an entry per operation of the policy, a row per image."""
+    return [OPERATIONS[name].draw(images, config) for name in config.policy]
+
+
+def apply(images: Tensor, drawn: Drawn, config: AugmentConfig) -> Tensor:
+    """The operations of the policy with random numbers drawn before."""
+    for name, values in zip(config.policy, drawn, strict=True):
+        images = OPERATIONS[name].apply(images, *values)
     return images
+
+
+def rows(drawn: Drawn, part: slice) -> Drawn:
+    """The random numbers of some of the batch's images."""
+    return [tuple(value[part] for value in values) for values in drawn]
 
 
 def per_image(images: Tensor, low: float, high: float) -> Tensor:
@@ -26,73 +61,83 @@ def per_image(images: Tensor, low: float, high: float) -> Tensor:
     return torch.rand(images.shape[0], 1, 1, 1, device=images.device, dtype=images.dtype) * (high - low) + low
 
 
-def color(images: Tensor, config: AugmentConfig) -> Tensor:
+def draw_color(images: Tensor, config: AugmentConfig) -> tuple[Tensor, ...]:
+    return per_image(images, -0.5, 0.5), per_image(images, 0.0, 2.0), per_image(images, 0.5, 1.5)
+
+
+def apply_color(images: Tensor, brightness: Tensor, saturation: Tensor, contrast: Tensor) -> Tensor:
     """Brightness + U(-0.5, 0.5); saturation x U(0, 2) about the pixel's channel mean; contrast x U(0.5, 1.5) about the image mean."""
-    images = images + per_image(images, -0.5, 0.5)
-    grey = images.mean(dim=1, keepdim=True)
-    images = torch.lerp(grey, images, per_image(images, 0.0, 2.0))
-    mean = images.mean(dim=(1, 2, 3), keepdim=True)
-    return torch.lerp(mean, images, per_image(images, 0.5, 1.5))
+    images = images + brightness
+    images = torch.lerp(images.mean(dim=1, keepdim=True), images, saturation)
+    return torch.lerp(images.mean(dim=(1, 2, 3), keepdim=True), images, contrast)
 
 
-def translation(images: Tensor, config: AugmentConfig) -> Tensor:
+def draw_translation(images: Tensor, config: AugmentConfig) -> tuple[Tensor, ...]:
+    most = [int(side * config.translation_ratio + 0.5) for side in images.shape[-2:]]
+    return tuple(torch.randint(-bound, bound + 1, (len(images), 1), device=images.device) for bound in most)
+
+
+def apply_translation(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
     """Each image shifted by whole pixels, uniform in +-int(side * ratio + 0.5) on each axis; what moves in is 0."""
     batch, channels, height, width = images.shape
-    rows, rows_inside = _shifted(batch, height, config.translation_ratio, images)
-    columns, columns_inside = _shifted(batch, width, config.translation_ratio, images)
-    index = (rows[:, :, None] * width + columns[:, None, :]).reshape(batch, 1, -1).expand(-1, channels, -1)
+    vertical, rows_inside = _shifted(height, down)
+    horizontal, columns_inside = _shifted(width, right)
+    index = (vertical[:, :, None] * width + horizontal[:, None, :]).reshape(batch, 1, -1).expand(-1, channels, -1)
     inside = (rows_inside[:, :, None] & columns_inside[:, None, :]).unsqueeze(1)
     return images.flatten(2).gather(2, index).view_as(images) * inside
 
 
-def _shifted(batch: int, side: int, ratio: float, like: Tensor) -> tuple[Tensor, Tensor]:
+def _shifted(side: int, shift: Tensor) -> tuple[Tensor, Tensor]:
     """Source index of every place along one axis, (B, side), and whether it lies inside the image."""
-    most = int(side * ratio + 0.5)
-    shift = torch.randint(-most, most + 1, (batch, 1), device=like.device)
-    source = torch.arange(side, device=like.device) + shift
+    source = torch.arange(side, device=shift.device) + shift
     return source.clamp(0, side - 1), (source >= 0) & (source < side)
 
 
-def cutout(images: Tensor, config: AugmentConfig) -> Tensor:
+def draw_cutout(images: Tensor, config: AugmentConfig) -> tuple[Tensor, ...]:
     """With `cutout_probability`, decided once per batch: a square of `cutout_ratio` of the side is set to 0 in every image.
 
     Its centre is uniform over the image, so that part of it may lie outside (as in DiffAugment).
     """
-    side = int(images.shape[-1] * config.cutout_ratio + 0.5)
-    return _cut(images, torch.tensor(side), torch.tensor(side), config.cutout_probability)
+    side = torch.full((2,), int(images.shape[-1] * config.cutout_ratio + 0.5), device=images.device)
+    return _kept(images, side, config.cutout_probability)
 
 
-def erase(images: Tensor, config: AugmentConfig) -> Tensor:
+def draw_erase(images: Tensor, config: AugmentConfig) -> tuple[Tensor, ...]:
     """With `erase_probability` per batch: a rectangle, height and width drawn per batch in `erase_range` of the side, set to 0."""
     low, high = config.erase_range
     sides = torch.rand(2, device=images.device) * (high - low) + low
-    height, width = (sides * torch.tensor(images.shape[-2:], device=images.device) + 0.5).long().unbind(0)
-    return _cut(images, height, width, config.erase_probability)
+    return _kept(images, (sides * images.shape[-1] + 0.5).long(), config.erase_probability)
 
 
-def _cut(images: Tensor, height: Tensor, width: Tensor, probability: float) -> Tensor:
-    keep_rows = _outside(images.shape[0], images.shape[-2], height, images)
-    keep_columns = _outside(images.shape[0], images.shape[-1], width, images)
-    apply = torch.rand((), device=images.device) < probability
-    keep = keep_rows[:, :, None] | keep_columns[:, None, :] | ~apply
-    return images * keep.unsqueeze(1)
+def apply_mask(images: Tensor, kept: Tensor) -> Tensor:
+    return images * kept
 
 
-def _outside(batch: int, side: int, length: Tensor, like: Tensor) -> Tensor:
+def _kept(images: Tensor, sides: Tensor, probability: float) -> tuple[Tensor]:
+    """Which pixels stay, (B, 1, H, W), where a rectangle of `sides` (height, width) is cut out of each image or of none."""
+    keep_rows, keep_columns = (_outside(images, axis, length) for axis, length in zip((-2, -1), sides.unbind(0), strict=True))
+    cut = torch.rand((), device=images.device) < probability
+    return ((keep_rows[:, :, None] | keep_columns[:, None, :] | ~cut).unsqueeze(1),)
+
+
+def _outside(images: Tensor, axis: int, length: Tensor) -> Tensor:
     """Which places along one axis, (B, side), a random interval of `length` centred inside the image leaves out."""
-    length = length.to(like.device)
+    side = images.shape[axis]
     centres = side + 1 - length % 2
-    start = (torch.rand(batch, 1, device=like.device) * centres).long() - length // 2
-    place = torch.arange(side, device=like.device)
+    start = (torch.rand(len(images), 1, device=images.device) * centres).long() - length // 2
+    place = torch.arange(side, device=images.device)
     return (place < start) | (place >= start + length)
 
 
-def hue(images: Tensor, config: AugmentConfig) -> Tensor:
+def draw_hue(images: Tensor, config: AugmentConfig) -> tuple[Tensor, ...]:
+    chosen = per_image(images, 0.0, 1.0) < config.hue_probability
+    return (torch.where(chosen, per_image(images, -math.pi, math.pi), 0.0),)
+
+
+def apply_hue(images: Tensor, angle: Tensor) -> Tensor:
     """With `hue_probability` per image: colours rotated by U(-pi, pi) about the grey axis (ADA's hue rotation)."""
     if images.shape[1] != 3:
         return images
-    chosen = per_image(images, 0.0, 1.0) < config.hue_probability
-    angle = torch.where(chosen, per_image(images, -math.pi, math.pi), 0.0)
     # Rodrigues' rotation about the unit vector (1, 1, 1) / sqrt(3): parallel part kept, the rest turned.
     parallel = images.mean(dim=1, keepdim=True)
     across = images - parallel
@@ -100,19 +145,25 @@ def hue(images: Tensor, config: AugmentConfig) -> Tensor:
     return parallel + across * angle.cos() + turned * angle.sin()
 
 
-def filter_bands(images: Tensor, config: AugmentConfig) -> Tensor:
-    """With `filter_probability` per image and band: one of ADA's four frequency bands amplified by 2^N(0, 1), power kept."""
-    batch, channels, height, width = images.shape
-    bank = band_filters().to(images)
-    power = torch.tensor([10.0, 1.0, 1.0, 1.0], device=images.device, dtype=images.dtype) / 13
-    gains = torch.ones(batch, 4, device=images.device, dtype=images.dtype)
+def draw_filter(images: Tensor, config: AugmentConfig) -> tuple[Tensor, ...]:
+    """With `filter_probability` per image and band: one of ADA's four frequency bands amplified by 2^N(0, 1), power kept.
+
+    What is drawn is the whole filter of each image, (B, taps).
+    """
+    batch, like = len(images), {"device": images.device, "dtype": images.dtype}
+    power = torch.tensor([10.0, 1.0, 1.0, 1.0], **like) / 13
+    gains = torch.ones(batch, 4, **like)
     for band in range(4):
         chosen = torch.rand(batch, device=images.device) < config.filter_probability
-        gain = torch.where(chosen, torch.exp2(torch.randn(batch, device=images.device, dtype=images.dtype)), 1.0)
+        gain = torch.where(chosen, torch.exp2(torch.randn(batch, **like)), 1.0)
         each = torch.where(torch.arange(4, device=images.device) == band, gain[:, None], 1.0)
         gains = gains * each / (power * each.square()).sum(dim=1, keepdim=True).sqrt()
-    kernel = (gains @ bank).repeat_interleave(channels, dim=0)
-    pad = bank.shape[1] // 2
+    return (gains @ band_filters().to(images),)
+
+
+def apply_filter(images: Tensor, kernel: Tensor) -> Tensor:
+    batch, channels, height, width = images.shape
+    kernel, pad = kernel.repeat_interleave(channels, dim=0), kernel.shape[1] // 2
     x = images.reshape(1, batch * channels, height, width)
     x = F.conv2d(_reflect(x, pad, -1), kernel[:, None, None, :], groups=batch * channels)
     x = F.conv2d(_reflect(x, pad, -2), kernel[:, None, :, None], groups=batch * channels)
@@ -148,11 +199,11 @@ def _convolve(a: Tensor, b: Tensor) -> Tensor:
     return F.conv1d(a[None, None], b.flip(0)[None, None], padding=len(b) - 1)[0, 0]
 
 
-OPERATIONS = {
-    "translation": translation,
-    "cutout": cutout,
-    "color": color,
-    "erase": erase,
-    "hue": hue,
-    "filter": filter_bands,
-}
+color = Operation(draw_color, apply_color)
+translation = Operation(draw_translation, apply_translation)
+cutout = Operation(draw_cutout, apply_mask)
+erase = Operation(draw_erase, apply_mask)
+hue = Operation(draw_hue, apply_hue)
+filter_bands = Operation(draw_filter, apply_filter)
+
+OPERATIONS = {"translation": translation, "cutout": cutout, "color": color, "erase": erase, "hue": hue, "filter": filter_bands}

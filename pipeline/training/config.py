@@ -51,6 +51,10 @@ class TrainConfig(Strict):
     snapshots: Count                                # fixed-latent grids over the whole run, beside the first at 0
     snapshot_images: Count                          # images per grid
     threads: Count                                  # CPU threads; part of the setting because sums depend on it
+    precision: Literal["fp32", "bf16"]              # of matrix products; weights, norms, losses, penalty norm: always fp32
+    execution: Literal["eager", "compiled", "cuda_graphs"]  # compiled: minutes before the first step, then faster; cuda_graphs: compiled, on a GPU
+    recompute: bool                                 # activation checkpointing: blocks forget activations, compute them again
+    accumulate: Count                               # parts a batch is computed in; the gradient is that of the whole batch
 
 
 def kimg(train: TrainConfig) -> float:

@@ -43,6 +43,10 @@ TRAIN = TrainConfig(
     snapshots=2,
     snapshot_images=8,
     threads=1,
+    precision="fp32",
+    execution="eager",
+    recompute=False,
+    accumulate=1,
 )
 
 

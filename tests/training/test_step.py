@@ -3,7 +3,9 @@
 import pytest
 import torch
 
+from pipeline.training import passes
 from pipeline.training import step as steps
+from pipeline.training.passes import Passes
 from pipeline.training.step import build, discriminator_step, ema_beta, generator_step
 
 
@@ -15,6 +17,10 @@ def networks(plan, settings):
 @pytest.fixture
 def real():
     return torch.rand(8, 3, 8, 8) * 2 - 1
+
+
+def flat(parameters):
+    return torch.cat([parameter.grad.flatten() for parameter in parameters if parameter.grad is not None])
 
 
 def weights(module):
@@ -35,8 +41,8 @@ def test_the_penalty_is_weighted_by_its_interval(settings, networks, real, inter
     assert scalars["loss_d"].item() == pytest.approx(float(adversarial + added), rel=1e-5, abs=1e-6)
 
 
-def test_no_penalty_is_computed_where_its_weight_is_zero(settings, networks, real, monkeypatch):
-    monkeypatch.setattr(steps, "gradient_penalty", lambda *_: pytest.fail("computed"))
+def test_no_penalty_is_computed_where_its_weight_is_zero(settings, networks, real):
+    networks.passes = Passes(penalty=lambda *_: pytest.fail("computed"))
     assert "penalty" not in discriminator_step(networks, real, settings(penalty_weight=0.0), penalised=True)
 
 
@@ -70,22 +76,20 @@ def test_batches_are_the_configured_ones_and_fresh_in_every_step(settings, netwo
 def test_fakes_for_the_discriminator_are_augmented_and_so_are_the_generators(settings, networks, real, monkeypatch):
     shown = []
     networks.discriminator.register_forward_pre_hook(lambda module, inputs: shown.append(inputs[0]))
-    monkeypatch.setattr("pipeline.training.losses.augment", lambda images, config: torch.full_like(images, 7.0))
-    monkeypatch.setattr(steps, "augment", lambda images, config: images * 0 + 9.0)
+    monkeypatch.setattr(steps, "augment", lambda images, config: torch.full_like(images, 7.0))
+    monkeypatch.setattr(passes, "apply", lambda images, drawn, config: images * 0 + 9.0)
     discriminator_step(networks, real, settings(), penalised=False)
     generator_step(networks, settings(), ema_beta=0.0)
     assert (shown[0] == 7).all() and (shown[1] == 9).all()
 
 
 def test_gradients_are_clipped_by_their_global_norm_and_reported_before(settings, networks, real):
-    config = settings(clip_norm=0.01)
-    reported = {
-        "discriminator": discriminator_step(networks, real, config, penalised=True)["gradient_d"],
-        "generator": generator_step(networks, config, ema_beta=0.0)["gradient_g"],
-    }
-    for name, norm in reported.items():
-        used = torch.cat([parameter.grad.flatten() for parameter in getattr(networks, name).parameters() if parameter.grad is not None]).norm()
-        assert norm > 0.02 and used.item() == pytest.approx(0.01, rel=1e-3)
+    config, used = settings(clip_norm=0.01), []
+    for optimizer in (networks.optimizer_d, networks.optimizer_g):
+        optimizer.register_step_pre_hook(lambda optimizer, *_: used.append(flat(optimizer.param_groups[0]["params"]).norm().item()))
+    reported = discriminator_step(networks, real, config, penalised=True) | generator_step(networks, config, ema_beta=0.0)
+    assert reported["gradient_d"] > 0.02 and reported["gradient_g"] > 0.02
+    assert used == pytest.approx([0.01, 0.01], rel=1e-3)
 
 
 def test_adam_is_set_as_configured(plan, settings):

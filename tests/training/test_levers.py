@@ -1,0 +1,118 @@
+"""What makes a step fast or small must not change its gradients: each lever against the plain step, on every weight of both networks."""
+
+import pytest
+import torch
+
+from pipeline.model.attention import RelativePosition
+from pipeline.training.shared import Shared
+from pipeline.training.step import build, discriminator_gradients, generator_gradients
+
+REAL = torch.rand(8, 3, 8, 8, generator=torch.Generator().manual_seed(1)) * 2 - 1
+
+
+@pytest.fixture
+def gradients(cell, settings):
+    """(variant, **settings) -> flat gradients of D's whole loss and of G's, at the same weights and random numbers."""
+
+    def compute(variant="full", **changes):
+        config = settings(**changes)
+        torch.manual_seed(3)
+        networks = build(cell("digits", variant).network, config, torch.device("cpu"))
+        with torch.no_grad():
+            networks.discriminator.head.weight.normal_()        # as initialised the scores are nearly flat
+            for module in networks.discriminator.modules():
+                if isinstance(module, RelativePosition):
+                    module.table.normal_()
+        torch.manual_seed(5)
+        discriminator_gradients(networks, REAL, config, penalised=True)
+        first = flat(networks.discriminator)
+        generator_gradients(networks, config)
+        return first, flat(networks.generator)
+
+    return compute
+
+
+def flat(module):
+    assert all(parameter.grad is not None and parameter.grad.dtype == torch.float32 for parameter in module.parameters())
+    return torch.cat([parameter.grad.flatten() for parameter in module.parameters()])
+
+
+def distance(ours, theirs):
+    """Relative L2 distance."""
+    return ((ours - theirs).norm() / theirs.norm()).item()
+
+
+@pytest.mark.parametrize("variant", ["full", "layer_norm", "axis_attention", "nystrom_attention"])
+@pytest.mark.parametrize("parts", [2, 8])
+@pytest.mark.parametrize("loss", ["wgan_gp", "hinge"])
+def test_parts_of_a_batch_add_up_to_the_whole_batch(gradients, variant, parts, loss):
+    whole = gradients(variant, loss=loss, drift_weight=0.5)
+    divided = gradients(variant, loss=loss, drift_weight=0.5, accumulate=parts)
+    assert max(map(distance, divided, whole)) < 2e-6
+
+
+@pytest.mark.parametrize("variant", ["full", "layer_norm", "axis_attention"])
+def test_recomputed_activations_give_the_same_gradients(gradients, variant):
+    assert max(map(distance, gradients(variant, recompute=True), gradients(variant))) < 1e-6
+
+
+def test_recomputing_and_dividing_together_too(gradients):
+    assert max(map(distance, gradients(recompute=True, accumulate=4), gradients())) < 2e-6
+
+
+@pytest.mark.parametrize("variant", ["full", "layer_norm", "nystrom_attention"])
+def test_bf16_is_close_to_fp32(gradients, variant):
+    # bf16 keeps 8 bits, 0.4 % a rounding; the penalty's second derivative sums many of them.
+    penalty_of_d, g = map(distance, gradients(variant, precision="bf16"), gradients(variant))
+    assert 1e-4 < penalty_of_d < 0.04 and 1e-4 < g < 0.04
+
+
+def test_bf16_weights_receive_their_gradients_in_fp32_from_every_part(gradients):
+    assert max(map(distance, gradients(precision="bf16", accumulate=4), gradients(precision="bf16"))) < 0.01
+
+
+def test_bf16_pixels_and_scores_leave_in_fp32(cell, settings):
+    networks = build(cell("digits", "full").network, settings(), torch.device("cpu"))
+    config = settings(precision="bf16")
+    images = Shared(networks.generator, config)(torch.randn(2, networks.generator.latent_dim))
+    assert images.dtype == Shared(networks.discriminator, config)(images).dtype == torch.float32
+
+
+def test_a_bias_is_gathered_once_a_step(cell, settings, monkeypatch):
+    config, calls = settings(), []
+    networks = build(cell("digits", "full").network, config, torch.device("cpu"))
+    tables = sum(isinstance(module, RelativePosition) for module in networks.discriminator.modules())
+    gather = RelativePosition.gather
+    monkeypatch.setattr(RelativePosition, "gather", lambda self: calls.append(self) or gather(self))
+    shared = Shared(networks.discriminator, config)
+    for _ in range(3):
+        shared(REAL).sum().backward()
+    shared.finish()
+    assert len(calls) == tables and len(set(map(id, calls))) == tables
+
+
+def test_shared_biases_give_the_gradients_of_gathered_ones(cell, settings):
+    networks = build(cell("digits", "full").network, settings(), torch.device("cpu"))
+    networks.discriminator(REAL).square().sum().backward()
+    networks.discriminator(REAL).sum().backward()
+    expected = flat(networks.discriminator)
+    networks.discriminator.zero_grad()
+    shared = Shared(networks.discriminator, settings())
+    shared(REAL).square().sum().backward()
+    shared(REAL).sum().backward()
+    shared.finish()
+    torch.testing.assert_close(flat(networks.discriminator), expected, rtol=1e-5, atol=1e-7)
+
+
+def test_what_the_compiler_traces_equals_eager(gradients, monkeypatch):
+    """Both losses whole, the penalty's second derivative included, without the minutes that code generation takes."""
+    compiler = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda function, *, mode, **settings: compiler(function, backend="aot_eager", **settings))
+    assert max(map(distance, gradients(execution="compiled"), gradients())) < 1e-5
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_compiled_equals_eager(gradients, precision):
+    bound = 2e-5 if precision == "fp32" else 0.02
+    assert max(map(distance, gradients(execution="compiled", precision=precision), gradients(precision=precision))) < bound
