@@ -8,7 +8,7 @@ JOBS ?= $(shell if command -v nvidia-smi >/dev/null 2>&1; then echo 1; else n=$$
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: repro test setup smoke lock experiments compare
+.PHONY: repro test kill-test setup smoke lock experiments compare unfinished
 
 A ?= HEAD
 B ?= workspace
@@ -19,6 +19,14 @@ repro: $(READY)
 
 test: $(READY)
 	python -m pytest
+
+# Twenty and more real `dvc repro` runs killed at random moments, minutes.
+kill-test: $(READY)
+	python -m pytest -m nightly
+
+# Trainings that were interrupted; make unfinished REMOVE=<key> or REMOVE=all removes their state.
+unfinished: $(READY)
+	@python -m pipeline.training.work $(if $(REMOVE),--remove $(REMOVE))
 
 experiments: $(READY)
 	@python -m pipeline.report.experiments $(if $(METRIC),--metric $(METRIC))

@@ -34,9 +34,18 @@ class Repository:
         self.git("commit", "--quiet", "--allow-empty", "-m", message)
 
     def dvc(self, *arguments: str) -> tuple[int, str]:
-        environment = {key: value for key, value in os.environ.items() if key != "DVC_ROOT"} | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "PYTHONDONTWRITEBYTECODE": ""}
-        done = subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=self.folder, capture_output=True, text=True, env=environment, timeout=600)
+        done = subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=self.folder, capture_output=True, text=True, env=self.environment(), timeout=600)
         return done.returncode, done.stdout + done.stderr
+
+    def start(self, *arguments: str, log: Path, **variables: str) -> subprocess.Popen:
+        """dvc as a process of its own group, which writes to `log`."""
+        with open(log, "w") as file:
+            return subprocess.Popen([sys.executable, "-m", "dvc", *arguments], cwd=self.folder, stdout=file, stderr=file, env=self.environment() | variables, start_new_session=True)
+
+    def environment(self) -> dict[str, str]:
+        """The caller's, in which stages find this Python and DVC names its own folder."""
+        kept = {key: value for key, value in os.environ.items() if key != "DVC_ROOT"}
+        return kept | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "PYTHONDONTWRITEBYTECODE": ""}
 
     def edit(self, **values: object) -> None:
         """Set keys of params.yaml, dots written as `__`; None removes the key."""

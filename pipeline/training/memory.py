@@ -10,7 +10,6 @@ import torch
 from pipeline.training.config import TrainConfig
 
 UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
-HELP = "smaller train.batch_discriminator and train.batch_generator"
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -25,8 +24,18 @@ def shortage(error: BaseException, config: TrainConfig) -> dict[str, Any]:
         "bytes_asked": bytes_asked(str(error)),
         "batch_discriminator": config.batch_discriminator,
         "batch_generator": config.batch_generator,
-        "would_help": HELP,
+        "would_help": ", ".join(would_help(config)),
     }
+
+
+def would_help(config: TrainConfig) -> list[str]:
+    """Settings that need less memory than these; the first two leave the gradients what they are."""
+    return [
+        *([] if config.recompute else ["train.recompute: true"]),
+        f"train.accumulate: {2 * config.accumulate}",
+        *([] if config.precision == "bf16" else ["train.precision: bf16"]),
+        "smaller train.batch_discriminator and train.batch_generator",
+    ]
 
 
 def bytes_asked(message: str) -> int | None:

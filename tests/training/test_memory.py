@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pipeline.training.memory import bytes_asked, out_of_memory, peak_memory, shortage
+from pipeline.training.memory import bytes_asked, out_of_memory, peak_memory, shortage, would_help
 
 CUDA = "CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has a total capacity of 79.10 GiB of which 1.02 GiB is free.\nMore."
 
@@ -31,7 +31,11 @@ def test_the_facts_say_what_was_asked_for_and_what_would_help(settings):
     facts = shortage(torch.OutOfMemoryError(CUDA), settings(batch_discriminator=64, batch_generator=128))
     assert facts["detail"] == CUDA.splitlines()[0] and facts["bytes_asked"] == 2684354560
     assert (facts["batch_discriminator"], facts["batch_generator"]) == (64, 128)
-    assert "train.batch_discriminator" in facts["would_help"]
+    assert facts["would_help"] == "train.recompute: true, train.accumulate: 2, train.precision: bf16, smaller train.batch_discriminator and train.batch_generator"
+
+
+def test_what_is_already_on_is_not_advised(settings):
+    assert would_help(settings(recompute=True, precision="bf16", accumulate=4))[0] == "train.accumulate: 8"
 
 
 def test_an_error_without_words_has_a_name(settings):

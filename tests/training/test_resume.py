@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +26,8 @@ SETTINGS = {
     "plain": {},
     "several critic steps": {"critic_steps": 2, "penalty_interval": 3, "lr_decay": True},
     "ticks apart": {"ticks": 1, "snapshots": 3},
+    "bf16": {"precision": "bf16"},
+    "bf16 in parts, computed again": {"precision": "bf16", "accumulate": 2, "recompute": True},
 }
 
 
@@ -71,10 +72,9 @@ def content(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.name not in DIFFER}
 
 
-@pytest.mark.parametrize("changes", SETTINGS.values(), ids=SETTINGS)
-@pytest.mark.parametrize("every", [1, 3])
+@pytest.mark.parametrize(("changes", "every"), [(changes, 1) for changes in SETTINGS.values()] + [({}, 3)], ids=[*SETTINGS, "stored now and then"])
 def test_cut_off_after_every_few_iterations(plan, data, tmp_path, work, cut_after, changes, every):
-    settings = plan(**changes)
+    settings = plan(**{"kimg": 0.16} | changes)
     run_cell(settings, data=data, out=tmp_path / "whole/digits/full/seed0", name="whole")
     out, cuts = tmp_path / "cut/digits/full/seed0", 0
     while not (out / "run.json").is_file():
@@ -180,7 +180,7 @@ TRAINER = "import sys; from pathlib import Path; from pipeline.strict import bin
 @pytest.fixture
 def trainer(plan, data, tmp_path):
     """() -> a process that trains for some seconds in a folder of its own, storing its state all the time."""
-    (tmp_path / "plan.yaml").write_text(dump(plan(kimg=1.6, ticks=20)))
+    (tmp_path / "plan.yaml").write_text(dump(plan(kimg=0.8, ticks=20)))
     shutil.copytree(data, tmp_path / "data/digits")
     environment = os.environ | {"DVC_ROOT": str(tmp_path), "CHECKPOINT_SECONDS": "0", "PYTHONPATH": str(ROOT)}
 
@@ -200,26 +200,16 @@ def until_said(process, text):
     pytest.fail("".join(lines) + process.stderr.read())
 
 
-def test_sigkill_sigterm_ctrl_c_and_a_torn_checkpoint_in_one_training(plan, data, tmp_path, trainer, work):
-    random = np.random.default_rng(0)
-    for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT):
-        process = trainer()
-        said = until_said(process, ": 1.6 kimg\n")
-        assert ("resumed at" in said) == (number != signal.SIGKILL)
-        if number == signal.SIGTERM:
-            _, error = trainer().communicate(timeout=60)
-            assert f"is being trained by process {process.pid} (digits/full/seed0)" in error and error.count("\n") == 1
-        time.sleep(random.uniform(0.3, 1.0) if number != signal.SIGKILL else 1.5)
-        process.send_signal(number)
-        out, error = process.communicate(timeout=60)
-        if number == signal.SIGKILL:
-            assert process.returncode == -number
-        else:
-            assert process.returncode == 1 and "Traceback" not in error and error.count("\n") == 1
-            assert f"stopped by {number.name} at" in error and "the same command goes on from there" in error
+def test_a_stopped_training_with_a_torn_checkpoint_goes_on(plan, data, tmp_path, trainer, work):
+    process = trainer()
+    until_said(process, ": 0.8 kimg\n")
+    process.send_signal(signal.SIGTERM)
+    out, error = process.communicate(timeout=60)
+    assert process.returncode == 1 and error.count("\n") == 1, out + error
+    assert "stopped by SIGTERM at" in error and "the same command goes on from there" in error
     newest = max(tmp_path.glob(".work/*/step-*.safetensors"))
     newest.write_bytes(newest.read_bytes()[:1000])
     out, error = trainer().communicate(timeout=120)
     assert "checkpoint not used" in out and "resumed at" in out and not error
-    whole = run_cell(plan(kimg=1.6, ticks=20), data=data, out=tmp_path / "whole/digits/full/seed0", name="whole")
+    whole = run_cell(plan(kimg=0.8, ticks=20), data=data, out=tmp_path / "whole/digits/full/seed0", name="whole")
     assert whole["resumed_at_kimg"] == [] and content(tmp_path / "runs/digits/full/seed0") == content(tmp_path / "whole/digits/full/seed0")
