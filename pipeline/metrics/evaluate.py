@@ -21,7 +21,7 @@ from pipeline.sampling import draw_images, draw_latents, interpolate, load_gener
 
 SAMPLES = 64        # the first so many of the measured samples, uncurated
 PATHS, STEPS = 8, 9     # of the interpolation
-COPIES = ("history.csv", "run.json")
+COPIES = ("history.csv", "machine.csv", "run.json")
 
 
 def evaluate_run(plan: EvaluatePlan, *, run: str | Path, data: str | Path, reference: str | Path, metrics: str | Path, pictures: str | Path) -> dict[str, Any]:

@@ -94,6 +94,7 @@ def dataset_section(dataset: str, cells: pd.DataFrame, answers: dict[str, float]
             tables.others(cells, dataset, config.confidence),
             ledgers.known_answers(answers, dataset),
             ledgers.memorisation(memorised(first, results), dataset),
+            ledgers.health(cells, dataset, results),
         ],
     )
 

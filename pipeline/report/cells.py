@@ -110,8 +110,12 @@ def load_reference_answers(index: dict[str, Any], results: str | Path = "results
 
 
 def load_history(results: str | Path, cell: Any) -> pd.DataFrame | None:
-    path = cell_folder(results, cell) / "history.csv"
-    return pd.read_csv(path) if path.is_file() else None
+    """One row a tick: what was learnt and, where it was recorded, what the machine did meanwhile; None without a history."""
+    history, machine = (cell_folder(results, cell) / name for name in ("history.csv", "machine.csv"))
+    if not history.is_file():
+        return None
+    frame = pd.read_csv(history)
+    return frame.merge(pd.read_csv(machine), on="kimg", how="left") if machine.is_file() else frame
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,9 @@ CURVES = {
     "score_fake": "mean D(fake)",
     "gradient_d": "gradient norm of D, unclipped",
     "gradient_g": "gradient norm of G, unclipped",
+    "ema_distance": "distance of the averaged G,\nrelative",
+    "sample_spread": "spread of samples over latents",
+    "images_per_second": "images a second",
 }
 KIMG = "kimg (thousands of real images shown to D)"
 SIZE = (4.6, 3.1)       # inches of one panel; the margins around its axes are fixed, which is twice as fast as fitted ones
@@ -121,9 +124,10 @@ def _histories(cells: pd.DataFrame, results: str) -> dict[str, pd.DataFrame]:
 
 
 def curves(cells: pd.DataFrame, dataset: str, results: str, path: Path, dpi: int) -> Chart | None:
-    """Training curves of all variants on one axis each, against kimg."""
+    """Training curves of all variants on one axis each, against kimg; a panel for every column that any of them has."""
     histories = _histories(cells, results)
-    if not histories:
+    columns = [column for column in CURVES if any(column in history for history in histories.values())]
+    if not columns:
         return None
 
     def panel(column: str) -> Panel:
@@ -138,8 +142,9 @@ def curves(cells: pd.DataFrame, dataset: str, results: str, path: Path, dpi: int
 
         return draw_panel
 
-    alt = f"Six training curves of {', '.join(histories)} on {paper.name_of(dataset)} against kimg: {', '.join(CURVES.values())}."
-    return draw(path, [panel(column) for column in CURVES], title="Training curves", alt=alt, dpi=dpi, labels=list(histories))
+    shown = ", ".join(" ".join(CURVES[column].split()) for column in columns)
+    alt = f"Training curves of {', '.join(histories)} on {paper.name_of(dataset)} against kimg: {shown}."
+    return draw(path, [panel(column) for column in columns], title="Training curves", alt=alt, dpi=dpi, labels=list(histories))
 
 
 def metric_history(cells: pd.DataFrame, dataset: str, results: str, path: Path, dpi: int) -> Chart | None:

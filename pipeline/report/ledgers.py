@@ -1,12 +1,14 @@
 """Tables about the results: cost per geometry, the evaluator's known answers, deviations, every cell, provenance."""
 
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from pipeline.report import paper
-from pipeline.report.cells import NOT_RUN, cells_of, measurement
+from pipeline.report.cells import NOT_RUN, cells_of, load_history, measurement
 from pipeline.report.metrics import metrics_among
+from pipeline.report.reading import RULES, read
 from pipeline.report.statistics import interval, number
 from pipeline.report.tables import Table, mean, peak_memory, trained_cells
 
@@ -91,12 +93,18 @@ def every_cell(cells: pd.DataFrame) -> Table:
 
 def provenance(cells: pd.DataFrame) -> Table:
     """Where every cell's numbers come from."""
-    columns = ("dataset", "variant", "seed", "state", "kimg", "kimg_planned", "seconds", "peak_memory_mib", "copied_from", "key", "revision", "dirty", "python", "libraries", "device", "threads", "platform", "protocol", "detail")
+    columns = ("dataset", "variant", "seed", "state", "kimg", "kimg_planned", "seconds", "peak_memory_mib", "copied_from", "resumed_at_kimg", "key", "revision", "dirty", "python", "libraries", "device", "threads", "platform", "protocol", "detail")
     frame = cells.reindex(columns=[column for column in columns if column in cells])
     if "libraries" in frame:
         frame["libraries"] = frame.libraries.map(lambda value: ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else "")
     note = "`key`: hash of settings, images, code and torch version of a training. `dirty`: code or parameters differed from the revision when the cell was trained."
     return Table(name="provenance", title="Provenance", frame=frame, note=note)
+
+
+def health(cells: pd.DataFrame, dataset: str, results: str | Path) -> Table:
+    """What the training curves of every cell of the dataset say, a row a cell."""
+    rows = [{"variant": cell.variant, "seed": cell.seed, "reading": read(cell.to_dict(), load_history(results, cell))} for _, cell in cells[cells.dataset == dataset].iterrows()]
+    return Table(name=f"{dataset}_health", title="Health of the trainings", frame=pd.DataFrame(rows, columns=["variant", "seed", "reading"]), note=RULES)
 
 
 def settings(params: dict[str, Any]) -> Table:

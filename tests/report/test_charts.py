@@ -36,9 +36,15 @@ def test_metrics_over_training_need_two_measurements(tmp_path):
 
 def test_curves_are_the_same_bytes_and_follow_the_theme(tmp_path):
     first = cells("digits", "fd_digits").head(1)
-    results = history(tmp_path, "kimg," + ",".join(CURVES) + "\n" + "\n".join(f"{k},1,2,3,4,5,6" for k in range(1, 4)) + "\n", "digits")
+    results = history(tmp_path, "kimg," + ",".join(CURVES) + "\n" + "\n".join(f"{k}," + ",".join(map(str, range(1, len(CURVES) + 1))) for k in range(1, 4)) + "\n", "digits")
     one, two = (curves(first, "digits", results, tmp_path / name / "curves.png", 60) for name in ("a", "b"))
     assert one == two and (tmp_path / "a/curves.png").read_bytes() == (tmp_path / "b/curves.png").read_bytes()
     assert len(one.panels) == len(CURVES) and one.legend == [("full", 0)]
     for panel in one.panels:
         assert "var(--ink)" in panel and "var(--series0)" in panel and "#0072b2" not in panel and "#1b1b1b" not in panel
+
+
+def test_a_curve_that_no_cell_has_gets_no_panel(tmp_path):
+    results = history(tmp_path, "kimg,penalty\n1,2\n2,3\n", "digits")
+    chart = curves(cells("digits", "fd_digits").head(1), "digits", results, tmp_path / "curves.png", 60)
+    assert len(chart.panels) == 1 and "gradient penalty" in chart.alt and "images a second" not in chart.alt
