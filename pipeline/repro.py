@@ -36,9 +36,14 @@ def reproduce(jobs: int) -> None:
         dvc("repro", *(name for name in names if name.startswith("reference@")))
         print(f"repro: {len(trainings)} trainings, {jobs} at a time; each says how long it expects to take", flush=True)
         with ThreadPoolExecutor(jobs) as pool:
-            # All are tried, whatever becomes of one; the first failure is raised after the last has ended.
-            for done in [pool.submit(dvc, "--wait-for-lock", "repro", "--single-item", name) for name in trainings]:
-                done.result()
+            try:
+                # All are tried, whatever becomes of one; the first failure is raised after the last has ended.
+                for done in [pool.submit(dvc, "--wait-for-lock", "repro", "--single-item", name) for name in trainings]:
+                    done.result()
+            except KeyboardInterrupt:
+                # The terminal tells those at work, too: they store their state and end. No other one begins.
+                pool.shutdown(cancel_futures=True)
+                raise
     dvc("repro")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from repository import Repository
+from runs import content
 
 from pipeline.files import read_json
 from pipeline.strict import bind, read_yaml
@@ -20,10 +21,6 @@ pytestmark = pytest.mark.pipeline
 STAGE, RUN = "train@digits-full-0", Path("runs/digits/full/seed0")
 AGAIN = ("repro", "--force", "--no-run-cache", "--single-item", STAGE)      # trained again, however often it was before
 TRAINING = re.compile(r"^train: digits/full/seed0: [\d.,]+ kimg$", re.MULTILINE)
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name not in ("run.json", "machine.csv")}
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 from repository import Repository, ran, restored
+from runs import content
 
 pytestmark = pytest.mark.pipeline
 
@@ -178,11 +179,11 @@ def test_an_experiment_is_one_command_and_shows_up(repository):
 
 def test_two_runs_of_one_cell_give_the_same_bytes(repository):
     run, result = repository.folder / "runs/digits/full/seed0", repository.folder / "results/digits/full/seed0.json"
-    before = {path.name: path.read_bytes() for path in run.iterdir() if path.name not in ("run.json", "machine.csv")} | {"result": result.read_bytes()}
+    before = content(run) | {"result": result.read_bytes()}
     for stage in ("train", "evaluate"):
         code, output = repository.dvc("repro", "--force", "--single-item", f"{stage}@digits-full-0")
         assert code == 0 and f"{stage}@digits-full-0" in ran(output)
-    after = {path.name: path.read_bytes() for path in run.iterdir() if path.name not in ("run.json", "machine.csv")} | {"result": result.read_bytes()}
+    after = content(run) | {"result": result.read_bytes()}
     assert repository.json("runs/digits/full/seed0/run.json")["copied_from"] is None
     assert before == after
 

@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 
+from pipeline.data.array import write_dataset
 from pipeline.training.config import AugmentConfig, TrainConfig, TrainPlan
 
 AUGMENT = AugmentConfig(
@@ -76,6 +77,14 @@ def plan(cell, settings):
 def images():
     """50 images of noise, (50, 3, 8, 8) uint8."""
     return np.random.default_rng(0).integers(0, 256, (50, 3, 8, 8), dtype=np.uint8)
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory, images):
+    """A prepared dataset of those images."""
+    folder = tmp_path_factory.mktemp("data") / "digits"
+    write_dataset(folder, images, None, {"split": "all"})
+    return folder
 
 
 @pytest.fixture(scope="session")

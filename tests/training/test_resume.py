@@ -5,13 +5,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from threading import Thread
 
-import numpy as np
 import pytest
 import torch
+from runs import content
 
-from pipeline.data.array import write_dataset
 from pipeline.errors import UserError
 from pipeline.files import read_json
 from pipeline.strict import dump
@@ -20,7 +21,6 @@ from pipeline.training.keeper import Keeper
 from pipeline.training.run import run_cell
 
 ROOT = Path(__file__).parent.parent.parent
-DIFFER = {"run.json", "machine.csv"}        # hold times
 # What may change the numbers a step draws, or what it leaves behind: each of these is cut off and resumed.
 SETTINGS = {
     "plain": {},
@@ -33,13 +33,6 @@ SETTINGS = {
 
 class Cut(Exception):
     """The end of a process, as a test plays it: nothing is stored, nothing is tidied up."""
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory, images):
-    folder = tmp_path_factory.mktemp("data") / "digits"
-    write_dataset(folder, images, None, {"split": "all"})
-    return folder
 
 
 @pytest.fixture
@@ -68,17 +61,13 @@ def cut_after(monkeypatch):
     return choose
 
 
-def content(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name not in DIFFER}
-
-
 @pytest.mark.parametrize(("changes", "every"), [(changes, 1) for changes in SETTINGS.values()] + [({}, 3)], ids=[*SETTINGS, "stored now and then"])
 def test_cut_off_after_every_few_iterations(plan, data, tmp_path, work, cut_after, changes, every):
-    settings = plan(**{"kimg": 0.16} | changes)
+    settings = plan(**{"kimg": 0.08} | changes)
     run_cell(settings, data=data, out=tmp_path / "whole/digits/full/seed0", name="whole")
     out, cuts = tmp_path / "cut/digits/full/seed0", 0
     while not (out / "run.json").is_file():
-        cut_after((2, 5, 1, 4)[cuts % 4] + every - 1, every)
+        cut_after((2, 1, 4, 3)[cuts % 4] + every - 1, every)
         try:
             run_cell(settings, data=data, out=out, name="cut")
         except Cut:
@@ -126,6 +115,25 @@ def test_a_run_that_diverged_is_resumed_as_one_that_diverged(plan, data, tmp_pat
     cut_after(None)
     assert run_cell(settings, data=data, out=out, name="cut")["status"] == "diverged"
     assert content(out) == content(tmp_path / "whole/digits/full/seed0")
+
+
+def test_the_same_training_in_flight_for_another_cell_is_waited_for_and_copied(plan, data, tmp_path, work, monkeypatch, capsys):
+    original, records = Keeper.keep, []
+    twin = Thread(target=lambda: records.append(run_cell(plan(), data=data, out=tmp_path / "runs/digits/mine/seed0", name="mine")))
+
+    def keep(self, outcome):
+        original(self, outcome)
+        if outcome.step == 2:
+            twin.start()
+            while "waited for" not in capsys.readouterr().out:
+                time.sleep(0.01)
+
+    monkeypatch.setattr(Keeper, "keep", keep)
+    run_cell(plan(), data=data, out=tmp_path / "runs/digits/full/seed0", name="full")
+    twin.join(timeout=60)
+    assert records[0]["copied_from"] == "digits/full/seed0"
+    assert content(tmp_path / "runs/digits/mine/seed0") == content(tmp_path / "runs/digits/full/seed0")
+    assert [path.name for path in work.iterdir()] == ["cells"]
 
 
 # ---- the end of a run ----
@@ -203,6 +211,9 @@ def until_said(process, text):
 def test_a_stopped_training_with_a_torn_checkpoint_goes_on(plan, data, tmp_path, trainer, work):
     process = trainer()
     until_said(process, ": 0.8 kimg\n")
+    while not list(tmp_path.glob(".work/*/step-*.json")):
+        assert process.poll() is None
+        time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
     out, error = process.communicate(timeout=60)
     assert process.returncode == 1 and error.count("\n") == 1, out + error

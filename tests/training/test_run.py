@@ -26,13 +26,6 @@ NEVER = "a training that should not have been run"
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory, images):
-    folder = tmp_path_factory.mktemp("data") / "digits"
-    write_dataset(folder, images, None, {"split": "all"})
-    return folder
-
-
-@pytest.fixture(scope="module")
 def first(tmp_path_factory, plan, data):
     """A finished run of `full`: its folder."""
     out = tmp_path_factory.mktemp("runs") / "digits/full/seed0"
