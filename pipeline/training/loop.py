@@ -54,7 +54,7 @@ def train(plan: TrainPlan, images: np.ndarray, device: torch.device, progress: P
     progress.start(steps * per_step / 1000)
     for step in range(1, steps + 1):
         _set_rates(outcome.networks, config, 1 - (step - 1) / steps)
-        scalars.append(_iteration(outcome.networks, data, config, step))
+        scalars.append(iteration(outcome.networks, data, config, step))
         if step in ticks:
             row = _row(scalars, kimg=step * per_step / 1000, step=step)
             if not (all(math.isfinite(value) for value in row.values()) and _finite(outcome.networks)):
@@ -72,7 +72,7 @@ def train(plan: TrainPlan, images: np.ndarray, device: torch.device, progress: P
     return outcome
 
 
-def _iteration(networks: Networks, data: RealImages, config: TrainConfig, step: int) -> dict[str, Tensor]:
+def iteration(networks: Networks, data: RealImages, config: TrainConfig, step: int) -> dict[str, Tensor]:
     """The D steps and the G step of iteration `step` (from 1)."""
     size, scalars = config.batch_discriminator, {}
     for critic in range(config.critic_steps):
