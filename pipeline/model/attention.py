@@ -12,11 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pipeline.model.biased import applies, biased_attention
 from pipeline.model.precision import full_precision
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, *, fused: bool) -> Tensor:
     """softmax(q k^T / sqrt(d) + bias) v for q, k, v of shape (..., heads, n, d); bias (heads, n, n) or None."""
+    if fused and applies(q, bias):
+        return biased_attention(q, k, v, bias)
     if fused:
         # Four dimensions: the CPU's fused kernel takes no mask of three.
         mask = None if bias is None else bias.expand(*(1,) * (q.dim() - 3), *bias.shape)

@@ -7,22 +7,28 @@ from torch import Tensor
 from pipeline.images import to_float
 
 
+CHUNK = 1024        # images copied to a GPU at a time
+
+
 class RealImages:
-    """The whole dataset on the device as uint8; batches are indexed, flipped and normalised there.
+    """The whole dataset as uint8 where it is used; batches are indexed, flipped and normalised there.
+
+    On a GPU it lies in the GPU's memory; on a CPU the memory-mapped file is indexed as it is, and need not fit in memory.
 
     The order is a fresh permutation per epoch, a function of (seed, epoch) alone: the n-th image shown depends on n and
     the seed and on nothing that happened before, so that a position is all a resumed run has to know.
     """
 
     def __init__(self, images: np.ndarray, *, seed: int, flip: bool, device: torch.device):
-        self.images = torch.from_numpy(np.array(images)).to(device)
+        self.images = images if device.type == "cpu" else resident(images, device)
         self.seed, self.flip, self.device = seed, flip, device
         self.epoch, self.order = -1, torch.empty(0, dtype=torch.long)
 
     def batch(self, position: int, size: int) -> Tensor:
         """Images number `position` .. `position + size - 1` of the run, (size, C, H, W) float in [-1, 1]."""
         indices = torch.cat([self._run(position + done, size - done) for done in self._starts(position, size)])
-        images = to_float(self.images[indices.to(self.device)])
+        chosen = torch.from_numpy(self.images[indices.numpy()]) if self.device.type == "cpu" else self.images[indices.to(self.device)]
+        images = to_float(chosen)
         if self.flip:
             flipped = torch.rand(size, 1, 1, 1, device=self.device) < 0.5
             images = torch.where(flipped, images.flip(-1), images)
@@ -40,3 +46,11 @@ class RealImages:
             generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
             self.epoch, self.order = epoch, torch.randperm(len(self.images), generator=generator)
         return self.order[place : place + most]
+
+
+def resident(images: np.ndarray, device: torch.device) -> Tensor:
+    """The images in the device's memory, copied piece by piece so that the host never holds them all."""
+    copy = torch.empty(images.shape, dtype=torch.uint8, device=device)
+    for start in range(0, len(images), CHUNK):
+        copy[start : start + CHUNK] = torch.from_numpy(np.array(images[start : start + CHUNK]))
+    return copy

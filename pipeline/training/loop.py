@@ -88,7 +88,7 @@ def train(
         outcome.step += 1
         kimg = outcome.step * per_step / 1000
         _set_rates(outcome.networks, config, 1 - (outcome.step - 1) / steps)
-        _collect(outcome, _iteration(outcome.networks, data, config, outcome.step))
+        _collect(outcome, iteration(outcome.networks, data, config, outcome.step))
         if outcome.step in ticks:
             _tick(outcome, spread_latents, kimg, progress)
         if outcome.step in snapshots and outcome.status == "ok":
@@ -106,7 +106,7 @@ def fixed_latents(plan: TrainPlan, count: int) -> Tensor:
     return torch.randn(count, plan.network.generator.latent_dim, generator=torch.Generator().manual_seed(FIXED_LATENTS_SEED))
 
 
-def _iteration(networks: Networks, data: RealImages, config: TrainConfig, step: int) -> dict[str, Tensor]:
+def iteration(networks: Networks, data: RealImages, config: TrainConfig, step: int) -> dict[str, Tensor]:
     """The D steps and the G step of iteration `step` (from 1)."""
     size, scalars = config.batch_discriminator, {}
     for critic in range(config.critic_steps):

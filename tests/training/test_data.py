@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pipeline.images import to_uint8
-from pipeline.training.data import RealImages
+from pipeline.training.data import RealImages, resident
 
 COUNT = 10
 
@@ -81,9 +81,15 @@ def test_half_of_the_images_are_mirrored_left_to_right_each_by_its_own_draw():
     assert abs(sum(pairs) / 999 - 0.5) < 0.07
 
 
-def test_the_images_are_a_copy_of_the_mapped_file(tmp_path, images):
+def test_a_read_only_mapped_file_is_indexed_where_it_lies_and_batches_are_copies(tmp_path, images):
     np.save(tmp_path / "images.npy", images)
-    mapped = np.load(tmp_path / "images.npy", mmap_mode="c")
+    mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
     data = RealImages(mapped, seed=0, flip=True, device=torch.device("cpu"))
-    data.images.zero_()
+    assert data.images is mapped
+    data.batch(0, 8).zero_()
     assert np.array_equal(mapped, images)
+
+
+def test_on_another_device_the_copy_made_in_pieces_is_whole(images, monkeypatch):
+    monkeypatch.setattr("pipeline.training.data.CHUNK", 7)
+    assert np.array_equal(resident(images, torch.device("cpu")).numpy(), images)

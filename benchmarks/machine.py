@@ -1,0 +1,47 @@
+"""What the machine is and what it can do: hardware, versions, the rate of its matrix products, peak memory."""
+
+import resource
+import statistics
+import time
+from datetime import date
+
+import torch
+
+from pipeline.provenance import provenance
+
+
+def facts(device: torch.device) -> dict[str, object]:
+    """Device, versions, threads, date."""
+    known = provenance(device)
+    return {"device": known["device"], "torch": torch.__version__, "python": known["python"], "threads": torch.get_num_threads(), "date": date.today().isoformat()}
+
+
+def synchronize(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def matmul_peak(device: torch.device, dtype: torch.dtype, side: int | None = None) -> float:
+    """FLOP/s of square matrix products, the best of seven: what a step could reach at most."""
+    side = side or (8192 if device.type == "cuda" else 2048)
+    a = torch.randn(side, side, device=device).to(dtype)
+    best = float("inf")
+    for _ in range(7):
+        synchronize(device)
+        began = time.perf_counter()
+        a @ a
+        synchronize(device)
+        best = min(best, time.perf_counter() - began)
+    return 2 * side**3 / best
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes: allocated by torch on a GPU, resident for the whole process on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def summary(values: list[float]) -> str:
+    """median (least .. most)."""
+    return f"{statistics.median(values):.2f} ({min(values):.2f} .. {max(values):.2f})"
