@@ -1,5 +1,6 @@
 # make repro: everything from nothing to the report.  make test: the test suite.  make setup: the environment alone.
 # make experiments: what every experiment changed and measured.  make compare A=<rev> B=<rev>: two of them side by side.
+# make unfinished: interrupted trainings, which the same command goes on with.  make kill-test: dvc repro killed 24 times.
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready

@@ -37,7 +37,7 @@ def _ending(cell: dict[str, Any]) -> str | None:
     if cell["status"] == "oom":
         asked, device = _known(cell, "bytes_asked"), _known(cell, "device")
         batches = f", batches of {cell['batch_discriminator']:.0f} (D) and {cell['batch_generator']:.0f} (G)" if _known(cell, "batch_generator") else ""
-        needed = f"{asked / 2**20:,.0f} MiB more were asked for" if asked else "out of memory"
+        needed = f"{number(asked / 2**30)} GiB more were asked for" if asked else "out of memory"
         helps = f"; would help: {cell['would_help']}" if _known(cell, "would_help") else ""
         return f"{needed} on {device or 'an unknown device'}{batches}{helps}"
     return None if cell["status"] == "ok" else cell["status"]
@@ -72,7 +72,7 @@ def _gradients(history: pd.DataFrame) -> str | None:
     names = [name for name in ("gradient_d", "gradient_g") if name in history]
     told = [f"{name[-1].upper()} {number(_end(history[name]))}" for name in names]
     jumps = sum(int((history[name] > 10 * history[name].median()).sum()) for name in names)
-    return f"gradient norms at the end {', '.join(told)}" + (f" ({jumps} jumps above ten times the median)" if jumps else "") if told else None
+    return f"gradient norms at the end {', '.join(told)}" + (f" ({jumps} jump{'s' * (jumps > 1)} above ten times the median)" if jumps else "") if told else None
 
 
 def _average(history: pd.DataFrame) -> str:

@@ -60,6 +60,7 @@ class Keeper:
     @contextmanager
     def stoppable(self) -> Iterator[None]:
         """SIGTERM, Ctrl-C and a closed terminal end the training after its iteration, the second one at once."""
+
         def stop(number: int, _frame: object) -> None:
             if self.signal:
                 raise KeyboardInterrupt
@@ -71,6 +72,7 @@ class Keeper:
         try:
             yield
         finally:
+            self.progress.newline()
             for one, handler in before.items():
                 signal.signal(one, handler)
 

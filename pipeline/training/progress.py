@@ -13,6 +13,7 @@ class Progress:
         self.total, self.resumed_at, self.before = 0.0, 0.0, 0.0
         self.began = self.ticked = time.monotonic()
         self.ticked_at = 0.0
+        self.open = False       # whether the cursor stands behind a renewing line
 
     def start(self, total_kimg: float, *, kimg: float = 0.0, seconds: float = 0.0) -> None:
         """Begin, or go on at `kimg` after `seconds` of training in earlier sittings."""
@@ -42,9 +43,15 @@ class Progress:
         """A line of its own."""
         self._write(f"train: {self.name}: {text}", end="\n")
 
+    def newline(self) -> None:
+        """End a renewing line that was left open: what comes next, an error perhaps, begins on its own."""
+        if self.open:
+            self._write("", end="\n")
+
     def stop(self, status: str) -> None:
         lead = "\r\x1b[K" if self.stream.isatty() else ""
         self._write(f"{lead}train: {self.name}: {status} after {self.seconds():,.0f} s", end="\n")
 
     def _write(self, text: str, end: str) -> None:
         print(text, end=end, file=self.stream, flush=True)
+        self.open = not end

@@ -46,7 +46,7 @@ def test_the_direction_is_that_of_the_last_two_tenths(curve, expected):
         ({"penalty": noisy(1, 0.1)}, "at the end and falling"),
         ({"penalty": 0.5}, "penalty stable near 0.500, the critic is far from slope 1"),
         ({"gradient_d": 2.0, "gradient_g": 1.0}, "gradient norms at the end D 2.00, G 1.00"),
-        ({"gradient_g": [1.0] * 98 + [11.0, 1.0]}, "G 2.00 (1 jumps above ten times the median)"),
+        ({"gradient_g": [1.0] * 98 + [11.0, 1.0]}, "G 2.00 (1 jump above ten times the median)"),
         ({"ema_distance": 0.03}, "EMA distance 3.0% at the end"),
         ({"penalty": 0.02}, "EMA distance not recorded"),
         ({"sample_spread": 0.4}, "samples spread by 0.400"),
@@ -81,7 +81,7 @@ def test_few_ticks_are_not_read():
         ({"status": "diverged", "state": "diverged at 3.5 kimg", "detail": float("nan")}, "diverged at 3.5 kimg: reason not recorded; curves not recorded"),
         (
             {"status": "oom", "state": "oom", "bytes_asked": 2.0 * 2**30, "device": "a card", "batch_discriminator": 64.0, "batch_generator": 128.0, "would_help": "train.accumulate: 2"},
-            "2,048 MiB more were asked for on a card, batches of 64 (D) and 128 (G); would help: train.accumulate: 2",
+            "2.00 GiB more were asked for on a card, batches of 64 (D) and 128 (G); would help: train.accumulate: 2",
         ),
         ({"status": "oom", "state": "oom", "bytes_asked": float("nan")}, "out of memory on an unknown device"),
     ],

@@ -98,3 +98,14 @@ def test_the_status_is_the_last_word():
 def test_standard_output_is_the_default(capsys):
     Progress("cell").start(12.0)
     assert capsys.readouterr().out == "train: cell: 12.0 kimg\n"
+
+
+@pytest.mark.parametrize(("terminal", "ends"), [(True, 1), (False, 0)])
+def test_a_line_that_renews_itself_is_ended_before_anything_else_is_said(terminal, ends):
+    progress = Progress("cell", stream := Stream(terminal))
+    progress.start(2.0)
+    progress.tick({"kimg": 1.0, "wasserstein": 0.0}, 700)
+    before = stream.getvalue()
+    progress.newline()
+    progress.newline()
+    assert stream.getvalue() == before + "\n" * ends

@@ -119,6 +119,12 @@ def test_too_little_memory_is_a_result(plan, data, tmp_path, monkeypatch, error)
     assert find_twin(tmp_path / "runs/digits/other/seed0", record["key"]) is None
 
 
+def test_a_batch_that_no_machine_holds_ends_as_too_little_memory(plan, data, tmp_path):
+    record = run_cell(plan(batch_generator=2**40), data=data, out=tmp_path / "runs/digits/large/seed0", name="large")
+    assert record["status"] == "oom" and record["bytes_asked"] == 2**40 * plan().network.generator.latent_dim * 4
+    assert (record["batch_discriminator"], record["batch_generator"]) == (8, 2**40) and "train.accumulate: 2" in record["would_help"] and record["device"]
+
+
 def test_any_other_failure_is_a_failure(plan, data, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "train", failing(RuntimeError("mat1 and mat2 shapes cannot be multiplied")))
     with pytest.raises(RuntimeError, match="mat1"):
