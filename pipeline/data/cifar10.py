@@ -2,10 +2,9 @@
 
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torchvision
-from torchvision.datasets import CIFAR10
 
 from pipeline.errors import UserError
 
@@ -19,6 +18,9 @@ def load_cifar10(path: Path, scratch: Path) -> tuple[Labelled, Labelled, str]:
     compares each file with its own published md5 before it unpickles it.
     Errors: `UserError` where the archive is damaged, or a file is missing or not the official one.
     """
+    import torchvision      # here, since its import takes seconds that no other dataset needs
+    from torchvision.datasets import CIFAR10
+
     root = path
     if path.is_file():
         root = scratch
@@ -36,8 +38,8 @@ def load_cifar10(path: Path, scratch: Path) -> tuple[Labelled, Labelled, str]:
         train, test = (reader(root, train=train, download=False) for train in (True, False))
     except RuntimeError:
         raise UserError(f"{path}: the files of {folder} are missing or not the official ones (their md5 differ); fetch cifar-10-python.tar.gz again") from None
-    return _arrays(train), _arrays(test), f"torchvision {torchvision.__version__}"
+    return _labelled(train), _labelled(test), f"torchvision {torchvision.__version__}"
 
 
-def _arrays(split: CIFAR10) -> Labelled:
+def _labelled(split: Any) -> Labelled:
     return split.data.transpose(0, 3, 1, 2), np.array(split.targets, dtype=np.int64)

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import sklearn
-from sklearn.datasets import load_digits
 
 from pipeline.data.archives import split_inside
 from pipeline.data.array import Split, in_memory
@@ -55,6 +53,9 @@ def read_digits(config: DataConfig) -> tuple[np.ndarray, np.ndarray, dict[str, A
     Images (N, C, 8, 8) uint8, labels (N,) int64, facts. The grey channel is repeated so that one code path serves all
     datasets.
     """
+    import sklearn      # here, since no other dataset needs it
+    from sklearn.datasets import load_digits
+
     if config.resolution != 8:
         raise UserError(f"params.yaml: datasets.digits.data.resolution: given {config.resolution}; allowed: 8, the scans' own")
     if config.path is not None:

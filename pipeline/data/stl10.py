@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from torchvision.datasets import STL10
 
 from pipeline.data.array import Split
 from pipeline.data.download import Mismatch, check
@@ -25,7 +24,7 @@ class Stl10:
     def __init__(self, path: Path):
         self.path = path
         if path.is_dir():
-            self.path = path if (path / "train_X.bin").is_file() else path / STL10.base_folder
+            self.path = path if (path / "train_X.bin").is_file() else path / "stl10_binary"
             self._check_files()
 
     def images(self, *splits: str) -> Split:
@@ -47,6 +46,8 @@ class Stl10:
         return np.concatenate([known.astype(np.int64) - 1, np.full(COUNTS["unlabeled"], -1, dtype=np.int64)])
 
     def _check_files(self) -> None:
+        from torchvision.datasets import STL10      # here, since its import takes seconds that the archive does not need
+
         for name, md5 in STL10.train_list + STL10.test_list:
             path = self.path / name
             if not path.is_file():
