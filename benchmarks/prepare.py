@@ -22,7 +22,6 @@ import torchvision
 from PIL import Image
 from torchvision.transforms import v2
 
-from pipeline.data.array import read_array
 from pipeline.data.config import DataConfig
 from pipeline.data.decode import LIBRARY, workers
 from pipeline.data.folder import find_images
@@ -30,11 +29,11 @@ from pipeline.data.prepare import prepare
 from pipeline.errors import command_line
 
 
-def plain_loop(source: Path, resolution: int, count: int) -> np.ndarray:
-    """(N, 3, H, W) uint8 by torchvision's own transforms, one image at a time."""
+def plain_loop(source: Path, resolution: int, _: Path) -> np.ndarray:
+    """(N, 3, H, W) uint8 by torchvision's own transforms, one image at a time, in memory."""
     with ExitStack() as stack:
         files, images = find_images(source, stack), []
-        for index in range(min(count, len(files.names))):
+        for index in range(len(files.names)):
             image = Image.open(BytesIO(files.read(index))).convert("RGB")
             steps = [v2.CenterCrop(min(image.size)), v2.Resize(resolution, interpolation=v2.InterpolationMode.LANCZOS, antialias=True), v2.PILToTensor()]
             images.append(v2.Compose(steps)(image).numpy())
@@ -45,6 +44,9 @@ def ours(source: Path, resolution: int, folder: Path) -> np.ndarray:
     with redirect_stdout(sys.stderr):
         prepare(DataConfig(source="folder", resolution=resolution, channels=3, path=str(source)), "benchmark", folder)
     return np.load(folder / "images.npy", mmap_mode="r")
+
+
+SIDES = {"torchvision loop": plain_loop, "prepare": ours}
 
 
 def subset(source: Path, count: int, folder: Path) -> Path:
@@ -69,26 +71,24 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--count", type=int, default=3000, help="images a round")
     given = parser.parse_args()
-    rates = {"torchvision loop": [], "prepare": []}
+    rates, cpu_times, pixels = {name: [] for name in SIDES}, {name: [] for name in SIDES}, {}
     with tempfile.TemporaryDirectory() as scratch:
         files, out = Path(scratch) / "files", Path(scratch) / "out"
         files.mkdir()
         source = subset(given.source, given.count, files)
         for _ in range(given.rounds + 1):
-            began = time.perf_counter()
-            theirs = plain_loop(source, given.resolution, given.count)
-            middle = time.perf_counter()
-            mine = ours(source, given.resolution, out)
-            ended = time.perf_counter()
-            rates["torchvision loop"].append(len(theirs) / (middle - began))
-            rates["prepare"].append(len(mine) / (ended - middle))
-        same = np.array_equal(theirs, read_array(out))
-    print(f"{given.source.name}, {len(mine):,} images -> {given.resolution} x {given.resolution}, {given.rounds} rounds after a warm-up, the two in turn")
+            for name, side in SIDES.items():
+                began, cpu_began = time.perf_counter(), time.process_time()
+                pixels[name] = side(source, given.resolution, out)
+                rates[name].append(len(pixels[name]) / (time.perf_counter() - began))
+                cpu_times[name].append((time.process_time() - cpu_began) / len(pixels[name]))
+        count, same = len(pixels["prepare"]), np.array_equal(*pixels.values())
+    print(f"{given.source.name}, {count:,} images -> {given.resolution} x {given.resolution}, {given.rounds} rounds after a warm-up, the two in turn")
     print(f"{cpu()}, {workers()} cores; Python {platform.python_version()}, torchvision {torchvision.__version__}, {LIBRARY}; {time.strftime('%Y-%m-%d')}")
-    for name, values in rates.items():
-        values = values[1:]
-        print(f"{name:<18}{statistics.median(values):>8,.0f} images/s (median; {min(values):,.0f} .. {max(values):,.0f})")
-    ratios = [mine / theirs for mine, theirs in zip(rates["prepare"][1:], rates["torchvision loop"][1:], strict=True)]
+    for name in SIDES:
+        values, spent = rates[name][1:], cpu_times[name][1:]
+        print(f"{name:<18}{statistics.median(values):>8,.0f} images/s (median; {min(values):,.0f} .. {max(values):,.0f}), {statistics.median(spent) * 1e6:,.0f} us of processor time an image")
+    ratios = [mine / theirs for theirs, mine in zip(*(values[1:] for values in rates.values()), strict=True)]
     print(f"ratio             {statistics.median(ratios):>8.2f} (median of the rounds; {min(ratios):.2f} .. {max(ratios):.2f}); pixels {'equal' if same else 'DIFFER'}")
 
 

@@ -1,5 +1,7 @@
 """What is said before, what stays after success, and that nothing stays after a failure."""
 
+import contextlib
+import dataclasses
 import errno
 import shutil
 
@@ -7,7 +9,8 @@ import numpy as np
 import pytest
 from image_files import config, encoded, pixels
 
-from pipeline.data import array, prepare as module
+from pipeline.data import array, decode, readers
+from pipeline.data import prepare as module
 from pipeline.data.array import read_array, read_manifest
 from pipeline.data.prepare import prepare
 from pipeline.errors import UserError
@@ -88,3 +91,42 @@ def test_the_manifest_says_where_the_images_come_from(images, tmp_path):
     manifest = read_manifest(tmp_path / "out")
     assert {"dataset", "source", "checksum", "library", "split", "order", "resize", "images", "count", "shape", "dtype", "layout", "images_sha256"} <= set(manifest)
     assert manifest["dataset"] == "mine" and manifest["library"].startswith("Pillow ") and isinstance(read_array(tmp_path / "out"), np.memmap)
+
+
+def test_a_bar_counts_images_as_they_are_written(images, tmp_path, monkeypatch):
+    seen = []
+
+    class Bar(module.tqdm):
+        def __init__(self, **options):
+            super().__init__(**options | {"disable": True})
+            seen.append((options["total"], options["desc"]))
+
+        def update(self, number):
+            seen.append(number)
+
+    monkeypatch.setattr(module, "tqdm", Bar)
+    run(images, tmp_path / "out")
+    assert seen == [(5, "prepare: mine"), 5]
+
+
+def test_few_images_are_in_memory_at_a_time(tmp_path, monkeypatch):
+    """Twenty chunks of one image: while one is written, no more than those under way have been read."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for index in range(20):
+        (folder / f"{index:02}.png").write_bytes(encoded(pixels(index)))
+    monkeypatch.setattr(readers, "CHUNK", 1)
+    monkeypatch.setattr(decode, "workers", lambda: 2)
+    read, lead = [], []
+    real = readers.find_images
+
+    def counted(path, stack):
+        files = real(path, stack)
+        return dataclasses.replace(files, read=lambda index: read.append(index) or files.read(index))
+
+    monkeypatch.setattr(readers, "find_images", counted)
+    with contextlib.ExitStack() as stack:
+        content = readers.read(readers.Job(config=config(path=str(folder)), dataset="mine", scratch=tmp_path, stack=stack))
+        for number, _ in enumerate(content.images.chunks()):
+            lead.append(len(read) - number)
+    assert len(read) == 20 and max(lead) <= 3 * 2 + 2
