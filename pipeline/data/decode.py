@@ -22,7 +22,8 @@ ORIENTATION = 0x0112    # the EXIF tag that cameras write; 1 is upright
 LIBRARY = f"Pillow {PIL.__version__}, libjpeg-turbo {features.version('libjpeg_turbo')}"
 # Modes whose pixels an RGB (or grey) image can hold as they are.
 LOSSLESS = {"RGB": ("1", "L", "P", "LA", "PA", "RGBA"), "L": ("1", "LA")}
-KINDS = {"1": "black-and-white", "L": "greyscale", "P": "palette", "LA": "transparency", "PA": "transparency", "RGBA": "transparency"}
+KINDS = {"RGB": "an RGB image", "1": "a black-and-white image", "L": "a greyscale image", "P": "a palette image"}
+TRANSPARENT = "an image with an alpha channel or a transparent colour"
 
 
 def workers() -> int:
@@ -119,15 +120,16 @@ def _refuse(name: str, image: Image.Image, config: DataConfig) -> None:
 def _coloured(name: str, image: Image.Image, config: DataConfig, done: Counter[str]) -> Image.Image:
     """The image in the dataset's mode. Errors: `UserError` where that would change a pixel, or is not allowed to be done."""
     mode = "RGB" if config.channels == 3 else "L"
-    kind = "transparency" if image.has_transparency_data else KINDS.get(image.mode, image.mode)
-    if image.mode == mode and kind != "transparency":
+    transparent = image.has_transparency_data
+    kind = TRANSPARENT if transparent else KINDS.get(image.mode, f"a {image.mode} image")
+    if image.mode == mode and not transparent:
         image.load()
         return image
     if image.mode not in (mode, *LOSSLESS[mode]):
-        raise UserError(f"{name}: a {kind} image, the dataset is {'8-bit RGB' if mode == 'RGB' else '8-bit greyscale (channels: 1)'}; convert it or take it out")
+        raise UserError(f"{name}: {kind}, the dataset is {'8-bit RGB' if mode == 'RGB' else '8-bit greyscale (channels: 1)'}; convert it or take it out")
     if config.convert == "refuse":
-        raise UserError(f"{name}: a {kind} image, the dataset is 8-bit {mode}; convert it, take it out, or set datasets.<name>.data.convert to lossless, which keeps every pixel's colour")
-    if kind == "transparency" and image.convert("RGBA").getchannel("A").getextrema() != (255, 255):
+        raise UserError(f"{name}: {kind}, the dataset is 8-bit {mode}; convert it, take it out, or set datasets.<name>.data.convert to lossless, which keeps every pixel's colour")
+    if transparent and image.convert("RGBA").getchannel("A").getextrema() != (255, 255):
         raise UserError(f"{name}: some of its pixels are transparent; put it on a background or take it out")
     done["converted"] += 1
-    return image.convert("RGBA").convert(mode) if kind == "transparency" else image.convert(mode)
+    return image.convert("RGBA").convert(mode) if transparent else image.convert(mode)
