@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from pipeline.data.config import DataConfig, Source
+from pipeline.data.config import DataConfig
 from pipeline.errors import ConfigError, choices
 from pipeline.metrics.config import EvaluateConfig
 from pipeline.model.config import ModelConfig
@@ -34,14 +34,8 @@ class Overlay(Strict):
     evaluate: EvaluateConfig
 
 
-class GeometryOnly(DataConfig):
-    """A dataset whose geometry is known and whose images this version cannot read yet."""
-
-    source: Source | None
-
-
 class Dataset(Overlay):
-    data: GeometryOnly
+    data: DataConfig
     released: Overlay           # what the released code does differently from the paper's figure
 
 
@@ -90,7 +84,7 @@ class Cell:
     data: DataConfig
     network: NetworkSpec
     train: TrainConfig
-    evaluate: EvaluateConfig | None     # None where the dataset's images cannot be read yet
+    evaluate: EvaluateConfig | None     # None where the dataset has no `evaluate` section yet
     shadowed: dict[str, str]    # base key -> origin of the layer that overrides it
 
 
@@ -112,7 +106,7 @@ def load(path: str | Path = PARAMS) -> dict[str, Any]:
         if not Layer(origin="", content=content).holds(key):
             raise ConfigError(file, key, "nothing", "a value: this section is required")
     for name, dataset in content["datasets"].items():
-        bind(GeometryOnly, dataset["data"], file=file, prefix=f"datasets.{name}.data")
+        bind(DataConfig, dataset["data"], file=file, prefix=f"datasets.{name}.data")
     bind(Matrix, content["matrix"], file=file, prefix="matrix")
     bind(ReportConfig, content["report"], file=file, prefix="report")
     _check_selection(content, file)
@@ -136,17 +130,16 @@ def _check_selection(content: dict[str, Any], file: str) -> None:
             check_name(file, f"matrix.{axis}", name)
             if name not in content[axis]:
                 raise ConfigError(file, f"matrix.{axis}", name, choices(content[axis], name))
-    readable = [name for name, dataset in content["datasets"].items() if dataset["data"]["source"]]
+    measured = [name for name, dataset in content["datasets"].items() if "evaluate" in dataset]
     for name in content["matrix"]["datasets"]:
-        if name not in readable:
-            raise ConfigError(file, "matrix.datasets", name, f"{choices(readable)} ({name} has its geometry here for pipeline.describe, but no reader of its images yet)")
+        if name not in measured:
+            raise ConfigError(file, "matrix.datasets", name, f"{choices(measured)} ({name} has no `evaluate` section yet)")
 
 
 def resolve_cell(content: dict[str, Any], dataset: str, variant: str, *, released: bool = False, file: str = PARAMS) -> Cell:
     """Merge and check the settings of dataset x variant under the selected profile.
 
-    `released` adds the released code's differences after the dataset's own settings. `data.source` may be null here:
-    describing a network needs no images.
+    `released` adds the released code's differences after the dataset's own settings.
     Errors: `ConfigError` for a missing key or settings that do not fit together.
     """
     entry = content["datasets"][dataset]
@@ -160,12 +153,12 @@ def resolve_cell(content: dict[str, Any], dataset: str, variant: str, *, release
     layers = [base, *overlays]
     merged = merge(*(layer.content for layer in layers))
     bound = {}
-    data = bind(GeometryOnly, entry.get("data"), file=file, prefix=f"datasets.{dataset}.data")
-    schemas = {"model": ModelConfig, "train": TrainConfig} | ({"evaluate": EvaluateConfig} if data.source else {})
+    data = bind(DataConfig, entry.get("data"), file=file, prefix=f"datasets.{dataset}.data")
+    schemas = {"model": ModelConfig, "train": TrainConfig} | ({"evaluate": EvaluateConfig} if "evaluate" in entry else {})
     for section, schema in schemas.items():
         bound[section] = bind(schema, merged[section], file=file, prefix=f"datasets.{dataset}.{section}")
     _check_train(bound["train"], layers, file)
-    if data.source:
+    if "evaluate" in bound:
         _check_evaluate(bound["evaluate"], layers, file)
     try:
         network = resolve(bound["model"], resolution=data.resolution, channels=data.channels)
@@ -176,7 +169,7 @@ def resolve_cell(content: dict[str, Any], dataset: str, variant: str, *, release
     return Cell(
         dataset=dataset,
         variant=variant,
-        data=DataConfig.model_construct(**data.model_dump()),
+        data=data,
         network=network,
         train=bound["train"],
         evaluate=bound.get("evaluate"),

@@ -93,7 +93,9 @@ REFUSED = [
     case(f"{DIGITS}.model.generator.stages.2.upsample", "nearest", "none | bicubic | pixel_shuffle"),
     case(f"{DIGITS}.evaluate.metrics", ["fid"], METRICS, at=f"{DIGITS}.evaluate.metrics.0", given="fid"),
     case(f"{DIGITS}.evaluate.reference.extractor", "inception", "digits_classifier"),
-    case(f"{DIGITS}.data.source", "mnist", "digits"),
+    case(f"{DIGITS}.data.source", "mnist", "digits | cifar10 | stl10 | celeba | celebahq | lsun_church | folder"),
+    case("datasets.cifar10.data.fit", "stretch", "crop | squash"),
+    case("datasets.cifar10.data.convert", "rgb", "refuse | lossless"),
     # wrong types
     case("train.lr", "fast", "a valid number"),
     case("train.lr", True, "a valid number"),
@@ -112,6 +114,8 @@ REFUSED = [
     case("variants.full", None, "a mapping of keys"),
     case("variants", {}, "a mapping from names to settings"),
     case(f"{DIGITS}.model.generator.stages.0.depth", 2.5, "a valid integer"),
+    case("datasets.cifar10.data.path", 3, "a valid string"),
+    case("datasets.cifar10.data.source", None, "digits | cifar10"),
     # out of range
     case("train.lr", -1.0, "greater than 0"),
     case("train.lr", float("nan"), "a finite number"),
@@ -142,7 +146,7 @@ REFUSED = [
     case("matrix.variants", ["no-norm"], "letters, digits and _ only", given="no-norm"),
     case("matrix.variants", ["fulll"], "(did you mean 'full'?)", given="fulll"),
     case("matrix.datasets", ["digit"], "digits | cifar10 (did you mean 'digits'?)", given="digit"),
-    case("matrix.datasets", ["cifar10"], "digits (cifar10 has its geometry here", given="cifar10"),
+    case("matrix.datasets", ["cifar10"], "digits (cifar10 has no `evaluate` section yet)", given="cifar10"),
     case("matrix.variants", ["full", "full"], "every entry once"),
     case("matrix.seeds", [0, 1, 0], "every entry once"),
     case("profile", "papr", "smoke | demo | short | paper (did you mean 'paper'?)"),

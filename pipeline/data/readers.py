@@ -1,30 +1,65 @@
-"""Readers of the datasets: each returns images, labels and where they come from."""
+"""Readers of the datasets: each says what there is to read, and reads it while it is written."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import sklearn
-from sklearn.datasets import load_digits
 
-from pipeline.data.config import DataConfig
+from pipeline.data.archives import split_inside
+from pipeline.data.array import Split, in_memory
+from pipeline.data.cifar10 import load_cifar10
+from pipeline.data.config import DataConfig, Source
+from pipeline.data.decode import CHUNK, LIBRARY, decode_chunks, resize_rule
+from pipeline.data.folder import EXTENSIONS, ORDER, find_images
+from pipeline.data.lsun import find_lmdb, lmdb_chunks, open_lmdb
+from pipeline.data.official import locate
+from pipeline.data.pixels import fit_chunks
+from pipeline.data.stl10 import NATIVE as STL10_NATIVE
+from pipeline.data.stl10 import Stl10
 from pipeline.errors import UserError
 
-Read = tuple[np.ndarray, np.ndarray | None, dict[str, Any]]
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What a reader is asked for."""
+
+    config: DataConfig
+    dataset: str                # its name in params.yaml
+    scratch: Path               # a folder for what must be unpacked; removed afterwards
+    stack: ExitStack            # closes what is read from
 
 
-def read(config: DataConfig) -> Read:
-    """Images (N, C, H, W) uint8, labels (N,) or None, and facts for the manifest."""
-    return READERS[config.source](config)
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """What a reader found. `facts` go into the manifest; those of files are complete once all chunks were made."""
+
+    images: Split
+    facts: dict[str, Any]
+    labels: np.ndarray | None = None
+    test: Split | None = None
 
 
-def read_digits(config: DataConfig) -> Read:
+def read(job: Job) -> Content:
+    """Errors: `UserError` where the source is missing, damaged, or not what the dataset is."""
+    return READERS[job.config.source](job)
+
+
+def read_digits(config: DataConfig) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
     """scikit-learn's 1,797 scans of handwritten digits, native 8 x 8, 17 grey levels stretched to 0..255.
 
-    The grey channel is repeated so that one code path serves all datasets.
+    Images (N, C, 8, 8) uint8, labels (N,) int64, facts. The grey channel is repeated so that one code path serves all
+    datasets.
     """
+    import sklearn      # here, since no other dataset needs it
+    from sklearn.datasets import load_digits
+
     if config.resolution != 8:
         raise UserError(f"params.yaml: datasets.digits.data.resolution: given {config.resolution}; allowed: 8, the scans' own")
+    if config.path is not None:
+        raise UserError(f"params.yaml: datasets.digits.data.path: given {config.path!r}; allowed: null, the scans come with scikit-learn")
     bunch = load_digits()
     grey = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
     images = np.repeat(grey[:, None], config.channels, axis=1)
@@ -37,4 +72,118 @@ def read_digits(config: DataConfig) -> Read:
     return images, bunch.target.astype(np.int64), facts
 
 
-READERS: dict[str, Callable[[DataConfig], Read]] = {"digits": read_digits}
+def _digits(job: Job) -> Content:
+    images, labels, facts = read_digits(job.config)
+    return Content(images=in_memory(images), labels=labels, facts=facts)
+
+
+def _cifar10(job: Job) -> Content:
+    path, checked = locate(job.dataset, job.config)
+    _check_native(job, 32)
+    (images, labels), (test, _), library = load_cifar10(path, job.scratch)
+    facts = {
+        "source": f"CIFAR-10, python version, {path.name}",
+        "checksum": checked,
+        "library": f"{library}, {LIBRARY}",
+        "split": "train",
+        "test_split": "test",
+        "resize": _native_rule(job, 32),
+    }
+    return Content(images=fit_chunks(in_memory(images), job.config), labels=labels, test=fit_chunks(in_memory(test), job.config), facts=facts)
+
+
+def _stl10(job: Job) -> Content:
+    path, checked = locate(job.dataset, job.config)
+    _check_native(job, STL10_NATIVE)
+    stl10 = Stl10(path)
+    facts = {
+        "source": f"STL-10, binary version, {path.name}",
+        "checksum": checked,
+        "library": LIBRARY,
+        "split": "train+unlabeled",
+        "test_split": "test",
+        "resize": _native_rule(job, STL10_NATIVE),
+        "labels": "0..9 for train, -1 for unlabeled",
+    }
+    return Content(
+        images=fit_chunks(stl10.images("train", "unlabeled"), job.config),
+        labels=stl10.labels(),
+        test=fit_chunks(stl10.images("test"), job.config),
+        facts=facts,
+    )
+
+
+def _files(job: Job, *, source: str, split: str, count: int | None = None) -> Content:
+    """Image files of a folder or zip; `count` is the number that the dataset is known to have."""
+    path, checked = locate(job.dataset, job.config)
+    files = find_images(path, job.stack)
+    archive, inside = split_inside(path)
+    _check_count(path, len(files.names), count)
+    if files.ignored:
+        print(f"prepare: {job.dataset}: {files.ignored:,} files ignored in {path}: hidden, or none of {' '.join(EXTENSIONS)}", flush=True)
+
+    def chunks() -> Iterator[list[tuple[str, Callable[[], bytes]]]]:
+        for start in range(0, len(files.names), CHUNK):
+            yield [(files.names[i], lambda i=i: files.read(i)) for i in range(start, min(start + CHUNK, len(files.names)))]
+
+    facts = {"source": "/".join(filter(None, (f"{source}, {archive.name}", inside))), "checksum": checked, "split": split, "order": ORDER, "ignored_files": files.ignored}
+    return _decoded(job, len(files.names), chunks, facts)
+
+
+def _celeba(job: Job) -> Content:
+    return _files(job, source="CelebA, aligned and cropped", split="all (train, val and test)", count=202_599)
+
+
+def _celebahq(job: Job) -> Content:
+    return _files(job, source="CelebA-HQ, a local copy", split="all", count=30_000)
+
+
+def _folder(job: Job) -> Content:
+    return _files(job, source="image files", split="all")
+
+
+def _lsun_church(job: Job) -> Content:
+    path, checked = locate(job.dataset, job.config)
+    database = find_lmdb(path, job.scratch)
+    if database is None:
+        return _files(job, source="LSUN church_outdoor_train, exported", split="church_outdoor_train", count=126_227)
+    environment = job.stack.enter_context(open_lmdb(database))
+    count = environment.stat()["entries"]
+    _check_count(path, count, 126_227)
+    facts = {"source": f"LSUN church_outdoor_train, {path.name}", "checksum": checked, "split": "church_outdoor_train", "order": "by key"}
+    return _decoded(job, count, lambda: lmdb_chunks(environment, database, CHUNK), facts)
+
+
+def _decoded(job: Job, count: int, chunks: Callable[[], Iterator[Any]], facts: dict[str, Any]) -> Content:
+    counts = {"cropped": 0, "resized": 0, "converted": 0, "rotated": 0}
+    shape = (count, job.config.channels, job.config.resolution, job.config.resolution)
+    facts = facts | {"library": LIBRARY, "resize": resize_rule(job.config), "images": counts}
+    return Content(images=Split(shape=shape, chunks=lambda: decode_chunks(chunks(), job.config, counts)), facts=facts)
+
+
+def _check_native(job: Job, side: int) -> None:
+    where = f"params.yaml: datasets.{job.dataset}.data"
+    if job.config.resolution > side:
+        raise UserError(f"{where}.resolution: given {job.config.resolution}; allowed: at most {side}, the images' own: they are never enlarged")
+    if job.config.channels != 3:
+        raise UserError(f"{where}.channels: given {job.config.channels}; allowed: 3, the images are RGB")
+
+
+def _native_rule(job: Job, side: int) -> str:
+    return "none" if job.config.resolution == side else resize_rule(job.config.model_copy(update={"fit": "squash"}))
+
+
+def _check_count(path: Path, found: int, expected: int | None) -> None:
+    if expected is not None and found != expected:
+        raise UserError(f"{path}: holds {found:,} images, the dataset has {expected:,}; complete the copy, or prepare it as a dataset of source: folder")
+
+
+READERS: dict[Source, Callable[[Job], Content]] = {
+    "digits": _digits,
+    "cifar10": _cifar10,
+    "stl10": _stl10,
+    "celeba": _celeba,
+    "celebahq": _celebahq,
+    "lsun_church": _lsun_church,
+    "folder": _folder,
+}

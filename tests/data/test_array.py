@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.data.array import read_array, read_manifest, write_dataset
+from pipeline.data.array import Split, has_array, read_array, read_manifest, write_dataset
 from pipeline.errors import UserError
 from pipeline.files import sha256
 
@@ -83,3 +83,40 @@ def test_labels_that_never_were_are_refused(tmp_path):
     assert "labels_sha256" not in read_manifest(tmp_path / "set")
     with pytest.raises(UserError, match="set: the dataset has no labels"):
         read_array(tmp_path / "set", "labels")
+
+
+def test_a_test_split_is_kept_apart(tmp_path):
+    write_dataset(tmp_path / "set", IMAGES, None, {"test_split": "test"}, test=IMAGES[:2])
+    manifest = read_manifest(tmp_path / "set")
+    assert np.array_equal(read_array(tmp_path / "set", "test"), IMAGES[:2]) and isinstance(read_array(tmp_path / "set", "test"), np.memmap)
+    assert manifest["test_count"] == 2 and manifest["test_sha256"] == sha256(tmp_path / "set/test.npy")
+    for dataset in (tmp_path / "set", str(tmp_path / "set"), manifest):
+        assert [has_array(dataset, name) for name in ("images", "labels", "test")] == [True, False, True]
+
+
+def test_chunks_give_the_bytes_of_np_save(tmp_path):
+    split = Split(shape=IMAGES.shape, chunks=lambda: iter([IMAGES[:1], IMAGES[1:5], IMAGES[5:]]))
+    write_dataset(tmp_path / "set", split, LABELS, {})
+    for name, array in (("images", IMAGES), ("labels", LABELS)):
+        np.save(tmp_path / "plain.npy", array)
+        assert (tmp_path / f"set/{name}.npy").read_bytes() == (tmp_path / "plain.npy").read_bytes()
+    assert split.size == IMAGES.nbytes
+
+
+def test_facts_may_be_completed_by_the_chunks(tmp_path):
+    facts = {"seen": 0}
+
+    def chunks():
+        for image in IMAGES:
+            facts["seen"] += 1
+            yield image[None]
+
+    write_dataset(tmp_path, Split(shape=IMAGES.shape, chunks=chunks), None, facts)
+    assert read_manifest(tmp_path)["seen"] == len(IMAGES)
+
+
+@pytest.mark.parametrize("chunks", [[IMAGES[:5]], [IMAGES, IMAGES[:1]], [IMAGES[:, :1]], [IMAGES.astype(np.int16)]], ids=["few", "many", "channels", "dtype"])
+def test_chunks_that_are_not_what_was_announced_are_an_error(tmp_path, chunks):
+    with pytest.raises(ValueError, match=r"images\.npy"):
+        write_dataset(tmp_path / "set", Split(shape=IMAGES.shape, chunks=lambda: iter(chunks)), None, {})
+    assert not (tmp_path / "set").exists()

@@ -1,23 +1,23 @@
-"""The digits as scikit-learn has them, on our scale."""
+"""The digits as scikit-learn has them, on our scale; what every reader refuses; datasets with a known number of files."""
 
 from typing import get_args
 
 import numpy as np
 import pytest
+from image_files import config, encoded, pixels
 from sklearn.datasets import load_digits
 
-from pipeline.data.config import DataConfig, Source
-from pipeline.data.readers import READERS, read
+from pipeline.data import readers
+from pipeline.data.array import read_array, read_manifest
+from pipeline.data.config import Source
+from pipeline.data.prepare import prepare
+from pipeline.data.readers import READERS, read_digits
 from pipeline.errors import UserError
-
-
-def config(**changes):
-    return DataConfig(**{"source": "digits", "resolution": 8, "channels": 3} | changes)
 
 
 @pytest.fixture(scope="module")
 def digits():
-    return read(config())
+    return read_digits(config("digits"))
 
 
 def test_all_scans_in_their_order_with_their_labels(digits):
@@ -35,7 +35,7 @@ def test_seventeen_levels_span_the_whole_range(digits):
 def test_channels_are_copies_of_the_grey_one(digits):
     images = digits[0]
     assert np.array_equal(images[:, 0], images[:, 1]) and np.array_equal(images[:, 0], images[:, 2])
-    grey = read(config(channels=1))[0]
+    grey = read_digits(config("digits", channels=1))[0]
     assert grey.shape == (1797, 1, 8, 8) and np.array_equal(grey, images[:, :1])
 
 
@@ -45,10 +45,46 @@ def test_the_facts_name_source_split_and_resize(digits):
     assert "load_digits" in facts["source"] and facts["resize"] == "none"
 
 
-def test_another_resolution_is_refused_not_resized():
-    with pytest.raises(UserError, match=r"^params\.yaml: datasets\.digits\.data\.resolution: given 16; allowed: 8"):
-        read(config(resolution=16))
+@pytest.mark.parametrize(("changes", "message"), [({"resolution": 16}, r"resolution: given 16; allowed: 8"), ({"path": "x"}, r"path: given 'x'; allowed: null")])
+def test_settings_the_digits_do_not_have_are_refused(changes, message):
+    with pytest.raises(UserError, match=rf"^params\.yaml: datasets\.digits\.data\.{message}"):
+        read_digits(config("digits", **changes))
 
 
 def test_every_source_has_a_reader():
     assert set(READERS) == set(get_args(Source))
+
+
+def faces(folder, count, height=14, width=10):
+    folder.mkdir(parents=True)
+    for index in range(count):
+        (folder / f"{index:06}.png").write_bytes(encoded(pixels(index, height, width)))
+    return folder
+
+
+def test_an_unpacked_celeba_is_known_by_its_count_and_cropped_to_the_centre(tmp_path, monkeypatch):
+    """14 x 10 here, 218 x 178 there: the short side, two rows (twenty) off the top and the bottom."""
+    folder = faces(tmp_path / "img_align_celeba", 3)
+    with pytest.raises(UserError, match=r"img_align_celeba: holds 3 images, the dataset has 202,599; complete the copy, or .* source: folder$"):
+        prepare(config("celeba", path=str(folder)), "celeba64", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    monkeypatch.setattr(readers, "READERS", READERS | {"celeba": lambda job: readers._files(job, source="CelebA", split="all", count=3)})
+    monkeypatch.setattr(readers, "_check_count", lambda *_: None)
+    assert prepare(config("celeba", path=str(folder), resolution=10), "celeba64", tmp_path / "out") == 3
+    assert np.array_equal(read_array(tmp_path / "out")[1], pixels(1, 14, 10)[2:12].transpose(2, 0, 1))
+    manifest = read_manifest(tmp_path / "out")
+    assert manifest["checksum"].startswith("none: a local copy") and manifest["images"]["cropped"] == 3
+
+
+def test_celeba_hq_asks_for_a_copy_and_for_all_of_it(tmp_path):
+    with pytest.raises(UserError, match=r"^dataset celebahq256: its images cannot be fetched .*: set datasets\.celebahq256\.data\.path to .* or put them at \$TRANSGAN_DATA/celebahq256"):
+        prepare(config("celebahq"), "celebahq256", tmp_path / "out")
+    with pytest.raises(UserError, match="holds 2 images, the dataset has 30,000"):
+        prepare(config("celebahq", path=str(faces(tmp_path / "hq", 2))), "celebahq256", tmp_path / "out")
+
+
+@pytest.mark.parametrize(("source", "native"), [("cifar10", 32), ("stl10", 96)])
+def test_native_arrays_are_never_enlarged_nor_turned_grey(tmp_path, source, native):
+    for changes, message in (({"resolution": native + 1}, rf"resolution: given {native + 1}; allowed: at most {native}"), ({"channels": 1}, "channels: given 1; allowed: 3")):
+        with pytest.raises(UserError, match=rf"^params\.yaml: datasets\.x\.data\.{message}"):
+            prepare(config(source, path=str(tmp_path), **changes), "x", tmp_path / "out")

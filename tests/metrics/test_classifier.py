@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pipeline.data.config import DataConfig
-from pipeline.data.readers import read
+from pipeline.data.readers import read_digits
 from pipeline.errors import UserError
 from pipeline.metrics.classifier import DigitsClassifier, extract, split, train_classifier
 from pipeline.metrics.config import ReferenceConfig
@@ -13,7 +13,7 @@ from pipeline.metrics.config import ReferenceConfig
 
 @pytest.fixture(scope="module")
 def digits():
-    images, labels, _ = read(DataConfig(source="digits", resolution=8, channels=3))
+    images, labels, _ = read_digits(DataConfig(source="digits", resolution=8, channels=3))
     return images, labels
 
 

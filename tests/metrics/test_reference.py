@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 
 from pipeline.data.array import write_dataset
 from pipeline.data.config import DataConfig
-from pipeline.data.readers import read
+from pipeline.data.readers import read_digits
 from pipeline.errors import UserError
 from pipeline.files import read_json, sha256, write_json
 from pipeline.metrics.classifier import extract
@@ -38,13 +38,13 @@ def build(folder):
 
 @pytest.fixture(scope="module")
 def images():
-    return read(DataConfig(source="digits", resolution=8, channels=3))[0][:COUNT]
+    return read_digits(DataConfig(source="digits", resolution=8, channels=3))[0][:COUNT]
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     folder = tmp_path_factory.mktemp("reference")
-    images, labels, facts = read(DataConfig(source="digits", resolution=8, channels=3))
+    images, labels, facts = read_digits(DataConfig(source="digits", resolution=8, channels=3))
     write_dataset(folder / "data", images[:COUNT], labels[:COUNT], facts)
     build(folder)
     return folder

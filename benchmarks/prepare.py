@@ -1,0 +1,96 @@
+"""Images a second in stage prepare, against a plain torchvision loop that does the same work.
+
+    python -m benchmarks.prepare --source images.zip --resolution 64 [--rounds 5] [--count 3000]
+
+The loop opens, converts to RGB, crops, resizes with the same filter and makes a tensor, one image after another, and
+keeps the result in memory. Ours reads, checks, decodes, resizes and writes the dataset with its hash. The two take turns;
+the results are compared pixel by pixel.
+"""
+
+import argparse
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from contextlib import ExitStack, redirect_stdout
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import torchvision
+from PIL import Image
+from torchvision.transforms import v2
+
+from pipeline.data.config import DataConfig
+from pipeline.data.decode import LIBRARY, workers
+from pipeline.data.folder import find_images
+from pipeline.data.prepare import prepare
+from pipeline.errors import command_line
+
+
+def plain_loop(source: Path, resolution: int, _: Path) -> np.ndarray:
+    """(N, 3, H, W) uint8 by torchvision's own transforms, one image at a time, in memory."""
+    with ExitStack() as stack:
+        files, images = find_images(source, stack), []
+        for index in range(len(files.names)):
+            image = Image.open(BytesIO(files.read(index))).convert("RGB")
+            steps = [v2.CenterCrop(min(image.size)), v2.Resize(resolution, interpolation=v2.InterpolationMode.LANCZOS, antialias=True), v2.PILToTensor()]
+            images.append(v2.Compose(steps)(image).numpy())
+        return np.stack(images)
+
+
+def ours(source: Path, resolution: int, folder: Path) -> np.ndarray:
+    with redirect_stdout(sys.stderr):
+        prepare(DataConfig(source="folder", resolution=resolution, channels=3, path=str(source)), "benchmark", folder)
+    return np.load(folder / "images.npy", mmap_mode="r")
+
+
+SIDES = {"torchvision loop": plain_loop, "prepare": ours}
+
+
+def subset(source: Path, count: int, folder: Path) -> Path:
+    """The first `count` images of `source` as files in `folder`, so that both sides read the same."""
+    with ExitStack() as stack:
+        files = find_images(source, stack)
+        for index in range(min(count, len(files.names))):
+            (folder / f"{index:06}{Path(files.names[index]).suffix}").write_bytes(files.read(index))
+    return folder
+
+
+def cpu() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
+
+
+@command_line
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.prepare", description=__doc__.splitlines()[0])
+    parser.add_argument("--source", type=Path, required=True, help="folder or zip of images")
+    parser.add_argument("--resolution", type=int, required=True, help="pixels a side")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--count", type=int, default=3000, help="images a round")
+    given = parser.parse_args()
+    rates, cpu_times, pixels = {name: [] for name in SIDES}, {name: [] for name in SIDES}, {}
+    with tempfile.TemporaryDirectory() as scratch:
+        files, out = Path(scratch) / "files", Path(scratch) / "out"
+        files.mkdir()
+        source = subset(given.source, given.count, files)
+        for _ in range(given.rounds + 1):
+            for name, side in SIDES.items():
+                began, cpu_began = time.perf_counter(), time.process_time()
+                pixels[name] = side(source, given.resolution, out)
+                rates[name].append(len(pixels[name]) / (time.perf_counter() - began))
+                cpu_times[name].append((time.process_time() - cpu_began) / len(pixels[name]))
+        count, same = len(pixels["prepare"]), np.array_equal(*pixels.values())
+    print(f"{given.source.name}, {count:,} images -> {given.resolution} x {given.resolution}, {given.rounds} rounds after a warm-up, the two in turn")
+    print(f"{cpu()}, {workers()} cores; Python {platform.python_version()}, torchvision {torchvision.__version__}, {LIBRARY}; {time.strftime('%Y-%m-%d')}")
+    for name in SIDES:
+        values, spent = rates[name][1:], cpu_times[name][1:]
+        print(f"{name:<18}{statistics.median(values):>8,.0f} images/s (median; {min(values):,.0f} .. {max(values):,.0f}), {statistics.median(spent) * 1e6:,.0f} us of processor time an image")
+    ratios = [mine / theirs for theirs, mine in zip(*(values[1:] for values in rates.values()), strict=True)]
+    print(f"ratio             {statistics.median(ratios):>8.2f} (median of the rounds; {min(ratios):.2f} .. {max(ratios):.2f}); pixels {'equal' if same else 'DIFFER'}")
+
+
+if __name__ == "__main__":
+    main()
