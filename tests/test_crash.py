@@ -27,7 +27,7 @@ TRAINING = re.compile(r"^train: digits/full/seed0: [\d.,]+ kimg$", re.MULTILINE)
 def repository(tmp_path_factory):
     """A repository whose one training takes some seconds, ready to train."""
     repository = Repository(tmp_path_factory.mktemp("repository"))
-    small = {"kimg": 0.96, "ticks": 20, "snapshots": 5, "batch_discriminator": 8, "batch_generator": 8}
+    small = {"kimg": 1.44, "ticks": 20, "snapshots": 5, "batch_discriminator": 8, "batch_generator": 8}
     repository.edit(profile="smoke", matrix__variants=["full"], **{f"profiles__smoke__train__{key}": value for key, value in small.items()})
     code, output = repository.dvc("repro", "prepare@digits")
     assert code == 0, output
@@ -107,11 +107,12 @@ def test_killed_trainer_killed_dvc_and_both_at_once(repository, whole):
     for who in ("trainer", "dvc", "both"):
         attempt = Attempt(repository, "repro", STAGE)
         assert attempt.trains(), attempt.end()
-        time.sleep(chance.uniform(0.5, 1.5))
+        time.sleep(chance.uniform(0.3, 1.2))
         trainer = attempt.trainer()
         attempt.kill(who)
         assert attempt.process.returncode != 0 and not (repository.folder / RUN).exists()
-        if who == "dvc":        # the trainer goes on, and holds its cell
+        if who == "dvc":        # the trainer goes on, and holds its cell; halted, so that it cannot reach its end meanwhile
+            send(trainer, signal.SIGSTOP)
             output = Attempt(repository, "repro", STAGE).end()
             assert f"is being trained by process {trainer} (digits/full/seed0)" in output and "Traceback" not in output
             send(trainer, signal.SIGKILL)
