@@ -11,13 +11,14 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from pipeline.model import attention, blocks
 from pipeline.model.discriminator import Discriminator
 from pipeline.model.generator import Generator
+from pipeline.model.linear import Linear
 from pipeline.training.augment import augment
 from pipeline.training.config import TrainPlan
 from pipeline.training.losses import discriminator_loss, generator_loss
@@ -25,9 +26,10 @@ from pipeline.training.step import ema_beta
 
 
 def explicit_everywhere() -> None:
-    """From here on, in this process: no fused attention, PyTorch's own GELU in every pass."""
+    """From here on, in this process: no fused attention, PyTorch's own GELU and products in every pass."""
     fused_or_not = attention.attend
     attention.attend = lambda q, k, v, bias, *, fused: fused_or_not(q, k, v, bias, fused=False)
+    Linear.forward = nn.Linear.forward
     blocks.Mlp.forward = lambda self, x, *, fused=True: self.fc2(F.gelu(self.fc1(x)))
 
 

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.model.biased import applies, biased_attention
+from pipeline.model.linear import Linear
 from pipeline.model.precision import full_precision
 
 
@@ -66,8 +67,8 @@ class SelfAttention(nn.Module):
     def __init__(self, width: int, heads: int, side: int, *, relative_position: bool, noise: bool):
         super().__init__()
         self.heads, self.side = heads, side
-        self.qkv = nn.Linear(width, 3 * width, bias=False)
-        self.proj = nn.Linear(width, width)
+        self.qkv = Linear(width, 3 * width, bias=False)
+        self.proj = Linear(width, width)
         self.noise_strength = nn.Parameter(torch.zeros(())) if noise else None
         self.relative_position = RelativePosition(side, side, heads) if relative_position else None
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from pipeline.model.attention import AxisAttention, GridAttention, NystromAttention, SelfAttention
+from pipeline.model.linear import Linear
 from pipeline.model.norm import make_norm
 from pipeline.model.spec import BlockSpec
 
@@ -53,8 +54,8 @@ class Mlp(nn.Module):
 
     def __init__(self, width: int, ratio: int):
         super().__init__()
-        self.fc1 = nn.Linear(width, ratio * width)
-        self.fc2 = nn.Linear(ratio * width, width)
+        self.fc1 = Linear(width, ratio * width)
+        self.fc2 = Linear(ratio * width, width)
 
     def forward(self, x: Tensor, *, fused: bool = True) -> Tensor:
         hidden = self.fc1(x)

@@ -17,12 +17,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.model.blocks import Blocks, position, to_map, to_tokens
+from pipeline.model.linear import Linear
 from pipeline.model.norm import make_norm
 from pipeline.model.precision import full_precision
 from pipeline.model.spec import DiscriminatorStageSpec, NetworkSpec
 
 
-class PatchEmbedding(nn.Linear):
+class PatchEmbedding(Linear):
     """Non-overlapping P x P patches, each embedded linearly. (B, channels, H, W) -> (B, (H/P)(W/P), width)."""
 
     def __init__(self, patch: int, channels: int, width: int):
@@ -41,7 +42,7 @@ class DiscriminatorStage(nn.Module):
         width, self.side = spec.blocks[0].width, spec.blocks[0].side
         self.first = first
         self.patches = PatchEmbedding(spec.patch, channels, spec.embed_width) if spec.patch else None
-        self.widen = nn.Linear(width - spec.embed_width, spec.embed_width) if spec.embed_width and not spec.patch else None
+        self.widen = Linear(width - spec.embed_width, spec.embed_width) if spec.embed_width and not spec.patch else None
         self.position = position(self.side, width)
         self.blocks = Blocks(spec.blocks, running=False)
 
@@ -71,7 +72,7 @@ class Discriminator(nn.Module):
         self.cls = nn.Parameter(torch.zeros(1, 1, last.width))
         self.cls_blocks = Blocks([last], running=False)
         self.norm = make_norm(last.norm, last.width, running=False)
-        self.head = nn.Linear(last.width, 1)
+        self.head = Linear(last.width, 1)
         self.batch_statistics = any(isinstance(module, nn.BatchNorm1d) for module in self.modules())
         self.initialise()
 

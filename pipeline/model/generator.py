@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.model.blocks import Blocks, position, to_map, to_tokens
+from pipeline.model.linear import Linear
 from pipeline.model.precision import full_precision
 from pipeline.model.spec import GeneratorStageSpec, NetworkSpec
 
@@ -48,9 +49,9 @@ class Generator(nn.Module):
         stages = spec.generator.stages
         first, last = stages[0].blocks[0], stages[-1].blocks[0]
         self.latent_dim = spec.generator.latent_dim
-        self.to_tokens = nn.Linear(self.latent_dim, first.side**2 * first.width)
+        self.to_tokens = Linear(self.latent_dim, first.side**2 * first.width)
         self.stages = nn.ModuleList(GeneratorStage(stage) for stage in stages)
-        self.to_rgb = nn.Linear(last.width, spec.channels)
+        self.to_rgb = Linear(last.width, spec.channels)
         self.first_width = first.width
         self.initialise()
 
