@@ -14,7 +14,8 @@ from pydantic import Field
 
 from pipeline.data.config import DataConfig, Source
 from pipeline.errors import ConfigError, choices
-from pipeline.metrics.config import EvaluateConfig
+from pipeline.metrics.config import EvaluateConfig, full_names
+from pipeline.metrics.protocols import DIGITS, extractors, parse
 from pipeline.model.config import ModelConfig
 from pipeline.model.spec import Impossible, NetworkSpec, resolve
 from pipeline.report.config import ReportConfig
@@ -166,7 +167,7 @@ def resolve_cell(content: dict[str, Any], dataset: str, variant: str, *, release
         bound[section] = bind(schema, merged[section], file=file, prefix=f"datasets.{dataset}.{section}")
     _check_train(bound["train"], layers, file)
     if data.source:
-        _check_evaluate(bound["evaluate"], layers, file)
+        _check_evaluate(bound["evaluate"], data, layers, file)
     try:
         network = resolve(bound["model"], resolution=data.resolution, channels=data.channels)
     except Impossible as problem:
@@ -210,13 +211,24 @@ def _check_train(train: TrainConfig, layers: list[Layer], file: str) -> None:
         raise ConfigError(file, _where("train.augment.erase_range", layers), train.augment.erase_range, "[smallest, largest]")
 
 
-def _check_evaluate(evaluate: EvaluateConfig, layers: list[Layer], file: str) -> None:
+def _check_evaluate(evaluate: EvaluateConfig, data: DataConfig, layers: list[Layer], file: str) -> None:
     for key in ("subset_size", "neighbours", "splits"):
         value = getattr(evaluate, key)
         if value >= evaluate.n_gen:
             raise ConfigError(file, _where(f"evaluate.{key}", layers), value, f"less than evaluate.n_gen, {evaluate.n_gen}")
-    if len(set(evaluate.metrics)) != len(evaluate.metrics):
-        raise ConfigError(file, _where("evaluate.metrics", layers), evaluate.metrics, "every metric at most once")
+    where = _where("evaluate.metrics", layers)
+    names = full_names(evaluate)
+    if len(set(names)) != len(names):
+        raise ConfigError(file, where, evaluate.metrics, "every metric at most once")
+    for name in names:
+        count, least = parse(name).count or evaluate.n_gen, parse(name).least(evaluate.splits, evaluate.neighbours)
+        if count < least:
+            raise ConfigError(file, where, name, f"at least {least} generated images")
+    for extractor in extractors(names):
+        if extractor == DIGITS and data.resolution != 8:
+            raise ConfigError(file, where, evaluate.metrics, "metrics of the digits' classifier on images of 8 x 8 alone")
+        if extractor != DIGITS and data.channels != 3:
+            raise ConfigError(file, where, evaluate.metrics, "metrics of the Inception network on images of 3 channels alone")
 
 
 def _shadowed(base: Layer, overlays: list[Layer]) -> dict[str, str]:

@@ -27,6 +27,11 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
     return read_json(Path(folder) / "manifest.json")
 
 
+def has_array(folder: str | Path, name: str) -> bool:
+    """Whether the dataset has an array of that name: `labels`, `test`."""
+    return f"{name}_sha256" in read_manifest(folder)
+
+
 def read_array(folder: str | Path, name: str = "images") -> np.ndarray:
     """The memory-mapped `images` or `labels`, after checking the file against its manifest.
 
