@@ -37,7 +37,7 @@ def known_answers(
             values, unavailable = measure(settings, {(extractor.name, "train"): side}, {extractor.name: generated})
         except UserError as error:
             raise UserError(f"known answer {case}: {error}") from None
-        answers |= {f"n_{case}": len(generated.features)} | {f"{name}_{case}": value for name, value in (values | unavailable).items() if not name.endswith("_std")}
+        answers |= {f"n_{case}": min(side.count, len(generated.features))} | {f"{name}_{case}": value for name, value in (values | unavailable).items() if not name.endswith("_std")}
     return answers
 
 
