@@ -7,6 +7,7 @@
 import io
 import warnings
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -28,9 +29,29 @@ LAYERS = (
 )  # fmt: skip
 
 
+def _tensorflow(image: Tensor, size: tuple[int, int]) -> Tensor:
+    return interpolate_bilinear_2d_like_tensorflow1x(image, size=size, align_corners=False)
+
+
+def _pillow(image: Tensor, size: tuple[int, int]) -> Tensor:
+    return F.interpolate(image, size=size, mode="bicubic", antialias=True, align_corners=False)
+
+
+@lru_cache(maxsize=8)
+def _matrix(resize: Callable[[Tensor, tuple[int, int]], Tensor], side: int, device: torch.device) -> Tensor:
+    """(299, side): what a resize does to one side of an image, from what it does to the unit matrix."""
+    return resize(torch.eye(side, device=device)[None, None], (SIDE, side))[0, 0]
+
+
+def _resized(images: Tensor, resize: Callable[[Tensor, tuple[int, int]], Tensor]) -> Tensor:
+    """Both resizes are linear and treat the sides one after the other: two matrix products, a tenth of the functions' time."""
+    rows, columns = (_matrix(resize, side, images.device) for side in images.shape[-2:])
+    return rows @ images @ columns.t()
+
+
 def resize_legacy(images: Tensor) -> Tensor:
     """Floats 0..255 (B, 3, H, W) -> (B, 3, 299, 299): bilinear without antialiasing, corners as in TensorFlow 1."""
-    return interpolate_bilinear_2d_like_tensorflow1x(images, size=(SIDE, SIDE), align_corners=False)
+    return _resized(images, _tensorflow)
 
 
 def resize_clean(images: Tensor) -> Tensor:
@@ -38,7 +59,7 @@ def resize_clean(images: Tensor) -> Tensor:
 
     Pillow itself is not used: this is the same filter to 0.01 of a level, on whole batches and on a GPU.
     """
-    return F.interpolate(images, size=(SIDE, SIDE), mode="bicubic", antialias=True, align_corners=False).clamp(0, 255)
+    return _resized(images, _pillow).clamp(0, 255)
 
 
 RESIZES: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {

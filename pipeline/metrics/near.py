@@ -18,7 +18,7 @@ from torch import Tensor
 TILE = 4096         # features a side of one product
 BLOCK = 64          # a row's pairs are looked at one by one only where the least of so many is near enough
 SAMPLE = 512        # features whose median is the common centre
-PAIRS = 2048        # measured exactly at a time
+PAIRS = 256         # measured exactly at a time: what a core's cache holds
 CROWD = 64          # open pairs per row of a tile beyond which the tile is computed in double precision instead
 EPSILON = 2.0**-24
 
@@ -186,10 +186,14 @@ def _slack(one: Rounded, two: Rounded) -> float:
 def _measured(one: Rounded, two: Rounded, i: np.ndarray, j: np.ndarray) -> np.ndarray:
     """Squared distances of the pairs of rows, from differences in double precision."""
     distances = torch.empty(len(i), dtype=torch.float64)
+    buffers = [torch.empty(PAIRS, one.exact.shape[1], dtype=torch.float64) for _ in range(2)]    # kept: to ask for memory takes longer than to use it
     for start in range(0, len(i), PAIRS):
-        part = slice(start, start + PAIRS)
-        x, y = (torch.from_numpy(side.exact[side.order[rows[part]]]).double() for side, rows in ((one, i), (two, j)))
-        distances[part] = x.sub_(y).square_().sum(1)
+        part = slice(start, min(start + PAIRS, len(i)))
+        x, y = (
+            buffer[: part.stop - start].copy_(torch.from_numpy(side.exact[side.order[rows[part]]]))
+            for buffer, side, rows in zip(buffers, (one, two), (i, j), strict=True)
+        )
+        torch.sum(x.sub_(y).square_(), 1, out=distances[part])
     return distances.numpy()
 
 
