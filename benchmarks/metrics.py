@@ -4,7 +4,7 @@
 
 First half: random features, the real side as the `reference` stage keeps it (statistics, factor, radii), then Fréchet
 distance, kernel distance and precision/recall of generated features. Second half: Inception on random images of 32 pixels,
-bare (the network on resized batches) and through `Extractor.extract`, taking turns; it needs weights.
+bare (the network on resized batches) and through `Extractor.extract`, taking turns, on one thread; it needs weights.
 """
 
 import argparse
@@ -97,9 +97,10 @@ def main() -> None:
     for name, value in (("samples", 50_000), ("features", 2048), ("threads", 2), ("images", 32)):
         parser.add_argument(f"--{name}", type=int, default=value)
     given = parser.parse_args()
-    torch.set_num_threads(given.threads)
     print(f"{torch.cpu.get_capabilities()['cpu_name']}, {given.threads} threads, torch {torch.__version__}, numpy {np.__version__}, {time.strftime('%Y-%m-%d')}")
+    torch.set_num_threads(1)
     benchmark_extraction(given.images)
+    torch.set_num_threads(given.threads)
     benchmark_metrics(given.samples, given.features, given.threads)
 
 
