@@ -84,4 +84,4 @@ class OnBytes(nn.Module):
 
 def digits_extractor(network: DigitsClassifier, digest: str) -> Extractor:
     """`digest`: sha256 of the file that holds the weights."""
-    return Extractor(name=DIGITS, sha256=digest, features=network.hidden.out_features, resize="none", network=OnBytes(network.eval()))
+    return Extractor(name=DIGITS, sha256=digest, features=network.hidden.out_features, resize="none", network=OnBytes(network).eval())
