@@ -8,7 +8,9 @@ With x' the rounded x, |x.y - x'.y'| <= |x| |y - y'| + |x - x'| |y'|, so d^2 = |
 c |x| |y| <= c/2 (|x|^2 + |y|^2), c twice the sum of both sides' relative rounding errors and the product's own.
 """
 
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -176,10 +178,21 @@ class _Near:
 
 
 def _tiles(one: Rounded, two: Rounded, *, symmetric: bool = False) -> Iterator[tuple[slice, slice, Tensor]]:
-    for top in range(0, len(one.low), TILE):
-        for left in range(top if symmetric else 0, len(two.low), TILE):
-            rows, columns = (slice(start, min(start + TILE, len(side.low))) for start, side in ((top, one), (left, two)))
-            yield rows, columns, one.low[rows] @ two.low[columns].t()
+    """Products tile by tile, in order; the next ones are made while one is looked at.
+
+    A product of bfloat16 keeps one core busy however many threads there are: threads make several.
+    """
+    rows, columns = ([slice(start, min(start + TILE, len(side.low))) for start in range(0, len(side.low), TILE)] for side in (one, two))
+    places = [(row, column) for row in rows for column in columns if not symmetric or column.start >= row.start]
+    workers = torch.get_num_threads()
+    with ThreadPoolExecutor(workers) as pool:
+        waiting = deque()
+        for place in [*places, *[None] * workers]:
+            if place:
+                waiting.append((*place, pool.submit(lambda row, column: one.low[row] @ two.low[column].t(), *place)))
+            if waiting and (len(waiting) > workers or not place):
+                row, column, product = waiting.popleft()
+                yield row, column, product.result()
 
 
 def _slack(one: Rounded, two: Rounded) -> float:
