@@ -39,7 +39,7 @@ def evaluate_run(plan: EvaluatePlan, *, run: str | Path, data: str | Path, refer
     result: dict[str, Any] = {"status": record["status"], "kimg": record["kimg"]}
     unavailable: dict[str, str] = {}
     if (run / "generator_ema.safetensors").is_file():
-        generator = load_generator(run)
+        generator = load_generator(run, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
         latents = draw_latents(generator, plan.n_gen, plan.seed)
         images = draw_images(generator, latents, seed=plan.seed, batch=plan.batch)
         generated = {
@@ -56,7 +56,7 @@ def evaluate_run(plan: EvaluatePlan, *, run: str | Path, data: str | Path, refer
         write_sheet(pictures / "interpolation", paths.reshape(PATHS, STEPS, *paths.shape[1:]), rows=list(range(PATHS)))
         first = next(iter(known.extractors))
         write_neighbours(pictures, images, generated[first].features, read_array(data), known.real[first, "train"].features)
-        write_attention(pictures, generator, latents, seed=plan.seed)
+        write_attention(pictures, generator.cpu(), latents, seed=plan.seed)
     if (run / "grids.npy").is_file():
         write_sheet(pictures / "grids", np.load(run / "grids.npy", allow_pickle=False), rows=read_json(run / "grids.json")["kimg"])
     result |= {"n_gen": plan.n_gen, "n_real": known.manifest["n_real"]}
