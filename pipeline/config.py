@@ -14,7 +14,8 @@ from pydantic import Field
 
 from pipeline.data.config import DataConfig
 from pipeline.errors import ConfigError, choices
-from pipeline.metrics.config import EvaluateConfig
+from pipeline.metrics.config import EvaluateConfig, full_names
+from pipeline.metrics.protocols import DIGITS, extractors, parse
 from pipeline.model.config import ModelConfig
 from pipeline.model.spec import Impossible, NetworkSpec, resolve
 from pipeline.report.config import ReportConfig
@@ -84,7 +85,7 @@ class Cell:
     data: DataConfig
     network: NetworkSpec
     train: TrainConfig
-    evaluate: EvaluateConfig | None     # None where the dataset has no `evaluate` section yet
+    evaluate: EvaluateConfig
     shadowed: dict[str, str]    # base key -> origin of the layer that overrides it
 
 
@@ -130,10 +131,6 @@ def _check_selection(content: dict[str, Any], file: str) -> None:
             check_name(file, f"matrix.{axis}", name)
             if name not in content[axis]:
                 raise ConfigError(file, f"matrix.{axis}", name, choices(content[axis], name))
-    measured = [name for name, dataset in content["datasets"].items() if "evaluate" in dataset]
-    for name in content["matrix"]["datasets"]:
-        if name not in measured:
-            raise ConfigError(file, "matrix.datasets", name, f"{choices(measured)} ({name} has no `evaluate` section yet)")
 
 
 def resolve_cell(content: dict[str, Any], dataset: str, variant: str, *, released: bool = False, file: str = PARAMS) -> Cell:
@@ -154,12 +151,11 @@ def resolve_cell(content: dict[str, Any], dataset: str, variant: str, *, release
     merged = merge(*(layer.content for layer in layers))
     bound = {}
     data = bind(DataConfig, entry.get("data"), file=file, prefix=f"datasets.{dataset}.data")
-    schemas = {"model": ModelConfig, "train": TrainConfig} | ({"evaluate": EvaluateConfig} if "evaluate" in entry else {})
+    schemas = {"model": ModelConfig, "train": TrainConfig, "evaluate": EvaluateConfig}
     for section, schema in schemas.items():
         bound[section] = bind(schema, merged[section], file=file, prefix=f"datasets.{dataset}.{section}")
     _check_train(bound["train"], layers, file)
-    if "evaluate" in bound:
-        _check_evaluate(bound["evaluate"], layers, file)
+    _check_evaluate(bound["evaluate"], data, layers, file)
     try:
         network = resolve(bound["model"], resolution=data.resolution, channels=data.channels)
     except Impossible as problem:
@@ -172,7 +168,7 @@ def resolve_cell(content: dict[str, Any], dataset: str, variant: str, *, release
         data=data,
         network=network,
         train=bound["train"],
-        evaluate=bound.get("evaluate"),
+        evaluate=bound["evaluate"],
         shadowed=_shadowed(base, overlays),
     )
 
@@ -210,13 +206,24 @@ def _check_train(train: TrainConfig, layers: list[Layer], file: str) -> None:
             raise ConfigError(file, _where("train.accumulate", layers), train.accumulate, f"a divisor of train.{key}, {getattr(train, key)}")
 
 
-def _check_evaluate(evaluate: EvaluateConfig, layers: list[Layer], file: str) -> None:
+def _check_evaluate(evaluate: EvaluateConfig, data: DataConfig, layers: list[Layer], file: str) -> None:
     for key in ("subset_size", "neighbours", "splits"):
         value = getattr(evaluate, key)
         if value >= evaluate.n_gen:
             raise ConfigError(file, _where(f"evaluate.{key}", layers), value, f"less than evaluate.n_gen, {evaluate.n_gen}")
-    if len(set(evaluate.metrics)) != len(evaluate.metrics):
-        raise ConfigError(file, _where("evaluate.metrics", layers), evaluate.metrics, "every metric at most once")
+    where = _where("evaluate.metrics", layers)
+    names = full_names(evaluate)
+    if len(set(names)) != len(names):
+        raise ConfigError(file, where, evaluate.metrics, "every metric at most once")
+    for name in names:
+        count, least = parse(name).count or evaluate.n_gen, parse(name).least(evaluate.splits, evaluate.neighbours)
+        if count < least:
+            raise ConfigError(file, where, name, f"at least {least} generated images")
+    for extractor in extractors(names):
+        if extractor == DIGITS and data.resolution != 8:
+            raise ConfigError(file, where, evaluate.metrics, "metrics of the digits' classifier on images of 8 x 8 alone")
+        if extractor != DIGITS and data.channels != 3:
+            raise ConfigError(file, where, evaluate.metrics, "metrics of the Inception network on images of 3 channels alone")
 
 
 def _shadowed(base: Layer, overlays: list[Layer]) -> dict[str, str]:

@@ -8,8 +8,8 @@ from typing import Any
 from pipeline.config import Cell, ineffective, load, resolve_cell
 from pipeline.errors import ConfigError
 from pipeline.files import write_json, write_text
-from pipeline.metrics.config import EvaluatePlan, ReferencePlan
-from pipeline.strict import Strict, dump
+from pipeline.metrics.config import evaluate_plan, reference_plan
+from pipeline.strict import dump
 from pipeline.training.config import TrainPlan, settled
 
 PLAN = Path("plan")
@@ -31,7 +31,7 @@ def write_plan(params: str | Path = "params.yaml") -> dict[str, Any]:
             name = f"{cell.dataset}/{cell.variant}/seed{seed}"
             training = dump(TrainPlan(network=cell.network, train=settled(cell.train), seed=seed))
             files[f"train/{name}.yaml"] = training
-            files[f"evaluate/{name}.yaml"] = dump(_select(EvaluatePlan, cell.evaluate))
+            files[f"evaluate/{name}.yaml"] = dump(evaluate_plan(cell.evaluate))
             twin = trained.setdefault((cell.dataset, training), cell.variant)
             entries.append({
                 "dataset": cell.dataset,
@@ -59,18 +59,13 @@ def _dataset_files(cells: list[Cell]) -> dict[str, str]:
     """Plan files of prepare and reference; all cells of a dataset must agree on what is measured on real images."""
     files, owners = {}, {}
     for cell in cells:
-        reference = dump(_select(ReferencePlan, cell.evaluate))
+        reference = dump(reference_plan(cell.evaluate))
         name = f"reference/{cell.dataset}.yaml"
         if files.setdefault(name, reference) != reference:
             raise ConfigError("params.yaml", f"variants.{cell.variant}.evaluate", "real-image settings unlike those of " + owners[name], "one reference per dataset: set them for the dataset or the profile")
         owners.setdefault(name, cell.variant)
         files[f"prepare/{cell.dataset}.yaml"] = dump(cell.data)
     return files
-
-
-def _select(schema: type[Strict], config: Strict) -> Strict:
-    """The fields of `schema`, taken from `config`."""
-    return schema(**{name: getattr(config, name) for name in schema.model_fields})
 
 
 def prune(index: dict[str, Any]) -> None:

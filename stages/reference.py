@@ -10,7 +10,8 @@ from pipeline.stage import begin
 def main() -> None:
     plan, at = begin(__doc__, "reference", ReferencePlan, cell=False)
     known = build_reference(plan, data=f"data/{at.name}", out=f"reference/{at.name}", metrics=f"results/{at.name}/reference.json")
-    print(f"reference: {', '.join(f'{name} {value:.4g}' for name, value in known.items())} -> reference/{at.name}/", flush=True)
+    shown = ", ".join(f"{name} {value if isinstance(value, str) else format(value, '.4g')}" for name, value in known.items())
+    print(f"reference: {shown} -> reference/{at.name}/", flush=True)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from pipeline.report.build import build_report
 from pipeline.report.config import ReportConfig
 
 SEEDS = [0, 1, 2]
+METRICS = ["fd_digits", "is_digits", "kd_digits", "precision_digits", "recall_digits"]
 # fd_digits by seed; a word is what happened instead, None a cell that has not run.
 CELLS = {
     "standard_attention": ["oom", "oom", "oom"],
@@ -40,7 +41,8 @@ def write_cell(results: Path, variant: str, seed: int, value: float | str) -> No
         fd = 99.0 if status == "diverged" else value
         result |= {"fd_digits": fd, "is_digits": 5.0 + seed, "is_digits_std": 0.1, "kd_digits": fd / 10, "precision_digits": 0.5, "recall_digits": 0.25}
     write(folder.with_suffix(".json"), {**result, "n_gen": 1000, "n_real": 1797})
-    write(folder / "protocol.json", {"extractor": "digits_classifier", "extractor_sha256": "ab" * 32, "dtype": "float64", "split": "all", "resize": "none", "n_real": 1797, "n_gen": 1000, "seed": 0, "metrics": ["fd_digits"]})
+    facts = {"extractor": "digits_classifier", "extractor_sha256": "ab" * 32, "dtype": "float64", "split": "all", "resize": "none", "n_real": 1797, "n_gen": 1000, "seed": 0}
+    write(folder / "protocol.json", {"metrics": dict.fromkeys(METRICS, facts), "unavailable": {}})
     write(folder / "run.json", {
         "status": status, "kimg": result["kimg"], "kimg_planned": 192.0, "seconds": 7200.0, "peak_memory_mib": 512, "key": "k", "copied_from": None,
         "parameters_g": 1000, "parameters_d": 200, "revision": "f" * 40, "dirty": False, "libraries": {"torch": "2"}, "device": "a processor, 2 cores",
@@ -67,6 +69,7 @@ def write_project(folder: Path, cells: dict[str, list[float | str | None]] = CEL
     index["cells"] = [{"dataset": "digits", "variant": variant, "seed": seed, "kimg": 192.0, "twin_of": "full" if variant == "mine" else None} for variant in cells for seed in SEEDS]
     write(folder / "plan/index.json", index)
     answers = {f"{metric}_{case}": value for metric, value in (("fd_digits", 0.5), ("is_digits", 9.0)) for case in ("halves", "one_image", "noise")}
+    answers |= {"n_one_image": 898, "n_noise": 1797}
     write(folder / "results/digits/reference.json", {"accuracy": 0.975, "n_halves": 898, "n_real": 1797, **answers})
     for variant, values in cells.items():
         for seed, value in zip(SEEDS, values, strict=True):

@@ -69,7 +69,7 @@ def case(key, value, allowed, **named):
     return pytest.param({key: value}, at, given, allowed, id=f"{at}={given}"[:80])
 
 
-NORMS, METRICS, ONE_BUDGET = "token | layer | batch | instance | none", "fd_digits | is_digits | kd_digits | pr_digits", "exactly one of kimg and generator_steps"
+NORMS, METRICS, ONE_BUDGET = "token | layer | batch | instance | none", "fid_train_legacy | fid_train_clean | ", "exactly one of kimg and generator_steps"
 UNKNOWN = "no such key here; known keys: "
 REFUSED = [
     # unknown keys
@@ -92,10 +92,12 @@ REFUSED = [
     case("train.augment.policy", ["color", "colour"], "translation | cutout | color", at="train.augment.policy.1", given="colour"),
     case(f"{DIGITS}.model.generator.stages.2.upsample", "nearest", "none | bicubic | pixel_shuffle"),
     case(f"{DIGITS}.evaluate.metrics", ["fid"], METRICS, at=f"{DIGITS}.evaluate.metrics.0", given="fid"),
-    case(f"{DIGITS}.evaluate.reference.extractor", "inception", "digits_classifier"),
     case(f"{DIGITS}.data.source", "mnist", "digits | cifar10 | stl10 | celeba | celebahq | lsun_church | folder"),
     case("datasets.cifar10.data.fit", "stretch", "crop | squash"),
     case("datasets.cifar10.data.convert", "rgb", "refuse | lossless"),
+    case(f"{DIGITS}.evaluate.metrics", ["fid50000_train_clean"], "fid50k_train_clean: one protocol has one name", at=f"{DIGITS}.evaluate.metrics.0", given="fid50000_train_clean"),
+    case("evaluate.reference.digits_clasifier", {}, "(did you mean 'digits_classifier'?)"),
+    case("evaluate.reference.weights", 3, "a valid string"),
     # wrong types
     case("train.lr", "fast", "a valid number"),
     case("train.lr", True, "a valid number"),
@@ -146,11 +148,13 @@ REFUSED = [
     case("matrix.variants", ["no-norm"], "letters, digits and _ only", given="no-norm"),
     case("matrix.variants", ["fulll"], "(did you mean 'full'?)", given="fulll"),
     case("matrix.datasets", ["digit"], "digits | cifar10 (did you mean 'digits'?)", given="digit"),
-    case("matrix.datasets", ["cifar10"], "digits (cifar10 has no `evaluate` section yet)", given="cifar10"),
     case("matrix.variants", ["full", "full"], "every entry once"),
     case("matrix.seeds", [0, 1, 0], "every entry once"),
     case("profile", "papr", "smoke | demo | short | paper (did you mean 'paper'?)"),
     case(f"{DIGITS}.evaluate.metrics", ["fd_digits", "fd_digits"], "every metric at most once"),
+    case(f"{DIGITS}.evaluate.metrics", ["is1797", "is"], "every metric at most once"),
+    case(f"{DIGITS}.evaluate.metrics", ["is9"], "at least 10 generated images", given="is9"),
+    case(f"{DIGITS}.evaluate.metrics", ["pr3_3"], "at least 4 generated images", given="pr3_3"),
     case("train.augment.policy", ["color", "color"], "every operation at most once"),
     # settings that do not fit together
     case("profiles.demo.train.kimg", GONE, ONE_BUDGET, at="train.kimg", given={"kimg": None, "generator_steps": None}),

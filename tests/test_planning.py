@@ -94,7 +94,9 @@ EDITS = [
     ({"profiles.smoke.evaluate.n_gen": 300}, of("evaluate")),
     ({"evaluate.neighbours": 5}, of("evaluate") | {"reference/digits.yaml"}),
     ({"datasets.digits.evaluate.metrics": ["fd_digits"]}, of("evaluate") | {"reference/digits.yaml"}),
-    ({"datasets.digits.evaluate.reference.extractor_seed": 9}, {"reference/digits.yaml"}),
+    ({"evaluate.reference.digits_classifier.seed": 9}, {"reference/digits.yaml"}),
+    # what a network that is not used would read
+    ({"evaluate.reference.weights": "weights.pth"}, set()),
     # nor training settings an evaluation
     ({"train.drift_weight": 0.5}, of("train")),
     ({"model.mlp_ratio": 2}, of("train")),
@@ -116,6 +118,22 @@ EDITS = [
 @pytest.mark.parametrize(("edits", "expected"), EDITS, ids=[next(iter(edits)) for edits, _ in EDITS])
 def test_only_files_whose_own_settings_changed(touched, edits, expected):
     assert touched(edits) == expected
+
+
+def test_metrics_get_their_count_from_the_budget_and_the_reference_knows_none(plan):
+    names = ["fid_train_legacy", "fid1k_test_clean", "is", "kid", "pr3"]
+    plan({"datasets.digits.evaluate.metrics": names, "profiles.smoke.evaluate.n_gen": 500, "evaluate.reference.weights": "w.pth"})
+    evaluate, reference = (read_yaml(f"plan/{name}.yaml") for name in ("evaluate/digits/full/seed0", "reference/digits"))
+    assert evaluate["metrics"] == ["fid500_train_legacy", "fid1k_test_clean", "is500", "kid500", "pr500_3"] and evaluate["n_gen"] == 1000
+    assert reference["metrics"] == ["fid_train_legacy", "fid_test_clean", "is", "kid", "pr3"]
+    assert reference["weights"] == "w.pth" and reference["digits_classifier"] is None
+    plan({"datasets.digits.evaluate.metrics": names, "profiles.smoke.evaluate.n_gen": 600, "evaluate.reference.weights": "w.pth"})
+    assert read_yaml("plan/reference/digits.yaml") == reference
+
+
+def test_explicit_counts_alone_make_no_more_images_than_they_need(plan):
+    plan({"datasets.digits.evaluate.metrics": ["fid60_train_clean", "is50"]})
+    assert read_yaml("plan/evaluate/digits/full/seed0.yaml")["n_gen"] == 60
 
 
 def test_a_budget_in_steps_is_a_budget_in_kimg(touched, plan):

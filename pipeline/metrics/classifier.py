@@ -13,7 +13,9 @@ from tqdm import tqdm
 
 from pipeline.errors import UserError
 from pipeline.images import to_float
-from pipeline.metrics.config import ReferenceConfig
+from pipeline.metrics.config import ClassifierConfig
+from pipeline.metrics.extractor import Extractor
+from pipeline.metrics.protocols import DIGITS
 
 
 class DigitsClassifier(nn.Module):
@@ -33,28 +35,28 @@ class DigitsClassifier(nn.Module):
         return features, self.head(features)
 
 
-def split(count: int, config: ReferenceConfig) -> tuple[Tensor, Tensor]:
+def split(count: int, config: ClassifierConfig) -> tuple[Tensor, Tensor]:
     """Indices (train, held out) of a seeded random split. Errors: `UserError` where one part would be empty."""
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(config.extractor_seed))
-    held_out = round(count * config.extractor_held_out)
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(config.seed))
+    held_out = round(count * config.held_out)
     if not 0 < held_out < count:
-        raise UserError(f"extractor_held_out: given {config.extractor_held_out}, {held_out} of {count} images; allowed: a share that leaves both parts some")
+        raise UserError(f"held_out: given {config.held_out}, {held_out} of {count} images; allowed: a share that leaves both parts some")
     return order[held_out:], order[:held_out]
 
 
-def train_classifier(images: np.ndarray, labels: np.ndarray, config: ReferenceConfig) -> tuple[DigitsClassifier, float]:
+def train_classifier(images: np.ndarray, labels: np.ndarray, config: ClassifierConfig) -> tuple[DigitsClassifier, float]:
     """Train on the training part with small shifts; returns the classifier and its accuracy on the held-out part.
 
     Deterministic: same images, settings, threads and machine give the same weights.
     """
-    torch.manual_seed(config.extractor_seed)
+    torch.manual_seed(config.seed)
     x, y = to_float(torch.from_numpy(np.array(images))), torch.from_numpy(np.array(labels))
     train, held_out = split(len(x), config)
     network = DigitsClassifier()
     batches = math.ceil(len(train) / 64)
     optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=4e-3, total_steps=config.extractor_epochs * batches)
-    for _ in tqdm(range(config.extractor_epochs), desc="classifier epochs", disable=None):
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=4e-3, total_steps=config.epochs * batches)
+    for _ in tqdm(range(config.epochs), desc="classifier epochs", disable=None):
         for index in train[torch.randperm(len(train))].split(64):
             shift = torch.randint(-1, 2, (2,)).tolist()
             batch = F.pad(x[index], (1, 1, 1, 1), value=-1.0)[:, :, 1 + shift[0] : 9 + shift[0], 1 + shift[1] : 9 + shift[1]]
@@ -69,9 +71,17 @@ def train_classifier(images: np.ndarray, labels: np.ndarray, config: ReferenceCo
     return network, float(accuracy)
 
 
-@torch.no_grad()
-def extract(network: DigitsClassifier, images: np.ndarray, batch: int) -> tuple[np.ndarray, np.ndarray]:
-    """Features (N, 64) and logits (N, 10), float32, of uint8 images (N, C, 8, 8)."""
-    pairs = [network(to_float(part)) for part in torch.from_numpy(np.array(images)).split(batch)]
-    features, logits = (torch.cat(part).numpy() for part in zip(*pairs, strict=True))
-    return features, logits
+class OnBytes(nn.Module):
+    """The classifier on uint8 images, as the metrics have them."""
+
+    def __init__(self, network: DigitsClassifier) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        return self.network(to_float(images))
+
+
+def digits_extractor(network: DigitsClassifier, digest: str) -> Extractor:
+    """`digest`: sha256 of the file that holds the weights."""
+    return Extractor(name=DIGITS, sha256=digest, features=network.hidden.out_features, resize="none", network=OnBytes(network).eval())

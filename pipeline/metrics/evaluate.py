@@ -11,12 +11,12 @@ from pipeline.data.array import read_array
 from pipeline.errors import UserError
 from pipeline.files import read_json, write_json
 from pipeline.metrics.attention_maps import write_attention
-from pipeline.metrics.classifier import extract
 from pipeline.metrics.config import EvaluatePlan
 from pipeline.metrics.neighbours import write_neighbours
-from pipeline.metrics.reference import load_reference
+from pipeline.metrics.protocols import parse
 from pipeline.metrics.sheet import write_sheet
-from pipeline.metrics.suite import measure
+from pipeline.metrics.store import Reference, load_reference
+from pipeline.metrics.suite import Features, measure
 from pipeline.sampling import draw_images, draw_latents, interpolate, load_generator
 
 SAMPLES = 64        # the first so many of the measured samples, uncurated
@@ -34,31 +34,62 @@ def evaluate_run(plan: EvaluatePlan, *, run: str | Path, data: str | Path, refer
     torch.set_num_threads(plan.threads)
     run, pictures = Path(run), Path(pictures)
     record = read_json(run / "run.json")
-    network, real, manifest = load_reference(reference)
+    known = load_reference(reference)
     pictures.mkdir(parents=True, exist_ok=True)
     result: dict[str, Any] = {"status": record["status"], "kimg": record["kimg"]}
+    unavailable: dict[str, str] = {}
     if (run / "generator_ema.safetensors").is_file():
-        generator = load_generator(run)
+        generator = load_generator(run, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
         latents = draw_latents(generator, plan.n_gen, plan.seed)
         images = draw_images(generator, latents, seed=plan.seed, batch=plan.batch)
-        features, logits = extract(network, images, plan.batch)
+        generated = {
+            name: Features(*extractor.extract(images[: _most(plan, name)], plan.batch), extractor.no_logits) for name, extractor in known.extractors.items()
+        }
         try:
-            result |= measure(plan, real, features, logits)
+            values, unavailable = measure(plan, known.real, generated)
         except UserError as error:
             raise UserError(f"{run}: {error}") from None
+        result |= values
         write_sheet(pictures / "samples", images[None, :SAMPLES], rows=["samples"])
         ends = draw_latents(generator, 2 * PATHS, plan.seed)
         paths = draw_images(generator, interpolate(ends[:PATHS], ends[PATHS:], STEPS), seed=plan.seed, batch=plan.batch)
         write_sheet(pictures / "interpolation", paths.reshape(PATHS, STEPS, *paths.shape[1:]), rows=list(range(PATHS)))
-        write_neighbours(pictures, images, features, read_array(data), real.features)
-        write_attention(pictures, generator, latents, seed=plan.seed)
+        first = next(iter(known.extractors))
+        write_neighbours(pictures, images, generated[first].features, read_array(data), known.real[first, "train"].features)
+        write_attention(pictures, generator.cpu(), latents, seed=plan.seed)
     if (run / "grids.npy").is_file():
         write_sheet(pictures / "grids", np.load(run / "grids.npy", allow_pickle=False), rows=read_json(run / "grids.json")["kimg"])
-    result |= {"n_gen": plan.n_gen, "n_real": manifest["n_real"]}
+    result |= {"n_gen": plan.n_gen, "n_real": known.manifest["n_real"]}
     for name in COPIES:
         if (run / name).is_file():
             shutil.copyfile(run / name, pictures / name)
-    protocol = {key: manifest[key] for key in ("extractor", "extractor_sha256", "dtype", "split", "resize", "n_real")}
-    write_json(pictures / "protocol.json", {**protocol, "n_gen": plan.n_gen, "seed": plan.seed, "metrics": plan.metrics})
+    write_json(pictures / "protocol.json", {"metrics": protocols(plan, known), "unavailable": unavailable})
     write_json(metrics, result)
     return result
+
+
+def protocols(plan: EvaluatePlan, known: Reference) -> dict[str, dict[str, Any]]:
+    """By value: everything that has to agree before it may stand beside another one of its name."""
+    found = {}
+    for metric in plan.metrics:
+        protocol = parse(metric)
+        network = known.manifest["extractors"][protocol.extractor]
+        side = next(side for side in known.manifest["sides"] if (side["extractor"], side["split"]) == (protocol.extractor, protocol.split))
+        steps = [step for step in (known.manifest["resize"], network["resize"]) if step != "none"]
+        facts = {
+            "extractor": protocol.extractor,
+            "extractor_sha256": network["sha256"],
+            "dtype": network["dtype"],
+            "split": side["images"],
+            "resize": ", then ".join(steps) or "none",
+            "n_real": side["n_real"],
+            "n_gen": protocol.count or plan.n_gen,
+            "seed": plan.seed,
+        }
+        found |= {value: facts for value in protocol.values if not value.endswith("_std")}
+    return found
+
+
+def _most(plan: EvaluatePlan, extractor: str) -> int:
+    """Images that the metrics of a network take."""
+    return max(parse(metric).count or plan.n_gen for metric in plan.metrics if parse(metric).extractor == extractor)

@@ -6,6 +6,8 @@ import numpy as np
 
 from pipeline.errors import UserError
 
+ROWS = 8192         # features held in double precision at a time
+
 
 @dataclass(frozen=True)
 class Gaussian:
@@ -17,14 +19,23 @@ class Gaussian:
 
 
 def fit(features: np.ndarray, *, name: str = "features", factor: bool = False) -> Gaussian:
-    """Gaussian of features (n, d). Errors: `UserError` for fewer than two samples or a non-finite feature."""
-    features = np.asarray(features, dtype=np.float64)
+    """Gaussian of features (n, d), which may be memory-mapped; memory holds ROWS of them in double precision.
+
+    Errors: `UserError` for fewer than two samples or a non-finite feature.
+    """
     if len(features) < 2:
         raise UserError(f"{name}: {len(features)} samples; a covariance needs at least 2")
-    if not np.isfinite(features).all():
-        raise UserError(f"{name}: {int((~np.isfinite(features)).any(axis=1).sum())} of {len(features)} samples have a non-finite feature")
-    covariance = np.atleast_2d(np.cov(features, rowvar=False))
-    return Gaussian(features.mean(axis=0), covariance, square_root(covariance) if factor else None)
+    parts = [slice(start, start + ROWS) for start in range(0, len(features), ROWS)]
+    broken = sum(int((~np.isfinite(features[part])).any(axis=1).sum()) for part in parts)
+    if broken:
+        raise UserError(f"{name}: {broken} of {len(features)} samples have a non-finite feature")
+    mean = sum(np.asarray(features[part], dtype=np.float64).sum(axis=0) for part in parts) / len(features)
+    scatter = np.zeros((len(mean), len(mean)))
+    for part in parts:
+        centred = np.asarray(features[part], dtype=np.float64) - mean
+        scatter += centred.T @ centred
+    covariance = scatter * (1 / (len(features) - 1))
+    return Gaussian(mean, covariance, square_root(covariance) if factor else None)
 
 
 def square_root(covariance: np.ndarray) -> np.ndarray:

@@ -15,9 +15,8 @@ def kernel_distance(real: np.ndarray, generated: np.ndarray, *, subsets: int, su
     """Mean and standard deviation of MMD^2 over random subsets, drawn without replacement within a subset."""
     size = min(subset_size, len(real), len(generated))
     random = np.random.default_rng(seed)
-    real, generated = real.astype(np.float64), generated.astype(np.float64)
-    values = [
-        polynomial_mmd(real[random.choice(len(real), size, replace=False)], generated[random.choice(len(generated), size, replace=False)])
-        for _ in range(subsets)
-    ]
+    values = []
+    for _ in range(subsets):
+        x, y = (side[random.choice(len(side), size, replace=False)].astype(np.float64) for side in (real, generated))
+        values.append(polynomial_mmd(x, y))
     return float(np.mean(values)), float(np.std(values))

@@ -52,7 +52,7 @@ def nearest(queries: np.ndarray, candidates: np.ndarray, count: int) -> tuple[np
     flat = torch.from_numpy(np.asarray(queries, dtype=np.float32)).flatten(1)
     best, where = [], []
     for start in range(0, len(candidates), CHUNK):
-        part = torch.from_numpy(np.asarray(candidates[start : start + CHUNK], dtype=np.float32)).flatten(1)
+        part = torch.from_numpy(np.array(candidates[start : start + CHUNK], dtype=np.float32)).flatten(1)
         distances = torch.cdist(flat, part, compute_mode="donot_use_mm_for_euclid_dist")
         values, indices = distances.topk(min(count, len(part)), dim=1, largest=False)
         best.append(values)

@@ -1,86 +1,116 @@
-"""The real side of the metrics, once per dataset: evaluator, features, statistics, and the evaluator's known answers."""
+"""The real side of the metrics, once per dataset: evaluators, features, statistics, and the evaluators' known answers."""
 
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
-from pipeline.data.array import read_array, read_manifest
+from pipeline.data.array import has_array, read_array, read_manifest
 from pipeline.errors import UserError
-from pipeline.files import atomic_write, check_sha256, read_json, sha256, write_json
-from pipeline.metrics.classifier import DigitsClassifier, extract, train_classifier
+from pipeline.files import atomic_write, sha256, write_json
+from pipeline.metrics import weights
+from pipeline.metrics.answers import BATCH, known_answers
+from pipeline.metrics.classifier import train_classifier
 from pipeline.metrics.config import ReferencePlan
-from pipeline.metrics.suite import Real, measure, real_side
-from pipeline.metrics.frechet import Gaussian
-
-BATCH = 500
-ARRAYS = ("features", "mean", "covariance", "factor")
+from pipeline.metrics.extractor import DTYPE, Extractor
+from pipeline.metrics.frechet import fit
+from pipeline.metrics.near import squared_radii
+from pipeline.metrics.protocols import DIGITS, Protocol, extractors, parse
+from pipeline.metrics.store import load_extractor, write_side
+from pipeline.metrics.suite import Features, Real
 
 
 def build_reference(plan: ReferencePlan, *, data: str, out: str, metrics: str) -> dict[str, Any]:
-    """Train the evaluator, extract the real features, write both to `out` and the known answers to `metrics`."""
-    torch.set_num_threads(plan.reference.threads)
-    images, labels, manifest = read_array(data), read_array(data, "labels"), read_manifest(data)
-    network, accuracy = train_classifier(images, labels, plan.reference)
-    features, logits = extract(network, images, BATCH)
-    real = real_side(features)
-    folder = Path(out)
+    """Fetch or train the networks, extract the real features, write all to `out` and the known answers to `metrics`.
+
+    Features go straight from the memory-mapped images into memory-mapped files. Errors: `UserError` for weights that are
+    not found, a metric of the test split where the dataset has none, too few images, or a non-finite feature.
+    """
+    torch.set_num_threads(plan.threads)
+    images, manifest, folder = read_array(data), read_manifest(data), Path(out)
+    protocols = [parse(name) for name in plan.metrics]
+    test = read_array(data, "test") if has_array(data, "test") else None
+    _check_splits(protocols, images, test, plan, data)
     folder.mkdir(parents=True, exist_ok=True)
-    with atomic_write(folder / "extractor.safetensors") as temporary:
-        save_file(network.state_dict(), temporary)
-    with atomic_write(folder / "real.npz") as temporary, open(temporary, "wb") as file:
-        gaussian = {"mean": real.gaussian.mean, "covariance": real.gaussian.covariance, "factor": real.gaussian.factor}
-        np.savez(file, features=features, **gaussian)
-    known = {"accuracy": accuracy, **known_answers(plan, images, features, logits, network)}
+    sides, networks, known = [], {}, {}
+    for name in extractors(plan.metrics):
+        path, facts = _network(name, plan, data, folder)
+        extractor = load_extractor(name, path)
+        networks[name] = {"sha256": extractor.sha256, "weights": path.name, "resize": extractor.resize, "dtype": DTYPE, "no_logits": extractor.no_logits}
+        own = [protocol for protocol in protocols if protocol.extractor == name]
+        keep = name == protocols[0].extractor or any(protocol.kind in ("kernel", "neighbours") for protocol in own)
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            found = _sides(extractor, own, plan, folder, Path(scratch), images=images, test=test)
+            known |= facts | known_answers(plan, extractor, images, *found["train"], Features(*found["test"][1:], extractor.no_logits) if test is not None else None)
+            for split, (real, _, _) in found.items():
+                if split == "train" or any(protocol.split == split for protocol in own):
+                    side = write_side(folder, f"{name}_{split}", real)
+                    features = f"{name}_{split}.npy" if keep and split == "train" else None
+                    sides.append({"extractor": name, "split": split, "images": _said(manifest, split), "n_real": real.count, "features": features, **side})
+            if keep:
+                shutil.move(Path(scratch) / "train.npy", folder / f"{name}_train.npy")
+    files = {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name != "manifest.json"}
     write_json(folder / "manifest.json", {
-        "extractor": plan.reference.extractor,
-        "extractor_sha256": sha256(folder / "extractor.safetensors"),
-        "real_sha256": sha256(folder / "real.npz"),
-        "dtype": "float32 features, float64 statistics",
+        "extractors": networks,
+        "sides": sides,
         "n_real": len(images),
         "split": manifest["split"],
         "resize": manifest["resize"],
         "images_sha256": manifest["images_sha256"],
+        "files": files,
     })
+    known = {"n_real": len(images), **known} if DIGITS not in networks else {"accuracy": known.pop("accuracy"), "n_real": len(images), **known}
     write_json(metrics, known)
     return known
 
 
-def known_answers(plan: ReferencePlan, images: np.ndarray, features: np.ndarray, logits: np.ndarray, network: DigitsClassifier) -> dict[str, float]:
-    """What the metrics say where the answer is known: one random half of the real images against the other (the floor),
-    one image repeated (collapse: no recall), and uniform noise."""
-    order = np.random.default_rng(0).permutation(len(features))
-    half = len(order) // 2
-    first, second = order[:half], order[half:]
-    floor = measure(plan, real_side(features[first]), features[second], logits[second])
-    repeated = np.repeat(features[:1], half, axis=0) + np.random.default_rng(0).normal(0, 1e-3, (half, features.shape[1])).astype(np.float32)
-    noise = np.random.default_rng(0).integers(0, 256, images.shape, dtype=np.uint8)
-    cases = {
-        "halves": floor,
-        "one_image": measure(plan, real_side(features), repeated, np.repeat(logits[:1], half, axis=0)),
-        "noise": measure(plan, real_side(features), *extract(network, noise, BATCH)),
-    }
-    answers = {"n_halves": half, "n_real": len(features)}
-    for case, values in cases.items():
-        answers |= {f"{metric}_{case}": value for metric, value in values.items() if not metric.endswith("_std")}
-    return answers
+def _said(manifest: dict[str, Any], split: str) -> str:
+    return manifest["split"] if split == "train" else manifest.get("test_split", "test")
 
 
-def load_reference(folder: str | Path) -> tuple[DigitsClassifier, Real, dict[str, Any]]:
-    """Evaluator, real side and manifest, each file checked against its recorded hash.
+def _check_splits(protocols: list[Protocol], images: np.ndarray, test: np.ndarray | None, plan: ReferencePlan, data: str) -> None:
+    for protocol in protocols:
+        if protocol.split == "test" and test is None:
+            raise UserError(f"{protocol.name}: {data} has no test split; take it out of evaluate.metrics")
+        count, least = len(test if protocol.split == "test" else images), protocol.least(plan.splits, plan.neighbours)
+        # Halves of the training images are measured against each other.
+        needed = least if protocol.split == "test" else 2 * least
+        if count < needed:
+            raise UserError(f"{protocol.name}: needs at least {needed} real images, {data} has {count}")
 
-    Errors: `UserError` where a file is missing, damaged, or not the one recorded.
-    """
-    folder = Path(folder)
-    manifest = read_json(folder / "manifest.json")
-    check_sha256(folder / "extractor.safetensors", manifest["extractor_sha256"])
-    check_sha256(folder / "real.npz", manifest["real_sha256"])
-    network = DigitsClassifier()
-    network.load_state_dict(load_file(folder / "extractor.safetensors"))
-    with np.load(folder / "real.npz", allow_pickle=False) as arrays:
-        if set(arrays) != set(ARRAYS):
-            raise UserError(f"{folder / 'real.npz'}: holds {sorted(arrays)}, expected {sorted(ARRAYS)}")
-        real = Real(arrays["features"], Gaussian(arrays["mean"], arrays["covariance"], arrays["factor"]))
-    return network.eval(), real, manifest
+
+def _network(name: str, plan: ReferencePlan, data: str, folder: Path) -> tuple[Path, dict[str, float]]:
+    """The weights of `name` in `folder`, so that samples are measured by what measured the real images; facts about them."""
+    if name == DIGITS:
+        network, accuracy = train_classifier(read_array(data), read_array(data, "labels"), plan.digits_classifier)
+        with atomic_write(folder / f"{name}.safetensors") as temporary:
+            save_file(network.state_dict(), temporary)
+        return folder / f"{name}.safetensors", {"accuracy": accuracy}
+    path, found = weights.find(name, plan.weights)
+    if not (folder / found.name).is_file():
+        with atomic_write(folder / found.name) as temporary:
+            shutil.copyfile(path, temporary)
+    return folder / found.name, {}
+
+
+def _sides(
+    extractor: Extractor, own: list[Protocol], plan: ReferencePlan, folder: Path, scratch: Path, *, images: np.ndarray, test: np.ndarray | None
+) -> dict[str, tuple[Real, np.ndarray, np.ndarray | None]]:
+    """By split: the real side, its features and logits, all memory-mapped in `scratch`."""
+    found = {}
+    radii = {protocol.k or plan.neighbours for protocol in own if protocol.kind == "neighbours"}
+    for split, array in (("train", images), ("test", test)):
+        if array is None:
+            continue
+        scores = scratch / f"{split}_logits.npy" if any(protocol.kind == "score" for protocol in own) else None
+        extractor.extract_to(array, BATCH, features=scratch / f"{split}.npy", logits=scores, what=f"{split} images")
+        features = np.load(scratch / f"{split}.npy", mmap_mode="r", allow_pickle=False)
+        logits = np.load(scores, mmap_mode="r", allow_pickle=False) if scores and scores.is_file() else None
+        gaussian = fit(features, name=f"{split} images, {extractor.name}", factor=True)
+        reach = {k: squared_radii(features, k) for k in sorted(radii)} if split == "train" else {}
+        found[split] = (Real(len(features), gaussian, features, reach), features, logits)
+    return found

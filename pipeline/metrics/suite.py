@@ -1,7 +1,8 @@
-"""All metrics of one set of generated features against one set of real features, by name."""
+"""All metrics of one set of generated features against the real ones, by name."""
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol as Shape
 
 import numpy as np
 
@@ -10,9 +11,12 @@ from pipeline.metrics.frechet import Gaussian, fit, frechet_distance
 from pipeline.metrics.inception_score import inception_score
 from pipeline.metrics.kernel import kernel_distance
 from pipeline.metrics.precision_recall import precision_recall
+from pipeline.metrics.protocols import Protocol, parse
+
+UNAVAILABLE = "not available: "
 
 
-class Settings(Protocol):
+class Settings(Shape):
     """What `measure` reads of a plan (`ReferencePlan` or `EvaluatePlan`)."""
 
     metrics: list[str]
@@ -24,35 +28,76 @@ class Settings(Protocol):
 
 @dataclass(frozen=True)
 class Real:
-    """Features (n, d) of the real images and the Gaussian fitted to them."""
+    """The real images of one split by one network: how many, the Gaussian fitted to their features, and what else is kept.
+
+    `features` (n, d), memory-mapped, for kernel distances and manifolds; `radii` by k: distance of every sample to its k-th
+    nearest other one.
+    """
+
+    count: int
+    gaussian: Gaussian
+    features: np.ndarray | None = None
+    radii: Mapping[int, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Features:
+    """Generated images by one network: features (n, d), logits (n, classes), or why there are none."""
 
     features: np.ndarray
-    gaussian: Gaussian
+    logits: np.ndarray | None
+    no_logits: str | None = None
 
 
-def real_side(features: np.ndarray) -> Real:
-    return Real(features, fit(features, name="real images", factor=True))
+def real_side(features: np.ndarray, name: str = "real images") -> Real:
+    return Real(len(features), fit(features, name=name, factor=True), features)
 
 
-def measure(settings: Settings, real: Real, features: np.ndarray, logits: np.ndarray, *, seed: int = 0) -> dict[str, float]:
-    """Every metric of `settings.metrics`, flat. `seed` draws the kernel distance's subsets.
+def measure(
+    settings: Settings, real: Mapping[tuple[str, str], Real], generated: Mapping[str, Features], *, seed: int = 0
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Values of every metric of `settings.metrics`, flat, and of those that cannot be had why: name -> `not available: ...`.
 
+    `real` by network and split, `generated` by network. A metric takes the first so many samples as its name says, one
+    without a count all of them. `seed` draws the kernel distance's subsets.
     Errors: `UserError` naming the metric and the number of samples it needs, or for a non-finite feature.
     """
-    needed = {"pr_digits": settings.neighbours + 1, "is_digits": settings.splits}
     values: dict[str, float] = {}
+    unavailable: dict[str, str] = {}
+    fitted: dict[tuple[str, int], Gaussian] = {}
     for metric in settings.metrics:
-        least = needed.get(metric, 2)
-        if len(features) < least or (metric != "is_digits" and len(real.features) < least):
-            raise UserError(f"{metric}: needs at least {least} samples on each side, has {len(features)} generated and {len(real.features)} real")
-        if metric == "fd_digits":
-            values["fd_digits"] = frechet_distance(real.gaussian, fit(features, name="generated images"))
-        elif metric == "is_digits":
-            values["is_digits"], values["is_digits_std"] = inception_score(logits, settings.splits)
-        elif metric == "kd_digits":
-            values["kd_digits"], values["kd_digits_std"] = kernel_distance(
-                real.features, features, subsets=settings.subsets, subset_size=settings.subset_size, seed=seed
-            )
-        elif metric == "pr_digits":
-            values["precision_digits"], values["recall_digits"] = precision_recall(real.features, features, neighbours=settings.neighbours)
-    return values
+        protocol, own = parse(metric), generated[parse(metric).extractor]
+        if protocol.kind == "score" and own.logits is None:
+            unavailable[metric] = f"{UNAVAILABLE}{own.no_logits}"
+            continue
+        side, count = real[protocol.extractor, protocol.split], protocol.count or len(own.features)
+        _check_counts(metric, protocol, settings, side.count, len(own.features))
+        if protocol.kind == "frechet" and (protocol.extractor, count) not in fitted:
+            fitted[protocol.extractor, count] = fit(own.features[:count], name="generated images")
+        found = _value(protocol, settings, side, own, count, fitted, seed)
+        values |= dict(zip(protocol.values, found, strict=True))
+    return values, unavailable
+
+
+def _check_counts(metric: str, protocol: Protocol, settings: Settings, real: int, generated: int) -> None:
+    least = max(protocol.least(settings.splits, settings.neighbours), protocol.count or 0)
+    if generated < least:
+        raise UserError(f"{metric}: needs at least {least} generated samples, has {generated}")
+    least = 0 if protocol.kind == "score" else protocol.least(settings.splits, settings.neighbours)
+    if real < least:
+        raise UserError(f"{metric}: needs at least {least} real samples, has {real}")
+
+
+def _value(protocol: Protocol, settings: Settings, real: Real, own: Features, count: int, fitted: Mapping[tuple[str, int], Gaussian], seed: int) -> tuple[float, ...]:
+    features = own.features[:count]
+    if protocol.kind == "frechet":
+        return (frechet_distance(real.gaussian, fitted[protocol.extractor, count]),)
+    read = own.logits[:count] if protocol.kind == "score" else features
+    if not np.isfinite(read).all():
+        raise UserError(f"{protocol.name}: {int((~np.isfinite(read)).any(axis=1).sum())} of {count} generated samples have a non-finite feature")
+    if protocol.kind == "score":
+        return inception_score(read, settings.splits)
+    if protocol.kind == "kernel":
+        return kernel_distance(real.features, features, subsets=settings.subsets, subset_size=settings.subset_size, seed=seed)
+    k = protocol.k or settings.neighbours
+    return precision_recall(real.features, features, neighbours=k, real_radii=real.radii.get(k))

@@ -8,7 +8,7 @@ import pandas as pd
 
 from pipeline.files import write_text
 from pipeline.report import charts, gallery, ledgers, markdown, paper, tables
-from pipeline.report.cells import dataset_metrics, dataset_protocol, load_cells, load_index, load_reference_answers
+from pipeline.report.cells import dataset_metrics, dataset_protocol, in_words, load_cells, load_index, load_reference_answers
 from pipeline.report.charts import Chart
 from pipeline.report.config import ReportConfig
 from pipeline.report.gallery import SPACES, Group
@@ -104,9 +104,14 @@ def protocol_text(cells: pd.DataFrame, dataset: str, metrics: list[str], config:
     if not metrics:
         return ["Nothing has been measured on this dataset: every cell of its tables says what happened instead."]
     meanings = "; ".join(f"`{metric}`: {family(metric).label}, {'lower' if family(metric).lower else 'higher'} is better" for metric in metrics)
+    protocols: dict[str, list[str]] = {}
+    for metric in metrics:
+        if known := dataset_protocol(cells, dataset, metric):
+            protocols.setdefault(in_words(known), []).append(f"`{metric}`")
+    said = "; ".join(f"{', '.join(names)}: {words}" for words, names in protocols.items()) if len(protocols) > 1 else "".join(protocols)
     return [
         f"{meanings}.",
-        f"Protocol of every number in this section's columns: {dataset_protocol(cells, dataset)}. Intervals are {config.confidence:.0%} t-intervals over training seeds. Pictures are of the first seed.",
+        f"Protocol of every number in this section's columns: {said}. Intervals are {config.confidence:.0%} t-intervals over training seeds. Pictures are of the first seed.",
     ]
 
 

@@ -1,5 +1,7 @@
 """What the report is made of: the plan's cells with their results, all from files that are in git."""
 
+import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ from pipeline.files import read_json
 from pipeline.report.metrics import metrics_among
 
 NOT_RUN = "not run"
+# What two values of a metric need to have in common before they may stand in one column.
+PROTOCOL = ("n_gen", "n_real", "split", "resize", "extractor", "extractor_sha256", "dtype", "seed")
 
 
 def load_index(plan: str | Path = "plan") -> dict[str, Any]:
@@ -30,7 +34,7 @@ def load_cells(index: dict[str, Any], results: str | Path = "results") -> pd.Dat
         row = {**{key: cell[key] for key in ("dataset", "variant", "seed", "twin_of")}, "kimg_planned": cell["kimg"], "status": NOT_RUN}
         if folder.with_suffix(".json").is_file():
             row |= read_json(folder.with_suffix(".json"))
-            row["protocol"] = _protocol(folder, row)
+            row |= _protocols(folder)
             if (folder / "run.json").is_file():
                 row |= {key: value for key, value in read_json(folder / "run.json").items() if key not in row}
         row["state"] = f"diverged at {row['kimg']:g} kimg" if row["status"] == "diverged" else row["status"]
@@ -38,14 +42,33 @@ def load_cells(index: dict[str, Any], results: str | Path = "results") -> pd.Dat
     return pd.DataFrame(rows)
 
 
-def _protocol(folder: Path, row: dict[str, Any]) -> str:
-    """The circumstances under which two values of one metric may be compared, in words."""
-    facts = read_json(folder / "protocol.json") if (folder / "protocol.json").is_file() else {}
-    counts = f"{row.get('n_gen', '?'):,} generated, {row.get('n_real', '?'):,} real" if "n_gen" in row else "sample counts unknown"
+def _protocols(folder: Path) -> dict[str, Any]:
+    """`protocols`: the facts behind every value by its name, `protocol`: all of them in words, `unavailable`: name -> why."""
+    content = read_json(folder / "protocol.json") if (folder / "protocol.json").is_file() else {}
+    facts = content.get("metrics", {})
+    # Results of revisions before values had protocols of their own keep one for all of them.
+    facts = facts if isinstance(facts, dict) else {None: content}
+    words = dict.fromkeys(in_words(entry) for entry in facts.values())
+    return {"protocols": facts, "protocol": "; ".join(words) or None, "unavailable": content.get("unavailable", {})}
+
+
+def in_words(facts: dict[str, Any] | None) -> str:
+    """The circumstances under which two values of one metric may be compared."""
     if not facts:
-        return counts
+        return "unknown"
     extractor = f"{facts['extractor']} {facts['extractor_sha256'][:8]}"
-    return f"{counts}, split {facts['split']}, resize {facts['resize']}, {extractor}, {facts['dtype']}, latents seed {facts['seed']}"
+    return f"{facts['n_gen']:,} generated, {facts['n_real']:,} real, split {facts['split']}, resize {facts['resize']}, {extractor}, {facts['dtype']}, latents seed {facts['seed']}"
+
+
+def apart(own: dict[str, Any] | None, other: dict[str, Any] | None) -> str:
+    """What two protocols differ in, both named; empty where values of the two may be joined."""
+    own, other = own or {}, other or {}
+    keys = [key for key in PROTOCOL if own.get(key) != other.get(key)]
+    return ", ".join(f"{key} {_short(own.get(key))}, not {_short(other.get(key))}" for key in keys)
+
+
+def _short(value: object) -> str:
+    return "unknown" if value is None else value[:8] if isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) else str(value)
 
 
 @dataclass(frozen=True)
@@ -68,34 +91,49 @@ def cells_of(cells: pd.DataFrame, dataset: str, variant: str | None) -> pd.DataF
     return cells[(cells.dataset == dataset) & (cells.variant == variant)]
 
 
-def dataset_protocol(cells: pd.DataFrame, dataset: str) -> str | None:
-    """The protocol of most of the dataset's cells; the others' values stay out of its columns."""
-    if "protocol" not in cells:
-        return None
-    found = cells[cells.dataset == dataset].protocol.dropna()
-    return found.mode().iloc[0] if len(found) else None
+def dataset_protocol(cells: pd.DataFrame, dataset: str, metric: str) -> dict[str, Any] | None:
+    """The protocol of most of the dataset's values of a metric; the others stay out of its column."""
+    own = cells[cells.dataset == dataset]
+    found = [facts for _, cell in own.iterrows() if (facts := _facts(cell, metric)) and pd.notna(cell.get(metric))]
+    texts = [json.dumps({key: facts.get(key) for key in PROTOCOL}) for facts in found]
+    return json.loads(max(texts, key=texts.count)) if texts else None
+
+
+def _facts(cell: pd.Series, metric: str) -> dict[str, Any] | None:
+    known = cell.get("protocols")
+    return known.get(metric, known.get(None)) if isinstance(known, dict) else None
+
+
+def why_not(cell: pd.Series, metric: str) -> str | None:
+    """`not available: ...` where the cell ran and its metric could not be had."""
+    known = cell.get("unavailable")
+    return known.get(metric) if isinstance(known, dict) else None
 
 
 def measurement(cells: pd.DataFrame, dataset: str, variant: str | None, metric: str) -> Measurement:
-    """Values and troubles of one row's metric. A diverged run's last finite weights are no result: they stay out."""
-    own, protocol = cells_of(cells, dataset, variant), dataset_protocol(cells, dataset)
+    """Values and troubles of one row's metric. A diverged run's last finite weights are no result: they stay out, and so
+    does a value of another protocol than the column's."""
+    own, protocol = cells_of(cells, dataset, variant), dataset_protocol(cells, dataset, metric)
     values, troubles = {}, {}
-    for seed, status, state, made_by, value in own.reindex(columns=["seed", "status", "state", "protocol", metric]).itertuples(index=False, name=None):
-        if status != "ok":
-            troubles[seed] = state
+    for _, cell in own.iterrows():
+        value, difference = cell.get(metric), apart(_facts(cell, metric), protocol)
+        if cell.status != "ok":
+            troubles[cell.seed] = cell.state
         elif value is None or pd.isna(value):
-            troubles[seed] = "not measured"
-        elif made_by != protocol:
-            troubles[seed] = f"other protocol ({made_by})"
+            troubles[cell.seed] = why_not(cell, metric) or "not measured"
+        elif difference:
+            troubles[cell.seed] = f"other protocol ({difference})"
         else:
-            values[seed] = float(value)
+            values[cell.seed] = float(value)
     return Measurement(pd.Series(values, dtype=float), troubles)
 
 
 def dataset_metrics(cells: pd.DataFrame, dataset: str) -> list[str]:
-    """Metrics that any cell of the dataset has, the main one first."""
-    own = cells[cells.dataset == dataset].dropna(axis=1, how="all")
-    return metrics_among(own.columns)
+    """Metrics that any cell of the dataset has or should have had, the main one first: one that was measured."""
+    own = cells[cells.dataset == dataset]
+    measured = metrics_among(own.dropna(axis=1, how="all").columns)
+    missing = {name for known in own.get("unavailable", pd.Series(dtype=object)).dropna() for name in known}
+    return [*measured[:1], *(name for name in metrics_among({*measured, *missing}) if name not in measured[:1])]
 
 
 def cell_folder(results: str | Path, cell: Any) -> Path:

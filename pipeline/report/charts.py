@@ -172,6 +172,7 @@ def metric_history(cells: pd.DataFrame, dataset: str, results: str, path: Path, 
 
 def ranking(cells: pd.DataFrame, dataset: str, metrics: list[str], confidence: float, path: Path, dpi: int) -> Chart | None:
     """Every variant's metrics: a dot per seed, mean and interval where there are seeds enough."""
+    metrics = [metric for metric in metrics if metric in cells and cells[metric].notna().any()]
     variants = [variant for variant in dict.fromkeys(cells.variant) if any(len(measurement(cells, dataset, variant, metric).values) for metric in metrics)]
     if not variants:
         return None

@@ -16,7 +16,7 @@ from pipeline.errors import command_line
 from pipeline.files import write_text
 from pipeline.report import markdown, verdict
 from pipeline.report.build import Section
-from pipeline.report.cells import dataset_metrics, dataset_protocol, load_sheet, measurement
+from pipeline.report.cells import apart, dataset_metrics, dataset_protocol, in_words, load_sheet, measurement
 from pipeline.report.gallery import Group, Picture
 from pipeline.report.page import render
 from pipeline.report.paper import name_of
@@ -53,7 +53,7 @@ def differences(first: Snapshot, second: Snapshot, dataset: str, confidence: flo
     sides = (first, second)
     variants = dict.fromkeys(variant for side in sides for variant in side.cells[side.cells.dataset == dataset].variant)
     metrics = list(dict.fromkeys(metric for side in sides for metric in dataset_metrics(side.cells, dataset)))
-    protocols = [dataset_protocol(side.cells, dataset) for side in sides]
+    protocols = {metric: [dataset_protocol(side.cells, dataset, metric) for side in sides] for metric in metrics}
     rows = []
     for variant in variants:
         for metric in metrics:
@@ -62,13 +62,14 @@ def differences(first: Snapshot, second: Snapshot, dataset: str, confidence: flo
             pairs = (two.values - one.values).dropna()
             if pairs.empty:
                 rows.append(row | {"B minus A": "-", "B is": "-"})
-            elif protocols[0] != protocols[1]:
-                rows.append(row | {"B minus A": "other protocol", "B is": "not comparable"})
+            elif difference := apart(*reversed(protocols[metric])):
+                rows.append(row | {"B minus A": f"other protocol ({difference})", "B is": "not comparable"})
             else:
                 rows.append(row | {"B minus A": signed(list(pairs), confidence), "B is": verdict.change(list(pairs), metric, confidence)})
     same = [row for row in rows if row["B is"] == "the same"]
     rows = [row for row in rows if row not in same]
-    note = f"Protocol of A: {protocols[0] or 'not run'}. Protocol of B: {protocols[1] or 'not run'}. Left out: {len(same)} values that are equal in both."
+    known = ["; ".join(dict.fromkeys(in_words(pair[place]) for pair in protocols.values() if pair[place])) or "not run" for place in (0, 1)]
+    note = f"Protocol of A: {known[0]}. Protocol of B: {known[1]}. Left out: {len(same)} values that are equal in both."
     return Table(name=f"{dataset}_compared", title="Metrics", frame=pd.DataFrame(rows), note=note)
 
 

@@ -6,16 +6,19 @@ from typing import Any
 import pandas as pd
 
 from pipeline.report import paper
-from pipeline.report.cells import NOT_RUN, cells_of, load_history, measurement
+from pipeline.report.cells import NOT_RUN, cells_of, load_history, measurement, why_not
 from pipeline.report.metrics import metrics_among
 from pipeline.report.reading import RULES, read
 from pipeline.report.statistics import interval, number
 from pipeline.report.tables import Table, mean, peak_memory, trained_cells
 
 CASES = {
-    "halves": ("real images, one half against the other (the floor)", "n_halves"),
-    "one_image": ("one real image over and over (collapse)", "n_halves"),
-    "noise": ("uniform noise", "n_real"),
+    "halves": "training images, one half against the other (the floor)",
+    "test": "the test split's images",
+    "round_trip": "training images through the networks' number range and back (no distance)",
+    "one_image": "one training image over and over (collapse: precise, no recall)",
+    "constant": "a grey area",
+    "noise": "uniform noise",
 }
 
 
@@ -57,11 +60,12 @@ def known_answers(answers: dict[str, float], dataset: str) -> Table:
     """What each metric says where the answer is known, a row a case."""
     names = metrics_among({key.removesuffix(f"_{case}") for key in answers for case in CASES if key.endswith(f"_{case}")})
     rows = [
-        {"compared with the real images": meaning, "n": int(answers.get(count, 0)) or NOT_RUN, **{name: answers.get(f"{name}_{case}", NOT_RUN) for name in names}}
-        for case, (meaning, count) in CASES.items()
+        {"compared with the real images": meaning, "n": answers[f"n_{case}"] if f"n_{case}" in answers else NOT_RUN, **{name: answers.get(f"{name}_{case}", NOT_RUN) for name in names}}
+        for case, meaning in CASES.items()
+        if not answers or f"n_{case}" in answers
     ]
     accuracy = answers.get("accuracy")
-    note = f"The evaluator's held-out accuracy is {accuracy:.1%}." if accuracy is not None else "The reference stage has not run."
+    note = "The reference stage has not run." if not answers else f"The evaluator's held-out accuracy is {accuracy:.1%}." if accuracy is not None else ""
     return Table(name=f"{dataset}_evaluator", title="The evaluator's known answers", frame=pd.DataFrame(rows), note=note)
 
 
@@ -85,9 +89,14 @@ def summary(cells: pd.DataFrame, confidence: float) -> Table:
 
 def every_cell(cells: pd.DataFrame) -> Table:
     """Every value of every cell, one row each, with its protocol's sample counts."""
-    columns = ["dataset", "variant", "seed", "state", "kimg", *metrics_among(cells.columns), "n_gen", "n_real"]
+    metrics = metrics_among({*cells.columns, *(name for known in cells.get("unavailable", pd.Series(dtype=object)).dropna() for name in known)})
+    columns = ["dataset", "variant", "seed", "state", "kimg", *metrics, "n_gen", "n_real"]
     note = "As written by the evaluate stage. The values of a diverged cell are those of its last finite weights; no mean above has them."
     frame = cells.reindex(columns=columns).astype({"n_gen": "Int64", "n_real": "Int64"})
+    for metric in metrics:
+        reasons = cells.apply(why_not, axis=1, metric=metric)
+        if reasons.notna().any():
+            frame[metric] = frame[metric].astype(object).where(reasons.isna(), reasons)
     return Table(name="cells", title="Every cell, seed by seed", frame=frame, note=note)
 
 

@@ -20,7 +20,7 @@ class Family:
 FAMILIES = (
     Family(pattern=r"fid\w*", label="Fréchet Inception distance", lower=True),
     Family(pattern=r"fd_\w+", label="Fréchet distance in the features of the dataset's own classifier (not FID)", lower=True),
-    Family(pattern=r"is\d+\w*", label="Inception score", lower=False),
+    Family(pattern=r"is(\d+\w*)?", label="Inception score", lower=False),
     Family(pattern=r"is_\w+", label="the Inception score's formula on the dataset's own classifier (not IS)", lower=False),
     Family(pattern=r"kid\w*", label="kernel Inception distance", lower=True),
     Family(pattern=r"kd_\w+", label="kernel distance in the features of the dataset's own classifier (not KID)", lower=True),

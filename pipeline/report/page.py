@@ -11,7 +11,7 @@ from pipeline.report.markdown import cell_text
 from pipeline.report.pictures import data_uri
 
 FILTERED = 3        # rows from which a table gets a filter and a choice of order
-QUIET = ("not run", "not reported", "no such", "not measured", "not known", "not found", "not in this matrix", "-")
+QUIET = ("not run", "not reported", "no such", "not measured", "not available", "not known", "not found", "not in this matrix", "-")
 DASHES = ("none", "6 2", "2 2", "6 2 2 2")
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from pipeline.report import paper, verdict
-from pipeline.report.cells import NOT_RUN, Measurement, cells_of, dataset_metrics, dataset_protocol, measurement
+from pipeline.report.cells import NOT_RUN, Measurement, cells_of, dataset_metrics, dataset_protocol, in_words, measurement
 from pipeline.report.metrics import PAPER_PROTOCOLS, metrics_among
 from pipeline.report.statistics import number, shown, signed
 
@@ -41,7 +41,7 @@ def details(cells: pd.DataFrame, dataset: str, variant: str | None, metric: str 
         "parameters G / D": _both(done, "parameters_g", "parameters_d"),
         "hours per training": hours(done),
         "peak memory": peak_memory(done),
-        "protocol": (dataset_protocol(cells, dataset) or NOT_RUN) if len(done) else NOT_RUN,
+        "protocol": in_words(dataset_protocol(cells, dataset, metric)) if len(done) and metric else NOT_RUN,
     }
 
 

@@ -7,8 +7,8 @@ import torch
 from pipeline.data.config import DataConfig
 from pipeline.data.readers import read_digits
 from pipeline.errors import UserError
-from pipeline.metrics.classifier import DigitsClassifier, extract, split, train_classifier
-from pipeline.metrics.config import ReferenceConfig
+from pipeline.metrics.classifier import DigitsClassifier, digits_extractor, split, train_classifier
+from pipeline.metrics.config import ClassifierConfig
 
 
 @pytest.fixture(scope="module")
@@ -18,8 +18,12 @@ def digits():
 
 
 def settings(**changes):
-    values = {"extractor": "digits_classifier", "extractor_seed": 0, "extractor_epochs": 1, "extractor_held_out": 0.2, "threads": 1}
-    return ReferenceConfig(**values | changes)
+    values = {"seed": 0, "epochs": 1, "held_out": 0.2}
+    return ClassifierConfig(**values | changes)
+
+
+def extract(network, images, batch):
+    return digits_extractor(network, "ab" * 32).extract(images, batch)
 
 
 def equal(ours, theirs):
@@ -27,7 +31,7 @@ def equal(ours, theirs):
 
 
 def test_at_the_configured_epochs_it_knows_what_it_has_not_seen(digits, cell):
-    config = cell("digits").evaluate.reference
+    config = cell("digits").evaluate.reference.digits_classifier
     network, accuracy = train_classifier(*digits, config)
     assert accuracy >= 0.97
     images, labels = digits
@@ -39,28 +43,28 @@ def test_at_the_configured_epochs_it_knows_what_it_has_not_seen(digits, cell):
 
 @pytest.mark.parametrize(("count", "share"), [(1797, 0.2), (10, 0.5), (7, 0.3)])
 def test_the_split_leaves_nothing_out_and_shares_nothing(count, share):
-    train, held_out = split(count, settings(extractor_held_out=share))
+    train, held_out = split(count, settings(held_out=share))
     assert sorted(torch.cat([train, held_out]).tolist()) == list(range(count))
     assert len(held_out) == round(count * share)
 
 
 def test_the_split_is_the_seeds(digits):
-    first, again, other = (split(1797, settings(extractor_seed=seed))[1] for seed in (0, 0, 1))
+    first, again, other = (split(1797, settings(seed=seed))[1] for seed in (0, 0, 1))
     assert torch.equal(first, again) and not torch.equal(first, other)
     assert not torch.equal(first, torch.arange(len(first)))
 
 
 @pytest.mark.parametrize("share", [0.0001, 0.9999])
 def test_a_part_without_images_is_refused(digits, share):
-    with pytest.raises(UserError, match="extractor_held_out"):
-        train_classifier(*digits, settings(extractor_held_out=share))
+    with pytest.raises(UserError, match="held_out"):
+        train_classifier(*digits, settings(held_out=share))
 
 
 def test_the_same_settings_give_the_same_weights_whatever_was_drawn_before(digits):
     first, first_accuracy = train_classifier(*digits, settings())
     torch.randn(17)
     again, again_accuracy = train_classifier(*digits, settings())
-    other, _ = train_classifier(*digits, settings(extractor_seed=1))
+    other, _ = train_classifier(*digits, settings(seed=1))
     assert equal(first, again) and first_accuracy == again_accuracy and not equal(first, other)
 
 

@@ -10,6 +10,7 @@ import torch
 from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
 
 from pipeline.errors import UserError
+from pipeline.metrics import frechet
 from pipeline.metrics.frechet import Gaussian, fit, frechet_distance, square_root
 
 SHAPES = [(400, 330, 16), (40, 500, 32), (20, 25, 64)]     # n real, n generated, d: full rank, one side below, both below
@@ -125,6 +126,16 @@ def test_single_precision_features_are_summed_in_double():
     gaussian = fit(x)
     np.testing.assert_allclose(gaussian.mean, x.astype(np.float64).mean(axis=0), rtol=1e-14)
     np.testing.assert_allclose(gaussian.covariance, np.cov(x.astype(np.float64).T), rtol=1e-12)
+
+
+@pytest.mark.parametrize("rows", [1, 7, 400, 8192])
+def test_how_many_are_summed_at_a_time_changes_nothing(monkeypatch, tmp_path, rows):
+    x = features(400, 16, 0).astype(np.float32)
+    np.save(tmp_path / "x.npy", x)
+    monkeypatch.setattr(frechet, "ROWS", rows)
+    fitted = fit(np.load(tmp_path / "x.npy", mmap_mode="r"))
+    np.testing.assert_allclose(fitted.mean, x.astype(np.float64).mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(fitted.covariance, np.cov(x.astype(np.float64).T), rtol=1e-9, atol=1e-14)
 
 
 def test_too_few_and_broken_features_are_refused_by_name():

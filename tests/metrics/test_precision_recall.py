@@ -5,6 +5,8 @@ import pytest
 import torch
 from torch_fidelity.metric_prc import calculate_precision_recall_full, calculate_precision_recall_part
 
+from pipeline.metrics import near
+from pipeline.metrics.near import squared_radii, within
 from pipeline.metrics.precision_recall import precision_recall
 
 
@@ -81,13 +83,14 @@ def test_swapping_the_sides_swaps_the_values():
     assert precision_recall(y, x, neighbours=3) == (recall, precision) and precision > recall
 
 
-def test_order_and_chunks_change_nothing():
+def test_order_and_tiles_change_nothing(monkeypatch):
     real, generated = features(150), features(130, seed=1, shift=0.5)
     value = precision_recall(real, generated, neighbours=3)
     random = np.random.default_rng(0)
     assert precision_recall(random.permutation(real), random.permutation(generated), neighbours=3) == value
-    for chunk in (1, 7, 130, 1000):
-        assert precision_recall(real, generated, neighbours=3, chunk=chunk) == value
+    for tile in (64, 128, 4096):
+        monkeypatch.setattr(near, "TILE", tile)
+        assert precision_recall(real, generated, neighbours=3) == value
 
 
 def test_a_sample_is_not_its_own_neighbour():
@@ -111,3 +114,39 @@ def test_far_from_the_origin_nothing_changes():
     """Distances by expanding the square would be noise there: |x|^2 is 4e16, its rounding 8."""
     real, generated = (np.round(f, 3) for f in (features(60), features(50, seed=1, shift=0.7)))
     assert precision_recall(real + 1e8, generated + 1e8, neighbours=3) == precision_recall(real, generated, neighbours=3)
+
+
+def exactly(real, generated, neighbours=3):
+    """Squared radii of the real side and both masks, every distance in double precision."""
+    x, y = (torch.from_numpy(side.astype(np.float64)) for side in (real, generated))
+    within_x, within_y, across = (torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist") for a, b in ((x, x), (y, y), (y, x)))
+    radii = [distances.kthvalue(neighbours + 1, dim=1).values for distances in (within_x, within_y)]
+    return radii[0].square().numpy(), (across <= radii[0]).any(1).numpy(), (across.t() <= radii[1]).any(1).numpy()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=["bfloat16", "float32"])
+@pytest.mark.parametrize("kind", ["flat", "falling", "positive"])
+def test_products_in_low_precision_decide_nothing(monkeypatch, dtype, kind):
+    monkeypatch.setattr(near, "_dtype", lambda: dtype)
+    monkeypatch.setattr(near, "TILE", 256)
+    scale = {"flat": np.ones(128), "falling": np.arange(1, 129) ** -1.0, "positive": np.ones(128)}[kind]
+    real, generated = ((features(count, 128, seed) * scale).astype(np.float32) for count, seed in ((900, 0), (700, 1)))
+    if kind == "positive":
+        real, generated = np.abs(real) + 3, np.abs(generated) + 3
+    radii, precise, recalled = exactly(real, generated)
+    ours = squared_radii(real, 3)
+    np.testing.assert_allclose(ours, radii, rtol=1e-12)
+    masks = within(generated, real, squared_radii(generated, 3), ours)
+    assert np.array_equal(masks[0], precise) and np.array_equal(masks[1], recalled) and 0 < precise.mean() < 1
+
+
+@pytest.mark.parametrize("spread", [1e-3, 1e-6, 0.0])
+def test_crowds_closer_than_rounding_are_told_apart(monkeypatch, spread):
+    """Two modes far apart, as of a collapsed generator: every pair of one mode lies within the products' error.
+
+    What is left is the error of double precision, 1e-14 of the squared distance between the modes: less than float32 features tell apart.
+    """
+    monkeypatch.setattr(near, "CROWD", 4)
+    generated = np.concatenate([10 * np.ones((300, 16)), -10 * np.ones((300, 16))]) + spread * features(600, 16)
+    np.testing.assert_allclose(squared_radii(generated, 3), exactly(generated, generated)[0], rtol=1e-6, atol=1e-11)
+    assert precision_recall(generated, generated, neighbours=3) == (1.0, 1.0)

@@ -5,35 +5,31 @@ import json
 import numpy as np
 import pytest
 from safetensors.torch import load_file
+from small_extractor import small
 
-from pipeline.data.array import write_dataset
+from pipeline.data.array import read_manifest, write_dataset
 from pipeline.data.config import DataConfig
 from pipeline.data.readers import read_digits
 from pipeline.errors import UserError
 from pipeline.files import read_json, sha256, write_json
-from pipeline.metrics.classifier import extract
-from pipeline.metrics.config import ReferenceConfig, ReferencePlan
-from pipeline.metrics.frechet import frechet_distance
-from pipeline.metrics.inception_score import inception_score
-from pipeline.metrics.kernel import kernel_distance
-from pipeline.metrics.precision_recall import precision_recall
-from pipeline.metrics.reference import build_reference, load_reference
-from pipeline.metrics.suite import measure, real_side
+from pipeline.metrics import reference, store, weights
+from pipeline.metrics.config import ClassifierConfig, EvaluatePlan, ReferencePlan
+from pipeline.metrics.evaluate import protocols
+from pipeline.metrics.near import squared_radii
+from pipeline.metrics.reference import build_reference
+from pipeline.metrics.store import load_reference
+from pipeline.metrics.suite import real_side
 
 METRICS = ["fd_digits", "is_digits", "kd_digits", "pr_digits"]
 COUNT = 601
 PLAN = ReferencePlan(
-    reference=ReferenceConfig(extractor="digits_classifier", extractor_seed=0, extractor_epochs=12, extractor_held_out=0.2, threads=1),
-    metrics=METRICS,
-    splits=5,
-    subsets=10,
-    subset_size=100,
-    neighbours=3,
-)
+    metrics=METRICS, splits=5, subsets=10, subset_size=100, neighbours=3, threads=1, weights=None, digits_classifier=ClassifierConfig(seed=0, epochs=12, held_out=0.2)
+)  # fmt: skip
+FILES = ["digits_classifier.safetensors", "digits_classifier_train.npy", "digits_classifier_train.npz", "digits_classifier_train_radii3.npy"]
 
 
-def build(folder):
-    return build_reference(PLAN, data=str(folder / "data"), out=str(folder / "reference"), metrics=str(folder / "known.json"))
+def build(folder, plan=PLAN):
+    return build_reference(plan, data=str(folder / "data"), out=str(folder / "reference"), metrics=str(folder / "known.json"))
 
 
 @pytest.fixture(scope="module")
@@ -59,19 +55,22 @@ def copy(built, tmp_path):
 
 
 def test_what_is_loaded_is_what_was_built(built, images):
-    network, real, manifest = load_reference(built / "reference")
-    assert not network.training and real.features.shape == (COUNT, 64)
-    np.testing.assert_allclose(extract(network, images, 77)[0], real.features, rtol=1e-4, atol=1e-5)
+    known = load_reference(built / "reference")
+    extractor, real = known.extractors["digits_classifier"], known.real["digits_classifier", "train"]
+    assert not extractor.network.training and real.features.shape == (COUNT, 64) and isinstance(real.features, np.memmap)
+    np.testing.assert_allclose(extractor.extract(images, 77)[0], real.features, rtol=1e-4, atol=1e-5)
     fresh = real_side(real.features).gaussian
     for name in ("mean", "covariance", "factor"):
         assert np.array_equal(getattr(real.gaussian, name), getattr(fresh, name)) and getattr(fresh, name).dtype == np.float64
-    assert manifest["n_real"] == COUNT and manifest["extractor"] == "digits_classifier"
+    assert np.array_equal(real.radii[3], squared_radii(real.features, 3))
+    assert known.manifest["n_real"] == real.count == COUNT
 
 
 def test_the_manifest_names_the_files_it_stands_for(built):
     manifest, data = read_json(built / "reference" / "manifest.json"), read_json(built / "data" / "manifest.json")
-    assert manifest["extractor_sha256"] == sha256(built / "reference" / "extractor.safetensors")
-    assert manifest["real_sha256"] == sha256(built / "reference" / "real.npz")
+    assert sorted(path.name for path in (built / "reference").iterdir()) == sorted([*FILES, "manifest.json"])
+    assert manifest["files"] == {name: sha256(built / "reference" / name) for name in FILES}
+    assert manifest["extractors"]["digits_classifier"]["sha256"] == manifest["files"]["digits_classifier.safetensors"]
     assert manifest["images_sha256"] == data["images_sha256"] == sha256(built / "data" / "images.npy")
     assert (manifest["split"], manifest["resize"]) == (data["split"], data["resize"])
 
@@ -79,7 +78,8 @@ def test_the_manifest_names_the_files_it_stands_for(built):
 def test_known_answers_are_what_the_metrics_must_say(built):
     known = read_json(built / "known.json")
     names = ["fd_digits", "is_digits", "kd_digits", "precision_digits", "recall_digits"]
-    assert set(known) == {"accuracy", "n_halves", "n_real"} | {f"{name}_{case}" for name in names for case in ("halves", "one_image", "noise")}
+    cases = ("halves", "round_trip", "one_image", "constant", "noise")
+    assert set(known) == {"accuracy", "n_real"} | {f"{name}_{case}" for name in ("n", *names) for case in cases}
     assert (known["n_halves"], known["n_real"]) == (COUNT // 2, COUNT) and 0.5 < known["accuracy"] <= 1
     assert 0 < known["fd_digits_halves"] < 0.1 * min(known["fd_digits_one_image"], known["fd_digits_noise"])
     assert abs(known["kd_digits_halves"]) < 0.1 * min(known["kd_digits_one_image"], known["kd_digits_noise"])
@@ -87,16 +87,19 @@ def test_known_answers_are_what_the_metrics_must_say(built):
     assert known["precision_digits_one_image"] == 1 and known["recall_digits_one_image"] < 0.05
     assert known["precision_digits_noise"] < 0.6 * known["precision_digits_halves"]
     assert known["is_digits_one_image"] == pytest.approx(1) and known["is_digits_halves"] > 1.3
+    assert known["fd_digits_round_trip"] == pytest.approx(0, abs=1e-4)
+    assert known["precision_digits_round_trip"] == known["recall_digits_round_trip"] == 1
+    assert known["fd_digits_constant"] > 10 * known["fd_digits_halves"] and known["recall_digits_constant"] == 0
 
 
 def test_the_same_plan_and_data_give_the_same_bytes(built, tmp_path):
     (tmp_path / "data").symlink_to(built / "data")
     build(tmp_path)
-    for name in ("reference/manifest.json", "reference/extractor.safetensors", "reference/real.npz", "known.json"):
+    for name in ("known.json", "reference/manifest.json", *(f"reference/{name}" for name in FILES)):
         assert sha256(tmp_path / name) == sha256(built / name), name
 
 
-@pytest.mark.parametrize("name", ["extractor.safetensors", "real.npz"])
+@pytest.mark.parametrize("name", FILES)
 def test_damaged_and_missing_files_are_named(copy, name):
     content = (copy / name).read_bytes()
     (copy / name).write_bytes(content[:-1])
@@ -117,53 +120,102 @@ def test_a_missing_or_truncated_manifest_is_named(copy):
 
 
 def test_statistics_of_another_kind_are_refused(copy):
-    np.savez(copy / "real.npz", mean=np.zeros(64))
-    write_json(copy / "manifest.json", read_json(copy / "manifest.json") | {"real_sha256": sha256(copy / "real.npz")})
-    with pytest.raises(UserError, match=r"real\.npz: holds \['mean'\], expected \['covariance', 'factor', 'features', 'mean'\]"):
+    np.savez(copy / FILES[2], mean=np.zeros(64))
+    manifest = read_json(copy / "manifest.json")
+    write_json(copy / "manifest.json", manifest | {"files": manifest["files"] | {FILES[2]: sha256(copy / FILES[2])}})
+    with pytest.raises(UserError, match=r"train\.npz: holds \['mean'\], expected \['covariance', 'factor', 'mean'\]"):
         load_reference(copy)
 
 
 def test_weights_are_the_evaluators(built):
-    network, _, _ = load_reference(built / "reference")
-    stored = load_file(built / "reference" / "extractor.safetensors")
-    assert set(stored) == set(network.state_dict())
+    extractor = load_reference(built / "reference").extractors["digits_classifier"]
+    stored, network = load_file(built / "reference" / FILES[0]), extractor.network.network
+    assert set(stored) == set(network.state_dict()) and extractor.sha256 == sha256(built / "reference" / FILES[0])
     assert all((stored[name] == value).all() for name, value in network.state_dict().items())
 
 
-@pytest.fixture(scope="module")
-def sides():
-    random = np.random.default_rng(0)
-    return random.normal(size=(80, 5)), random.normal(0.3, 1, (60, 5)), random.normal(size=(60, 10))
+INCEPTION = ["fid_train_legacy", "fid_train_clean", "fid_test_clean", "is", "kid", "pr3"]
 
 
-def test_measure_is_the_metrics_by_name(sides):
-    real, generated, logits = sides
-    values = measure(PLAN, real_side(real), generated, logits, seed=4)
-    assert list(values) == ["fd_digits", "is_digits", "is_digits_std", "kd_digits", "kd_digits_std", "precision_digits", "recall_digits"]
-    assert values["fd_digits"] == frechet_distance(real_side(real).gaussian, real_side(generated).gaussian)
-    assert (values["is_digits"], values["is_digits_std"]) == inception_score(logits, 5)
-    assert (values["kd_digits"], values["kd_digits_std"]) == kernel_distance(real, generated, subsets=10, subset_size=100, seed=4)
-    assert (values["precision_digits"], values["recall_digits"]) == precision_recall(real, generated, neighbours=3)
-    assert json.loads(json.dumps(values)) == values
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """(logits, test split) -> folder with a dataset of 60 images; the Inception networks are the small one."""
+    file = tmp_path / "weights.pt"
+    file.write_bytes(b"weights")
+
+    def make(logits=True, test=True):
+        random = np.random.default_rng(0)
+        write_dataset(tmp_path / "data", random.integers(0, 256, (60, 3, 9, 9), dtype=np.uint8), None, {"split": "train", "resize": "cropped"})
+        if test:
+            np.save(tmp_path / "data/test.npy", random.integers(0, 256, (40, 3, 9, 9), dtype=np.uint8))
+            more = {"test_sha256": sha256(tmp_path / "data/test.npy"), "test_split": "test", "test_count": 40}
+            write_json(tmp_path / "data/manifest.json", read_manifest(tmp_path / "data") | more)
+        monkeypatch.setattr(weights, "find", lambda name, configured: (file, weights.Weights(name="weights.pt", sha256=sha256(file), size=7, url=None)))
+        for module in (reference, store):
+            monkeypatch.setattr(module, "load_extractor", lambda name, path: small(name, logits=logits))
+        return tmp_path
+
+    return make
 
 
-def test_measure_does_what_is_asked_and_no_more(sides):
-    real, generated, logits = sides
-    assert set(measure(PLAN.model_copy(update={"metrics": ["kd_digits"]}), real_side(real), generated, logits)) == {"kd_digits", "kd_digits_std"}
+def plan(*metrics):
+    return PLAN.model_copy(update={"metrics": list(metrics), "digits_classifier": None, "splits": 3, "subset_size": 20})
 
 
-@pytest.mark.parametrize(("metric", "least"), [("fd_digits", 2), ("is_digits", 5), ("kd_digits", 2), ("pr_digits", 4)])
-def test_too_few_samples_are_refused_by_metric(sides, metric, least):
-    real, generated, logits = sides
-    plan = PLAN.model_copy(update={"metrics": [metric]})
-    assert measure(plan, real_side(real), generated[:least], logits[:least])
-    with pytest.raises(UserError, match=f"{metric}: needs at least {least} samples on each side, has {least - 1} generated and 80 real"):
-        measure(plan, real_side(real), generated[: least - 1], logits[: least - 1])
+def test_two_networks_share_weights_and_keep_what_their_metrics_need(project):
+    folder = project()
+    build(folder, plan(*INCEPTION))
+    known = load_reference(folder / "reference")
+    assert list(known.extractors) == ["inception_legacy", "inception_clean"]
+    assert set(known.real) == {("inception_legacy", "train"), ("inception_clean", "train"), ("inception_clean", "test")}
+    legacy, clean, test = known.real["inception_legacy", "train"], known.real["inception_clean", "train"], known.real["inception_clean", "test"]
+    assert set(legacy.radii) == {3} and not clean.radii and test.features is None and clean.features.shape == (60, 12)
+    assert (legacy.count, test.count) == (60, 40)
+    assert sum(path.name == "weights.pt" for path in (folder / "reference").iterdir()) == 1 and not list((folder / "reference").glob("tmp*"))
 
 
-def test_a_broken_generator_is_an_error_not_a_number(sides):
-    real, generated, logits = sides
-    broken = generated.copy()
-    broken[3] = np.nan
-    with pytest.raises(UserError, match="generated images: 1 of 60 samples have a non-finite feature"):
-        measure(PLAN, real_side(real), broken, logits)
+def test_features_that_no_metric_reads_are_not_kept(project):
+    folder = project()
+    build(folder, plan("fid_train_legacy", "fid_train_clean"))
+    real = load_reference(folder / "reference").real
+    assert real["inception_clean", "train"].features is None and real["inception_legacy", "train"].features is not None
+
+
+def test_known_answers_have_the_test_split_and_no_counts(project):
+    folder = project()
+    known = build(folder, plan(*INCEPTION))
+    assert known["n_test"] == 40 and known["n_halves"] == 30
+    assert abs(known["fid_train_legacy_round_trip"]) < 1e-6 < known["fid_train_clean_test"] < known["fid_train_legacy_constant"]
+    assert known["precision3_one_image"] == 1 and known["recall3_one_image"] < 0.1
+    assert not [name for name in known if "fid_test" in name] and known["is_constant"] == pytest.approx(1)
+
+
+def test_without_logits_the_inception_score_is_a_reason_and_no_number(project):
+    folder = project(logits=False)
+    known = build(folder, plan("fid_train_legacy", "is"))
+    assert known["is_halves"] == known["is_noise"] == "not available: these weights have no logits"
+    assert json.loads((folder / "known.json").read_text()) == known
+
+
+def test_what_the_dataset_lacks_is_said_in_one_line(project):
+    with pytest.raises(UserError, match=r"^fid_test_clean: .*data has no test split; take it out of evaluate\.metrics$"):
+        build(project(test=False), plan("fid_test_clean"))
+
+
+def test_too_few_real_images_are_refused_by_metric(project):
+    with pytest.raises(UserError, match=r"^pr40: needs at least 82 real images, .*data has 60$"):
+        build(project(), plan("pr40"))
+
+
+def test_every_value_carries_its_protocol(project):
+    folder = project()
+    build(folder, plan(*INCEPTION))
+    names = ["fid50_train_legacy", "fid20_test_clean", "is50", "kid50", "pr50_3"]
+    evaluate = EvaluatePlan(metrics=names, n_gen=50, seed=7, batch=8, splits=3, subsets=10, subset_size=20, neighbours=3, threads=1)
+    found = protocols(evaluate, load_reference(folder / "reference"))
+    assert list(found) == ["fid50_train_legacy", "fid20_test_clean", "is50", "kid50", "precision50_3", "recall50_3"]
+    assert found["fid20_test_clean"] == {
+        "extractor": "inception_clean", "extractor_sha256": "cd" * 32, "dtype": "float32 features, float64 statistics",
+        "split": "test", "resize": "cropped", "n_real": 40, "n_gen": 20, "seed": 7,
+    }  # fmt: skip
+    assert found["fid50_train_legacy"]["split"] == "train" and found["kid50"]["extractor"] == "inception_clean" and found["recall50_3"]["n_real"] == 60

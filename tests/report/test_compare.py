@@ -58,7 +58,7 @@ def test_other_protocols_are_not_subtracted(repository):
     for path in Path("results").rglob("protocol.json"):
         path.write_text(path.read_text().replace('"split": "all"', '"split": "test"'))
     sides = [snapshot(name, repository / "scratch") for name in ("HEAD", "workspace")]
-    assert "| other protocol | not comparable |" in compare(*sides, repository / "compare", 0.95).read_text()
+    assert "| other protocol (split test, not all) | not comparable |" in compare(*sides, repository / "compare", 0.95).read_text()
 
 
 def test_experiments_are_listed_by_what_they_changed(repository):

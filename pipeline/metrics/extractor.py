@@ -1,0 +1,68 @@
+"""What every evaluating network looks like to the metrics: uint8 images in, features and perhaps logits out."""
+
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from pipeline.files import atomic_write
+
+DTYPE = "float32 features, float64 statistics"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extractor:
+    """A network in evaluation mode with the facts that a value measured by it carries.
+
+    `network` maps images (B, C, H, W) uint8 on its own device to features (B, d) and logits (B, classes) or None; whatever
+    it does to the size of an image is its own and said in `resize`.
+    """
+
+    name: str
+    sha256: str                 # of its weights' file
+    features: int               # d
+    resize: str                 # in words; none where images are read as they are
+    network: nn.Module
+    no_logits: str | None = None    # why it has none
+    largest: int = 10_000       # images at a time at most, whatever is asked for: memory
+
+    @torch.inference_mode()
+    def extract(self, images: np.ndarray, batch: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Features (N, d) and logits (N, classes), float32, of uint8 images (N, C, H, W)."""
+        pairs = [self._forward(images[start : start + self.step(batch)]) for start in range(0, len(images), self.step(batch))]
+        features, logits = zip(*pairs, strict=True)
+        return np.concatenate(features), None if logits[0] is None else np.concatenate(logits)
+
+    @torch.inference_mode()
+    def extract_to(self, images: np.ndarray, batch: int, *, features: Path, logits: Path | None, what: str) -> None:
+        """The same, a batch at a time from a memory-mapped array into .npy files, so that memory holds one batch.
+
+        `what` is what the progress bar says is being looked at; the bar also says how long that will take.
+        """
+        step = self.step(batch)
+        with atomic_write(features) as temporary, tqdm(total=len(images), desc=f"{self.name}: {what}", unit="image", disable=None) as bar:
+            rows = np.lib.format.open_memmap(temporary, "w+", np.float32, (len(images), self.features))
+            classes = None
+            for start in range(0, len(images), step):
+                part, scores = self._forward(images[start : start + step])
+                rows[start : start + step] = part
+                if logits is not None and scores is not None:
+                    if classes is None:
+                        classes = np.lib.format.open_memmap(logits, "w+", np.float32, (len(images), scores.shape[1]))
+                    classes[start : start + step] = scores
+                bar.update(len(part))
+            rows.flush()
+
+    def step(self, batch: int) -> int:
+        return min(batch, self.largest)
+
+    def _forward(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        device = next(chain(self.network.parameters(), self.network.buffers())).device
+        # The 10-bit products that convolutions on a GPU use by default move a feature in its third digit.
+        with torch.backends.cudnn.flags(allow_tf32=False):
+            features, logits = self.network(torch.from_numpy(np.array(images)).to(device))
+        return features.cpu().numpy(), None if logits is None else logits.cpu().numpy()

@@ -1,0 +1,68 @@
+"""A cell measured by the Inception protocols: every network sees what its metrics take, every value gets its protocol."""
+
+import numpy as np
+import pytest
+from safetensors.torch import save_file
+from small_extractor import small
+
+from pipeline.data.array import write_dataset
+from pipeline.files import read_json, sha256, write_json, write_text
+from pipeline.metrics import reference, store, weights
+from pipeline.metrics.config import EvaluatePlan, ReferencePlan
+from pipeline.metrics.evaluate import evaluate_run
+from pipeline.model.generator import Generator
+from pipeline.strict import dump
+from pipeline.training.config import TrainPlan, settled
+
+SETTINGS = {"splits": 2, "subsets": 3, "subset_size": 10, "neighbours": 3, "threads": 1}
+NAMES = ["fid20_train_legacy", "fid12_train_clean", "is20", "kid20", "pr20_3"]
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch, cell):
+    """An untrained run of the digits' geometry, a dataset, and its reference by the small network."""
+    resolved = cell("digits")
+    generator = Generator(resolved.network)
+    (tmp_path / "run").mkdir()
+    write_text(tmp_path / "run/config.yaml", dump(TrainPlan(network=resolved.network, train=settled(resolved.train), seed=0)))
+    save_file(generator.state_dict(), tmp_path / "run/generator_ema.safetensors")
+    write_json(tmp_path / "run/run.json", {"status": "ok", "kimg": 1.0})
+    write_dataset(tmp_path / "data", np.random.default_rng(0).integers(0, 256, (30, 3, 8, 8), dtype=np.uint8), None, {"split": "train", "resize": "none"})
+    file = tmp_path / "weights.pt"
+    file.write_bytes(b"weights")
+    monkeypatch.setattr(weights, "find", lambda name, configured: (file, weights.Weights(name="weights.pt", sha256=sha256(file), size=7, url=None)))
+    for module in (reference, store):
+        monkeypatch.setattr(module, "load_extractor", lambda name, path: small(name, logits=False))
+    plan = ReferencePlan(metrics=["fid_train_legacy", "fid_train_clean", "is", "kid", "pr3"], weights=None, digits_classifier=None, **SETTINGS)
+    reference.build_reference(plan, data=tmp_path / "data", out=tmp_path / "reference", metrics=tmp_path / "known.json")
+    return tmp_path
+
+
+def evaluate(folder, name="cell", **changes):
+    plan = EvaluatePlan(metrics=NAMES, n_gen=20, seed=0, batch=8, **SETTINGS).model_copy(update=changes)
+    return evaluate_run(plan, run=folder / "run", data=folder / "data", reference=folder / "reference", metrics=folder / f"{name}.json", pictures=folder / name)
+
+
+def test_values_by_full_name_and_what_is_not_available(project):
+    result = evaluate(project)
+    values = ["fid20_train_legacy", "fid12_train_clean", "kid20", "kid20_std", "precision20_3", "recall20_3"]
+    assert list(result) == ["status", "kimg", *values, "n_gen", "n_real"] and result == read_json(project / "cell.json")
+    protocol = read_json(project / "cell/protocol.json")
+    assert protocol["unavailable"] == {"is20": "not available: these weights have no logits"}
+    assert set(protocol["metrics"]) == {"fid20_train_legacy", "fid12_train_clean", "is20", "kid20", "precision20_3", "recall20_3"}
+    assert {name: protocol["metrics"][name]["n_gen"] for name in ("fid20_train_legacy", "fid12_train_clean")} == {"fid20_train_legacy": 20, "fid12_train_clean": 12}
+
+
+def test_the_same_cell_gives_the_same_bytes_and_the_batch_has_no_part(project):
+    first = evaluate(project)
+    evaluate(project, "again")
+    assert (project / "again.json").read_bytes() == (project / "cell.json").read_bytes()
+    other = evaluate(project, "other", batch=3)
+    assert {name: value for name, value in other.items() if isinstance(value, float)} == pytest.approx({name: value for name, value in first.items() if isinstance(value, float)}, rel=1e-3, abs=1e-6)
+
+
+def test_a_run_without_a_generator_keeps_its_status_and_its_protocols(project):
+    (project / "run/generator_ema.safetensors").unlink()
+    write_json(project / "run/run.json", {"status": "oom", "kimg": 0.0})
+    assert evaluate(project) == {"status": "oom", "kimg": 0.0, "n_gen": 20, "n_real": 30}
+    assert read_json(project / "cell/protocol.json")["unavailable"] == {}

