@@ -7,7 +7,7 @@
 
 <count> is the number of generated images: thousands as `50k`, any other number in full (`fid500_train_clean`); before the
 k of precision and recall the latter ends in `_` (`pr50k3`, `pr500_3`). Without it (`fid_train_legacy`, `is`, `kid`, `pr3`) the count
-is `evaluate.n_gen`. The digits' own metrics (`fd_digits`, ...) always take `evaluate.n_gen` and say so beside the value.
+is `evaluate.n_gen`, against a test split 10,000 at most (`fid10k_test_clean`). The digits' own metrics (`fd_digits`, ...) always take `evaluate.n_gen` and say so beside the value.
 """
 
 import re
@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 DIGITS = "digits_classifier"
 OWN = {"fd_digits": "frechet", "is_digits": "score", "kd_digits": "kernel", "pr_digits": "neighbours"}
+TEST = 10_000       # images of CIFAR-10's test split: fid10k_test_clean is what others report against it
 COUNT = r"[1-9]\d*k?"
 PATTERN = re.compile(
     rf"(?P<fid>fid(?P<fid_count>{COUNT})?_(?P<split>train|test)_(?P<resize>legacy|clean))"
@@ -70,8 +71,10 @@ class Protocol:
         return replace(self, count=None)
 
     def resolved(self, n_gen: int) -> "Protocol":
-        """With its count: its own, or `n_gen`."""
-        return self if self.count or self.extractor == DIGITS else replace(self, count=n_gen)
+        """With its count: its own, or `n_gen`, against a test split at most what the usual ones hold."""
+        if self.count or self.extractor == DIGITS:
+            return self
+        return replace(self, count=min(n_gen, TEST) if self.split == "test" else n_gen)
 
 
 def parse(name: str) -> Protocol:

@@ -66,3 +66,9 @@ def test_thousands_have_one_spelling(name, right):
 def test_the_fewest_samples():
     least = {name: parse(name).least(splits=10, neighbours=3) for name in ("fid_train_clean", "is", "kid", "pr5", "pr_digits")}
     assert least == {"fid_train_clean": 2, "is": 10, "kid": 2, "pr5": 6, "pr_digits": 4}
+
+
+def test_a_test_split_is_measured_with_ten_thousand_images_at_most_unless_the_name_says_otherwise():
+    names = {(name, n_gen): parse(name).resolved(n_gen).name for name in ("fid_test_clean", "fid_train_clean", "fid50k_test_clean") for n_gen in (500, 50_000)}
+    assert names["fid_test_clean", 500] == "fid500_test_clean" and names["fid_test_clean", 50_000] == "fid10k_test_clean"
+    assert names["fid_train_clean", 50_000] == "fid50k_train_clean" and names["fid50k_test_clean", 500] == "fid50k_test_clean"
