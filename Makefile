@@ -23,7 +23,7 @@ test: $(READY)
 
 # Twenty and more real `dvc repro` runs killed at random moments, minutes.
 kill-test: $(READY)
-	python -m pytest -m nightly
+	python -m pytest -m nightly tests/test_crash.py
 
 # Trainings that were interrupted; make unfinished REMOVE=<key> or REMOVE=all removes their state.
 unfinished: $(READY)

@@ -7,7 +7,8 @@
 
 <count> is the number of generated images: thousands as `50k`, any other number in full (`fid500_train_clean`); before the
 k of precision and recall the latter ends in `_` (`pr50k3`, `pr500_3`). Without it (`fid_train_legacy`, `is`, `kid`, `pr3`) the count
-is `evaluate.n_gen`, against a test split 10,000 at most (`fid10k_test_clean`). The digits' own metrics (`fd_digits`, ...) always take `evaluate.n_gen` and say so beside the value.
+is `evaluate.n_gen`, against a test split 10,000 at most (`fid10k_test_clean`). The digits' own metrics (`fd_digits`, ...) always
+take `evaluate.n_gen` and say so beside the value.
 """
 
 import re
