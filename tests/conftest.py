@@ -1,5 +1,6 @@
 """Shared fixtures: the repository's own params.yaml, cells of it, and seeds."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -38,3 +39,13 @@ def work_elsewhere(tmp_path_factory):
         patch.setenv("DVC_ROOT", str(tmp_path_factory.getbasetemp()))
         patch.delenv("CHECKPOINT_SECONDS", raising=False)
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def signals_as_in_a_terminal():
+    """Under nohup, or in the background of a script, SIGINT and SIGHUP come ignored, for us and for what we start."""
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
