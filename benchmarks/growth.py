@@ -14,6 +14,7 @@ import json
 import multiprocessing
 import time
 from pathlib import Path
+from queue import Empty
 
 import matplotlib
 import pandas as pd
@@ -21,13 +22,14 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.machine import facts, matmul_peak, peak_memory
+from benchmarks.machine import facts, matmul_peak
 from benchmarks.reference import explicit_everywhere
 from pipeline.config import load, resolve_cell
 from pipeline.errors import command_line
 from pipeline.model.discriminator import Discriminator
 from pipeline.model.generator import Generator
 from pipeline.model.spec import NetworkSpec
+from pipeline.training.memory import peak_memory
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
@@ -109,7 +111,7 @@ def measured(spec: NetworkSpec, threads: int, queue: multiprocessing.Queue) -> N
     for name, function in zip("gd", functions, strict=True):
         before, began = peak_memory(torch.device("cpu")), time.perf_counter()
         function().backward()
-        found |= {f"{name}_seconds": time.perf_counter() - began, f"{name}_gib_measured": (peak_memory(torch.device("cpu")) - before) / 2**30}
+        found |= {f"{name}_seconds": time.perf_counter() - began, f"{name}_gib_measured": (peak_memory(torch.device("cpu")) - before) / 1024}
     queue.put(found)
 
 
@@ -118,9 +120,12 @@ def run_measured(spec: NetworkSpec, threads: int) -> dict[str, float]:
     queue = context.Queue()
     process = context.Process(target=measured, args=(spec, threads, queue))
     process.start()
-    found = queue.get()
-    process.join()
-    return found
+    while True:
+        try:
+            return queue.get(timeout=1)
+        except Empty:
+            if not process.is_alive():      # killed, for memory most likely: nothing measured
+                return {}
 
 
 def plot(rows: pd.DataFrame, path: Path) -> None:
@@ -167,7 +172,7 @@ def main() -> None:
             row = {"attention": kind, "resolution": resolution, **count(spec)}
             if row["g_gib"] + row["d_gib"] < given.memory and (row["g_gflop"] + row["d_gflop"]) * 1e9 / rate < given.seconds:
                 row |= run_measured(spec, given.threads)
-                row["seconds"] = row["g_seconds"] + row["d_seconds"]
+                row |= {"seconds": row["g_seconds"] + row["d_seconds"]} if "g_seconds" in row else {}
             rows.append(row)
             print({name: round(value, 3) if isinstance(value, float) else value for name, value in row.items()}, flush=True)
     table = pd.DataFrame(rows).reindex(columns=[*dict.fromkeys(name for row in rows for name in row), *(["seconds"] if not any("seconds" in row for row in rows) else [])])

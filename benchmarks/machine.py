@@ -1,6 +1,5 @@
-"""What the machine is and what it can do: hardware, versions, the rate of its matrix products, peak memory."""
+"""What the machine is and what it can do: hardware, versions, the rate of its matrix products."""
 
-import resource
 import statistics
 import time
 from datetime import date
@@ -33,13 +32,6 @@ def matmul_peak(device: torch.device, dtype: torch.dtype, side: int | None = Non
         synchronize(device)
         best = min(best, time.perf_counter() - began)
     return 2 * side**3 / best
-
-
-def peak_memory(device: torch.device) -> int:
-    """Bytes: allocated by torch on a GPU, resident for the whole process on a CPU."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def summary(values: list[float]) -> str:

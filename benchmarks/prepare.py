@@ -27,6 +27,7 @@ from pipeline.data.decode import LIBRARY, workers
 from pipeline.data.folder import find_images
 from pipeline.data.prepare import prepare
 from pipeline.errors import command_line
+from pipeline.provenance import processor
 
 
 def plain_loop(source: Path, resolution: int, _: Path) -> np.ndarray:
@@ -58,11 +59,6 @@ def subset(source: Path, count: int, folder: Path) -> Path:
     return folder
 
 
-def cpu() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
-
-
 @command_line
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.prepare", description=__doc__.splitlines()[0])
@@ -84,7 +80,7 @@ def main() -> None:
                 cpu_times[name].append((time.process_time() - cpu_began) / len(pixels[name]))
         count, same = len(pixels["prepare"]), np.array_equal(*pixels.values())
     print(f"{given.source.name}, {count:,} images -> {given.resolution} x {given.resolution}, {given.rounds} rounds after a warm-up, the two in turn")
-    print(f"{cpu()}, {workers()} cores; Python {platform.python_version()}, torchvision {torchvision.__version__}, {LIBRARY}; {time.strftime('%Y-%m-%d')}")
+    print(f"{processor()}; Python {platform.python_version()}, torchvision {torchvision.__version__}, {LIBRARY}; {time.strftime('%Y-%m-%d')}")
     for name in SIDES:
         values, spent = rates[name][1:], cpu_times[name][1:]
         print(f"{name:<18}{statistics.median(values):>8,.0f} images/s (median; {min(values):,.0f} .. {max(values):,.0f}), {statistics.median(spent) * 1e6:,.0f} us of processor time an image")

@@ -1,7 +1,7 @@
 """Our training step against one in the style of the released loop, interleaved in one run.
 
     python -m benchmarks.train_step --geometry cifar10 --device cpu --batch 16/32
-    python -m benchmarks.train_step --geometry cifar10 --device cuda --batch 64/128 --modes reference fp32 bf16 bf16_compiled bf16_graphs
+    python -m benchmarks.train_step --geometry cifar10 --device cuda --batch 64/128 --modes reference fp32 bf16 bf16_compiled
 
 One process per mode, so that each has its own peak memory; they take turns, one generator iteration (critic steps and a
 G step) at a time, so that a busy machine slows all of them. Batch: of D / of G.
@@ -20,13 +20,14 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.machine import facts, matmul_peak, peak_memory, summary, synchronize
+from benchmarks.machine import facts, matmul_peak, summary, synchronize
 from benchmarks.reference import Reference
 from pipeline.config import load, resolve_cell
 from pipeline.errors import UserError, choices, command_line
 from pipeline.training.config import TrainPlan
 from pipeline.training.data import RealImages
 from pipeline.training.loop import iteration
+from pipeline.training.memory import peak_memory
 from pipeline.training.step import build
 
 MODES = {
@@ -35,7 +36,6 @@ MODES = {
     "bf16": {"precision": "bf16"},
     "fp32_compiled": {"execution": "compiled"},
     "bf16_compiled": {"precision": "bf16", "execution": "compiled"},
-    "bf16_graphs": {"precision": "bf16", "execution": "cuda_graphs"},
     "fp32_recomputed": {"recompute": True},
     "fp32_divided": {"accumulate": 4},
 }
@@ -50,7 +50,7 @@ def make_plan(geometry: str, variant: str, batch: str, mode: str) -> TrainPlan:
 
 
 def worker(pipe: Connection, plan: TrainPlan, mode: str, device_name: str, threads: int) -> None:
-    """Answer every message with the seconds of one iteration; the last answer is the peak memory."""
+    """Answer every message with the seconds of one iteration; the last answer is the peak memory in MiB."""
     torch.set_num_threads(threads)
     device = torch.device(device_name)
     side = plan.network.resolution
@@ -99,30 +99,40 @@ def measure(plans: dict[str, TrainPlan], device: str, threads: int, repeats: int
     found: dict[str, dict[str, Any]] = {mode: {"seconds": []} for mode in plans}
     for turn in range(repeats + 1):
         for mode, pipe in pipes.items():
-            pipe.send(True)
-            seconds = pipe.recv()
+            if "failed" in found[mode]:
+                continue
+            try:
+                pipe.send(True)
+                seconds = pipe.recv()
+            except (EOFError, BrokenPipeError):      # its process has ended, out of memory perhaps, and has said why
+                found[mode]["failed"] = f"after {turn} iterations"
+                continue
             print(f"{'first' if not turn else turn}: {mode}: {seconds:.2f} s", flush=True)
             found[mode] |= {"first": seconds} if not turn else {"seconds": [*found[mode]["seconds"], seconds]}
     for mode, pipe in pipes.items():
-        pipe.send(False)
-        found[mode]["peak_bytes"] = pipe.recv()
+        if "failed" not in found[mode]:
+            pipe.send(False)
+            found[mode]["peak_mib"] = pipe.recv()
     return found
 
 
 def report(found: dict[str, dict[str, Any]], plan: TrainPlan, flops: int, peaks: dict[str, float]) -> list[str]:
     """The table, in Markdown."""
     images = plan.train.critic_steps * plan.train.batch_discriminator
-    base = found.get("reference")
+    base = found.get("reference", {"failed": "not run"})
     lines = [
         "| mode | s per iteration: median (least .. most) | real images/s | times the reference | peak memory GiB | TFLOP/s | of matmul peak | first iteration s |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for mode, values in found.items():
+        if "failed" in values:
+            lines.append(f"| {mode} | failed {values['failed']} |" + " |" * 6)
+            continue
         median = statistics.median(values["seconds"])
-        ratios = [theirs / ours for theirs, ours in zip(base["seconds"], values["seconds"], strict=True)] if base else []
+        ratios = [] if "failed" in base else [theirs / ours for theirs, ours in zip(base["seconds"], values["seconds"], strict=True)]
         peak = peaks["bf16" if "bf16" in mode else "fp32"]
         lines.append(
-            f"| {mode} | {summary(values['seconds'])} | {images / median:.1f} | {summary(ratios) if ratios else 'not run'} | {values['peak_bytes'] / 2**30:.2f} "
+            f"| {mode} | {summary(values['seconds'])} | {images / median:.1f} | {summary(ratios) if ratios else 'not run'} | {values['peak_mib'] / 1024:.2f} "
             f"| {flops / median / 1e12:.3f} | {flops / median / peak:.0%} | {values['first']:.0f} |"
         )
     return lines

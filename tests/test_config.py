@@ -264,7 +264,7 @@ def test_a_layer_holds_its_keys_into_lists():
     [
         ({"accumulate": 3}, "train.accumulate", "a divisor of train.batch_generator"),
         ({"recompute": True, "execution": "compiled"}, "train.recompute", "false with train.execution compiled"),
-        ({"execution": "fast"}, "train.execution", "eager | compiled | cuda_graphs"),
+        ({"execution": "fast"}, "train.execution", "eager | compiled"),
         ({"precision": "fp16"}, "train.precision", "fp32 | bf16"),
     ],
 )

@@ -1,6 +1,8 @@
 """One cell's results: samples measured against the reference, and copies of what the report shows, small enough for git."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,12 @@ from pipeline.metrics.sheet import write_sheet
 from pipeline.metrics.store import Reference, load_reference
 from pipeline.metrics.suite import Features, measure
 from pipeline.sampling import draw_images, draw_latents, interpolate, load_generator
+from pipeline.training.memory import out_of_memory
 
 SAMPLES = 64        # the first so many of the measured samples, uncurated
 PATHS, STEPS = 8, 9     # of the interpolation
+# What a kind of metric has beside its name that moves its value.
+SETTINGS = {"score": ("splits",), "kernel": ("subsets", "subset_size")}
 COPIES = ("history.csv", "machine.csv", "run.json")
 
 
@@ -28,7 +33,7 @@ def evaluate_run(plan: EvaluatePlan, *, run: str | Path, data: str | Path, refer
     """Measure the averaged generator in `run`; write one flat JSON to `metrics`, what the report shows to `pictures`.
 
     `data` is the dataset it was trained on: samples are compared with its images one by one (neighbours).
-    The JSON holds no time and no machine: the same run and settings give the same bytes. A run that ended without a
+    The JSON holds no time and no machine: the same run, settings and device give the same bytes. A run that ended without a
     generator (out of memory) keeps its status and has no values.
     """
     torch.set_num_threads(plan.threads)
@@ -41,12 +46,13 @@ def evaluate_run(plan: EvaluatePlan, *, run: str | Path, data: str | Path, refer
     if (run / "generator_ema.safetensors").is_file():
         generator = load_generator(run, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
         latents = draw_latents(generator, plan.n_gen, plan.seed)
-        images = draw_images(generator, latents, seed=plan.seed, batch=plan.batch)
-        generated = {
-            name: Features(*extractor.extract(images[: _most(plan, name)], plan.batch), extractor.no_logits) for name, extractor in known.extractors.items()
-        }
+        with _memory_advice(run, plan):
+            images = draw_images(generator, latents, seed=plan.seed, batch=plan.batch)
+            generated = {
+                name: Features(*extractor.extract(images[: _most(plan, name)], plan.batch), extractor.no_logits) for name, extractor in known.extractors.items()
+            }
         try:
-            values, unavailable = measure(plan, known.real, generated)
+            values, unavailable = measure(plan, known.real, generated, seed=plan.seed)
         except UserError as error:
             raise UserError(f"{run}: {error}") from None
         result |= values
@@ -68,6 +74,17 @@ def evaluate_run(plan: EvaluatePlan, *, run: str | Path, data: str | Path, refer
     return result
 
 
+@contextmanager
+def _memory_advice(run: Path, plan: EvaluatePlan) -> Iterator[None]:
+    """Errors: `UserError` where the device has too little memory: unlike a training's, that says nothing about the model."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        raise UserError(f"{run}: too little memory to draw or measure {plan.batch} images at a time; lower evaluate.batch ({str(error).splitlines()[0]})") from None
+
+
 def protocols(plan: EvaluatePlan, known: Reference) -> dict[str, dict[str, Any]]:
     """By value: everything that has to agree before it may stand beside another one of its name."""
     found = {}
@@ -85,6 +102,8 @@ def protocols(plan: EvaluatePlan, known: Reference) -> dict[str, dict[str, Any]]
             "n_real": side["n_real"],
             "n_gen": protocol.count or plan.n_gen,
             "seed": plan.seed,
+            **{name: getattr(plan, name) for name in SETTINGS.get(protocol.kind, ())},
+            **({"neighbours": protocol.k or plan.neighbours} if protocol.kind == "neighbours" else {}),
         }
         found |= {value: facts for value in protocol.values if not value.endswith("_std")}
     return found

@@ -63,6 +63,6 @@ class Extractor:
     def _forward(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         device = next(chain(self.network.parameters(), self.network.buffers())).device
         # The 10-bit products that convolutions on a GPU use by default move a feature in its third digit.
-        with torch.backends.cudnn.flags(allow_tf32=False):
+        with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
             features, logits = self.network(torch.from_numpy(np.array(images)).to(device))
         return features.cpu().numpy(), None if logits is None else logits.cpu().numpy()

@@ -4,6 +4,7 @@
 2022. `inception_clean`: clean-fid's antialiased bicubic resize on floats (Parmar et al. 2022). The network is the same.
 """
 
+import hashlib
 import io
 import warnings
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 
-from pipeline.files import check_sha256
+from pipeline.errors import UserError
 from pipeline.metrics.extractor import Extractor
 from pipeline.metrics.weights import FIDELITY, PACKAGED, Weights
 
@@ -88,23 +89,26 @@ class Inception(nn.Module):
 def load_inception(extractor: str, path: Path, weights: Weights) -> Extractor:
     """The network of one of the known files, on a GPU where there is one.
 
-    The file is read once, after its hash was checked: two of them are TorchScript, one is a torch pickle that
-    torch-fidelity reads. Errors: `UserError` where the file is not what it was.
+    The file is read once, and what was read is checked: two of them are TorchScript, one is a torch pickle that must hold
+    tensors alone before torch-fidelity reads it. Errors: `UserError` where the file is not what it was.
     """
-    check_sha256(path, weights.sha256)
-    body, head = _network(path, weights)
+    content = path.read_bytes()
+    if (found := hashlib.sha256(content).hexdigest()) != weights.sha256:
+        raise UserError(f"{path}: sha256 is {found}, recorded was {weights.sha256}; the file is damaged or was replaced")
+    body, head = _network(content, weights)
     resize, words = RESIZES[extractor]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = Inception(resize, body, head).requires_grad_(False).eval().to(device)
     return Extractor(name=extractor, sha256=weights.sha256, features=FEATURES, resize=words, network=network, no_logits=weights.no_logits, largest=LARGEST)
 
 
-def _network(path: Path, weights: Weights) -> tuple[nn.Module, Tensor | None]:
+def _network(content: bytes, weights: Weights) -> tuple[nn.Module, Tensor | None]:
     if weights == FIDELITY:
-        return from_fidelity(FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=io.BytesIO(path.read_bytes())))
+        torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        return from_fidelity(FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=io.BytesIO(content)))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*torch.jit.load.*")
-        script = torch.jit.load(io.BytesIO(path.read_bytes()), map_location="cpu")
+        script = torch.jit.load(io.BytesIO(content), map_location="cpu")
     # Both scripts hold the network twice over: `layers` is the one without a resize, which the packaged one runs as it is.
     return (script if weights == PACKAGED else script.layers), None
 

@@ -1,5 +1,6 @@
 """The Inception network's weights: three files that are known by their hash, and where they may lie."""
 
+import http.client
 import importlib.util
 import os
 import tempfile
@@ -69,9 +70,10 @@ def find(extractor: str, configured: str | None) -> tuple[Path, Weights]:
     for path in looked:
         if path.is_file():
             return _checked(path, own)
+    print(f"weights: {own.name} is in no cache; trying {own.url}", flush=True)
     try:
         return download(own, looked[0]), own
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         tried = f"{own.url} ({' '.join(str(error).split())})"
     packaged = package_file()
     if packaged is not None:

@@ -19,12 +19,12 @@ from pipeline.model.precision import full_precision
 
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, *, fused: bool) -> Tensor:
     """softmax(q k^T / sqrt(d) + bias) v for q, k, v of shape (..., heads, n, d); bias (heads, n, n) or None."""
-    if fused and applies(q, bias):
-        return biased_attention(q, k, v, bias)
     if fused:
-        # Four dimensions: the CPU's fused kernel takes no mask of three.
-        mask = None if bias is None else bias.expand(*(1,) * (q.dim() - 3), *bias.shape)
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        # Four dimensions, the mask's too: with any other number PyTorch takes the explicit path, in silence.
+        flat = [tensor.flatten(0, -4) for tensor in (q, k, v)]
+        mask = None if bias is None else bias.unsqueeze(0)
+        mixed = biased_attention(*flat, bias) if applies(q, bias) else F.scaled_dot_product_attention(*flat, attn_mask=mask)
+        return mixed.unflatten(0, q.shape[:-3])
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
     if bias is not None:
         scores = scores + bias

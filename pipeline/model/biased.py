@@ -46,9 +46,8 @@ class BiasedAttention(torch.autograd.Function):
 
 
 def biased_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
-    """The same for any number of leading dimensions."""
-    flat = [tensor.flatten(0, -4) for tensor in (q, k, v)]
-    return BiasedAttention.apply(*flat, bias)[0].unflatten(0, q.shape[:-3])
+    """The value alone, (B, heads, n, d)."""
+    return BiasedAttention.apply(q, k, v, bias)[0]
 
 
 def applies(q: Tensor, bias: Tensor | None) -> bool:

@@ -8,6 +8,7 @@ areas are 0, mid grey. Results are not clamped.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -151,14 +152,21 @@ def draw_filter(images: Tensor, config: AugmentConfig) -> tuple[Tensor, ...]:
     What is drawn is the whole filter of each image, (B, taps).
     """
     batch, like = len(images), {"device": images.device, "dtype": images.dtype}
-    power = torch.tensor([10.0, 1.0, 1.0, 1.0], **like) / 13
+    bank, power = _bank(images.device, images.dtype)
     gains = torch.ones(batch, 4, **like)
     for band in range(4):
         chosen = torch.rand(batch, device=images.device) < config.filter_probability
         gain = torch.where(chosen, torch.exp2(torch.randn(batch, **like)), 1.0)
         each = torch.where(torch.arange(4, device=images.device) == band, gain[:, None], 1.0)
         gains = gains * each / (power * each.square()).sum(dim=1, keepdim=True).sqrt()
-    return (gains @ band_filters().to(images),)
+    return (gains @ bank,)
+
+
+@lru_cache(maxsize=8)
+def _bank(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """The filters and the bands' expected shares of an image's power, on the device once and for all."""
+    power = torch.tensor([10.0, 1.0, 1.0, 1.0], device=device, dtype=dtype) / 13
+    return band_filters().to(device=device, dtype=dtype), power
 
 
 def apply_filter(images: Tensor, kernel: Tensor) -> Tensor:

@@ -52,7 +52,7 @@ class TrainConfig(Strict):
     snapshot_images: Count                          # images per grid
     threads: Count                                  # CPU threads; part of the setting because sums depend on it
     precision: Literal["fp32", "bf16"]              # of matrix products; weights, norms, losses, penalty norm: always fp32
-    execution: Literal["eager", "compiled", "cuda_graphs"]  # compiled: minutes before the first step, then faster; cuda_graphs: compiled, on a GPU
+    execution: Literal["eager", "compiled"]         # compiled: torch.compile, minutes before the first step, then faster
     recompute: bool                                 # activation checkpointing: blocks forget activations, compute them again
     accumulate: Count                               # parts a batch is computed in; the gradient is that of the whole batch
 

@@ -27,7 +27,7 @@ class RealImages:
     def batch(self, position: int, size: int) -> Tensor:
         """Images number `position` .. `position + size - 1` of the run, (size, C, H, W) float in [-1, 1]."""
         indices = torch.cat([self._run(position + done, size - done) for done in self._starts(position, size)])
-        chosen = torch.from_numpy(self.images[indices.numpy()]) if self.device.type == "cpu" else self.images[indices.to(self.device)]
+        chosen = torch.from_numpy(self.images[indices.numpy()]) if self.device.type == "cpu" else self.images[indices]
         images = to_float(chosen)
         if self.flip:
             flipped = torch.rand(size, 1, 1, 1, device=self.device) < 0.5
@@ -44,7 +44,8 @@ class RealImages:
         epoch, place = divmod(position, len(self.images))
         if epoch != self.epoch:
             generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
-            self.epoch, self.order = epoch, torch.randperm(len(self.images), generator=generator)
+            # On the device once an epoch: an index that comes from the host would make every step wait.
+            self.epoch, self.order = epoch, torch.randperm(len(self.images), generator=generator).to(self.device)
         return self.order[place : place + most]
 
 

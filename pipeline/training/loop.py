@@ -2,6 +2,7 @@
 
 import copy
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -70,6 +71,9 @@ def train(
     torch.set_num_threads(config.threads)
     if device.type == "cuda":
         # The CPU's kernels used here are deterministic as they are, and the switch alone imports the whole compiler (3 s).
+        # A GPU's are asked to be; bicubic upsampling and attention have backward passes that only warn (docs/training.md).
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.utils.deterministic.fill_uninitialized_memory = False
         torch.use_deterministic_algorithms(True, warn_only=True)
     torch.manual_seed(plan.seed)
     outcome = Outcome(networks=build(plan.network, config, device))
@@ -78,8 +82,9 @@ def train(
     # Rounded first: 32.24 kimg are 403 steps of 80 images, and 403.00000000000006 in floating point.
     steps = math.ceil(round(config.kimg * 1000 / per_step, 6))
     ticks, snapshots = _moments(steps, config.ticks), _moments(steps, config.snapshots)
-    latents = fixed_latents(plan, config.snapshot_images).to(device)
-    spread_latents = fixed_latents(plan, SPREAD_LATENTS).to(device)
+    # In the parts that training itself computes at a time: what fits there fits here.
+    latents = fixed_latents(plan, config.snapshot_images).to(device).split(config.batch_generator // config.accumulate)
+    spread_latents = fixed_latents(plan, SPREAD_LATENTS).to(device).split(config.batch_generator // config.accumulate)
     _snapshot(outcome, latents, kimg=0.0)
     outcome.last_good = _weights(outcome.networks)
     resume(outcome)
@@ -134,14 +139,14 @@ def _collect(outcome: Outcome, scalars: dict[str, Tensor]) -> None:
         outcome.scalars.setdefault(name, []).append(value)
 
 
-def _tick(outcome: Outcome, latents: Tensor, kimg: float, progress: Progress) -> None:
+def _tick(outcome: Outcome, latents: tuple[Tensor, ...], kimg: float, progress: Progress) -> None:
     """A row of the history, and the diagnosis: the weights are kept if all is well, the last ones put back if it is over."""
     row, outcome.scalars = _row(outcome, latents, kimg), {}
     if not (all(math.isfinite(value) for value in row.values()) and _finite(outcome.networks)):
         _diverge(outcome, f"a loss, gradient or weight is not finite at {kimg:g} kimg")
         return
     outcome.history.append(row)
-    outcome.machine.append(progress.tick(row, peak_memory(latents.device)))
+    outcome.machine.append(progress.tick(row, peak_memory(latents[0].device)))
     symptom = collapsed(outcome.history)
     if symptom:
         _diverge(outcome, f"collapsed: {symptom}, in every tick from {outcome.history[-TICKS]['kimg']:g} to {kimg:g} kimg")
@@ -149,7 +154,7 @@ def _tick(outcome: Outcome, latents: Tensor, kimg: float, progress: Progress) ->
         outcome.kimg, outcome.last_good = kimg, _weights(outcome.networks)
 
 
-def _row(outcome: Outcome, latents: Tensor, kimg: float) -> dict[str, float]:
+def _row(outcome: Outcome, latents: tuple[Tensor, ...], kimg: float) -> dict[str, float]:
     """Means over a tick of whatever the steps reported, and the state of G; the only time that scalars leave the device."""
     names, networks = sorted(outcome.scalars), outcome.networks
     means = [torch.stack(outcome.scalars[name]).float().mean() for name in names]
@@ -169,13 +174,13 @@ def _diverge(outcome: Outcome, detail: str) -> None:
 
 
 @torch.no_grad()
-def _draw(ema: Generator, latents: Tensor) -> Tensor:
+def _draw(ema: Generator, latents: tuple[Tensor, ...]) -> Tensor:
     """Images of `latents`. Training's random numbers stay as they are, even where a network draws noise."""
-    with torch.random.fork_rng([latents.device] if latents.is_cuda else []):
-        return ema(latents)
+    with torch.random.fork_rng([latents[0].device] if latents[0].is_cuda else []):
+        return torch.cat([ema(part) for part in latents])
 
 
-def _snapshot(outcome: Outcome, latents: Tensor, *, kimg: float) -> None:
+def _snapshot(outcome: Outcome, latents: tuple[Tensor, ...], *, kimg: float) -> None:
     """Keep a grid of the fixed latents."""
     outcome.grids.append(to_uint8(_draw(outcome.networks.ema, latents)).cpu().numpy())
     outcome.grids_kimg.append(kimg)

@@ -9,12 +9,13 @@ import torch
 
 from pipeline.training.config import TrainConfig
 
+SIGNS = ("DefaultCPUAllocator", "CUDA error: out of memory", "STATUS_ALLOC_FAILED")      # of shortages that are plain RuntimeErrors
 UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether the device had too little memory: a result of its own (the paper's table has "OOM" cells), no failure."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(sign in str(error) for sign in SIGNS)
 
 
 def shortage(error: BaseException, config: TrainConfig) -> dict[str, Any]:

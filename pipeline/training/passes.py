@@ -45,9 +45,8 @@ def passes(config: TrainConfig) -> Passes:
     """As `execution` says; a compiled pass takes up to minutes at its first call."""
     if config.execution == "eager":
         return Passes()
-    mode = "reduce-overhead" if config.execution == "cuda_graphs" else "default"
 
     def compiled(function: Callable) -> Callable:
-        return torch.compile(function, fullgraph=True, dynamic=False, mode=mode)
+        return torch.compile(function, fullgraph=True, dynamic=False)
 
     return Passes(compiled(make_fakes), compiled(adversarial), compiled(gradient_penalty), compiled(fooling))

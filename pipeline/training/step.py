@@ -70,7 +70,7 @@ def discriminator_gradients(networks: Networks, real: Tensor, config: TrainConfi
         between = interpolate(real, fake) if penalised else None
         drawn = draw(real, config.augment) if penalised else []
         batch_mean = _mean_score(discriminator, shown_real, config)
-    weight, found = config.penalty_weight * config.penalty_interval, []
+    weight, found = config.penalty_weight * config.penalty_interval, []     # as much as the steps without a penalty would have had
     for part in _parts(len(real), config):
         loss, score_real, score_fake = run.adversarial(
             discriminator, shown_real[part], shown_fake[part], config, together=together, batch_mean=batch_mean

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from pipeline.model.attention import AxisAttention, GridAttention, NystromAttention, RelativePosition, SelfAttention, attend, pseudo_inverse
+from pipeline.model.blocks import make_attention
 
 WIDTH, HEADS, SIDE = 12, 3, 4
 
@@ -180,3 +181,18 @@ def every_kind():
         randomise(AxisAttention(*shape, relative_position=True, noise=False)),
         randomise(NystromAttention(*shape, landmarks=4, noise=False)),
     ]
+
+
+@pytest.mark.parametrize("variant", ["grid_attention", "axis_attention", "standard_attention"])
+def test_attention_without_a_learned_bias_takes_the_fused_kernel_windows_or_not(cell, variant):
+    """PyTorch has fused kernels for four dimensions alone, and takes the explicit path for five without a word."""
+    block = next(stage.blocks[-1] for stage in cell("digits", variant).network.generator.stages[::-1])
+    module = make_attention(block)
+    seen = []
+    out = module(torch.randn(2, block.side**2, block.width, requires_grad=True))
+    waiting = [out.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        seen.append(node.name())
+        waiting += [parent for parent, _ in node.next_functions if parent is not None]
+    assert any("FlashAttention" in name for name in seen) and not any("Softmax" in name for name in seen)

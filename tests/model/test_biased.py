@@ -17,11 +17,10 @@ def gradients(function, inputs, upper):
     return torch.autograd.grad(function(*inputs), inputs, upper)
 
 
-@pytest.mark.parametrize("lead", [(5,), (2, 4)])
 @pytest.mark.parametrize("chunk", [1, 900, 2**22])
-def test_values_and_gradients_are_those_of_the_formula(monkeypatch, lead, chunk):
+def test_values_and_gradients_are_those_of_the_formula(monkeypatch, chunk):
     monkeypatch.setattr(biased, "CHUNK", chunk)     # an image at a time, two, all
-    inputs = tensors(*lead)
+    inputs = tensors(5)
     upper = torch.randn_like(inputs[0])
     explicit = lambda *args: attend(*args, fused=False)    # noqa: E731
     torch.testing.assert_close(biased_attention(*inputs), explicit(*inputs))

@@ -50,3 +50,8 @@ def test_other_errors_are_no_shortage(error):
 def test_peak_memory_is_in_mib():
     resident = torch.ones(2**27, dtype=torch.uint8)
     assert len(resident) / 2**20 < peak_memory(torch.device("cpu")) < 2**20
+
+
+@pytest.mark.parametrize("message", ["CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)", "DefaultCPUAllocator: can't allocate memory"])
+def test_a_shortage_that_is_a_plain_runtime_error_is_known_by_its_words(message):
+    assert out_of_memory(RuntimeError(message)) and not out_of_memory(RuntimeError("shapes do not match"))
