@@ -15,7 +15,7 @@ from pipeline.report.metrics import metrics_among
 
 NOT_RUN = "not run"
 # What two values of a metric need to have in common before they may stand in one column.
-PROTOCOL = ("n_gen", "n_real", "split", "resize", "extractor", "extractor_sha256", "dtype", "seed")
+PROTOCOL = ("n_gen", "n_real", "split", "resize", "extractor", "extractor_sha256", "dtype", "seed", "splits", "subsets", "subset_size", "neighbours")
 
 
 def load_index(plan: str | Path = "plan") -> dict[str, Any]:

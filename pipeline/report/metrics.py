@@ -7,6 +7,7 @@ kind of metric is a line here.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,14 @@ FAMILIES = (
 
 # The only protocols whose numbers may stand against the paper's (design: legacy resize, training split, 50k generated).
 PAPER_PROTOCOLS = {"FID": "fid50k_train_legacy", "IS": "is50k"}
+
+
+PAPER_SPLITS = 10       # of its Inception scores
+
+
+def as_in_the_paper(facts: dict[str, Any] | None) -> bool:
+    """Whether settings that a metric's name does not tell are the paper's."""
+    return (facts or {}).get("splits", PAPER_SPLITS) == PAPER_SPLITS
 
 
 def family(name: str) -> Family | None:

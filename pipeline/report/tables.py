@@ -6,7 +6,7 @@ import pandas as pd
 
 from pipeline.report import paper, verdict
 from pipeline.report.cells import NOT_RUN, Measurement, cells_of, dataset_metrics, dataset_protocol, in_words, measurement
-from pipeline.report.metrics import PAPER_PROTOCOLS, metrics_among
+from pipeline.report.metrics import PAPER_PROTOCOLS, as_in_the_paper, metrics_among
 from pipeline.report.statistics import number, shown, signed
 
 
@@ -83,7 +83,7 @@ def main_results(cells: pd.DataFrame, dataset: str, confidence: float) -> Table:
             measure = protocol if protocol in metrics else metrics[0]
             row[f"verdict on {metric}"] = verdict.against_paper(
                 measurement(cells, dataset, variant, measure), value, measure,
-                comparable=measure == protocol, kimg=mean(cells_of(cells, dataset, variant), "kimg"),
+                comparable=measure == protocol and as_in_the_paper(dataset_protocol(cells, dataset, measure)), kimg=mean(cells_of(cells, dataset, variant), "kimg"),
                 kimg_paper=paper.paper_kimg(dataset), confidence=confidence,
             )  # fmt: skip
         rows.append(row | details(cells, dataset, variant, metrics[0]))

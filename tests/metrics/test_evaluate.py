@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import save_file
 from small_extractor import small
 
 from pipeline.data.array import write_dataset
+from pipeline.errors import UserError
 from pipeline.files import read_json, sha256, write_json, write_text
+from pipeline.metrics import evaluate as evaluation
 from pipeline.metrics import reference, store, weights
 from pipeline.metrics.config import EvaluatePlan, ReferencePlan
 from pipeline.metrics.evaluate import evaluate_run
@@ -66,3 +69,28 @@ def test_a_run_without_a_generator_keeps_its_status_and_its_protocols(project):
     write_json(project / "run/run.json", {"status": "oom", "kimg": 0.0})
     assert evaluate(project) == {"status": "oom", "kimg": 0.0, "n_gen": 20, "n_real": 30}
     assert read_json(project / "cell/protocol.json")["unavailable"] == {}
+
+
+def test_a_protocol_has_whatever_else_moves_its_value_and_nothing_that_does_not(project):
+    evaluate(project, splits=5, subsets=7, neighbours=2)
+    facts = read_json(project / "cell/protocol.json")["metrics"]
+    extra = {name: {key: value for key, value in entry.items() if key in ("splits", "subsets", "subset_size", "neighbours")} for name, entry in facts.items()}
+    assert extra["fid20_train_legacy"] == {} and extra["is20"] == {"splits": 5} and extra["kid20"] == {"subsets": 7, "subset_size": 10}
+    assert extra["precision20_3"] == {"neighbours": 3}      # of its name, not of the setting
+
+
+def test_the_seed_draws_the_kernel_distances_subsets_too(project, monkeypatch):
+    seeds = []
+    measure = evaluation.measure
+    monkeypatch.setattr(evaluation, "measure", lambda *arguments, seed: seeds.append(seed) or measure(*arguments, seed=seed))
+    evaluate(project, seed=4)
+    assert seeds == [4]
+
+
+def test_too_little_memory_is_one_line_that_names_the_setting(project, monkeypatch):
+    def refuse(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 67.00 GiB")
+
+    monkeypatch.setattr(evaluation, "draw_images", refuse)
+    with pytest.raises(UserError, match="8 images at a time; lower evaluate.batch"):
+        evaluate(project)
