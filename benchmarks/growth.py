@@ -129,13 +129,14 @@ def run_measured(spec: NetworkSpec, threads: int) -> dict[str, float]:
 
 
 def plot(rows: pd.DataFrame, path: Path) -> None:
-    """Memory of G and of D, and measured time, against tokens; lines of 24 and 80 GiB."""
+    """Memory of G and of D, and operations, against resolution; lines of 24 and 80 GiB."""
+    rows = rows.assign(tflop=(rows["g_gflop"] + rows["d_gflop"]) / 1000)
     figure, axes = plt.subplots(1, 3, figsize=(13, 4.2), layout="constrained")
-    columns = (("g_gib", "G, one image: GiB kept for backward"), ("d_gib", "D's penalty, one image: GiB kept"), ("seconds", "seconds, one image, both passes"))
+    columns = (("g_gib", "G, one image: GiB kept for backward"), ("d_gib", "D's penalty, one image: GiB kept"), ("tflop", "TFLOP, one image, both with backward"))
     for axis, (column, title) in zip(axes, columns, strict=True):
         for kind, part in rows.groupby("attention", sort=False):
             axis.plot(part["resolution"], part[column], "o-", color=COLOURS[kind], label=kind)
-        if column != "seconds":
+        if column != "tflop":
             for card in CARDS:
                 axis.axhline(card, color="grey", linestyle=":")
                 axis.text(32, card * 1.05, f"{card} GiB", color="grey", fontsize=8)
