@@ -1,5 +1,6 @@
 # make repro: everything from nothing to the report.  make test: the test suite.  make setup: the environment alone.
-# make experiments: what every experiment changed and measured.  make compare A=<rev> B=<rev>: two of them side by side.
+# make lint: ruff and mypy.  make format: ruff mends what it can.  make hooks: both before every commit.
+# make compare A=<rev> B=<rev>: two of them side by side.
 # make unfinished: interrupted trainings, which the same command goes on with.  make kill-test: dvc repro killed 24 times.
 PYTHON ?= python3
 VENV := .venv
@@ -9,7 +10,10 @@ JOBS ?= $(shell if command -v nvidia-smi >/dev/null 2>&1; then echo 1; else n=$$
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: repro test kill-test setup smoke lock experiments compare unfinished
+.PHONY: repro test lint types format hooks kill-test setup smoke lock compare unfinished faces pretrained
+
+# Networks that are kept in git, about 1 MB each, so that a clone draws images before any training.
+PRETRAINED ?= digits/full digits/no_augment digits/sngan
 
 A ?= HEAD
 B ?= workspace
@@ -21,16 +25,36 @@ repro: $(READY)
 test: $(READY)
 	python -m pytest
 
+lint: $(READY)
+	ruff check .
+	ruff format --check .
+
+# Types: not clean yet, so no part of lint (see CONTRIBUTING.md).
+types: $(READY)
+	mypy
+
+format: $(READY)
+	ruff check --fix .
+	ruff format .
+
+hooks: $(READY)
+	pre-commit install
+
 # Twenty and more real `dvc repro` runs killed at random moments, minutes.
 kill-test: $(READY)
 	python -m pytest -m nightly tests/test_crash.py
 
 # Trainings that were interrupted; make unfinished REMOVE=<key> or REMOVE=all removes their state.
 unfinished: $(READY)
-	@python -m pipeline.training.work $(if $(REMOVE),--remove $(REMOVE))
+	@python -m pipeline.runtime.work_dirs $(if $(REMOVE),--remove $(REMOVE))
 
-experiments: $(READY)
-	@python -m pipeline.report.experiments $(if $(METRIC),--metric $(METRIC))
+# Faces at 32 x 32, trained and measured into published/faces32: make faces DATA=/path/to/folder/or.zip
+faces: $(READY)
+	@python -m pipeline.publish faces32 $(if $(DATA),--data "$(DATA)")
+
+# Copies finished runs (the smallest seed of each) to pretrained/, with a model card each.
+pretrained: $(READY)
+	@python -m pipeline.pretrained $(PRETRAINED)
 
 compare: $(READY)
 	@python -m pipeline.report.compare "$(A)" "$(B)"
@@ -45,7 +69,8 @@ smoke: $(READY)
 
 # uv installs in a quarter of pip's time; where it cannot (a proxy or mirror only pip knows), pip does the same pins.
 # The index pip is configured for is uv's too.
-$(READY): requirements.txt
+# The project itself is installed last, editable and without its dependencies, so that `transgan` is a command.
+$(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "error: Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; name another one: make PYTHON=python3.12 ...")'
 	@$(PYTHON) -m venv $(VENV) || { echo "error: $(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	@sed -n '/^uv==/,/[^\\]$$/p' requirements.txt > $(VENV)/uv.txt
@@ -54,6 +79,7 @@ $(READY): requirements.txt
 	{ $(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.txt && \
 	  env $${index:+UV_DEFAULT_INDEX="$$index"} $(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --require-hashes -r requirements.txt; } || \
 	{ echo "setup: uv could not; trying pip"; $(VENV)/bin/pip install --disable-pip-version-check --require-hashes -r requirements.txt; }
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 lock: $(READY)

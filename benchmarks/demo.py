@@ -1,7 +1,9 @@
 """Where the wall time of the demo goes: python -m benchmarks.demo   (after `make repro`; nothing else should run)
 
-Trainings: seconds from results/<cell>/run.json. Their split into dispatch (Python, autograd, launching some thousand small
-operations) and arithmetic is an estimate: the same step on two images costs the dispatch and next to no arithmetic. DVC and the
+Trainings: seconds from results/<cell>/run.json. Their split into dispatch (Python, autograd, launching some thousand
+small
+operations) and arithmetic is an estimate: the same step on two images costs the dispatch and next to no arithmetic. DVC
+and the
 start of a process are timed here, a stage being one process.
 """
 
@@ -34,8 +36,8 @@ def step_seconds(spec, config: TrainConfig, images: int | None = None) -> float:
     for _ in range(REPEATS + 3):
         began = time.perf_counter()
         for _ in range(config.critic_steps):
-            discriminator_step(networks, real, config, penalised=True)
-        generator_step(networks, config, ema_beta=0.9)
+            discriminator_step(networks, real, config, weight=config.penalty_weight)
+        generator_step(networks, config, real=real, ema_beta=0.9)
         times.append(time.perf_counter() - began)
     return statistics.median(times[3:])
 
@@ -60,7 +62,9 @@ def main() -> None:
         if not record.is_file():
             raise UserError(f"{record}: no such file; run `make repro` first")
         resolved = resolve_cell(content, cell["dataset"], cell["variant"])
-        share = min(1.0, step_seconds(resolved.network, resolved.train, 2) / step_seconds(resolved.network, resolved.train))
+        share = min(
+            1.0, step_seconds(resolved.network, resolved.train, 2) / step_seconds(resolved.network, resolved.train)
+        )
         seconds = read_json(record)["seconds"]
         total, dispatch = total + seconds, dispatch + share * seconds
         lines.append(f"| {cell['variant']} | {seconds:,.0f} | {share:.0%} | {1 - share:.0%} |")
@@ -68,7 +72,11 @@ def main() -> None:
     stages = 3 + 2 * len(index["datasets"]) + 2 * len(index["cells"])
     start = seconds_of(sys.executable, "-c", "import stages.train")
     idle = seconds_of(sys.executable, "-m", "dvc", "repro")
-    lines += ["", f"Start of a stage's process (interpreter, torch): {start:.1f} s, {stages - 1} stages: {start * (stages - 1):.0f} s.", f"`dvc repro` with nothing to do: {idle:.1f} s."]
+    lines += [
+        "",
+        f"Start of a stage's process (interpreter, torch): {start:.1f} s, {stages - 1} stages: {start * (stages - 1):.0f} s.",
+        f"`dvc repro` with nothing to do: {idle:.1f} s.",
+    ]
     print("\n".join([str(facts(torch.device("cpu"))), *lines]))
 
 

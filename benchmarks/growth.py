@@ -1,12 +1,17 @@
 """Memory and time of both networks against resolution, for every kind of attention.
 
-    python -m benchmarks.growth --out docs/growth.csv --plot docs/growth.png
+    python -m benchmarks.growth --out pipeline/report/growth.csv --plot docs/growth.png
 
-Geometry: the paper's figure (CelebA-HQ at 256, the same rule stopped earlier below), with the kind in force from 32 x 32 maps
-on. Memory is that of what the backward pass keeps for one image, weights apart: G's own pass with attention as explicit matrix
-products, and D's penalty, which is differentiated twice. It is counted tensor by tensor on the meta device, which allocates
-nothing, so that what fits nowhere has a number too; --check measures it on the CPU where it fits. Time is measured on the CPU,
-one image, G forward and backward plus D's penalty, where the memory allows and the operations promise less than --seconds.
+Geometry: the paper's figure (CelebA-HQ at 256, the same rule stopped earlier below), with the kind in force from 32 x
+32 maps
+on. Memory is that of what the backward pass keeps for one image, weights apart: G's own pass with attention as explicit
+matrix
+products, and D's penalty, which is differentiated twice. It is counted tensor by tensor on the meta device, which
+allocates
+nothing, so that what fits nowhere has a number too; --check measures it on the CPU where it fits. Time is measured on
+the CPU,
+one image, G forward and backward plus D's penalty, where the memory allows and the operations promise less than
+--seconds.
 """
 
 import argparse
@@ -26,17 +31,17 @@ from benchmarks.machine import facts, matmul_peak
 from benchmarks.reference import explicit_everywhere
 from pipeline.config import load, resolve_cell
 from pipeline.errors import command_line
-from pipeline.model.discriminator import Discriminator
-from pipeline.model.generator import Generator
 from pipeline.model.spec import NetworkSpec
-from pipeline.training.memory import peak_memory
+from pipeline.model.transgan.discriminator import Discriminator
+from pipeline.model.transgan.generator import Generator
+from pipeline.runtime.memory import peak_memory
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
 DATASETS = {32: "cifar10", 64: "celeba64", 128: "celeba128", 256: "celebahq256"}
 KINDS = ("standard", "grid", "axis", "nystrom")
-CARDS = (24, 80)        # GiB
+CARDS = (24, 80)  # GiB
 COLOURS = {"standard": "#b5442d", "grid": "#1f6f8b", "axis": "#6b8e23", "nystrom": "#7a5195"}
 
 
@@ -44,9 +49,15 @@ def network(resolution: int, kind: str) -> NetworkSpec:
     """The full model at `resolution`, `kind` from 32 x 32 maps on; relative position where the kind has it."""
     content = load()
     name = DATASETS[resolution]
-    content["variants"]["growth"] = {"model": {"attention": kind, "attention_from": 32, "relative_position": kind != "nystrom"}}
-    if resolution == 32:    # the script's geometry narrows earlier than the figure; here the figure's rule, three stages of it
-        content["datasets"][name]["model"]["generator"]["stages"] = load()["datasets"]["celeba64"]["model"]["generator"]["stages"][:3]
+    content["variants"]["growth"] = {
+        "model": {"attention": kind, "attention_from": 32, "relative_position": kind != "nystrom"}
+    }
+    if (
+        resolution == 32
+    ):  # the script's geometry narrows earlier than the figure; here the figure's rule, three stages of it
+        content["datasets"][name]["model"]["generator"]["stages"] = load()["datasets"]["celeba64"]["model"][
+            "generator"
+        ]["stages"][:3]
     return resolve_cell(content, name, "growth").network
 
 
@@ -61,7 +72,7 @@ class Kept:
     def keep(self, tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         if storage._cdata not in self.weights:
-            self.storages[storage._cdata] = storage     # held, so that no address is used twice
+            self.storages[storage._cdata] = storage  # held, so that no address is used twice
         return tensor
 
     def bytes(self) -> int:
@@ -81,7 +92,7 @@ def passes(spec: NetworkSpec, device: str) -> tuple[list[Tensor], list]:
 
     def penalise() -> Tensor:
         between = images.clone().requires_grad_()
-        (gradient,) = torch.autograd.grad(discriminator(between * 1, fused=False).sum(), between, create_graph=True)
+        (gradient,) = torch.autograd.grad(discriminator(between * 1, twice=True).sum(), between, create_graph=True)
         return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
 
     return [*generator.parameters(), *discriminator.parameters()], [generate, penalise]
@@ -111,7 +122,10 @@ def measured(spec: NetworkSpec, threads: int, queue: multiprocessing.Queue) -> N
     for name, function in zip("gd", functions, strict=True):
         before, began = peak_memory(torch.device("cpu")), time.perf_counter()
         function().backward()
-        found |= {f"{name}_seconds": time.perf_counter() - began, f"{name}_gib_measured": (peak_memory(torch.device("cpu")) - before) / 1024}
+        found |= {
+            f"{name}_seconds": time.perf_counter() - began,
+            f"{name}_gib_measured": (peak_memory(torch.device("cpu")) - before) / 1024,
+        }
     queue.put(found)
 
 
@@ -124,7 +138,7 @@ def run_measured(spec: NetworkSpec, threads: int) -> dict[str, float]:
         try:
             return queue.get(timeout=1)
         except Empty:
-            if not process.is_alive():      # killed, for memory most likely: nothing measured
+            if not process.is_alive():  # killed, for memory most likely: nothing measured
                 return {}
 
 
@@ -132,7 +146,11 @@ def plot(rows: pd.DataFrame, path: Path) -> None:
     """Memory of G and of D, and operations, against resolution; lines of 24 and 80 GiB."""
     rows = rows.assign(tflop=(rows["g_gflop"] + rows["d_gflop"]) / 1000)
     figure, axes = plt.subplots(1, 3, figsize=(13, 4.2), layout="constrained")
-    columns = (("g_gib", "G, one image: GiB kept for backward"), ("d_gib", "D's penalty, one image: GiB kept"), ("tflop", "TFLOP, one image, both with backward"))
+    columns = (
+        ("g_gib", "G, one image: GiB kept for backward"),
+        ("d_gib", "D's penalty, one image: GiB kept"),
+        ("tflop", "TFLOP, one image, both with backward"),
+    )
     for axis, (column, title) in zip(axes, columns, strict=True):
         for kind, part in rows.groupby("attention", sort=False):
             axis.plot(part["resolution"], part[column], "o-", color=COLOURS[kind], label=kind)
@@ -140,29 +158,48 @@ def plot(rows: pd.DataFrame, path: Path) -> None:
             for card in CARDS:
                 axis.axhline(card, color="grey", linestyle=":")
                 axis.text(32, card * 1.05, f"{card} GiB", color="grey", fontsize=8)
-        axis.set(xscale="log", yscale="log", title=title, xlabel="resolution", xticks=list(DATASETS), xticklabels=list(DATASETS))
+        axis.set(
+            xscale="log",
+            yscale="log",
+            title=title,
+            xlabel="resolution",
+            xticks=list(DATASETS),
+            xticklabels=list(DATASETS),
+        )
         axis.minorticks_off()
     axes[0].legend()
     figure.savefig(path, dpi=110)
 
 
 def markdown(rows: pd.DataFrame) -> str:
-    lines = ["| attention | resolution | G: GiB per image | D's penalty: GiB per image | images in 24 GiB | in 80 GiB | TFLOP | seconds |", "| --- | --- | --- | --- | --- | --- | --- | --- |"]
+    lines = [
+        "| attention | resolution | G: GiB per image | D's penalty: GiB per image | images in 24 GiB | in 80 GiB | TFLOP | seconds |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
     for row in rows.itertuples():
         most = max(row.g_gib, row.d_gib)
         fits = [f"{int(card // most)}" if most <= card else "does not fit" for card in CARDS]
         seconds = f"{row.seconds:.1f}" if row.seconds == row.seconds else "not run"
-        lines.append(f"| {row.attention} | {row.resolution} | {row.g_gib:.2f} | {row.d_gib:.2f} | {fits[0]} | {fits[1]} | {(row.g_gflop + row.d_gflop) / 1000:.2f} | {seconds} |")
+        lines.append(
+            f"| {row.attention} | {row.resolution} | {row.g_gib:.2f} | {row.d_gib:.2f} | {fits[0]} | {fits[1]} | {(row.g_gflop + row.d_gflop) / 1000:.2f} | {seconds} |"
+        )
     return "\n".join(lines)
 
 
 @command_line
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.growth", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, help="CSV of every number")
     parser.add_argument("--plot", type=Path, help="PNG")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--seconds", type=float, default=60, help="longest measurement to try, guessed from the operations (60); 0: count only")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=60,
+        help="longest measurement to try, guessed from the operations (60); 0: count only",
+    )
     parser.add_argument("--memory", type=float, default=10, help="GiB a measurement may take (10)")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
@@ -171,12 +208,23 @@ def main() -> None:
         for resolution in DATASETS:
             spec = network(resolution, kind)
             row = {"attention": kind, "resolution": resolution, **count(spec)}
-            if row["g_gib"] + row["d_gib"] < given.memory and (row["g_gflop"] + row["d_gflop"]) * 1e9 / rate < given.seconds:
+            if (
+                row["g_gib"] + row["d_gib"] < given.memory
+                and (row["g_gflop"] + row["d_gflop"]) * 1e9 / rate < given.seconds
+            ):
                 row |= run_measured(spec, given.threads)
                 row |= {"seconds": row["g_seconds"] + row["d_seconds"]} if "g_seconds" in row else {}
             rows.append(row)
-            print({name: round(value, 3) if isinstance(value, float) else value for name, value in row.items()}, flush=True)
-    table = pd.DataFrame(rows).reindex(columns=[*dict.fromkeys(name for row in rows for name in row), *(["seconds"] if not any("seconds" in row for row in rows) else [])])
+            print(
+                {name: round(value, 3) if isinstance(value, float) else value for name, value in row.items()},
+                flush=True,
+            )
+    table = pd.DataFrame(rows).reindex(
+        columns=[
+            *dict.fromkeys(name for row in rows for name in row),
+            *(["seconds"] if not any("seconds" in row for row in rows) else []),
+        ]
+    )
     print(json.dumps(facts(torch.device("cpu"))))
     print(markdown(table))
     if given.out:

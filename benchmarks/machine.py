@@ -12,7 +12,13 @@ from pipeline.provenance import provenance
 def facts(device: torch.device) -> dict[str, object]:
     """Device, versions, threads, date."""
     known = provenance(device)
-    return {"device": known["device"], "torch": torch.__version__, "python": known["python"], "threads": torch.get_num_threads(), "date": date.today().isoformat()}
+    return {
+        "device": known["device"],
+        "torch": torch.__version__,
+        "python": known["python"],
+        "threads": torch.get_num_threads(),
+        "date": date.today().isoformat(),
+    }
 
 
 def synchronize(device: torch.device) -> None:

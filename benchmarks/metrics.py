@@ -1,10 +1,11 @@
 """Time and memory of the metrics, and what our extraction costs beside the bare network.
 
-    python -m benchmarks.metrics [--samples 50000] [--features 2048] [--threads 2] [--images 32]
+    python -m benchmarks.metrics [--samples 50000] [--features 2048] [--threads 2] [--images 32] [--device cpu]
 
 First half: random features, the real side as the `reference` stage keeps it (statistics, factor, radii), then Fréchet
-distance, kernel distance and precision/recall of generated features. Second half: Inception on random images of 32 pixels,
-bare (the network on resized batches) and through `Extractor.extract`, taking turns, on one thread; it needs weights.
+distance, kernel distance and precision/recall of generated features. Neighbours are found on --device. Second half:
+Inception on random images of 32 pixels, bare (the network on resized batches) and through `Extractor.extract`, taking
+turns, on one thread; it needs weights.
 """
 
 import argparse
@@ -20,11 +21,11 @@ import torch
 
 from pipeline.errors import UserError
 from pipeline.metrics import weights
-from pipeline.metrics.config import EvaluatePlan
+from pipeline.metrics.config import MeasurePlan
 from pipeline.metrics.frechet import fit
 from pipeline.metrics.inception import RESIZES, load_inception
-from pipeline.metrics.near import squared_radii
-from pipeline.metrics.protocols import parse
+from pipeline.metrics.knn_radii import squared_radii
+from pipeline.metrics.registry import parse
 from pipeline.metrics.suite import Features, Real, measure
 
 ROUNDS = 7
@@ -35,12 +36,13 @@ def timed(name: str, work: Callable[[], object]) -> tuple[object, np.ndarray]:
     start, busy = time.perf_counter(), time.process_time()
     found = work()
     seconds, busy = time.perf_counter() - start, time.process_time() - busy
-    print(f"{name:<44} {seconds:8.1f} s, {busy:6.1f} s of processor time   peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:5.2f} GiB", flush=True)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"{name:<44} {seconds:8.1f} s, {busy:6.1f} s of processor time   peak {peak:5.2f} GiB", flush=True)
     return found, np.array([seconds, busy])
 
 
 def features(path: Path, count: int, width: int, seed: int) -> np.ndarray:
-    """Random features whose eigenvalues fall like those of images' (1 / rank), memory-mapped as the reference keeps them."""
+    """Random features (count, width), memory-mapped; the eigenvalues fall like those of images' (1 / rank)."""
     random, scale = np.random.default_rng(seed), (1 + np.arange(width, dtype=np.float32)) ** -0.5
     rows = np.lib.format.open_memmap(path, "w+", np.float32, (count, width))
     for start in range(0, count, 1000):
@@ -48,19 +50,25 @@ def features(path: Path, count: int, width: int, seed: int) -> np.ndarray:
     return np.load(path, mmap_mode="r")
 
 
-def benchmark_metrics(count: int, width: int, threads: int) -> None:
+def benchmark_metrics(count: int, width: int, threads: int, device: str) -> None:
     names = [parse(name).resolved(count).name for name in ("fid_train_clean", "kid", "pr3")]
     with tempfile.TemporaryDirectory() as folder:
         real, generated = (features(Path(folder) / f"{seed}.npy", count, width, seed) for seed in (0, 1))
         gaussian, _ = timed("reference: statistics and their factor", lambda: fit(real, factor=True))
-        radii, _ = timed("reference: radii of the manifold", lambda: {3: squared_radii(real, 3)})
-        sides = {(name, "train"): Real(count, gaussian, real, radii) for name in ("inception_clean", "inception_legacy")}
+        radii, _ = timed("reference: radii of the manifold", lambda: {3: squared_radii(real, 3, device)})
+        sides = {
+            (name, "train"): Real(count, gaussian, real, radii) for name in ("inception_clean", "inception_legacy")
+        }
+        both = dict.fromkeys(("inception_clean", "inception_legacy"), Features(generated, None))
         total = np.zeros(2)
         for name in names:
-            plan = EvaluatePlan(metrics=[name], n_gen=count, threads=threads, **PLAN)
-            _, seconds = timed(f"evaluate: {name}", lambda plan=plan: measure(plan, sides, dict.fromkeys(("inception_clean", "inception_legacy"), Features(generated, None))))
+            plan = MeasurePlan(metrics=[name], n_gen=count, threads=threads, **PLAN)
+            _, seconds = timed(
+                f"measure: {name}",
+                lambda plan=plan: measure(plan, sides, both, device=device),
+            )
             total += seconds
-        print(f"{'evaluate: all three':<44} {total[0]:8.1f} s, {total[1]:6.1f} s of processor time", flush=True)
+        print(f"{'measure: all three':<44} {total[0]:8.1f} s, {total[1]:6.1f} s of processor time", flush=True)
 
 
 def benchmark_extraction(count: int) -> None:
@@ -86,23 +94,27 @@ def benchmark_extraction(count: int) -> None:
             for work, found in times.items():
                 start = time.process_time()
                 work()
-                if turn > 1:    # the first turns compile
+                if turn > 1:  # the first turns compile
                     found.append((time.process_time() - start) / count)
         one, two = (statistics.median(found) for found in times.values())
-        print(f"{name}: bare {1e3 * one:.1f} ms, ours {1e3 * two:.1f} ms of processor time an image, {two / one - 1:+.1%}; medians of {ROUNDS}", flush=True)
+        times_ = f"bare {1e3 * one:.1f} ms, ours {1e3 * two:.1f} ms of processor time an image"
+        print(f"{name}: {times_}, {two / one - 1:+.1%}; medians of {ROUNDS}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.metrics", description="Time and memory of the metrics.")
     for name, value in (("samples", 50_000), ("features", 2048), ("threads", 2), ("images", 32)):
         parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--device", default="cpu", help="of the neighbours: cpu | cuda")
     given = parser.parse_args()
-    print(f"{torch.cpu.get_capabilities()['cpu_name']}, {given.threads} threads, torch {torch.__version__}, numpy {np.__version__}, {time.strftime('%Y-%m-%d')}")
+    libraries = f"torch {torch.__version__}, numpy {np.__version__}"
+    processor = torch.cpu.get_capabilities()["cpu_name"]
+    print(f"{processor}, {given.threads} threads, {libraries}, {time.strftime('%Y-%m-%d')}")
     torch.set_num_threads(1)
     if given.images:
         benchmark_extraction(given.images)
     torch.set_num_threads(given.threads)
-    benchmark_metrics(given.samples, given.features, given.threads)
+    benchmark_metrics(given.samples, given.features, given.threads, given.device)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
     python -m benchmarks.prepare --source images.zip --resolution 64 [--rounds 5] [--count 3000]
 
 The loop opens, converts to RGB, crops, resizes with the same filter and makes a tensor, one image after another, and
-keeps the result in memory. Ours reads, checks, decodes, resizes and writes the dataset with its hash. The two take turns;
-the results are compared pixel by pixel.
+keeps the result in memory. Stage prepare reads, checks, decodes, resizes and writes the dataset with its hash. The two
+take turns. Their results are compared pixel by pixel.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from pipeline.data.config import DataConfig
-from pipeline.data.decode import LIBRARY, workers
+from pipeline.data.decode import LIBRARY
 from pipeline.data.folder import find_images
 from pipeline.data.prepare import prepare
 from pipeline.errors import command_line
@@ -36,7 +36,11 @@ def plain_loop(source: Path, resolution: int, _: Path) -> np.ndarray:
         files, images = find_images(source, stack), []
         for index in range(len(files.names)):
             image = Image.open(BytesIO(files.read(index))).convert("RGB")
-            steps = [v2.CenterCrop(min(image.size)), v2.Resize(resolution, interpolation=v2.InterpolationMode.LANCZOS, antialias=True), v2.PILToTensor()]
+            steps = [
+                v2.CenterCrop(min(image.size)),
+                v2.Resize(resolution, interpolation=v2.InterpolationMode.LANCZOS, antialias=True),
+                v2.PILToTensor(),
+            ]
             images.append(v2.Compose(steps)(image).numpy())
         return np.stack(images)
 
@@ -79,13 +83,26 @@ def main() -> None:
                 rates[name].append(len(pixels[name]) / (time.perf_counter() - began))
                 cpu_times[name].append((time.process_time() - cpu_began) / len(pixels[name]))
         count, same = len(pixels["prepare"]), np.array_equal(*pixels.values())
-    print(f"{given.source.name}, {count:,} images -> {given.resolution} x {given.resolution}, {given.rounds} rounds after a warm-up, the two in turn")
-    print(f"{processor()}; Python {platform.python_version()}, torchvision {torchvision.__version__}, {LIBRARY}; {time.strftime('%Y-%m-%d')}")
+    print(
+        f"{given.source.name}, {count:,} images -> {given.resolution} x {given.resolution}, "
+        f"{given.rounds} rounds after a warm-up, the two in turn"
+    )
+    print(
+        f"{processor()}; Python {platform.python_version()}, torchvision {torchvision.__version__}, {LIBRARY}; "
+        f"{time.strftime('%Y-%m-%d')}"
+    )
     for name in SIDES:
         values, spent = rates[name][1:], cpu_times[name][1:]
-        print(f"{name:<18}{statistics.median(values):>8,.0f} images/s (median; {min(values):,.0f} .. {max(values):,.0f}), {statistics.median(spent) * 1e6:,.0f} us of processor time an image")
+        print(
+            f"{name:<18}{statistics.median(values):>8,.0f} images/s "
+            f"(median; {min(values):,.0f} .. {max(values):,.0f}), "
+            f"{statistics.median(spent) * 1e6:,.0f} us of processor time an image"
+        )
     ratios = [mine / theirs for theirs, mine in zip(*(values[1:] for values in rates.values()), strict=True)]
-    print(f"ratio             {statistics.median(ratios):>8.2f} (median of the rounds; {min(ratios):.2f} .. {max(ratios):.2f}); pixels {'equal' if same else 'DIFFER'}")
+    print(
+        f"{'ratio':<18}{statistics.median(ratios):>8.2f} (median; {min(ratios):.2f} .. {max(ratios):.2f}); "
+        f"pixels {'equal' if same else 'DIFFER'}"
+    )
 
 
 if __name__ == "__main__":

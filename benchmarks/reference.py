@@ -1,6 +1,8 @@
-"""A training step in the style of the released loop, to compare ours with (train_derived.py, functions.py of the released code).
+"""A training step in the style of the released loop, to compare ours with (train_derived.py, functions.py of the
+released code).
 
-The same networks, losses and augmentation; eager, fp32, attention as explicit matrix products everywhere, real, fake and
+The same networks, losses and augmentation; eager, fp32, attention as explicit matrix products everywhere, real, fake
+and
 interpolated images in separate passes, fakes made with their graph, Adam and clipping as PyTorch's defaults, the weight
 average tensor by tensor through copies, images through a DataLoader with a transform per image.
 """
@@ -15,14 +17,14 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from pipeline.model import attention, blocks
-from pipeline.model.discriminator import Discriminator
-from pipeline.model.generator import Generator
 from pipeline.model.linear import Linear
+from pipeline.model.transgan import attention, blocks
+from pipeline.model.transgan.discriminator import Discriminator
+from pipeline.model.transgan.generator import Generator
 from pipeline.training.augment import augment
 from pipeline.training.config import TrainPlan
-from pipeline.training.losses import discriminator_loss, generator_loss
-from pipeline.training.step import ema_beta
+from pipeline.training.ema import ema_beta
+from pipeline.training.objectives.objective import make_objective
 
 
 def explicit_everywhere() -> None:
@@ -39,13 +41,15 @@ class Images(Dataset):
     def __init__(self, images: np.ndarray):
         self.images = images
         side = images.shape[-1]
-        self.transform = transforms.Compose([
-            transforms.ToPILImage(),
-            transforms.Resize((side, side)),
-            transforms.RandomHorizontalFlip(),
-            transforms.ToTensor(),
-            transforms.Normalize((0.5,) * 3, (0.5,) * 3),
-        ])
+        self.transform = transforms.Compose(
+            [
+                transforms.ToPILImage(),
+                transforms.Resize((side, side)),
+                transforms.RandomHorizontalFlip(),
+                transforms.ToTensor(),
+                transforms.Normalize((0.5,) * 3, (0.5,) * 3),
+            ]
+        )
 
     def __len__(self) -> int:
         return len(self.images)
@@ -60,13 +64,16 @@ class Reference:
     def __init__(self, plan: TrainPlan, images: np.ndarray, device: torch.device):
         explicit_everywhere()
         self.config, self.device = plan.train, device
+        self.objective = make_objective(plan.train)
         torch.manual_seed(plan.seed)
         self.generator, self.discriminator = Generator(plan.network).to(device), Discriminator(plan.network).to(device)
         self.average = [parameter.detach().clone() for parameter in self.generator.parameters()]
         adam = {"lr": self.config.lr, "betas": (self.config.beta1, self.config.beta2)}
         self.optimizer_g = torch.optim.Adam(self.generator.parameters(), **adam)
         self.optimizer_d = torch.optim.Adam(self.discriminator.parameters(), **adam)
-        self.loader = DataLoader(Images(images), batch_size=self.config.batch_discriminator, shuffle=True, drop_last=True)
+        self.loader = DataLoader(
+            Images(images), batch_size=self.config.batch_discriminator, shuffle=True, drop_last=True
+        )
         self.batches, self.steps = self._forever(), 0
 
     def _forever(self) -> Iterator[Tensor]:
@@ -92,10 +99,12 @@ class Reference:
         alpha = torch.rand(len(real), 1, 1, 1, device=self.device)
         between = (alpha * real + (1 - alpha) * fake).requires_grad_()
         scores = self.score(between)
-        (gradient,) = torch.autograd.grad(scores, between, torch.ones_like(scores), create_graph=True, retain_graph=True)
+        (gradient,) = torch.autograd.grad(
+            scores, between, torch.ones_like(scores), create_graph=True, retain_graph=True
+        )
         norm = gradient.flatten(1).norm(2, dim=1)
         penalty = ((norm - self.config.penalty_target) ** 2).mean() / self.config.penalty_target**2
-        loss = discriminator_loss(scores_real, scores_fake, self.config) + self.config.penalty_weight * penalty
+        loss = self.objective.discriminator(scores_real, scores_fake) + self.config.penalty_weight * penalty
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.discriminator.parameters(), self.config.clip_norm)
         self.optimizer_d.step()
@@ -103,7 +112,7 @@ class Reference:
 
     def generator_step(self) -> None:
         self.optimizer_g.zero_grad()
-        loss = generator_loss(self.score(self.fakes(self.config.batch_generator)), self.config)
+        loss = self.objective.loss.generator(self.score(self.fakes(self.config.batch_generator)), None)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.generator.parameters(), self.config.clip_norm)
         self.optimizer_g.step()

@@ -1,7 +1,8 @@
 """Our training step against one in the style of the released loop, interleaved in one run.
 
     python -m benchmarks.train_step --geometry cifar10 --device cpu --batch 16/32
-    python -m benchmarks.train_step --geometry cifar10 --device cuda --batch 64/128 --modes reference fp32 bf16 bf16_compiled
+    python -m benchmarks.train_step --geometry cifar10 --device cuda --batch 64/128 --modes reference fp32 bf16
+    bf16_compiled
 
 One process per mode, so that each has its own peak memory; they take turns, one generator iteration (critic steps and a
 G step) at a time, so that a busy machine slows all of them. Batch: of D / of G.
@@ -24,10 +25,10 @@ from benchmarks.machine import facts, matmul_peak, summary, synchronize
 from benchmarks.reference import Reference
 from pipeline.config import load, resolve_cell
 from pipeline.errors import UserError, choices, command_line
+from pipeline.runtime.memory import peak_memory
 from pipeline.training.config import TrainPlan
 from pipeline.training.data import RealImages
 from pipeline.training.loop import iteration
-from pipeline.training.memory import peak_memory
 from pipeline.training.step import build
 
 MODES = {
@@ -46,7 +47,7 @@ def make_plan(geometry: str, variant: str, batch: str, mode: str) -> TrainPlan:
     cell = resolve_cell(load(), geometry, variant)
     of_d, of_g = map(int, batch.split("/"))
     changes = {"batch_discriminator": of_d, "batch_generator": of_g, "flip": True, **MODES[mode]}
-    return TrainPlan(network=cell.network, train=cell.train.model_copy(update=changes), seed=0)
+    return TrainPlan(network=cell.network, train=cell.train.model_copy(update=changes), seed=0, code={})
 
 
 def worker(pipe: Connection, plan: TrainPlan, mode: str, device_name: str, threads: int) -> None:
@@ -59,7 +60,11 @@ def worker(pipe: Connection, plan: TrainPlan, mode: str, device_name: str, threa
         run = Reference(plan, images, device).iteration
     else:
         torch.manual_seed(0)
-        networks, data, step = build(plan.network, plan.train, device), RealImages(images, seed=0, flip=True, device=device), iter(range(1, 10**6))
+        networks, data, step = (
+            build(plan.network, plan.train, device),
+            RealImages(images, seed=0, flip=True, device=device),
+            iter(range(1, 10**6)),
+        )
 
         def run() -> None:
             iteration(networks, data, plan.train, next(step))
@@ -75,8 +80,13 @@ def worker(pipe: Connection, plan: TrainPlan, mode: str, device_name: str, threa
 
 def step_flops(plan: TrainPlan) -> int:
     """Floating-point operations of the matrix products in one iteration of the reference, on the meta device."""
-    # Counted on the smallest batch, to which they are proportional; in a process of its own, as the reference changes modules.
-    small = plan.model_copy(update={"train": plan.train.model_copy(update={"batch_discriminator": 1, "batch_generator": 2, "critic_steps": 1})})
+    # Counted on the smallest batch, to which they are proportional; in a process of its own, as the reference changes
+    # modules.
+    small = plan.model_copy(
+        update={
+            "train": plan.train.model_copy(update={"batch_discriminator": 1, "batch_generator": 2, "critic_steps": 1})
+        }
+    )
     side = plan.network.resolution
     reference = Reference(small, np.zeros((2, plan.network.channels, side, side), dtype=np.uint8), torch.device("cpu"))
     with FlopCounterMode(display=False) as counter:
@@ -85,7 +95,10 @@ def step_flops(plan: TrainPlan) -> int:
     with FlopCounterMode(display=False) as counter:
         reference.generator_step()
     config = plan.train
-    return of_d * config.batch_discriminator * config.critic_steps + counter.get_total_flops() * config.batch_generator // 2
+    return (
+        of_d * config.batch_discriminator * config.critic_steps
+        + counter.get_total_flops() * config.batch_generator // 2
+    )
 
 
 def measure(plans: dict[str, TrainPlan], device: str, threads: int, repeats: int) -> dict[str, dict[str, Any]]:
@@ -104,10 +117,10 @@ def measure(plans: dict[str, TrainPlan], device: str, threads: int, repeats: int
             try:
                 pipe.send(True)
                 seconds = pipe.recv()
-            except (EOFError, BrokenPipeError):      # its process has ended, out of memory perhaps, and has said why
+            except (EOFError, BrokenPipeError):  # its process has ended, out of memory perhaps, and has said why
                 found[mode]["failed"] = f"after {turn} iterations"
                 continue
-            print(f"{'first' if not turn else turn}: {mode}: {seconds:.2f} s", flush=True)
+            print(f"{turn if turn else 'first'}: {mode}: {seconds:.2f} s", flush=True)
             found[mode] |= {"first": seconds} if not turn else {"seconds": [*found[mode]["seconds"], seconds]}
     for mode, pipe in pipes.items():
         if "failed" not in found[mode]:
@@ -129,7 +142,11 @@ def report(found: dict[str, dict[str, Any]], plan: TrainPlan, flops: int, peaks:
             lines.append(f"| {mode} | failed {values['failed']} |" + " |" * 6)
             continue
         median = statistics.median(values["seconds"])
-        ratios = [] if "failed" in base else [theirs / ours for theirs, ours in zip(base["seconds"], values["seconds"], strict=True)]
+        ratios = (
+            []
+            if "failed" in base
+            else [theirs / ours for theirs, ours in zip(base["seconds"], values["seconds"], strict=True)]
+        )
         peak = peaks["bf16" if "bf16" in mode else "fp32"]
         lines.append(
             f"| {mode} | {summary(values['seconds'])} | {images / median:.1f} | {summary(ratios) if ratios else 'not run'} | {values['peak_mib'] / 1024:.2f} "
@@ -140,12 +157,18 @@ def report(found: dict[str, dict[str, Any]], plan: TrainPlan, flops: int, peaks:
 
 @command_line
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.train_step", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.train_step",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--geometry", default="cifar10", help="a dataset of params.yaml (cifar10)")
     parser.add_argument("--variant", default="full")
     parser.add_argument("--device", default="cpu", help="cpu | cuda")
     parser.add_argument("--batch", default="16/32", help="of D / of G (16/32)")
-    parser.add_argument("--modes", nargs="+", default=["reference", "fp32", "bf16", "bf16_compiled"], help=" ".join(MODES))
+    parser.add_argument(
+        "--modes", nargs="+", default=["reference", "fp32", "bf16", "bf16_compiled"], help=" ".join(MODES)
+    )
     parser.add_argument("--repeats", type=int, default=5, help="iterations measured per mode (5)")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", type=Path, help="also write every number there")
@@ -161,7 +184,14 @@ def main() -> None:
     found = measure(plans, given.device, given.threads, given.repeats)
     peaks = {name: matmul_peak(device, dtype) for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16))}
     flops = step_flops(plan)
-    known = {**facts(device), "geometry": given.geometry, "variant": given.variant, "batch": given.batch, "matmul_tflops": {name: round(rate / 1e12, 3) for name, rate in peaks.items()}, "step_tflop": round(flops / 1e12, 3)}
+    known = {
+        **facts(device),
+        "geometry": given.geometry,
+        "variant": given.variant,
+        "batch": given.batch,
+        "matmul_tflops": {name: round(rate / 1e12, 3) for name, rate in peaks.items()},
+        "step_tflop": round(flops / 1e12, 3),
+    }
     print("\n".join([json.dumps(known), *report(found, plan, flops, peaks)]))
     if given.json:
         given.json.write_text(json.dumps({**known, "modes": found}, indent=2) + "\n")

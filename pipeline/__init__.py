@@ -1,1 +1,3 @@
-"""TransGAN (Jiang, Chang, Wang, NeurIPS 2021) as a cached pipeline: configuration, data, model, training, metrics, report."""
+"""TransGAN (Jiang, Chang, Wang, NeurIPS 2021) as a cached pipeline: configuration, data, model, training, metrics,
+report.
+"""

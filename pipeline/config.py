@@ -12,14 +12,17 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from pipeline.checks import check_evaluate, check_together, check_train
 from pipeline.data.config import DataConfig
 from pipeline.errors import ConfigError, choices
-from pipeline.metrics.config import EvaluateConfig, full_names
-from pipeline.metrics.protocols import DIGITS, extractors, parse
+from pipeline.layers import NETWORKS, Layer, merge_layers, shadowed, where
+from pipeline.metrics.config import EvaluateConfig
 from pipeline.model.config import ModelConfig
-from pipeline.model.spec import Impossible, NetworkSpec, resolve
+from pipeline.model.families import FAMILIES
+from pipeline.model.families import load as load_family
+from pipeline.model.spec import Impossible, NetworkSpec
 from pipeline.report.config import ReportConfig
-from pipeline.strict import Strict, bind, merge, read_yaml
+from pipeline.schema import Strict, bind, check_partial, read_yaml
 from pipeline.training.config import TrainConfig
 
 PARAMS = "params.yaml"
@@ -28,16 +31,22 @@ TABLES = ("datasets", "profiles", "variants")
 
 
 class Overlay(Strict):
-    """What a profile or a variant may change."""
+    """What a variant may change."""
 
     model: ModelConfig
     train: TrainConfig
     evaluate: EvaluateConfig
 
 
+class Profile(Overlay):
+    datasets: dict[str, Overlay]  # what it changes for one dataset alone
+    variants: dict[str, Overlay]  # what it changes in one variant alone
+
+
 class Dataset(Overlay):
     data: DataConfig
-    released: Overlay           # what the released code does differently from the paper's figure
+    released: Overlay  # what the released code does differently from the paper's figure
+    variants: dict[str, Overlay]  # what it changes in one variant alone
 
 
 class Matrix(Strict):
@@ -52,28 +61,9 @@ class Params(Overlay):
     profile: str
     matrix: Matrix
     report: ReportConfig
-    profiles: dict[str, Overlay]
+    profiles: dict[str, Profile]
     datasets: dict[str, Dataset]
     variants: dict[str, Overlay]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Layer:
-    """One mapping of settings and the key it stands under in the file ('' for the base)."""
-
-    origin: str
-    content: Mapping[str, Any]
-
-    def holds(self, key: str) -> bool:
-        node: Any = self.content
-        for part in key.split("."):
-            if isinstance(node, list) and part.isdigit() and int(part) < len(node):
-                node = node[int(part)]
-            elif isinstance(node, Mapping) and part in node:
-                node = node[part]
-            else:
-                return False
-        return True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +76,7 @@ class Cell:
     network: NetworkSpec
     train: TrainConfig
     evaluate: EvaluateConfig
-    shadowed: dict[str, str]    # base key -> origin of the layer that overrides it
+    shadowed: dict[str, str]  # base key -> origin of the layer that overrides it
 
 
 def load(path: str | Path = PARAMS) -> dict[str, Any]:
@@ -101,17 +91,58 @@ def load(path: str | Path = PARAMS) -> dict[str, Any]:
             raise ConfigError(file, table, entries, "a mapping from names to settings")
         for name in entries:
             check_name(file, table, name)
-    bind(Params, content, file=file, partial=True)
+    check_partial(Params, content, file=file)
     required = ["profile", "matrix", "report", *SECTIONS, *(f"datasets.{name}.data" for name in content["datasets"])]
     for key in required:
         if not Layer(origin="", content=content).holds(key):
             raise ConfigError(file, key, "nothing", "a value: this section is required")
+    _check_network_settings(content, file)
     for name, dataset in content["datasets"].items():
         bind(DataConfig, dataset["data"], file=file, prefix=f"datasets.{name}.data")
     bind(Matrix, content["matrix"], file=file, prefix="matrix")
     bind(ReportConfig, content["report"], file=file, prefix="report")
     _check_selection(content, file)
     return content
+
+
+def _check_network_settings(content: dict[str, Any], file: str) -> None:
+    """Every `model.generator` and `model.discriminator` against its family's schema, those no selected cell uses too."""
+    usual = content["model"]
+    variants = content["variants"]
+    entries: list[tuple[str, Any, list[Any]]] = [("", content, [usual])]
+    for table in ("datasets", "profiles"):
+        for name, entry in content[table].items():
+            own = entry.get("model", {})
+            entries.append((f"{table}.{name}.", entry, [own, usual]))
+            entries.append((f"{table}.{name}.released.", entry.get("released", {}), [own, usual]))
+            for dataset, overlay in entry.get("datasets", {}).items():
+                if dataset not in content["datasets"]:
+                    allowed = choices(content["datasets"], dataset)
+                    raise ConfigError(file, f"{table}.{name}.datasets", dataset, allowed)
+                below = [content["datasets"][dataset].get("model", {}), usual]
+                entries.append((f"{table}.{name}.datasets.{dataset}.", overlay, below))
+            for variant, overlay in entry.get("variants", {}).items():
+                if variant not in variants:
+                    raise ConfigError(file, f"{table}.{name}.variants", variant, choices(variants, variant))
+                entries.append(
+                    (f"{table}.{name}.variants.{variant}.", overlay, [variants[variant].get("model", {}), own, usual])
+                )
+    entries += [(f"variants.{name}.", entry, [usual]) for name, entry in variants.items()]
+    for origin, entry, below in entries:
+        for network in NETWORKS:
+            settings = entry.get("model", {}).get(network)
+            if settings is None:
+                continue
+            family = next(
+                (layer[network]["family"] for layer in [entry["model"], *below] if "family" in layer.get(network, {})),
+                None,
+            )
+            if family is None:
+                raise ConfigError(
+                    file, f"{origin}model.{network}.family", "nothing", f"a value: {' | '.join(FAMILIES)}"
+                )
+            schema = getattr(load_family(family), f"{network.capitalize()}Settings")
+            check_partial(schema, settings, file=file, prefix=f"{origin}model.{network}")
 
 
 def check_name(file: str, key: str, name: object) -> None:
@@ -133,44 +164,85 @@ def _check_selection(content: dict[str, Any], file: str) -> None:
                 raise ConfigError(file, f"matrix.{axis}", name, choices(content[axis], name))
 
 
-def resolve_cell(content: dict[str, Any], dataset: str, variant: str, *, released: bool = False, file: str = PARAMS) -> Cell:
+def resolve_cell(
+    content: dict[str, Any], dataset: str, variant: str, *, released: bool = False, file: str = PARAMS
+) -> Cell:
     """Merge and check the settings of dataset x variant under the selected profile.
 
     `released` adds the released code's differences after the dataset's own settings.
     Errors: `ConfigError` for a missing key or settings that do not fit together.
     """
-    entry = content["datasets"][dataset]
+    entry, profile = content["datasets"][dataset], content["profiles"][content["profile"]]
     base = Layer(origin="", content={section: content[section] for section in SECTIONS})
-    overlays = [
-        Layer(origin=f"datasets.{dataset}", content=_overlay(entry)),
-        Layer(origin=f"datasets.{dataset}.released", content=_overlay(entry.get("released", {})) if released else {}),
-        Layer(origin=f"profiles.{content['profile']}", content=_overlay(content["profiles"][content["profile"]])),
-        Layer(origin=f"variants.{variant}", content=_overlay(content["variants"][variant])),
-    ]
-    layers = [base, *overlays]
-    merged = merge(*(layer.content for layer in layers))
-    bound = {}
-    data = bind(DataConfig, entry.get("data"), file=file, prefix=f"datasets.{dataset}.data")
-    schemas = {"model": ModelConfig, "train": TrainConfig, "evaluate": EvaluateConfig}
-    for section, schema in schemas.items():
-        bound[section] = bind(schema, merged[section], file=file, prefix=f"datasets.{dataset}.{section}")
-    _check_train(bound["train"], layers, file)
-    _check_evaluate(bound["evaluate"], data, layers, file)
-    try:
-        network = resolve(bound["model"], resolution=data.resolution, channels=data.channels)
-    except Impossible as problem:
-        raise ConfigError(file, _where(problem.key, layers), problem.given, f"{problem.allowed} ({dataset}, {variant})") from None
-    if network.batch_statistics and bound["train"].accumulate > 1:
-        raise ConfigError(file, _where("train.accumulate", layers), bound["train"].accumulate, f"1 with model.norm batch: its statistics are the whole batch's ({dataset}, {variant})")
+    named = {
+        f"datasets.{dataset}": entry,
+        f"datasets.{dataset}.released": entry.get("released", {}) if released else {},
+        f"profiles.{content['profile']}": profile,
+        f"profiles.{content['profile']}.datasets.{dataset}": profile.get("datasets", {}).get(dataset, {}),
+        f"variants.{variant}": content["variants"][variant],
+        f"datasets.{dataset}.variants.{variant}": entry.get("variants", {}).get(variant, {}),
+        f"profiles.{content['profile']}.variants.{variant}": profile.get("variants", {}).get(variant, {}),
+    }
+    overlays = [Layer(origin=origin, content=_sections(settings)) for origin, settings in named.items()]
+    layers, prefix = [base, *overlays], f"datasets.{dataset}"
+    merged = merge_layers(layers)
+    data = bind(DataConfig, entry.get("data"), file=file, prefix=f"{prefix}.data")
+    model = bind(ModelConfig, merged["model"], file=file, prefix=f"{prefix}.model")
+    train = bind(TrainConfig, merged["train"], file=file, prefix=f"{prefix}.train")
+    evaluate = bind(EvaluateConfig, merged["evaluate"], file=file, prefix=f"{prefix}.evaluate")
+    check_train(train, layers, file)
+    check_evaluate(evaluate, data, layers, file)
+    network = resolve_networks(model, data, layers, file, cell=f"{dataset}, {variant}")
+    check_together(network, train, layers, file)
     return Cell(
         dataset=dataset,
         variant=variant,
         data=data,
         network=network,
-        train=bound["train"],
-        evaluate=bound["evaluate"],
-        shadowed=_shadowed(base, overlays),
+        train=train,
+        evaluate=evaluate,
+        shadowed=shadowed(base, overlays),
     )
+
+
+def resolve_networks(model: ModelConfig, data: DataConfig, layers: list[Layer], file: str, *, cell: str) -> NetworkSpec:
+    """Both networks spelled out by their families.
+
+    Errors: `ConfigError` for a setting that does not belong to its family, and for settings that do not fit together.
+    """
+    resolved = {}
+    for network in NETWORKS:
+        settings: dict[str, Any] = getattr(model, network)
+        key = where(f"model.{network}.family", layers)
+        if "family" not in settings:
+            raise ConfigError(file, key, "nothing", f"a value: {' | '.join(FAMILIES)}")
+        family = load_family(settings["family"])
+        schema = getattr(family, f"{network.capitalize()}Settings")
+        bound = bind(schema, settings, file=file, prefix=key.removesuffix(".family"))
+        try:
+            resolve = getattr(family, f"resolve_{network}")
+            resolved[network] = resolve(bound, model, resolution=data.resolution, channels=data.channels)
+        except Impossible as problem:
+            raise ConfigError(file, where(problem.key, layers), problem.given, f"{problem.allowed} ({cell})") from None
+    _refuse_unread(model, layers, file)
+    return NetworkSpec(resolution=data.resolution, channels=data.channels, **resolved)
+
+
+def _refuse_unread(model: ModelConfig, layers: list[Layer], file: str) -> None:
+    """Settings shared by transformers, given by or above the layers that put other families in place of both networks."""
+    families = [getattr(model, network)["family"] for network in NETWORKS]
+    if any(load_family(family).USES_SHARED for family in families):
+        return
+    first = min(
+        max(index for index, layer in enumerate(layers) if layer.holds(f"model.{network}.family"))
+        for network in NETWORKS
+    )
+    for layer in layers[first:]:
+        for name in layer.content.get("model", {}):
+            if name not in NETWORKS:
+                given = layer.get(f"model.{name}")
+                allowed = f"no such setting: neither network is a transformer, they are of {' and '.join(families)}"
+                raise ConfigError(file, layer.key(f"model.{name}"), given, allowed)
 
 
 def ineffective(cells: list[Cell]) -> dict[str, list[str]]:
@@ -179,65 +251,5 @@ def ineffective(cells: list[Cell]) -> dict[str, list[str]]:
     return {key: sorted({cell.shadowed[key] for cell in cells}) for key in sorted(keys)}
 
 
-def _overlay(entry: Mapping[str, Any]) -> dict[str, Any]:
+def _sections(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {section: entry[section] for section in SECTIONS if section in entry}
-
-
-def _where(key: str, layers: list[Layer]) -> str:
-    """The key as it stands in the file: that of the last layer that sets it."""
-    for layer in reversed(layers):
-        if layer.holds(key):
-            return f"{layer.origin}.{key}" if layer.origin else key
-    return key
-
-
-def _check_train(train: TrainConfig, layers: list[Layer], file: str) -> None:
-    if (train.kimg is None) == (train.generator_steps is None):
-        given = {"kimg": train.kimg, "generator_steps": train.generator_steps}
-        raise ConfigError(file, _where("train.kimg", layers), given, "exactly one of kimg and generator_steps; the other null")
-    if len(set(train.augment.policy)) != len(train.augment.policy):
-        raise ConfigError(file, _where("train.augment.policy", layers), train.augment.policy, "every operation at most once")
-    if train.augment.erase_range[0] > train.augment.erase_range[1]:
-        raise ConfigError(file, _where("train.augment.erase_range", layers), train.augment.erase_range, "[smallest, largest]")
-    if train.recompute and train.execution != "eager":
-        raise ConfigError(file, _where("train.recompute", layers), True, f"false with train.execution {train.execution}: the compiler chooses what to recompute")
-    for key in ("batch_generator", "batch_discriminator"):
-        if getattr(train, key) % train.accumulate:
-            raise ConfigError(file, _where("train.accumulate", layers), train.accumulate, f"a divisor of train.{key}, {getattr(train, key)}")
-
-
-def _check_evaluate(evaluate: EvaluateConfig, data: DataConfig, layers: list[Layer], file: str) -> None:
-    for key in ("subset_size", "neighbours", "splits"):
-        value = getattr(evaluate, key)
-        if value >= evaluate.n_gen:
-            raise ConfigError(file, _where(f"evaluate.{key}", layers), value, f"less than evaluate.n_gen, {evaluate.n_gen}")
-    where = _where("evaluate.metrics", layers)
-    names = full_names(evaluate)
-    if len(set(names)) != len(names):
-        raise ConfigError(file, where, evaluate.metrics, "every metric at most once")
-    for name in names:
-        count, least = parse(name).count or evaluate.n_gen, parse(name).least(evaluate.splits, evaluate.neighbours)
-        if count < least:
-            raise ConfigError(file, where, name, f"at least {least} generated images")
-    for extractor in extractors(names):
-        if extractor == DIGITS and data.resolution != 8:
-            raise ConfigError(file, where, evaluate.metrics, "metrics of the digits' classifier on images of 8 x 8 alone")
-        if extractor != DIGITS and data.channels != 3:
-            raise ConfigError(file, where, evaluate.metrics, "metrics of the Inception network on images of 3 channels alone")
-
-
-def _shadowed(base: Layer, overlays: list[Layer]) -> dict[str, str]:
-    """Base keys another layer sets, with that layer's origin (the last one wins)."""
-    found = {}
-    for key in _leaves(base.content):
-        for layer in overlays:
-            if layer.holds(key):
-                found[key] = layer.origin
-    return found
-
-
-def _leaves(content: Mapping[str, Any], prefix: str = "") -> list[str]:
-    keys = []
-    for name, value in content.items():
-        keys += _leaves(value, f"{prefix}{name}.") if isinstance(value, Mapping) else [f"{prefix}{name}"]
-    return keys

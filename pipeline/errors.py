@@ -1,4 +1,4 @@
-"""Errors meant for the person at the keyboard: one line, no traceback."""
+"""Errors that the user can mend: shown as one line, without a traceback."""
 
 import difflib
 import functools
@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 
 
 class UserError(Exception):
-    """Something the user can mend; the message is one line that says what, where and how."""
+    """An error that the user can mend. The message is one line: what is wrong, where, and what to do."""
 
 
 class ConfigError(UserError):
-    """A refused setting: names the file, the key, what was given and what is allowed."""
+    """A refused setting. The message names the file, the key, the given value and what is allowed."""
 
     def __init__(self, file: str, key: str, given: object, allowed: str):
         super().__init__(f"{file}: {key}: given {given!r}; allowed: {allowed}")
@@ -19,7 +19,7 @@ class ConfigError(UserError):
 
 
 def choices(names: Iterable[str], given: object = None) -> str:
-    """`a | b | c`, with a hint where `given` is a near miss of one of them."""
+    """`a | b | c`, with a hint where `given` is close to one of the names."""
     names = list(names)
     text = " | ".join(names)
     close = difflib.get_close_matches(str(given), names, n=1)
@@ -27,7 +27,10 @@ def choices(names: Iterable[str], given: object = None) -> str:
 
 
 def command_line(main: Callable[[], None]) -> Callable[[], None]:
-    """Run a script's `main`, turning a `UserError` into one line on stderr and exit status 1."""
+    """Decorate a script's `main`: a `UserError` becomes one line on stderr and exit status 1.
+
+    An interrupt (Ctrl-C) gives exit status 130, as in a shell.
+    """
 
     @functools.wraps(main)
     def run() -> None:

@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and files known by their hash."""
+"""Files that are written whole or not at all, and checks of a file's hash."""
 
 import hashlib
 import json
@@ -14,7 +14,10 @@ from pipeline.errors import UserError
 
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it is renamed over `path` and both are synced, on failure removed."""
+    """Yield a temporary path beside `path`: on success it replaces `path` and is synced, on failure it is removed.
+
+    Errors: `OSError` of the file system.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
@@ -26,7 +29,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
-        # The name is on disk only once its directory is.
+        # The new name survives a power failure only after the directory was synced.
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -37,17 +40,21 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
 
 
 def write_text(path: str | Path, text: str) -> None:
+    """Write UTF-8 text, whole or not at all. Errors: `OSError` of the file system."""
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: str | Path, content: Any) -> None:
-    """Sorted only where the caller sorted: key order is part of what a reader sees. Refuses NaN and infinity."""
+    """Write JSON, whole or not at all, with the keys in the caller's order.
+
+    Errors: `ValueError` for NaN and infinity, which JSON does not have; `OSError` of the file system.
+    """
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def read_json(path: str | Path) -> Any:
-    """Errors: `UserError` where the file is missing or is no JSON."""
+    """The content of a JSON file. Errors: `UserError` where the file is missing or is no JSON."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -57,13 +64,13 @@ def read_json(path: str | Path) -> Any:
 
 
 def sha256(path: str | Path) -> str:
-    """Hex digest of a file's bytes."""
+    """Hex digest of a file's bytes. Errors: `OSError` where the file cannot be read."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_sha256(path: str | Path, expected: str) -> None:
-    """Errors: `UserError` where the file is missing or is not the one that was recorded."""
+    """Compare a file with its recorded hash. Errors: `UserError` where it is missing or has another hash."""
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file")
     found = sha256(path)

@@ -12,22 +12,35 @@ from typing import Any
 
 from pipeline.config import load, resolve_cell
 from pipeline.describe import describe
-from pipeline.errors import command_line
+from pipeline.errors import ConfigError, command_line
 from pipeline.files import write_text
+from pipeline.report.paper import HYBRIDS, MODELS, SCALING
 
 FILE = Path(__file__).parent / "report" / "cost_geometry.csv"
-VARIANTS = ("standard_attention", "nystrom_attention", "axis_attention", "grid_attention", "full")
+ATTENTION = ("standard_attention", "nystrom_attention", "axis_attention", "grid_attention")
+# Each pair of networks once: a variant that changes the recipe alone has those of another row.
+VARIANTS = tuple(dict.fromkeys((*ATTENTION, "full", *(bare for bare, _ in MODELS.values()), *HYBRIDS, *SCALING)))
 
 
 def geometries(content: dict[str, Any]) -> list[dict[str, Any]]:
-    """A row per dataset and variant: parameters, and FLOPs (2 per multiply-add) of one image forward."""
+    """A row per dataset and variant: parameters, and FLOPs (2 per multiply-add) of one image forward.
+
+    Variants that params.yaml does not have are left out, and so are those that a dataset's geometry does not allow.
+    """
     rows = []
     for dataset in content["datasets"]:
-        for variant in VARIANTS:
-            found = describe(resolve_cell(content, dataset, variant))
+        for variant in (name for name in VARIANTS if name in content["variants"]):
+            try:
+                cell = resolve_cell(content, dataset, variant)
+            except ConfigError:
+                continue
+            found = describe(cell)
             row = {"dataset": dataset, "resolution": found["resolution"], "variant": variant}
             for short, network in (("g", "generator"), ("d", "discriminator")):
-                row |= {f"parameters_{short}": found[network]["parameters"], f"flops_{short}": found[network]["forward_flops"]}
+                row |= {
+                    f"parameters_{short}": found[network]["parameters"],
+                    f"flops_{short}": found[network]["forward_flops"],
+                }
             rows.append(row)
     return rows
 

@@ -8,9 +8,10 @@ from typing import Any
 from pipeline.config import Cell, ineffective, load, resolve_cell
 from pipeline.errors import ConfigError
 from pipeline.files import write_json, write_text
-from pipeline.metrics.config import evaluate_plan, reference_plan
-from pipeline.strict import dump
-from pipeline.training.config import TrainPlan, settled
+from pipeline.fingerprint import fingerprint
+from pipeline.metrics.config import illustrate_plan, measure_plan, reference_plan
+from pipeline.schema import dump
+from pipeline.training.config import TrainPlan, effective_settings
 
 PLAN = Path("plan")
 RESULTS = Path("results")
@@ -23,23 +24,30 @@ def write_plan(params: str | Path = "params.yaml") -> dict[str, Any]:
     """
     content = load(params)
     matrix = content["matrix"]
-    cells = [resolve_cell(content, dataset, variant) for dataset in matrix["datasets"] for variant in matrix["variants"]]
+    cells = [
+        resolve_cell(content, dataset, variant) for dataset in matrix["datasets"] for variant in matrix["variants"]
+    ]
     files = _dataset_files(cells)
     entries, trained = [], {}
     for cell in cells:
         for seed in matrix["seeds"]:
             name = f"{cell.dataset}/{cell.variant}/seed{seed}"
-            training = dump(TrainPlan(network=cell.network, train=settled(cell.train), seed=seed))
+            train = effective_settings(cell.train)
+            code = fingerprint(cell.network, train)
+            training = dump(TrainPlan(network=cell.network, train=train, seed=seed, code=code))
             files[f"train/{name}.yaml"] = training
-            files[f"evaluate/{name}.yaml"] = dump(evaluate_plan(cell.evaluate))
+            files[f"measure/{name}.yaml"] = dump(measure_plan(cell.evaluate))
+            files[f"illustrate/{name}.yaml"] = dump(illustrate_plan(cell.evaluate))
             twin = trained.setdefault((cell.dataset, training), cell.variant)
-            entries.append({
-                "dataset": cell.dataset,
-                "variant": cell.variant,
-                "seed": seed,
-                "kimg": settled(cell.train).kimg,
-                "twin_of": twin if twin != cell.variant else None,
-            })
+            entries.append(
+                {
+                    "dataset": cell.dataset,
+                    "variant": cell.variant,
+                    "seed": seed,
+                    "kimg": train.kimg,
+                    "twin_of": twin if twin != cell.variant else None,
+                }
+            )
     index = {
         "profile": content["profile"],
         "datasets": matrix["datasets"],
@@ -62,7 +70,12 @@ def _dataset_files(cells: list[Cell]) -> dict[str, str]:
         reference = dump(reference_plan(cell.evaluate))
         name = f"reference/{cell.dataset}.yaml"
         if files.setdefault(name, reference) != reference:
-            raise ConfigError("params.yaml", f"variants.{cell.variant}.evaluate", "real-image settings unlike those of " + owners[name], "one reference per dataset: set them for the dataset or the profile")
+            raise ConfigError(
+                "params.yaml",
+                f"variants.{cell.variant}.evaluate",
+                "real-image settings unlike those of " + owners[name],
+                "one reference per dataset: set them for the dataset or the profile",
+            )
         owners.setdefault(name, cell.variant)
         files[f"prepare/{cell.dataset}.yaml"] = dump(cell.data)
     return files
@@ -77,7 +90,11 @@ def prune(index: dict[str, Any]) -> None:
         if not any(known == name or known.startswith(f"{name}/") for known in kept):
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     for folder in sorted(RESULTS.glob("*")):
-        if folder.is_dir() and folder.name not in index["datasets"] and not any(files for _, _, files in os.walk(folder)):
+        if (
+            folder.is_dir()
+            and folder.name not in index["datasets"]
+            and not any(files for _, _, files in os.walk(folder))
+        ):
             shutil.rmtree(folder)
 
 
@@ -85,11 +102,18 @@ def describe_plan(index: dict[str, Any]) -> list[str]:
     """What the plan means, a line each, warnings included."""
     cells = index["cells"]
     trainings = sum(cell["twin_of"] is None for cell in cells)
-    lines = [f"plan: profile {index['profile']}, {len(cells)} cells, {trainings} trainings of {sum(c['kimg'] for c in cells if c['twin_of'] is None):,.0f} kimg in all -> {PLAN}/"]
+    lines = [
+        f"plan: profile {index['profile']}, {len(cells)} cells, {trainings} trainings of {sum(c['kimg'] for c in cells if c['twin_of'] is None):,.0f} kimg in all -> {PLAN}/"
+    ]
     for cell in cells:
         if cell["twin_of"]:
-            lines.append(f"note: {cell['dataset']}: {cell['variant']} (seed {cell['seed']}) is the same network and training as {cell['twin_of']}; it is trained once")
-    shadowed = [f"{key} ({', '.join(f'{origin}.{key}' for origin in origins)})" for key, origins in index["without_effect"].items()]
+            lines.append(
+                f"note: {cell['dataset']}: {cell['variant']} (seed {cell['seed']}) is the same network and training as {cell['twin_of']}; it is trained once"
+            )
+    shadowed = [
+        f"{key} ({', '.join(f'{origin}.{key}' for origin in origins)})"
+        for key, origins in index["without_effect"].items()
+    ]
     if shadowed:
         lines.append(f"warning: params.yaml: no effect, as every selected cell overrides it: {'; '.join(shadowed)}")
     return lines

@@ -39,9 +39,16 @@ def processor() -> str:
     return f"{name}, {cores} cores"
 
 
+def has_bf16() -> bool:
+    """Whether the CPU multiplies bf16 numbers by itself (AVX-512 with bf16, or AMX)."""
+    return bool(torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 def _git(*arguments: str) -> str | None:
     try:
-        return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+        return subprocess.run(
+            ["git", *arguments], capture_output=True, text=True, check=True, timeout=30
+        ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
 

@@ -1,5 +1,7 @@
 """A finished run's averaged generator, and samples from it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -10,28 +12,58 @@ from torch import Tensor
 
 from pipeline.errors import UserError
 from pipeline.images import to_uint8
-from pipeline.model.generator import Generator
-from pipeline.strict import bind, read_yaml
-from pipeline.training.config import TrainPlan
+from pipeline.model.interface import Generator, build_generator
+from pipeline.model.spec import NetworkSpec
+from pipeline.runtime.memory import out_of_memory
+from pipeline.schema import bind, read_yaml
+
+WEIGHTS = "generator_ema.safetensors"
+NETWORKS = "network.yaml"
 
 
-def load_generator(run: str | Path, device: torch.device | str = "cpu") -> Generator:
-    """The weight-averaged generator of runs/<cell>/, in evaluation mode.
+def load_generator(run: str | Path, device: torch.device | str = "cpu", *, weights: Path | None = None) -> Generator:
+    """The weight-averaged generator of runs/<cell>/, in evaluation mode; `weights`: one that was kept on the way.
 
-    Errors: `UserError` where the folder is no finished run or its weights do not fit its settings.
+    Errors: `UserError` where the folder is no finished run or its weights do not fit its networks.
     """
     run = Path(run)
-    if not (run / "config.yaml").is_file():
-        raise UserError(f"{run}: no finished run here (config.yaml is missing)")
-    if not (run / "generator_ema.safetensors").is_file():
-        raise UserError(f"{run}: the run left no generator (generator_ema.safetensors is missing); run.json says why")
-    plan = bind(TrainPlan, read_yaml(run / "config.yaml"), file=str(run / "config.yaml"))
-    generator = Generator(plan.network)
+    spec = read_networks(run)
+    if not (run / WEIGHTS).is_file():
+        raise UserError(f"{run}: the run left no generator ({WEIGHTS} is missing); run.json says why")
+    file = weights or run / WEIGHTS
+    generator = build_generator(spec)
     try:
-        generator.load_state_dict(load_file(run / "generator_ema.safetensors"))
+        generator.load_state_dict(load_file(file))
     except (SafetensorError, RuntimeError) as error:
-        raise UserError(f"{run / 'generator_ema.safetensors'}: does not fit config.yaml or is damaged: {' '.join(str(error).split())}") from None
+        problem = " ".join(str(error).split())
+        raise UserError(f"{file}: does not fit {NETWORKS} or is damaged: {problem}") from None
     return generator.to(device).eval()
+
+
+def read_networks(run: Path) -> NetworkSpec:
+    """What both networks of runs/<cell>/ are. Errors: `UserError` where the folder is no finished run."""
+    if not (run / NETWORKS).is_file():
+        raise UserError(f"{run}: no finished run here ({NETWORKS} is missing)")
+    return bind(NetworkSpec, read_yaml(run / NETWORKS), file=str(run / NETWORKS))
+
+
+def kept_weights(run: Path) -> list[tuple[float, Path]]:
+    """(kimg, file) of the averaged generators that a training kept (`train.weight_snapshots`), in order."""
+    return sorted((float(path.stem), path) for path in (run / "weights").glob("*.safetensors"))
+
+
+@contextmanager
+def memory_advice(advice: str) -> Iterator[None]:
+    """Turn a shortage of memory into `advice`. Unlike a training's, a shortage in sampling is no result of the model.
+
+    Errors: `UserError` where the device has too little memory.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        raise UserError(f"{advice} ({(str(error).splitlines() or [type(error).__name__])[0]})") from None
 
 
 def draw_latents(generator: Generator, count: int, seed: int) -> Tensor:
@@ -47,9 +79,8 @@ def sample(generator: Generator, count: int, seed: int, batch: int) -> np.ndarra
 @torch.no_grad()
 def draw_images(generator: Generator, latents: Tensor, *, seed: int, batch: int) -> np.ndarray:
     """Images (N, C, H, W) uint8 of latents (N, latent_dim), `batch` at a time."""
-    torch.manual_seed(seed)     # per-token noise inside the network, where it is on, depends on the batch size
-    device = generator.to_rgb.weight.device
-    parts = [to_uint8(generator(part.to(device))).cpu() for part in latents.split(batch)]
+    torch.manual_seed(seed)  # per-token noise inside the network, where it is on, depends on the batch size
+    parts = [to_uint8(generator(part.to(generator.device))).cpu() for part in latents.split(batch)]
     return torch.cat(parts).numpy()
 
 

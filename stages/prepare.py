@@ -3,7 +3,7 @@
 from pipeline.data.config import DataConfig
 from pipeline.data.prepare import prepare
 from pipeline.errors import command_line
-from pipeline.stage import begin
+from pipeline.stage_cli import begin
 
 
 @command_line

@@ -3,14 +3,16 @@
 from pipeline.errors import command_line
 from pipeline.metrics.config import ReferencePlan
 from pipeline.metrics.reference import build_reference
-from pipeline.stage import begin
+from pipeline.stage_cli import begin
 
 
 @command_line
 def main() -> None:
     plan, at = begin(__doc__, "reference", ReferencePlan, cell=False)
-    known = build_reference(plan, data=f"data/{at.name}", out=f"reference/{at.name}", metrics=f"results/{at.name}/reference.json")
-    shown = ", ".join(f"{name} {value if isinstance(value, str) else format(value, '.4g')}" for name, value in known.items())
+    known = build_reference(plan, data=f"data/{at.name}", out=f"reference/{at.name}")
+    shown = ", ".join(
+        f"{name} {value if isinstance(value, str) else format(value, '.4g')}" for name, value in known.items()
+    )
     print(f"reference: {shown} -> reference/{at.name}/", flush=True)
 
 

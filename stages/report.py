@@ -4,7 +4,7 @@ from pipeline.config import PARAMS, load
 from pipeline.errors import command_line
 from pipeline.report.build import build_report
 from pipeline.report.config import ReportConfig
-from pipeline.strict import bind
+from pipeline.schema import bind
 
 
 @command_line

@@ -1,9 +1,15 @@
 """Stage `train@<cell>`: both networks of one cell trained -> runs/<cell>/."""
 
+import os
+
+# Threads that wait give their core back: beside other jobs, spinning ones made a step ten times as long. Read once, by
+# the first import of torch.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 from pipeline.errors import command_line
-from pipeline.stage import begin
+from pipeline.runtime.run import run_cell
+from pipeline.stage_cli import begin
 from pipeline.training.config import TrainPlan
-from pipeline.training.run import run_cell
 
 
 @command_line

@@ -9,6 +9,7 @@ import torch
 from pipeline.config import load, resolve_cell
 
 ROOT = Path(__file__).parent.parent
+pytest_plugins = ["trainings"]  # fixtures of small trainings
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +30,7 @@ def cell(params):
 @pytest.fixture(autouse=True)
 def seeded():
     torch.manual_seed(0)
-    torch.set_num_threads(1)     # small tensors: a second thread mostly waits
+    torch.set_num_threads(1)  # small tensors: a second thread mostly waits
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -11,12 +11,18 @@ from omegaconf import OmegaConf
 
 ROOT = Path(__file__).parent.parent
 
+
 class Repository:
     """A git and DVC repository with the working tree's files. `dvc` returns (exit status, output)."""
 
     def __init__(self, folder: Path):
         self.folder = folder
-        files = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True).stdout
+        files = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT,
+            capture_output=True,
+            check=True,
+        ).stdout
         for name in filter(None, files.decode().split("\0")):
             if not name.startswith(("plan/", "results/", "reports/", "docs/", "dvc.lock")) and (ROOT / name).is_file():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -34,18 +40,35 @@ class Repository:
         self.git("commit", "--quiet", "--allow-empty", "-m", message)
 
     def dvc(self, *arguments: str) -> tuple[int, str]:
-        done = subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=self.folder, capture_output=True, text=True, env=self.environment(), timeout=600)
+        done = subprocess.run(
+            [sys.executable, "-m", "dvc", *arguments],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            env=self.environment(),
+            timeout=600,
+        )
         return done.returncode, done.stdout + done.stderr
 
     def start(self, *arguments: str, log: Path, **variables: str) -> subprocess.Popen:
         """dvc as a process of its own group, which writes to `log`."""
         with open(log, "w") as file:
-            return subprocess.Popen([sys.executable, "-m", "dvc", *arguments], cwd=self.folder, stdout=file, stderr=file, env=self.environment() | variables, start_new_session=True)
+            return subprocess.Popen(
+                [sys.executable, "-m", "dvc", *arguments],
+                cwd=self.folder,
+                stdout=file,
+                stderr=file,
+                env=self.environment() | variables,
+                start_new_session=True,
+            )
 
     def environment(self) -> dict[str, str]:
         """The caller's, in which stages find this Python and DVC names its own folder."""
         kept = {key: value for key, value in os.environ.items() if key != "DVC_ROOT"}
-        return kept | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "PYTHONDONTWRITEBYTECODE": ""}
+        return kept | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONDONTWRITEBYTECODE": "",
+        }
 
     def edit(self, **values: object) -> None:
         """Set keys of params.yaml, dots written as `__`; None removes the key."""

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-DIFFER = ("run.json", "machine.csv")        # hold times and memory
+DIFFER = ("run.json", "machine.csv")  # hold times and memory
 
 
 def content(run: Path) -> dict[str, bytes]:

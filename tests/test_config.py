@@ -8,16 +8,21 @@ import pytest
 from omegaconf import OmegaConf
 from repository import ROOT
 
-from pipeline.config import Layer, ineffective, load, resolve_cell
+from pipeline.config import ineffective, load, resolve_cell
 from pipeline.errors import ConfigError
+from pipeline.layers import Layer
 from pipeline.planning import write_plan
 
-GONE = object()         # as a value: take the key out
+GONE = object()  # as a value: take the key out
 DIGITS = "datasets.digits"
 # What the cases below count on, whatever the repository's own numbers are.
 FIXED = {
     "profile": "demo",
-    "matrix": {"datasets": ["digits"], "variants": ["standard_attention", "nystrom_attention", "grid_attention", "multiscale", "full"], "seeds": [0]},
+    "matrix": {
+        "datasets": ["digits"],
+        "variants": ["standard_attention", "nystrom_attention", "grid_attention", "multiscale", "full"],
+        "seeds": [0],
+    },
     "profiles.demo": {"train": {"kimg": 192.0}, "evaluate": {"n_gen": 1797, "subsets": 100, "subset_size": 500}},
     f"{DIGITS}.train": {"lr": 0.001},
     f"{DIGITS}.model": {
@@ -28,7 +33,11 @@ FIXED = {
         "generator": {
             "latent_dim": 64,
             "base_side": 2,
-            "stages": [{"upsample": "none", "width": 128, "depth": 2}, {"upsample": "bicubic", "width": 128, "depth": 1}, {"upsample": "pixel_shuffle", "width": 32, "depth": 1}],
+            "stages": [
+                {"upsample": "none", "width": 128, "depth": 2},
+                {"upsample": "bicubic", "width": 128, "depth": 1},
+                {"upsample": "pixel_shuffle", "width": 32, "depth": 1},
+            ],
         },
         "discriminator": {"patch": 2, "cls_depth": 1, "stages": [{"width": 48, "depth": 1}, {"width": 64, "depth": 1}]},
     },
@@ -40,6 +49,8 @@ def fixed():
     content = OmegaConf.load(ROOT / "params.yaml")
     for name in set(content.datasets) - {"digits", "cifar10"}:
         content.datasets.pop(name)
+    for profile in content.profiles.values():
+        profile.pop("datasets", None)
     for key, value in FIXED.items():
         OmegaConf.update(content, key, value, merge=False)
     return content
@@ -47,7 +58,7 @@ def fixed():
 
 @pytest.fixture
 def write(tmp_path, monkeypatch, fixed):
-    """(edits: key -> value) -> writes params.yaml with them, in a folder of its own; later edits add to earlier ones."""
+    """A function that writes params.yaml with edits (key -> value) into a new folder. Edits of later calls add up."""
     monkeypatch.chdir(tmp_path)
     content = deepcopy(fixed)
 
@@ -64,12 +75,16 @@ def write(tmp_path, monkeypatch, fixed):
 
 
 def case(key, value, allowed, **named):
-    """Setting `key` to `value` is refused at the key `at`, where `given` stands; if not named, at `key`, with `value`."""
+    """Setting `key` to `value` is refused at the key `at` (default: `key`), which has `given` (default: `value`)."""
     at, given = named.get("at", key), named.get("given", "nothing" if value is GONE else value)
     return pytest.param({key: value}, at, given, allowed, id=f"{at}={given}"[:80])
 
 
-NORMS, METRICS, ONE_BUDGET = "token | layer | batch | instance | none", "fid_train_legacy | fid_train_clean | ", "exactly one of kimg and generator_steps"
+NORMS, METRICS, ONE_BUDGET = (
+    "token | layer | batch | instance | none",
+    "fid_train_legacy | fid_train_clean | ",
+    "exactly one of kimg and generator_steps",
+)
 UNKNOWN = "no such key here; known keys: "
 REFUSED = [
     # unknown keys
@@ -89,13 +104,25 @@ REFUSED = [
     case("model.norm", "layr", NORMS),
     case("variants.full.model.norm", "weird", NORMS),
     case("variants.full.model.generator.norm", "weird", NORMS),
-    case("train.augment.policy", ["color", "colour"], "translation | cutout | color", at="train.augment.policy.1", given="colour"),
+    case(
+        "train.augment.policy",
+        ["color", "colour"],
+        "translation | cutout | color",
+        at="train.augment.policy.1",
+        given="colour",
+    ),
     case(f"{DIGITS}.model.generator.stages.2.upsample", "nearest", "none | bicubic | pixel_shuffle"),
     case(f"{DIGITS}.evaluate.metrics", ["fid"], METRICS, at=f"{DIGITS}.evaluate.metrics.0", given="fid"),
     case(f"{DIGITS}.data.source", "mnist", "digits | cifar10 | stl10 | celeba | celebahq | lsun_church | folder"),
     case("datasets.cifar10.data.fit", "stretch", "crop | squash"),
     case("datasets.cifar10.data.convert", "rgb", "refuse | lossless"),
-    case(f"{DIGITS}.evaluate.metrics", ["fid50000_train_clean"], "fid50k_train_clean: one protocol has one name", at=f"{DIGITS}.evaluate.metrics.0", given="fid50000_train_clean"),
+    case(
+        f"{DIGITS}.evaluate.metrics",
+        ["fid50000_train_clean"],
+        "fid50k_train_clean: one protocol has one name",
+        at=f"{DIGITS}.evaluate.metrics.0",
+        given="fid50000_train_clean",
+    ),
     case("evaluate.reference.digits_clasifier", {}, "(did you mean 'digits_classifier'?)"),
     case("evaluate.reference.weights", 3, "a valid string"),
     # wrong types
@@ -140,7 +167,13 @@ REFUSED = [
     case(f"{DIGITS}.evaluate.metrics", GONE, "required"),
     case("datasets.cifar10.data", GONE, "required"),
     case(f"{DIGITS}.data.source", GONE, "required"),
-    case("variants.full.model.generator.stages", [{"width": 8, "depth": 1}], "required", at="variants.full.model.generator.stages.0.upsample", given="nothing"),
+    case(
+        "variants.full.model.generator.stages",
+        [{"width": 8, "depth": 1}],
+        "required",
+        at="variants.full.model.generator.stages.0.upsample",
+        given="nothing",
+    ),
     # names and the matrix
     case("variants.no-norm", {}, "letters, digits and _ only", at="variants", given="no-norm"),
     case("datasets.a/b", {}, "letters, digits and _ only", at="datasets", given="a/b"),
@@ -158,24 +191,48 @@ REFUSED = [
     case("train.augment.policy", ["color", "color"], "every operation at most once"),
     # settings that do not fit together
     case("profiles.demo.train.kimg", GONE, ONE_BUDGET, at="train.kimg", given={"kimg": None, "generator_steps": None}),
-    case("train.generator_steps", 10, ONE_BUDGET, at="profiles.demo.train.kimg", given={"kimg": 192.0, "generator_steps": 10}),
+    case(
+        "train.generator_steps",
+        10,
+        ONE_BUDGET,
+        at="profiles.demo.train.kimg",
+        given={"kimg": 192.0, "generator_steps": 10},
+    ),
     case(f"{DIGITS}.model.window", 3, "a divisor of the generator's 8 x 8 feature map (digits, grid_attention)"),
     case("variants.full.model.window", 3, "a divisor of the generator's 8 x 8 feature map (digits, full)"),
     case(f"{DIGITS}.model.heads", 5, "a divisor of the generator's width 128 (digits, standard_attention)"),
     case("variants.full.model.discriminator.heads", 5, "a divisor of the discriminator's width 48 (digits, full)"),
     case("variants.nystrom_attention.model.landmarks", 7, "a divisor of the generator's 64 tokens at 8 x 8"),
     case("variants.nystrom_attention.model.relative_position", True, "false with attention=nystrom"),
-    case("variants.full.model.attention", "nystrom", "false with attention=nystrom", at="model.relative_position", given=True),
+    case(
+        "variants.full.model.attention",
+        "nystrom",
+        "false with attention=nystrom",
+        at="model.relative_position",
+        given=True,
+    ),
     case(f"{DIGITS}.model.generator.stages.2.width", 64, "a quarter of 128: pixel shuffle divides the width by 4"),
     case(f"{DIGITS}.model.generator.stages.1.width", 64, "128: bicubic upsampling keeps the width"),
     case(f"{DIGITS}.model.generator.stages.0.upsample", "bicubic", "none for the first stage"),
     case(f"{DIGITS}.model.generator.stages.1.upsample", "none", "bicubic | pixel_shuffle after it"),
-    case(f"{DIGITS}.model.generator.base_side", 4, "the resolution, 8 x 8", at=f"{DIGITS}.model.generator.stages", given="stages that end at 16 x 16"),
+    case(
+        f"{DIGITS}.model.generator.base_side",
+        4,
+        "the resolution, 8 x 8",
+        at=f"{DIGITS}.model.generator.stages",
+        given="stages that end at 16 x 16",
+    ),
     case(f"{DIGITS}.model.discriminator.patch", 3, "3-pixel patches divide 8 pixels"),
     case(f"{DIGITS}.model.discriminator.patch", 8, "16-pixel patches divide 8 pixels"),
     case(f"{DIGITS}.model.discriminator.stages.0.full_blocks", 2, "at most the stage's depth, 1"),
     case(f"{DIGITS}.model.discriminator.stages.1.width", 32, "at least the width of the stage before, 48"),
-    case("variants.full.evaluate.splits", 5, "one reference per dataset", at="variants.full.evaluate", given="real-image settings unlike those of standard_attention"),
+    case(
+        "variants.full.evaluate.splits",
+        5,
+        "one reference per dataset",
+        at="variants.full.evaluate",
+        given="real-image settings unlike those of standard_attention",
+    ),
 ]
 
 
@@ -233,7 +290,15 @@ def test_a_whole_number_will_do_for_a_fraction_and_a_small_one_may_have_an_expon
 def test_each_ablation_row_adds_one_thing(write):
     write({})
     params = load()
-    rows = ["standard_attention", "nystrom_attention", "axis_attention", "grid_attention", "multiscale", "token_norm", "full"]
+    rows = [
+        "standard_attention",
+        "nystrom_attention",
+        "axis_attention",
+        "grid_attention",
+        "multiscale",
+        "token_norm",
+        "full",
+    ]
     cells = [resolve_cell(params, "digits", row) for row in rows]
     networks = [cell.network for cell in cells]
     last = [network.generator.stages[-1].blocks[0] for network in networks]
@@ -246,7 +311,9 @@ def test_each_ablation_row_adds_one_thing(write):
 
 def test_ineffective_is_what_every_cell_overrides(write):
     write({})
-    full, grid, multiscale = (resolve_cell(load(), "digits", variant) for variant in ("full", "grid_attention", "multiscale"))
+    full, grid, multiscale = (
+        resolve_cell(load(), "digits", variant) for variant in ("full", "grid_attention", "multiscale")
+    )
     assert "model.norm" not in ineffective([full, multiscale])
     both = ineffective([grid, multiscale])
     assert both["model.norm"] == ["variants.grid_attention", "variants.multiscale"]
@@ -256,7 +323,10 @@ def test_ineffective_is_what_every_cell_overrides(write):
 def test_a_layer_holds_its_keys_into_lists():
     layer = Layer(origin="x", content={"model": {"stages": [{"width": 8}], "norm": None}})
     assert layer.holds("model.stages.0.width") and layer.holds("model.norm")
-    assert not any(layer.holds(key) for key in ("model.stages.1.width", "model.stages.0.depth", "model.norm.x", "model.stages.width"))
+    assert not any(
+        layer.holds(key)
+        for key in ("model.stages.1.width", "model.stages.0.depth", "model.norm.x", "model.stages.width")
+    )
 
 
 @pytest.mark.parametrize(
@@ -279,5 +349,5 @@ def test_impossible_ways_to_compute_a_step_are_refused(changes, key, allowed):
 def test_a_batch_with_batch_norm_is_not_divided():
     content = load(ROOT / "params.yaml")
     content["train"]["accumulate"] = 2
-    with pytest.raises(ConfigError, match="1 with model.norm batch"):
+    with pytest.raises(ConfigError, match="1 with networks that use batch statistics"):
         resolve_cell(content, "digits", "batch_norm")

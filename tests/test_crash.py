@@ -1,5 +1,8 @@
-"""Real `dvc repro` runs, killed at random moments and started again, end in the bytes of a training that was never killed."""
+"""Real `dvc repro` runs, killed at random moments and started again, end in the bytes of a training that was never
+killed.
+"""
 
+import contextlib
 import itertools
 import os
 import random
@@ -13,13 +16,13 @@ from repository import Repository
 from runs import content
 
 from pipeline.files import read_json
-from pipeline.strict import bind, read_yaml
+from pipeline.runtime.run import run_cell
+from pipeline.schema import bind, read_yaml
 from pipeline.training.config import TrainPlan
-from pipeline.training.run import run_cell
 
 pytestmark = pytest.mark.pipeline
 STAGE, RUN = "train@digits-full-0", Path("runs/digits/full/seed0")
-AGAIN = ("repro", "--force", "--no-run-cache", "--single-item", STAGE)      # trained again, however often it was before
+AGAIN = ("repro", "--force", "--no-run-cache", "--single-item", STAGE)  # trained again, however often it was before
 TRAINING = re.compile(r"^train: digits/full/seed0: [\d.,]+ kimg$", re.MULTILINE)
 
 
@@ -28,7 +31,11 @@ def repository(tmp_path_factory):
     """A repository whose one training takes some seconds, ready to train."""
     repository = Repository(tmp_path_factory.mktemp("repository"))
     small = {"kimg": 1.44, "ticks": 20, "snapshots": 5, "batch_discriminator": 8, "batch_generator": 8}
-    repository.edit(profile="smoke", matrix__variants=["full"], **{f"profiles__smoke__train__{key}": value for key, value in small.items()})
+    repository.edit(
+        profile="smoke",
+        matrix__variants=["full"],
+        **{f"profiles__smoke__train__{key}": value for key, value in small.items()},
+    )
     code, output = repository.dvc("repro", "prepare@digits")
     assert code == 0, output
     repository.commit("ready to train")
@@ -39,7 +46,9 @@ def repository(tmp_path_factory):
 def whole(repository, tmp_path_factory):
     """What a training that nobody disturbs leaves."""
     plan, out = repository.folder / "plan/train/digits/full/seed0.yaml", tmp_path_factory.mktemp("whole") / RUN
-    run_cell(bind(TrainPlan, read_yaml(plan), file=str(plan)), data=repository.folder / "data/digits", out=out, name="whole")
+    run_cell(
+        bind(TrainPlan, read_yaml(plan), file=str(plan)), data=repository.folder / "data/digits", out=out, name="whole"
+    )
     return content(out)
 
 
@@ -49,7 +58,10 @@ class Attempt:
     numbers = itertools.count()
 
     def __init__(self, repository: Repository, *arguments: str):
-        self.repository, self.log = repository, repository.folder.parent / f"{repository.folder.name}.{next(self.numbers)}.log"
+        self.repository, self.log = (
+            repository,
+            repository.folder.parent / f"{repository.folder.name}.{next(self.numbers)}.log",
+        )
         self.process = repository.start(*arguments, log=self.log, CHECKPOINT_SECONDS="0")
 
     def trains(self) -> bool:
@@ -68,7 +80,9 @@ class Attempt:
         return None
 
     def kill(self, who: str) -> None:
-        """trainer | dvc | both (SIGKILL) | terminate (SIGTERM to the trainer) | interrupt (Ctrl-C: SIGINT to the whole group)."""
+        """trainer | dvc | both (SIGKILL) | terminate (SIGTERM to the trainer) | interrupt (Ctrl-C: SIGINT to the whole
+        group).
+        """
         trainer = self.trainer()
         if who in ("dvc", "both"):
             self.process.kill()
@@ -84,10 +98,8 @@ class Attempt:
 
 
 def send(process: int, number: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(process, number)
-    except ProcessLookupError:
-        pass
 
 
 def gone(process: int) -> None:
@@ -111,7 +123,7 @@ def test_killed_trainer_killed_dvc_and_both_at_once(repository, whole):
         trainer = attempt.trainer()
         attempt.kill(who)
         assert attempt.process.returncode != 0 and not (repository.folder / RUN).exists()
-        if who == "dvc":        # the trainer goes on, and holds its cell; halted, so that it cannot reach its end meanwhile
+        if who == "dvc":  # the trainer goes on, and holds its cell; halted, so that it cannot reach its end meanwhile
             send(trainer, signal.SIGSTOP)
             output = Attempt(repository, "repro", STAGE).end()
             assert f"is being trained by process {trainer} (digits/full/seed0)" in output and "Traceback" not in output
@@ -134,7 +146,7 @@ def test_killed_at_random_moments_twenty_times_and_more(repository, whole, capsy
     while sum(kills.values()) < 24 or not finished:
         attempt = Attempt(repository, *AGAIN)
         who = chance.choice(["trainer", "dvc", "both", "terminate", "interrupt"])
-        if chance.random() < 0.2:       # anywhere in the start: DVC's own work, imports, reading
+        if chance.random() < 0.2:  # anywhere in the start: DVC's own work, imports, reading
             time.sleep(chance.uniform(0.5, 5.0))
             who = "both"
         elif attempt.trains():
@@ -147,7 +159,7 @@ def test_killed_at_random_moments_twenty_times_and_more(repository, whole, capsy
             # Refused, unless the trainer has just ended: then what it left is taken over.
             attempt = Attempt(repository, *AGAIN)
             assert "is being trained by process" in attempt.end() or attempt.process.returncode == 0, attempt.end()
-            send(trainer, signal.SIGKILL)       # otherwise it goes on to its end, unrecorded, and its state is kept
+            send(trainer, signal.SIGKILL)  # otherwise it goes on to its end, unrecorded, and its state is kept
         if trainer:
             gone(trainer)
         if attempt.process.returncode == 0:

@@ -15,7 +15,16 @@ pytestmark = pytest.mark.pipeline
 # `multiscale` overrides model.norm, `full` overrides nothing.
 CELLS = {"multiscale", "full"}
 TRAININGS = {f"train@digits-{variant}-0" for variant in CELLS}
-EVALUATIONS = {f"evaluate@digits-{variant}-0" for variant in CELLS}
+
+
+def cells(stage: str, *variants: str) -> set[str]:
+    """Names of a stage for the variants, or for all."""
+    return {f"{stage}@digits-{variant}-0" for variant in variants or CELLS}
+
+
+def after_training(*variants: str) -> set[str]:
+    """What follows a cell's new weights."""
+    return cells("measure", *variants) | cells("illustrate", *variants) | cells("collect", *variants) | {"report"}
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +34,8 @@ def repository(tmp_path_factory):
     repository.commit("smoke")
     code, output = repository.dvc("repro")
     assert code == 0, output
-    assert ran(output) == {"plan", "prepare@digits", "reference@digits", *TRAININGS, *EVALUATIONS, "report"}
+    start = {"plan", "prepare@digits", "reference@digits", "collect_reference@digits"}
+    assert ran(output) == start | TRAININGS | after_training()
     repository.commit("results")
     return repository
 
@@ -54,12 +64,12 @@ def test_nothing_changed_nothing_runs(repository):
 
 def test_a_variants_override_reruns_that_variant(repository):
     with changed(repository, variants__full__train__drift_weight=0.002) as output:
-        assert ran(output) == {"plan", "train@digits-full-0", "evaluate@digits-full-0", "report"}
+        assert ran(output) == {"plan", "train@digits-full-0"} | after_training("full")
 
 
 def test_an_added_variant_runs_its_own_stages_and_a_removed_one_leaves_the_report(repository):
     with changed(repository, matrix__variants=["multiscale", "full", "no_norm"]) as output:
-        assert ran(output) == {"plan", "train@digits-no_norm-0", "evaluate@digits-no_norm-0", "report"}
+        assert ran(output) == {"plan", "train@digits-no_norm-0"} | after_training("no_norm")
         assert "no_norm" in (repository.folder / "reports/README.md").read_text()
         assert (repository.folder / "results/digits/no_norm/seed0.json").is_file()
     assert "no_norm" not in (repository.folder / "reports/README.md").read_text()
@@ -78,19 +88,29 @@ def test_a_report_setting_reruns_the_report(repository):
         assert ran(output) == {"report"}
 
 
-def test_an_evaluate_setting_about_samples_reruns_evaluations(repository):
+def test_the_seed_of_the_samples_reruns_measuring_and_pictures(repository):
     with changed(repository, evaluate__seed=3) as output:
-        assert ran(output) == {"plan", *EVALUATIONS, "report"}
+        assert ran(output) == {"plan"} | after_training()
+
+
+def test_a_setting_of_one_metric_measures_and_draws_nothing(repository):
+    with changed(repository, profiles__smoke__evaluate__n_gen=210) as output:
+        assert ran(output) == {"plan", *cells("measure"), *cells("collect"), "report"}
 
 
 def test_an_evaluate_setting_about_real_images_reruns_the_reference_too(repository):
     with changed(repository, evaluate__neighbours=4) as output:
-        assert ran(output) == {"plan", "reference@digits", *EVALUATIONS, "report"}
+        assert ran(output) == {"plan", "reference@digits", "collect_reference@digits"} | after_training()
+
+
+def test_a_setting_that_no_metric_reads_reruns_nothing_but_the_plan(repository):
+    with changed(repository, evaluate__reference__weights="weights.pth") as output:
+        assert ran(output) <= {"plan", "report"}
 
 
 def test_the_base_norm_reruns_every_variant_that_does_not_override_it(repository):
     with changed(repository, model__norm="layer") as output:
-        assert ran(output) == {"plan", "train@digits-full-0", "evaluate@digits-full-0", "report"}
+        assert ran(output) == {"plan", "train@digits-full-0"} | after_training("full")
 
 
 def test_a_base_key_that_every_cell_overrides_is_warned_about_and_reruns_nothing_but_the_plan(repository):
@@ -100,17 +120,48 @@ def test_a_base_key_that_every_cell_overrides_is_warned_about_and_reruns_nothing
         assert "datasets.digits.train.lr" in warning
 
 
-def test_reporting_or_metric_code_never_trains(repository):
-    files = ["pipeline/report/tables.py", "pipeline/metrics/kernel.py", "stages/report.py"]
+@contextmanager
+def edited(repository, *files):
+    """The pipeline's output after a change of code; afterwards everything is put back, from the cache."""
     before = {file: (repository.folder / file).read_text() for file in files}
     for file in files:
         repository.append(file)
     code, output = repository.dvc("repro")
-    assert code == 0 and ran(output) == {"reference@digits", *EVALUATIONS, "report"}
-    for file, text in before.items():
-        (repository.folder / file).write_text(text)
+    try:
+        assert code == 0, output
+        yield output
+    finally:
+        for file, text in before.items():
+            (repository.folder / file).write_text(text)
+        code, output = repository.dvc("repro")
+        assert code == 0 and ran(output) <= {"report"}, output
+
+
+def test_code_of_a_metric_measures_again_and_neither_trains_nor_draws(repository):
+    with edited(repository, "pipeline/metrics/kernel.py") as output:
+        assert ran(output) == {"reference@digits", *cells("measure")}
+
+
+def test_code_of_a_picture_draws_again_and_never_measures(repository):
+    names = ("contact_sheet", "attention_maps", "nearest_images")
+    with edited(repository, *(f"pipeline/illustrations/{name}.py" for name in names)) as output:
+        assert ran(output) == cells("illustrate")
+
+
+def test_a_picture_that_looks_different_reaches_the_report_without_measuring(repository):
+    path = repository.folder / "pipeline/illustrations/illustrate.py"
+    before = path.read_text()
+    path.write_text(before.replace("SAMPLES = 64 ", "SAMPLES = 63 "))
     code, output = repository.dvc("repro")
-    assert code == 0 and ran(output) <= {"report"} and EVALUATIONS <= restored(output)
+    path.write_text(before)
+    assert code == 0 and ran(output) == cells("illustrate") | cells("collect") | {"report"}, output
+    code, output = repository.dvc("repro")
+    assert code == 0 and ran(output) <= {"report"}, output
+
+
+def test_code_of_the_report_reruns_the_report(repository):
+    with edited(repository, "pipeline/report/tables.py", "stages/report.py") as output:
+        assert ran(output) == {"report"}
 
 
 def test_training_code_retrains(repository):
@@ -151,7 +202,9 @@ def test_a_mistake_ends_in_one_line_before_any_work(repository, override, key):
         assert "params.yaml" in line and key in line and "given" in line and "allowed" in line
         assert "Traceback" not in output
         assert ran(output) <= {"plan"} or ran(output) == {"report"}
-        assert not [name for name in ran(output) if name.startswith(("prepare", "reference", "train", "evaluate"))]
+        assert not [
+            name for name in ran(output) if name.startswith(("prepare", "reference", "train", "measure", "illustrate"))
+        ]
     finally:
         (repository.folder / "params.yaml").write_text(before)
         (repository.folder / "dvc.lock").write_text(lock)
@@ -180,7 +233,7 @@ def test_an_experiment_is_one_command_and_shows_up(repository):
 def test_two_runs_of_one_cell_give_the_same_bytes(repository):
     run, result = repository.folder / "runs/digits/full/seed0", repository.folder / "results/digits/full/seed0.json"
     before = content(run) | {"result": result.read_bytes()}
-    for stage in ("train", "evaluate"):
+    for stage in ("train", "measure", "illustrate", "collect"):
         code, output = repository.dvc("repro", "--force", "--single-item", f"{stage}@digits-full-0")
         assert code == 0 and f"{stage}@digits-full-0" in ran(output)
     after = content(run) | {"result": result.read_bytes()}
@@ -200,3 +253,28 @@ def test_a_clone_without_cache_renders_its_report_again(repository, tmp_path):
     assert code == 0 and ran(output) == {"report"}, output
     assert not (clone / "runs").exists()
     assert "digits_full_training.png" in (clone / "reports/README.md").read_text()
+
+
+def test_another_machine_restores_everything_and_runs_nothing_but_collecting(repository, tmp_path):
+    """A head that has the settings and the shared run cache, but no results: the workers' numbers reach its git."""
+    repository.dvc("repro")
+    repository.git("clone", "--quiet", str(repository.folder), str(tmp_path / "head"))
+    head = Repository.__new__(Repository)
+    head.folder = tmp_path / "head"
+    smoke = head.git("log", "--format=%H", "--grep=^smoke$").strip()
+    head.git("checkout", "--quiet", smoke)
+    for machine in (repository, head):
+        machine.dvc("remote", "add", "--local", "--default", "shared", str(tmp_path / "shared"))
+    try:
+        # A cell that was trained twice has two entries in the run cache. Both need their files: push all commits.
+        code, output = repository.dvc("push", "--run-cache", "--all-commits")
+        assert code == 0, output
+        head.dvc("pull", "--run-cache")
+        code, output = head.dvc("repro", "--pull")
+    finally:
+        repository.dvc("remote", "remove", "--local", "shared")
+    assert code == 0, output
+    assert ran(output) <= {"plan", "collect_reference@digits", *cells("collect"), "report"}, output
+    files = [path.relative_to(repository.folder) for path in (repository.folder / "results").rglob("*.*")]
+    assert len(files) > 20
+    assert all((head.folder / file).read_bytes() == (repository.folder / file).read_bytes() for file in files)

@@ -10,9 +10,9 @@ from repository import ROOT
 from pipeline.data.config import DataConfig
 from pipeline.errors import ConfigError
 from pipeline.files import read_json, write_text
-from pipeline.metrics.config import EvaluatePlan, ReferencePlan
+from pipeline.metrics.config import IllustratePlan, MeasurePlan, ReferencePlan
 from pipeline.planning import describe_plan, write_plan
-from pipeline.strict import bind, read_yaml
+from pipeline.schema import bind, read_yaml
 from pipeline.training.config import TrainPlan
 
 START = {
@@ -30,12 +30,14 @@ def original():
     content = OmegaConf.load(ROOT / "params.yaml")
     for name in set(content.datasets) - {"digits"}:
         content.datasets.pop(name)
+    for profile in content.profiles.values():
+        profile.pop("datasets", None)
     return content
 
 
 @pytest.fixture
 def plan(tmp_path, monkeypatch, original):
-    """(edits: key -> value) -> index of the plan written in a folder of its own; every call starts from the same content."""
+    """(edits: key -> value) -> index of the plan in a folder of its own; every call starts from the same content."""
     monkeypatch.chdir(tmp_path)
 
     def make(edits=None):
@@ -73,8 +75,21 @@ def of(stage, *variants):
 
 def test_one_file_per_stage_and_cell_each_binding_to_its_schema(plan):
     index = plan()
-    assert set(files()) == {"index.json", "prepare/digits.yaml", "reference/digits.yaml", *of("train"), *of("evaluate")}
-    for pattern, schema in (("prepare/*", DataConfig), ("reference/*", ReferencePlan), ("train/*/*/*", TrainPlan), ("evaluate/*/*/*", EvaluatePlan)):
+    assert set(files()) == {
+        "index.json",
+        "prepare/digits.yaml",
+        "reference/digits.yaml",
+        *of("train"),
+        *of("measure"),
+        *of("illustrate"),
+    }
+    for pattern, schema in (
+        ("prepare/*", DataConfig),
+        ("reference/*", ReferencePlan),
+        ("train/*/*/*", TrainPlan),
+        ("measure/*/*/*", MeasurePlan),
+        ("illustrate/*/*/*", IllustratePlan),
+    ):
         for path in Path("plan").glob(f"{pattern}.yaml"):
             bound = bind(schema, read_yaml(path), file=str(path))
             assert schema is not TrainPlan or path.stem == f"seed{bound.seed}"
@@ -89,11 +104,11 @@ def test_the_same_settings_give_the_same_bytes(touched):
 
 EDITS = [
     # evaluation settings never reach a training
-    ({"evaluate.seed": 5}, of("evaluate")),
-    ({"evaluate.batch": 99}, of("evaluate")),
-    ({"profiles.smoke.evaluate.n_gen": 300}, of("evaluate")),
-    ({"evaluate.neighbours": 5}, of("evaluate") | {"reference/digits.yaml"}),
-    ({"datasets.digits.evaluate.metrics": ["fd_digits"]}, of("evaluate") | {"reference/digits.yaml"}),
+    ({"evaluate.seed": 5}, of("measure") | of("illustrate")),
+    ({"evaluate.batch": 99}, of("measure") | of("illustrate")),
+    ({"profiles.smoke.evaluate.n_gen": 300}, of("measure")),
+    ({"evaluate.neighbours": 5}, of("measure") | {"reference/digits.yaml"}),
+    ({"datasets.digits.evaluate.metrics": ["fd_digits"]}, of("measure") | {"reference/digits.yaml"}),
     ({"evaluate.reference.digits_classifier.seed": 9}, {"reference/digits.yaml"}),
     # what a network that is not used would read
     ({"evaluate.reference.weights": "weights.pth"}, set()),
@@ -101,7 +116,7 @@ EDITS = [
     ({"train.drift_weight": 0.5}, of("train")),
     ({"model.mlp_ratio": 2}, of("train")),
     ({"variants.full.train.drift_weight": 0.5}, of("train", "full")),
-    ({"variants.full.evaluate.seed": 5}, of("evaluate", "full")),
+    ({"variants.full.evaluate.seed": 5}, of("measure", "full") | of("illustrate", "full")),
     ({"datasets.digits.data.channels": 1}, of("train") | {"prepare/digits.yaml"}),
     # base keys reach the cells that do not override them; settings without effect on a network reach none
     ({"model.norm": "batch"}, of("train", "full", "no_augment")),
@@ -122,18 +137,33 @@ def test_only_files_whose_own_settings_changed(touched, edits, expected):
 
 def test_metrics_get_their_count_from_the_budget_and_the_reference_knows_none(plan):
     names = ["fid_train_legacy", "fid1k_test_clean", "is", "kid", "pr3"]
-    plan({"datasets.digits.evaluate.metrics": names, "profiles.smoke.evaluate.n_gen": 500, "evaluate.reference.weights": "w.pth"})
-    evaluate, reference = (read_yaml(f"plan/{name}.yaml") for name in ("evaluate/digits/full/seed0", "reference/digits"))
-    assert evaluate["metrics"] == ["fid500_train_legacy", "fid1k_test_clean", "is500", "kid500", "pr500_3"] and evaluate["n_gen"] == 1000
+    plan(
+        {
+            "datasets.digits.evaluate.metrics": names,
+            "profiles.smoke.evaluate.n_gen": 500,
+            "evaluate.reference.weights": "w.pth",
+        }
+    )
+    evaluate, reference = (read_yaml(f"plan/{name}.yaml") for name in ("measure/digits/full/seed0", "reference/digits"))
+    assert (
+        evaluate["metrics"] == ["fid500_train_legacy", "fid1k_test_clean", "is500", "kid500", "pr500_3"]
+        and evaluate["n_gen"] == 1000
+    )
     assert reference["metrics"] == ["fid_train_legacy", "fid_test_clean", "is", "kid", "pr3"]
     assert reference["weights"] == "w.pth" and reference["digits_classifier"] is None
-    plan({"datasets.digits.evaluate.metrics": names, "profiles.smoke.evaluate.n_gen": 600, "evaluate.reference.weights": "w.pth"})
+    plan(
+        {
+            "datasets.digits.evaluate.metrics": names,
+            "profiles.smoke.evaluate.n_gen": 600,
+            "evaluate.reference.weights": "w.pth",
+        }
+    )
     assert read_yaml("plan/reference/digits.yaml") == reference
 
 
 def test_explicit_counts_alone_make_no_more_images_than_they_need(plan):
     plan({"datasets.digits.evaluate.metrics": ["fid60_train_clean", "is50"]})
-    assert read_yaml("plan/evaluate/digits/full/seed0.yaml")["n_gen"] == 60
+    assert read_yaml("plan/measure/digits/full/seed0.yaml")["n_gen"] == 60
 
 
 def test_a_budget_in_steps_is_a_budget_in_kimg(touched, plan):
@@ -141,7 +171,9 @@ def test_a_budget_in_steps_is_a_budget_in_kimg(touched, plan):
     train = bind(TrainPlan, read_yaml(Path("plan/train/digits/full/seed0.yaml")), file="x").train
     steps = 10
     kimg = steps * train.critic_steps * train.batch_discriminator / 1000
-    assert touched({"variants.full.train": {"kimg": None, "generator_steps": steps}, "variants.multiscale.train": {"kimg": kimg}}) == of("train", "full", "multiscale")
+    assert touched(
+        {"variants.full.train": {"kimg": None, "generator_steps": steps}, "variants.multiscale.train": {"kimg": kimg}}
+    ) == of("train", "full", "multiscale")
     ours, theirs = (read_yaml(f"plan/train/digits/{variant}/seed0.yaml")["train"] for variant in ("full", "multiscale"))
     assert ours == theirs and ours["kimg"] == kimg and ours["generator_steps"] is None
 
@@ -151,18 +183,20 @@ def test_seeds_differ_in_their_training_and_nothing_else(plan):
     text = files()
     ours, theirs = (text[f"train/digits/full/seed{seed}.yaml"].decode() for seed in (0, 7))
     assert ours != theirs and ours.replace("seed: 0", "seed: 7") == theirs
-    assert text["evaluate/digits/full/seed0.yaml"] == text["evaluate/digits/full/seed7.yaml"]
+    assert text["measure/digits/full/seed0.yaml"] == text["measure/digits/full/seed7.yaml"]
 
 
 def test_twins_are_named_after_the_first_of_them_and_counted_once(plan):
     variants = ["full", "standard", "below_threshold", "one_window", "other"]
-    index = plan({
-        "matrix.variants": variants,
-        "variants.standard": {"model": {"attention": "standard"}},
-        "variants.below_threshold": {"model": {"attention_from": 64}},
-        "variants.one_window": {"model": {"window": 8, "landmarks": 3}},
-        "variants.other": {"model": {"attention": "standard"}, "train": {"drift_weight": 0.5}},
-    })
+    index = plan(
+        {
+            "matrix.variants": variants,
+            "variants.standard": {"model": {"attention": "standard"}},
+            "variants.below_threshold": {"model": {"attention_from": 64}},
+            "variants.one_window": {"model": {"window": 8, "landmarks": 3}},
+            "variants.other": {"model": {"attention": "standard"}, "train": {"drift_weight": 0.5}},
+        }
+    )
     twins = {(cell["variant"], cell["seed"]): cell["twin_of"] for cell in index["cells"]}
     expected = dict(zip(variants, [None, None, "standard", "standard", None], strict=True))
     assert twins == {(variant, seed): twin for variant, twin in expected.items() for seed in (0, 7)}
@@ -186,7 +220,11 @@ def test_base_keys_without_effect_are_warned_of(plan):
     index = plan({"matrix.variants": ["multiscale", "grid_attention"], "datasets.digits.train.beta2": 0.5})
     assert index["without_effect"]["model.norm"] == ["variants.grid_attention", "variants.multiscale"]
     lines = describe_plan(index)
-    (warning,) = [line for line in lines if line.startswith("warning: params.yaml: no effect, as every selected cell overrides it: ")]
+    (warning,) = [
+        line
+        for line in lines
+        if line.startswith("warning: params.yaml: no effect, as every selected cell overrides it: ")
+    ]
     assert "train.beta2 (datasets.digits.train.beta2)" in warning
     assert "model.norm (variants.grid_attention.model.norm, variants.multiscale.model.norm)" in warning
     assert not any("train.drift_weight " in line for line in lines)
@@ -222,13 +260,39 @@ def test_a_refused_plan_removes_and_writes_nothing(plan):
     plan()
     result("digits/full/seed0")
     before, kept = files(), results()
-    for edits in ({"matrix.variants": ["multiscale"], "model.norm": "nrom"}, {"matrix.variants": ["multiscale"], "datasets.digits.model.window": 3}):
+    for edits in (
+        {"matrix.variants": ["multiscale"], "model.norm": "nrom"},
+        {"matrix.variants": ["multiscale"], "datasets.digits.model.window": 3},
+    ):
         with pytest.raises(ConfigError):
             plan(edits)
         assert files() == before and results() == kept
 
 
 def test_variants_may_not_disagree_about_the_real_images(plan):
-    with pytest.raises(ConfigError, match=r"^params\.yaml: variants\.full\.evaluate: given .*multiscale.*; allowed: one reference per dataset"):
+    with pytest.raises(
+        ConfigError,
+        match=r"^params\.yaml: variants\.full\.evaluate: given .*multiscale.*; allowed: one reference per dataset",
+    ):
         plan({"variants.full.evaluate": {"subsets": 6}})
     assert not Path("plan").exists()
+
+
+UNUSED = [
+    ("neighbours", ["fd_digits", "is_digits", "kd_digits"]),
+    ("splits", ["fd_digits", "kd_digits", "pr_digits"]),
+    ("subsets", ["fd_digits", "is_digits", "pr_digits"]),
+    ("subset_size", ["fd_digits", "is_digits", "pr_digits"]),
+    ("neighbours", ["pr3"]),  # k is in the name
+]
+
+
+@pytest.mark.parametrize(("setting", "metrics"), UNUSED, ids=[f"{name}-{names[-1]}" for name, names in UNUSED])
+def test_a_setting_that_no_metric_reads_is_in_no_plan_file(plan, setting, metrics):
+    start = {"datasets.digits.evaluate.metrics": metrics, f"profiles.smoke.evaluate.{setting}": 6}
+    plan(start)
+    before = files()
+    assert read_yaml("plan/measure/digits/full/seed0.yaml")[setting] is None
+    assert read_yaml("plan/reference/digits.yaml")[setting] is None
+    plan(start | {f"profiles.smoke.evaluate.{setting}": 7})
+    assert files() == before

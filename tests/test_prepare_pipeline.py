@@ -53,5 +53,9 @@ def test_a_bad_image_fails_its_stage_in_one_line_and_leaves_nothing(repository):
     repository.edit(datasets__places__data__channels=1)
     code, output = repository.dvc("repro", *STAGES)
     (line,) = [line for line in output.splitlines() if line.startswith("error: ")]
-    assert code != 0 and "places.zip/0.png: an RGB image, the dataset is 8-bit greyscale" in line and "Traceback" not in output
+    assert (
+        code != 0
+        and "places.zip/0.png: an RGB image, the dataset is 8-bit greyscale" in line
+        and "Traceback" not in output
+    )
     assert not (repository.folder / "data/places").exists()

@@ -19,7 +19,11 @@ def calls(monkeypatch):
     """A repository in which everything has changed; returns what dvc was asked for."""
     made = []
     stages = [SimpleNamespace(addressing=name) for name in NAMES]
-    monkeypatch.setattr(repro, "Repo", lambda: nullcontext(SimpleNamespace(status=lambda: {"changed": 1}, index=SimpleNamespace(stages=stages))))
+    monkeypatch.setattr(
+        repro,
+        "Repo",
+        lambda: nullcontext(SimpleNamespace(status=lambda: {"changed": 1}, index=SimpleNamespace(stages=stages))),
+    )
     monkeypatch.setattr(repro, "dvc", lambda *arguments: made.append(arguments))
     return made
 
@@ -27,7 +31,9 @@ def calls(monkeypatch):
 def test_what_trainings_need_comes_first_and_everything_else_last(calls):
     repro.reproduce(jobs=2)
     assert calls[:2] == [("repro", "plan"), ("repro", "reference@digits")] and calls[-1] == ("repro",)
-    assert sorted(call[-1] for call in calls[2:-1]) == NAMES[3:7] and all(call[:3] == ("--wait-for-lock", "repro", "--single-item") for call in calls[2:-1])
+    assert sorted(call[-1] for call in calls[2:-1]) == NAMES[3:7] and all(
+        call[:3] == ("--wait-for-lock", "repro", "--single-item") for call in calls[2:-1]
+    )
 
 
 def test_a_failure_stops_no_other_training_and_is_told(calls, monkeypatch):

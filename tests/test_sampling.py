@@ -6,10 +6,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pipeline.errors import UserError
-from pipeline.model.generator import Generator
+from pipeline.model.transgan.generator import Generator
 from pipeline.sampling import load_generator, sample
-from pipeline.strict import dump
-from pipeline.training.config import TrainPlan
+from pipeline.schema import dump
 
 WEIGHTS = "generator_ema.safetensors"
 
@@ -23,8 +22,8 @@ def make(cell):
         folder.mkdir(parents=True)
         generator = Generator(resolved.network)
         with torch.no_grad():
-            generator.to_rgb.weight.mul_(4)     # untrained images are nearly grey; spread them over the levels
-        (folder / "config.yaml").write_text(dump(TrainPlan(network=resolved.network, train=resolved.train, seed=0)))
+            generator.to_rgb.weight.mul_(4)  # untrained images are nearly grey; spread them over the levels
+        (folder / "network.yaml").write_text(dump(resolved.network))
         save_file(generator.state_dict(), folder / WEIGHTS)
         return generator.eval()
 
@@ -99,7 +98,15 @@ def test_missing_weights_are_refused(run):
     assert WEIGHTS in message and "missing" in message
 
 
-@pytest.mark.parametrize("damage", [lambda data: b"", lambda data: data[: len(data) // 2], lambda data: b"\xff" * 64, lambda data: data[:8] + b"#" + data[9:]])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: b"",
+        lambda data: data[: len(data) // 2],
+        lambda data: b"\xff" * 64,
+        lambda data: data[:8] + b"#" + data[9:],
+    ],
+)
 def test_damaged_weights_are_refused(run, damage):
     (run / WEIGHTS).write_bytes(damage((run / WEIGHTS).read_bytes()))
     message = refusal(run)
@@ -116,10 +123,13 @@ def test_weights_of_another_network_are_refused(run, change):
     else:
         state["to_rgb.weight"] = torch.zeros(3, 5)
     save_file(state, run / WEIGHTS)
-    assert "does not fit config.yaml" in refusal(run)
+    assert "does not fit network.yaml" in refusal(run)
 
 
-@pytest.mark.parametrize(("text", "said"), [("network: [", "not valid YAML"), ("train: {}", "network"), ("[1, 2]", "expected a mapping")])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("network: [", "not valid YAML"), ("generator: {}", "resolution"), ("[1, 2]", "expected a mapping")],
+)
 def test_settings_that_are_none_are_refused(run, text, said):
-    (run / "config.yaml").write_text(text)
+    (run / "network.yaml").write_text(text)
     assert said in refusal(run)

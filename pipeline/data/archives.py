@@ -1,4 +1,4 @@
-"""Archives of images, read without unpacking, and refused where they are not what a collection of images looks like."""
+"""Zip archives of images, read in place. Unsafe archives are refused before anything is unpacked."""
 
 import re
 import stat
@@ -12,13 +12,13 @@ from typing import BinaryIO
 
 from pipeline.errors import UserError
 
-MAX_FILE = 256 << 20        # bytes of one image file
-MAX_RATIO = 50              # bytes an archive unpacks to, per byte of its own; images hardly compress
-FREE_OF_RATIO = 1 << 30     # bytes up to which the ratio does not matter
+MAX_FILE = 256 << 20  # bytes of one image file
+MAX_RATIO = 50  # unpacked bytes per packed byte; images hardly compress, so more is a sign of a zip bomb
+RATIO_CHECKED_ABOVE = 1 << 30  # unpacked bytes; smaller archives may have any ratio
 
 
 def split_inside(path: Path) -> tuple[Path, str]:
-    """`photos.zip/train` -> (photos.zip, "train"): the first file on the way, and the folder inside it ("" for none)."""
+    """Split `photos.zip/train` into (photos.zip, "train"): the file, and the folder inside it ("" if there is none)."""
     for parent in (path, *path.parents):
         if parent.is_file():
             return parent, path.relative_to(parent).as_posix() if parent != path else ""
@@ -26,7 +26,11 @@ def split_inside(path: Path) -> tuple[Path, str]:
 
 
 def open_zip(path: Path) -> zipfile.ZipFile:
-    """An archive whose members are safe to read. Errors: `UserError` for anything `_refuse` names, or no zip at all."""
+    """Open an archive after all its members were found safe.
+
+    Errors: `UserError` where the file is no complete zip, and for members that would leave the archive's folder, are
+    links, are encrypted, or unpack to too many bytes.
+    """
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error) as problem:
@@ -44,21 +48,38 @@ def open_zip(path: Path) -> zipfile.ZipFile:
 def _refuse(path: Path, members: list[zipfile.ZipInfo]) -> None:
     for member in members:
         name = PurePosixPath(member.filename)
-        if name.is_absolute() or ".." in name.parts or "\\" in member.orig_filename or re.match("[A-Za-z]:", member.filename):
-            raise UserError(f"{path}: member {member.filename!r} would leave the archive's folder; pack it again with plain relative names")
+        if (
+            name.is_absolute()
+            or ".." in name.parts
+            or "\\" in member.orig_filename
+            or re.match("[A-Za-z]:", member.filename)
+        ):
+            raise UserError(
+                f"{path}: member {member.filename!r} would leave the archive's folder; "
+                "pack it again with plain relative names"
+            )
         if stat.S_ISLNK(member.external_attr >> 16):
             raise UserError(f"{path}: member {member.filename!r} is a link; pack the files themselves")
         if member.flag_bits & 1:
             raise UserError(f"{path}: member {member.filename!r} is encrypted; pack it again without a password")
         if member.file_size > MAX_FILE and not name.suffix == ".mdb":
-            raise UserError(f"{path}: member {member.filename!r} unpacks to {member.file_size:,} bytes, more than the {MAX_FILE:,} allowed for an image; take it out")
+            raise UserError(
+                f"{path}: member {member.filename!r} unpacks to {member.file_size:,} bytes, "
+                f"more than the {MAX_FILE:,} allowed for an image; take it out"
+            )
     total, size = sum(member.file_size for member in members), path.stat().st_size
-    if total > FREE_OF_RATIO and total > MAX_RATIO * size:
-        raise UserError(f"{path}: unpacks to {total:,} bytes, {total // size} times its size, more than the {MAX_RATIO} times allowed; images do not compress so well: unpack it yourself and point at the folder")
+    if total > RATIO_CHECKED_ABOVE and total > MAX_RATIO * size:
+        raise UserError(
+            f"{path}: unpacks to {total:,} bytes, {total // size} times its size, more than the {MAX_RATIO} times "
+            "allowed; images do not compress so well: unpack it yourself and point at the folder"
+        )
 
 
 def member_reader(path: Path, archive: zipfile.ZipFile) -> Callable[[str], bytes]:
-    """Bytes of a member, by name; safe to call from several threads. No more is unpacked than the member declares."""
+    """A function from a member's name to its bytes. Several threads may call it.
+
+    It unpacks no more than the size that the member declares. Errors of a call: `UserError` for a damaged member.
+    """
 
     def read(name: str) -> bytes:
         with _damage(path, name), archive.open(name) as file:
@@ -68,7 +89,10 @@ def member_reader(path: Path, archive: zipfile.ZipFile) -> Callable[[str], bytes
 
 
 def copy_member(path: Path, archive: zipfile.ZipFile, name: str, target: BinaryIO) -> None:
-    """Unpack one member into an open file. Errors: `UserError` where the archive is damaged; `OSError` of the target."""
+    """Unpack one member into an open file.
+
+    Errors: `UserError` where the archive is damaged, `OSError` where the target cannot be written.
+    """
     with archive.open(name) as file:
         while True:
             with _damage(path, name):
@@ -80,7 +104,7 @@ def copy_member(path: Path, archive: zipfile.ZipFile, name: str, target: BinaryI
 
 @contextmanager
 def _damage(path: Path, name: str) -> Iterator[None]:
-    """Turns what zipfile raises for damaged members into a `UserError`."""
+    """Turn the exceptions of zipfile for damaged members into a `UserError`."""
     try:
         yield
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as problem:

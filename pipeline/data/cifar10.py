@@ -1,4 +1,4 @@
-"""CIFAR-10 from its official archive or what that unpacks to, through torchvision's reader."""
+"""CIFAR-10 from its official archive, or from the folder it unpacks to, read by torchvision."""
 
 import tarfile
 from pathlib import Path
@@ -14,11 +14,11 @@ Labelled = tuple[np.ndarray, np.ndarray]
 def load_cifar10(path: Path, scratch: Path) -> tuple[Labelled, Labelled, str]:
     """(train images, labels), (test images, labels), reader: (N, 3, 32, 32) uint8 and (N,) int64 in the official order.
 
-    The files are pickles: `path`, where it is the archive, must have been checked by its checksum before; torchvision
-    compares each file with its own published md5 before it unpickles it.
+    The files are pickles, which can run code when they are read. So an archive must have been compared with its
+    checksum before this call, and torchvision compares each file with its published md5 before it unpickles it.
     Errors: `UserError` where the archive is damaged, or a file is missing or not the official one.
     """
-    import torchvision      # here, since its import takes seconds that no other dataset needs
+    import torchvision  # imported here: it takes seconds, and no other dataset needs it
     from torchvision.datasets import CIFAR10
 
     root = path
@@ -37,7 +37,10 @@ def load_cifar10(path: Path, scratch: Path) -> tuple[Labelled, Labelled, str]:
     try:
         train, test = (reader(root, train=train, download=False) for train in (True, False))
     except RuntimeError:
-        raise UserError(f"{path}: the files of {folder} are missing or not the official ones (their md5 differ); fetch cifar-10-python.tar.gz again") from None
+        raise UserError(
+            f"{path}: the files of {folder} are missing or not the official ones (their md5 differ); "
+            "fetch cifar-10-python.tar.gz again"
+        ) from None
     return _labelled(train), _labelled(test), f"torchvision {torchvision.__version__}"
 
 

@@ -1,8 +1,9 @@
-"""Readers of the datasets: each says what there is to read, and reads it while it is written."""
+"""The readers of the datasets. Each says what there is to read; the images are read while they are written."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,11 @@ from pipeline.data.archives import split_inside
 from pipeline.data.array import Split, in_memory
 from pipeline.data.cifar10 import load_cifar10
 from pipeline.data.config import DataConfig, Source
-from pipeline.data.decode import CHUNK, LIBRARY, decode_chunks, resize_rule
+from pipeline.data.decode import CHUNK, LIBRARY, ImageFile, decode_chunks, resize_rule
 from pipeline.data.folder import EXTENSIONS, ORDER, find_images
 from pipeline.data.lsun import find_lmdb, lmdb_chunks, open_lmdb
-from pipeline.data.official import locate
-from pipeline.data.pixels import fit_chunks
+from pipeline.data.resize import fit_chunks
+from pipeline.data.sources import locate
 from pipeline.data.stl10 import NATIVE as STL10_NATIVE
 from pipeline.data.stl10 import Stl10
 from pipeline.errors import UserError
@@ -24,17 +25,17 @@ from pipeline.errors import UserError
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What a reader is asked for."""
+    """The task of a reader."""
 
     config: DataConfig
-    dataset: str                # its name in params.yaml
-    scratch: Path               # a folder for what must be unpacked; removed afterwards
-    stack: ExitStack            # closes what is read from
+    dataset: str  # its name in params.yaml
+    scratch: Path  # a folder for unpacked files; removed afterwards
+    stack: ExitStack  # closes the files that the reader opens
 
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """What a reader found. `facts` go into the manifest; those of files are complete once all chunks were made."""
+    """The result of a reader. `facts` go into the manifest; some are counted while the chunks of `images` are made."""
 
     images: Split
     facts: dict[str, Any]
@@ -43,23 +44,29 @@ class Content:
 
 
 def read(job: Job) -> Content:
-    """Errors: `UserError` where the source is missing, damaged, or not what the dataset is."""
+    """Read a dataset by its source. Errors: `UserError` where the source is missing, damaged, or another dataset."""
     return READERS[job.config.source](job)
 
 
 def read_digits(config: DataConfig) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
-    """scikit-learn's 1,797 scans of handwritten digits, native 8 x 8, 17 grey levels stretched to 0..255.
+    """The 1,797 scans of handwritten digits in scikit-learn, 8 x 8, their 17 grey levels scaled to 0..255.
 
-    Images (N, C, 8, 8) uint8, labels (N,) int64, facts. The grey channel is repeated so that one code path serves all
-    datasets.
+    Returns images (N, C, 8, 8) uint8, labels (N,) int64, and facts for the manifest. The grey channel is repeated, so
+    that the networks see as many channels as for other datasets.
+    Errors: `UserError` for another resolution than 8, or a path.
     """
-    import sklearn      # here, since no other dataset needs it
+    import sklearn  # imported here: no other dataset needs it
     from sklearn.datasets import load_digits
 
     if config.resolution != 8:
-        raise UserError(f"params.yaml: datasets.digits.data.resolution: given {config.resolution}; allowed: 8, the scans' own")
+        raise UserError(
+            f"params.yaml: datasets.digits.data.resolution: given {config.resolution}; allowed: 8, the scans' own"
+        )
     if config.path is not None:
-        raise UserError(f"params.yaml: datasets.digits.data.path: given {config.path!r}; allowed: null, the scans come with scikit-learn")
+        raise UserError(
+            f"params.yaml: datasets.digits.data.path: given {config.path!r}; "
+            "allowed: null, the scans come with scikit-learn"
+        )
     bunch = load_digits()
     grey = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
     images = np.repeat(grey[:, None], config.channels, axis=1)
@@ -89,7 +96,12 @@ def _cifar10(job: Job) -> Content:
         "test_split": "test",
         "resize": _native_rule(job, 32),
     }
-    return Content(images=fit_chunks(in_memory(images), job.config), labels=labels, test=fit_chunks(in_memory(test), job.config), facts=facts)
+    return Content(
+        images=fit_chunks(in_memory(images), job.config),
+        labels=labels,
+        test=fit_chunks(in_memory(test), job.config),
+        facts=facts,
+    )
 
 
 def _stl10(job: Job) -> Content:
@@ -114,19 +126,30 @@ def _stl10(job: Job) -> Content:
 
 
 def _files(job: Job, *, source: str, split: str, count: int | None = None) -> Content:
-    """Image files of a folder or zip; `count` is the number that the dataset is known to have."""
+    """Image files of a folder or zip. `count` is the published number of the dataset's images."""
     path, checked = locate(job.dataset, job.config)
     files = find_images(path, job.stack)
     archive, inside = split_inside(path)
     _check_count(path, len(files.names), count)
     if files.ignored:
-        print(f"prepare: {job.dataset}: {files.ignored:,} files ignored in {path}: hidden, or none of {' '.join(EXTENSIONS)}", flush=True)
+        print(
+            f"prepare: {job.dataset}: {files.ignored:,} files ignored in {path}: "
+            f"hidden, or none of {' '.join(EXTENSIONS)}",
+            flush=True,
+        )
 
-    def chunks() -> Iterator[list[tuple[str, Callable[[], bytes]]]]:
+    def chunks() -> Iterator[list[ImageFile]]:
         for start in range(0, len(files.names), CHUNK):
-            yield [(files.names[i], lambda i=i: files.read(i)) for i in range(start, min(start + CHUNK, len(files.names)))]
+            numbers = range(start, min(start + CHUNK, len(files.names)))
+            yield [ImageFile(files.names[number], partial(files.read, number)) for number in numbers]
 
-    facts = {"source": "/".join(filter(None, (f"{source}, {archive.name}", inside))), "checksum": checked, "split": split, "order": ORDER, "ignored_files": files.ignored}
+    facts = {
+        "source": "/".join(filter(None, (f"{source}, {archive.name}", inside))),
+        "checksum": checked,
+        "split": split,
+        "order": ORDER,
+        "ignored_files": files.ignored,
+    }
     return _decoded(job, len(files.names), chunks, facts)
 
 
@@ -150,11 +173,17 @@ def _lsun_church(job: Job) -> Content:
     environment = job.stack.enter_context(open_lmdb(database))
     count = environment.stat()["entries"]
     _check_count(path, count, 126_227)
-    facts = {"source": f"LSUN church_outdoor_train, {path.name}", "checksum": checked, "split": "church_outdoor_train", "order": "by key"}
+    facts = {
+        "source": f"LSUN church_outdoor_train, {path.name}",
+        "checksum": checked,
+        "split": "church_outdoor_train",
+        "order": "by key",
+    }
     return _decoded(job, count, lambda: lmdb_chunks(environment, database, CHUNK), facts)
 
 
-def _decoded(job: Job, count: int, chunks: Callable[[], Iterator[Any]], facts: dict[str, Any]) -> Content:
+def _decoded(job: Job, count: int, chunks: Callable[[], Iterator[list[ImageFile]]], facts: dict[str, Any]) -> Content:
+    """The content of encoded images; the counts among its facts grow while the chunks are decoded."""
     counts = {"cropped": 0, "resized": 0, "converted": 0, "rotated": 0}
     shape = (count, job.config.channels, job.config.resolution, job.config.resolution)
     facts = facts | {"library": LIBRARY, "resize": resize_rule(job.config), "images": counts}
@@ -164,7 +193,10 @@ def _decoded(job: Job, count: int, chunks: Callable[[], Iterator[Any]], facts: d
 def _check_native(job: Job, side: int) -> None:
     where = f"params.yaml: datasets.{job.dataset}.data"
     if job.config.resolution > side:
-        raise UserError(f"{where}.resolution: given {job.config.resolution}; allowed: at most {side}, the images' own: they are never enlarged")
+        raise UserError(
+            f"{where}.resolution: given {job.config.resolution}; "
+            f"allowed: at most {side}, the images' own: they are never enlarged"
+        )
     if job.config.channels != 3:
         raise UserError(f"{where}.channels: given {job.config.channels}; allowed: 3, the images are RGB")
 
@@ -175,7 +207,10 @@ def _native_rule(job: Job, side: int) -> str:
 
 def _check_count(path: Path, found: int, expected: int | None) -> None:
     if expected is not None and found != expected:
-        raise UserError(f"{path}: holds {found:,} images, the dataset has {expected:,}; complete the copy, or prepare it as a dataset of source: folder")
+        raise UserError(
+            f"{path}: holds {found:,} images, the dataset has {expected:,}; "
+            "complete the copy, or prepare it as a dataset of source: folder"
+        )
 
 
 READERS: dict[Source, Callable[[Job], Content]] = {

@@ -15,7 +15,7 @@ from pipeline.errors import UserError
 from pipeline.images import to_float
 from pipeline.metrics.config import ClassifierConfig
 from pipeline.metrics.extractor import Extractor
-from pipeline.metrics.protocols import DIGITS
+from pipeline.metrics.registry import DIGITS
 
 
 class DigitsClassifier(nn.Module):
@@ -40,11 +40,16 @@ def split(count: int, config: ClassifierConfig) -> tuple[Tensor, Tensor]:
     order = torch.randperm(count, generator=torch.Generator().manual_seed(config.seed))
     held_out = round(count * config.held_out)
     if not 0 < held_out < count:
-        raise UserError(f"held_out: given {config.held_out}, {held_out} of {count} images; allowed: a share that leaves both parts some")
+        raise UserError(
+            f"held_out: given {config.held_out}, {held_out} of {count} images; "
+            "allowed: a share that leaves both parts some"
+        )
     return order[held_out:], order[:held_out]
 
 
-def train_classifier(images: np.ndarray, labels: np.ndarray, config: ClassifierConfig) -> tuple[DigitsClassifier, float]:
+def train_classifier(
+    images: np.ndarray, labels: np.ndarray, config: ClassifierConfig
+) -> tuple[DigitsClassifier, float]:
     """Train on the training part with small shifts; returns the classifier and its accuracy on the held-out part.
 
     Deterministic: same images, settings, threads and machine give the same weights.
@@ -59,7 +64,9 @@ def train_classifier(images: np.ndarray, labels: np.ndarray, config: ClassifierC
     for _ in tqdm(range(config.epochs), desc="classifier epochs", disable=None):
         for index in train[torch.randperm(len(train))].split(64):
             shift = torch.randint(-1, 2, (2,)).tolist()
-            batch = F.pad(x[index], (1, 1, 1, 1), value=-1.0)[:, :, 1 + shift[0] : 9 + shift[0], 1 + shift[1] : 9 + shift[1]]
+            batch = F.pad(x[index], (1, 1, 1, 1), value=-1.0)[
+                :, :, 1 + shift[0] : 9 + shift[0], 1 + shift[1] : 9 + shift[1]
+            ]
             loss = F.cross_entropy(network(batch)[1], y[index])
             optimizer.zero_grad()
             loss.backward()
@@ -84,4 +91,6 @@ class OnBytes(nn.Module):
 
 def digits_extractor(network: DigitsClassifier, digest: str) -> Extractor:
     """`digest`: sha256 of the file that holds the weights."""
-    return Extractor(name=DIGITS, sha256=digest, features=network.hidden.out_features, resize="none", network=OnBytes(network).eval())
+    return Extractor(
+        name=DIGITS, sha256=digest, features=network.hidden.out_features, resize="none", network=OnBytes(network).eval()
+    )

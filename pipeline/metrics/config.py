@@ -1,13 +1,14 @@
 """Settings of evaluation, as a person writes them in params.yaml (`evaluate`, and that part of overlays)."""
 
+from collections.abc import Iterator
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from pipeline.metrics.protocols import DIGITS, check, extractors, parse
-from pipeline.strict import Strict
+from pipeline.metrics.registry import DIGITS, NETWORKS, SETTINGS, check, extractors, parse, used_settings
+from pipeline.schema import Strict
 
-Metric = Annotated[str, AfterValidator(check)]      # pipeline/metrics/protocols.py says which names there are
+Metric = Annotated[str, AfterValidator(check)]  # pipeline/metrics/registry.py says which names there are
 Metrics = Annotated[list[Metric], Field(min_length=1)]
 Count = Annotated[int, Field(ge=1)]
 
@@ -15,73 +16,95 @@ Count = Annotated[int, Field(ge=1)]
 class ClassifierConfig(Strict):
     """The digits' own evaluator, trained by the `reference` stage."""
 
-    seed: Annotated[int, Field(ge=0)]               # of its split, initialisation and batches
-    epochs: Count                                   # over its training split
-    held_out: Annotated[float, Field(gt=0, lt=1)]   # share of the images kept for its accuracy
+    seed: Annotated[int, Field(ge=0)]  # of its split, initialisation and batches
+    epochs: Count  # over its training split
+    held_out: Annotated[float, Field(gt=0, lt=1)]  # share of the images kept for its accuracy
 
 
 class ReferenceConfig(Strict):
     """What is measured on the real images, once per dataset. Settings of one network stand under its name."""
 
-    weights: str | None                             # file of Inception weights; null: caches, official address, package
-    threads: Count                                  # CPU threads
+    weights: str | None  # file of Inception weights; null: caches, official address, package
+    threads: Count  # CPU threads
     digits_classifier: ClassifierConfig
 
 
 class EvaluateConfig(Strict):
     """`evaluate` in params.yaml."""
 
-    metrics: Metrics                                # names with or without their count
-    n_gen: Annotated[int, Field(ge=2)]              # generated images of every metric whose name has no count
-    seed: Annotated[int, Field(ge=0)]               # of the latents
-    batch: Count                                    # images at a time; no effect on results beyond rounding
-    splits: Count                                   # of the inception score; 10
-    subsets: Count                                  # of the kernel distance; 100
-    subset_size: Annotated[int, Field(ge=2)]        # images per subset; 1000
-    neighbours: Count                               # k of pr_digits; the others have it in their name; 3
-    threads: Count                                  # CPU threads
+    metrics: Metrics  # names with or without their count
+    curve: list[Metric]  # measured at every generator that `train.weight_snapshots` keeps; of the kinds of `metrics`
+    n_gen: Annotated[int, Field(ge=2)]  # generated images of every metric whose name has no count
+    seed: Annotated[int, Field(ge=0)]  # of the latents
+    batch: Count  # images at a time; no effect on results beyond rounding
+    splits: Count  # of the inception score; 10
+    subsets: Count  # of the kernel distance; 100
+    subset_size: Annotated[int, Field(ge=2)]  # images per subset; 1000
+    neighbours: Count  # k of pr_digits; the others have it in their name; 3
+    threads: Count  # CPU threads
     reference: ReferenceConfig
 
 
 class ReferencePlan(Strict):
     """The content of plan/reference/<dataset>.yaml: what is measured on the real images, by which networks.
 
-    Metrics stand without their counts: how many images are generated changes nothing about the real ones. Settings of a
-    network that is not used are null.
+    Metrics stand without their counts: how many images are generated changes nothing about the real ones. A setting
+    that no metric of the plan reads is null, and so are the settings of a network that is not used.
     """
 
     metrics: Metrics
-    splits: Count
-    subsets: Count
-    subset_size: Count
-    neighbours: Count
+    splits: Count | None
+    subsets: Count | None
+    subset_size: Count | None
+    neighbours: Count | None
     threads: Count
     weights: str | None
     digits_classifier: ClassifierConfig | None
 
 
-class EvaluatePlan(Strict):
-    """The content of plan/evaluate/<cell>.yaml: every metric by its full name."""
+class MeasurePlan(Strict):
+    """The content of plan/measure/<cell>.yaml: every metric by its full name; settings that none reads are null."""
 
     metrics: Metrics
-    n_gen: Count                                    # images to make: the most that any metric takes
+    curve: list[Metric]  # measured at every kept generator
+    n_gen: Count  # images to make: the most that any metric takes
     seed: int
     batch: Count
-    splits: Count
-    subsets: Count
-    subset_size: Count
-    neighbours: Count
+    splits: Count | None
+    subsets: Count | None
+    subset_size: Count | None
+    neighbours: Count | None
+    threads: Count
+
+
+class IllustratePlan(Strict):
+    """The content of plan/illustrate/<cell>.yaml: which latents are drawn, and how."""
+
+    seed: int
+    batch: Count
     threads: Count
 
 
 def full_names(config: EvaluateConfig) -> list[str]:
+    """The metrics with their counts."""
     return [parse(name).resolved(config.n_gen).name for name in config.metrics]
 
 
-def evaluate_plan(config: EvaluateConfig) -> EvaluatePlan:
+def measure_plan(config: EvaluateConfig) -> MeasurePlan:
     names = full_names(config)
-    shared = {name: getattr(config, name) for name in EvaluatePlan.model_fields if name not in ("metrics", "n_gen")}
-    return EvaluatePlan(metrics=names, n_gen=max(parse(name).count or config.n_gen for name in names), **shared)
+    return MeasurePlan(
+        metrics=names,
+        curve=[parse(name).resolved(config.n_gen).name for name in config.curve],
+        n_gen=max(parse(name).count or config.n_gen for name in names),
+        seed=config.seed,
+        batch=config.batch,
+        threads=config.threads,
+        **_settings(config, names),
+    )
+
+
+def illustrate_plan(config: EvaluateConfig) -> IllustratePlan:
+    return IllustratePlan(seed=config.seed, batch=config.batch, threads=config.threads)
 
 
 def reference_plan(config: EvaluateConfig) -> ReferencePlan:
@@ -89,8 +112,46 @@ def reference_plan(config: EvaluateConfig) -> ReferencePlan:
     used, reference = extractors(names), config.reference
     return ReferencePlan(
         metrics=names,
-        **{name: getattr(config, name) for name in ("splits", "subsets", "subset_size", "neighbours")},
         threads=reference.threads,
         weights=reference.weights if set(used) - {DIGITS} else None,
         digits_classifier=reference.digits_classifier if DIGITS in used else None,
+        **_settings(config, names),
     )
+
+
+def _settings(config: EvaluateConfig, names: list[str]) -> dict[str, int | None]:
+    used = used_settings(names)
+    return {name: getattr(config, name) if name in used else None for name in SETTINGS}
+
+
+def refusals(config: EvaluateConfig, *, resolution: int, channels: int) -> Iterator[tuple[str, object, str]]:
+    """What does not fit together: (key of `evaluate`, what was given, what is allowed), the first problem first."""
+    names = full_names(config)
+    for key in sorted(used_settings(names) - {"subsets"}):
+        if getattr(config, key) >= config.n_gen:
+            yield key, getattr(config, key), f"less than evaluate.n_gen, {config.n_gen}"
+    if len(set(names)) != len(names):
+        yield "metrics", config.metrics, "every metric at most once"
+    measured = {parse(name).countless.name for name in config.metrics}
+    for name in config.curve:
+        if parse(name).countless.name not in measured:
+            yield (
+                "curve",
+                name,
+                f"metrics of the kinds in evaluate.metrics, with any count: {' | '.join(sorted(measured))}",
+            )
+    for name in names:
+        least = parse(name).least(config.splits, config.neighbours)
+        if (parse(name).count or config.n_gen) < least:
+            yield "metrics", name, f"at least {least} generated images"
+    for extractor in extractors(names):
+        network = NETWORKS[extractor]
+        if network.resolution not in (None, resolution):
+            side = network.resolution
+            yield "metrics", config.metrics, f"metrics of {network.title} on images of {side} x {side} alone"
+        if network.channels not in (None, channels):
+            yield (
+                "metrics",
+                config.metrics,
+                f"metrics of {network.title} on images of {network.channels} channels alone",
+            )

@@ -14,26 +14,33 @@ from pipeline.files import atomic_write
 DTYPE = "float32 features, float64 statistics"
 
 
+def best_device() -> torch.device:
+    """A GPU where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Extractor:
     """A network in evaluation mode with the facts that a value measured by it carries.
 
-    `network` maps images (B, C, H, W) uint8 on its own device to features (B, d) and logits (B, classes) or None; whatever
-    it does to the size of an image is its own and said in `resize`.
+    `network` maps images (B, C, H, W) uint8 on its own device to features (B, d) and logits (B, classes) or None. It
+    resizes images itself, and `resize` says how.
     """
 
     name: str
-    sha256: str                 # of its weights' file
-    features: int               # d
-    resize: str                 # in words; none where images are read as they are
+    sha256: str  # of its weights' file
+    features: int  # d
+    resize: str  # in words; none where images are read as they are
     network: nn.Module
-    no_logits: str | None = None    # why it has none
-    largest: int = 10_000       # images at a time at most, whatever is asked for: memory
+    no_logits: str | None = None  # why it has none
+    largest: int = 10_000  # images at a time at most, whatever is asked for: memory
 
     @torch.inference_mode()
     def extract(self, images: np.ndarray, batch: int) -> tuple[np.ndarray, np.ndarray | None]:
         """Features (N, d) and logits (N, classes), float32, of uint8 images (N, C, H, W)."""
-        pairs = [self._forward(images[start : start + self.step(batch)]) for start in range(0, len(images), self.step(batch))]
+        pairs = [
+            self._forward(images[start : start + self.step(batch)]) for start in range(0, len(images), self.step(batch))
+        ]
         features, logits = zip(*pairs, strict=True)
         return np.concatenate(features), None if logits[0] is None else np.concatenate(logits)
 
@@ -44,7 +51,10 @@ class Extractor:
         `what` is what the progress bar says is being looked at; the bar also says how long that will take.
         """
         step = self.step(batch)
-        with atomic_write(features) as temporary, tqdm(total=len(images), desc=f"{self.name}: {what}", unit="image", disable=None) as bar:
+        with (
+            atomic_write(features) as temporary,
+            tqdm(total=len(images), desc=f"{self.name}: {what}", unit="image", disable=None) as bar,
+        ):
             rows = np.lib.format.open_memmap(temporary, "w+", np.float32, (len(images), self.features))
             classes = None
             for start in range(0, len(images), step):

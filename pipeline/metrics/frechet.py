@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.errors import UserError
 
-ROWS = 8192         # features held in double precision at a time
+ROWS = 8192  # features held in double precision at a time
 
 
 @dataclass(frozen=True)

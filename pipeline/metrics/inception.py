@@ -1,7 +1,8 @@
 """The Inception network of FID, KID, Inception score and precision/recall, with the two resizes the field uses.
 
-`inception_legacy`: torch-fidelity's bilinear resize, which is TensorFlow 1's, as in the original FID and the papers before
-2022. `inception_clean`: clean-fid's antialiased bicubic resize on floats (Parmar et al. 2022). The network is the same.
+`inception_legacy`: torch-fidelity's bilinear resize, which is TensorFlow 1's, as in the original FID and the papers
+before 2022. `inception_clean`: clean-fid's antialiased bicubic resize on floats (Parmar et al. 2022). The network is
+the same.
 """
 
 import hashlib
@@ -23,10 +24,11 @@ from pipeline.metrics.weights import FIDELITY, PACKAGED, Weights
 
 SIDE = 299
 FEATURES = 2048
-LARGEST = 64        # images at a time: their activations take about a gigabyte
+LARGEST = 64  # images at a time: their activations take about a gigabyte
 LAYERS = (
     "Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "MaxPool_1", "Conv2d_3b_1x1", "Conv2d_4a_3x3", "MaxPool_2",
-    "Mixed_5b", "Mixed_5c", "Mixed_5d", "Mixed_6a", "Mixed_6b", "Mixed_6c", "Mixed_6d", "Mixed_6e", "Mixed_7a", "Mixed_7b", "Mixed_7c", "AvgPool",
+    "Mixed_5b", "Mixed_5c", "Mixed_5d", "Mixed_6a", "Mixed_6b", "Mixed_6c", "Mixed_6d", "Mixed_6e",
+    "Mixed_7a", "Mixed_7b", "Mixed_7c", "AvgPool",
 )  # fmt: skip
 
 
@@ -45,7 +47,10 @@ def _matrix(resize: Callable[[Tensor, tuple[int, int]], Tensor], side: int, devi
 
 
 def _resized(images: Tensor, resize: Callable[[Tensor, tuple[int, int]], Tensor]) -> Tensor:
-    """Both resizes are linear and treat the sides one after the other: two matrix products, a tenth of the functions' time."""
+    """Images (B, C, H, W) resized to 299 by two matrix products: both resizes are linear, one side after the other.
+
+    This takes a tenth of the time of the functions themselves.
+    """
     rows, columns = (_matrix(resize, side, images.device) for side in images.shape[-2:])
     return rows @ images @ columns.t()
 
@@ -70,7 +75,7 @@ RESIZES: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
 
 
 class Inception(nn.Module):
-    """Images (B, 3, H, W) uint8 -> features (B, 2048) and logits (B, 1008) without bias, as the Inception score has them.
+    """Images (B, 3, H, W) uint8 -> features (B, 2048) and logits (B, 1008) without bias, as the score defines them.
 
     `body` takes (B, 3, 299, 299) in [-1, 127/128]; `head` is the last layer's weight (1008, 2048) or None.
     """
@@ -89,27 +94,39 @@ class Inception(nn.Module):
 def load_inception(extractor: str, path: Path, weights: Weights) -> Extractor:
     """The network of one of the known files, on a GPU where there is one.
 
-    The file is read once, and what was read is checked: two of them are TorchScript, one is a torch pickle that must hold
-    tensors alone before torch-fidelity reads it. Errors: `UserError` where the file is not what it was.
+    The file is read once, and what was read is checked. Two of them are TorchScript. One is a torch pickle that must
+    hold tensors alone before torch-fidelity reads it. Errors: `UserError` where the file is not what it was.
     """
     content = path.read_bytes()
     if (found := hashlib.sha256(content).hexdigest()) != weights.sha256:
-        raise UserError(f"{path}: sha256 is {found}, recorded was {weights.sha256}; the file is damaged or was replaced")
+        raise UserError(
+            f"{path}: sha256 is {found}, recorded was {weights.sha256}; the file is damaged or was replaced"
+        )
     body, head = _network(content, weights)
     resize, words = RESIZES[extractor]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = Inception(resize, body, head).requires_grad_(False).eval().to(device)
-    return Extractor(name=extractor, sha256=weights.sha256, features=FEATURES, resize=words, network=network, no_logits=weights.no_logits, largest=LARGEST)
+    return Extractor(
+        name=extractor,
+        sha256=weights.sha256,
+        features=FEATURES,
+        resize=words,
+        network=network,
+        no_logits=weights.no_logits,
+        largest=LARGEST,
+    )
 
 
 def _network(content: bytes, weights: Weights) -> tuple[nn.Module, Tensor | None]:
     if weights == FIDELITY:
         torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        return from_fidelity(FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=io.BytesIO(content)))
+        return from_fidelity(
+            FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=io.BytesIO(content))
+        )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*torch.jit.load.*")
         script = torch.jit.load(io.BytesIO(content), map_location="cpu")
-    # Both scripts hold the network twice over: `layers` is the one without a resize, which the packaged one runs as it is.
+    # Both scripts hold the network twice. `layers` is the one without a resize; the packaged script runs it as it is.
     return (script if weights == PACKAGED else script.layers), None
 
 

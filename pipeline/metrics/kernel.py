@@ -6,12 +6,19 @@ import numpy as np
 def polynomial_mmd(x: np.ndarray, y: np.ndarray) -> float:
     """Unbiased MMD^2 of features x (n, d) and y (n, d) with k(a, b) = (a.b / d + 1)^3."""
     n, d = x.shape
-    k_xx, k_yy, k_xy = ((a @ b.T / d + 1) ** 3 for a, b in ((x, x), (y, y), (x, y)))
+    k_xx, k_yy, k_xy = (_cube(a @ b.T / d + 1) for a, b in ((x, x), (y, y), (x, y)))
     within = (k_xx.sum() - np.trace(k_xx) + k_yy.sum() - np.trace(k_yy)) / (n * (n - 1))
     return float(within - 2 * k_xy.mean())
 
 
-def kernel_distance(real: np.ndarray, generated: np.ndarray, *, subsets: int, subset_size: int, seed: int) -> tuple[float, float]:
+def _cube(values: np.ndarray) -> np.ndarray:
+    """values^3; numpy's own power takes twenty times as long as two products."""
+    return values * values * values
+
+
+def kernel_distance(
+    real: np.ndarray, generated: np.ndarray, *, subsets: int, subset_size: int, seed: int
+) -> tuple[float, float]:
     """Mean and standard deviation of MMD^2 over random subsets, drawn without replacement within a subset."""
     size = min(subset_size, len(real), len(generated))
     random = np.random.default_rng(seed)

@@ -6,17 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.torch import load_file
 
 from pipeline.errors import UserError
-from pipeline.files import atomic_write, check_sha256, read_json, sha256
-from pipeline.metrics.classifier import DigitsClassifier, digits_extractor
+from pipeline.files import atomic_write, check_sha256, read_json
 from pipeline.metrics.extractor import Extractor
+from pipeline.metrics.extractors import load_extractor
 from pipeline.metrics.frechet import Gaussian
-from pipeline.metrics.inception import load_inception
-from pipeline.metrics.protocols import DIGITS
 from pipeline.metrics.suite import Real
-from pipeline.metrics.weights import KNOWN
 
 ARRAYS = ("mean", "covariance", "factor")
 
@@ -25,18 +21,9 @@ ARRAYS = ("mean", "covariance", "factor")
 class Reference:
     """What evaluation needs of reference/<dataset>/."""
 
-    extractors: Mapping[str, Extractor]             # by name, in the order of the metrics
-    real: Mapping[tuple[str, str], Real]            # by network and split
+    extractors: Mapping[str, Extractor]  # by name, in the order of the metrics
+    real: Mapping[tuple[str, str], Real]  # by network and split
     manifest: Mapping[str, Any]
-
-
-def load_extractor(name: str, path: Path) -> Extractor:
-    """The network `name` from the file of its weights. Errors: `UserError` for a file that is not known by its hash."""
-    if name == DIGITS:
-        network = DigitsClassifier()
-        network.load_state_dict(load_file(path))
-        return digits_extractor(network, sha256(path))
-    return load_inception(name, path, next(weights for weights in KNOWN if weights.name == path.name))
 
 
 def write_side(folder: Path, name: str, real: Real) -> dict[str, Any]:
@@ -59,7 +46,9 @@ def load_reference(folder: str | Path) -> Reference:
     manifest = read_json(folder / "manifest.json")
     for name, digest in manifest["files"].items():
         check_sha256(folder / name, digest)
-    extractors = {name: load_extractor(name, folder / facts["weights"]) for name, facts in manifest["extractors"].items()}
+    extractors = {
+        name: load_extractor(name, folder / facts["weights"]) for name, facts in manifest["extractors"].items()
+    }
     real = {(side["extractor"], side["split"]): _load_side(folder, side) for side in manifest["sides"]}
     return Reference(extractors, real, manifest)
 

@@ -3,35 +3,37 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol as Shape
+from typing import TypeVar
 
 import numpy as np
+import torch
 
 from pipeline.errors import UserError
 from pipeline.metrics.frechet import Gaussian, fit, frechet_distance
 from pipeline.metrics.inception_score import inception_score
 from pipeline.metrics.kernel import kernel_distance
 from pipeline.metrics.precision_recall import precision_recall
-from pipeline.metrics.protocols import Protocol, parse
+from pipeline.metrics.registry import UNAVAILABLE, Protocol, parse
 
-UNAVAILABLE = "not available: "
+T = TypeVar("T")
 
 
 class Settings(Shape):
-    """What `measure` reads of a plan (`ReferencePlan` or `EvaluatePlan`)."""
+    """What `measure` reads of a plan (`ReferencePlan` or `MeasurePlan`). What no metric reads may be None."""
 
     metrics: list[str]
-    splits: int
-    subsets: int
-    subset_size: int
-    neighbours: int
+    splits: int | None
+    subsets: int | None
+    subset_size: int | None
+    neighbours: int | None
 
 
 @dataclass(frozen=True)
 class Real:
-    """The real images of one split by one network: how many, the Gaussian fitted to their features, and what else is kept.
+    """The real images of one split by one network: how many, the Gaussian of their features, and what else is kept.
 
-    `features` (n, d), memory-mapped, for kernel distances and manifolds; `radii` by k: distance of every sample to its k-th
-    nearest other one.
+    `features` (n, d), memory-mapped, for kernel distances and manifolds; `radii` by k: squared distance of every sample
+    to its k-th nearest other one.
     """
 
     count: int
@@ -50,54 +52,78 @@ class Features:
 
 
 def real_side(features: np.ndarray, name: str = "real images") -> Real:
+    """The real side of features (n, d) alone. Errors: as `fit`."""
     return Real(len(features), fit(features, name=name, factor=True), features)
 
 
 def measure(
-    settings: Settings, real: Mapping[tuple[str, str], Real], generated: Mapping[str, Features], *, seed: int = 0
+    settings: Settings,
+    real: Mapping[tuple[str, str], Real],
+    generated: Mapping[str, Features],
+    *,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
 ) -> tuple[dict[str, float], dict[str, str]]:
-    """Values of every metric of `settings.metrics`, flat, and of those that cannot be had why: name -> `not available: ...`.
+    """Values of every metric of `settings.metrics`, flat, and why others cannot be had: name -> `not available: ...`.
 
     `real` by network and split, `generated` by network. A metric takes the first so many samples as its name says, one
-    without a count all of them. `seed` draws the kernel distance's subsets.
+    without a count all of them. `seed` draws the kernel distance's subsets. `device` computes neighbours.
     Errors: `UserError` naming the metric and the number of samples it needs, or for a non-finite feature.
     """
     values: dict[str, float] = {}
     unavailable: dict[str, str] = {}
     fitted: dict[tuple[str, int], Gaussian] = {}
     for metric in settings.metrics:
-        protocol, own = parse(metric), generated[parse(metric).extractor]
-        if protocol.kind == "score" and own.logits is None:
+        protocol = parse(metric)
+        own, side = generated[protocol.extractor], real[protocol.extractor, protocol.split]
+        if protocol.formula.reads == "logits" and own.logits is None:
             unavailable[metric] = f"{UNAVAILABLE}{own.no_logits}"
             continue
-        side, count = real[protocol.extractor, protocol.split], protocol.count or len(own.features)
         _check_counts(metric, protocol, settings, side.count, len(own.features))
-        if protocol.kind == "frechet" and (protocol.extractor, count) not in fitted:
-            fitted[protocol.extractor, count] = fit(own.features[:count], name="generated images")
-        found = _value(protocol, settings, side, own, count, fitted, seed)
+        count = protocol.count or len(own.features)
+        if protocol.kind == "frechet":
+            # Several metrics may read the same samples by the same network.
+            if (protocol.extractor, count) not in fitted:
+                fitted[protocol.extractor, count] = fit(own.features[:count], name="generated images")
+            found: tuple[float, ...] = (frechet_distance(side.gaussian, fitted[protocol.extractor, count]),)
+        else:
+            found = _value(protocol, settings, side, _finite(metric, protocol, own, count), seed, device)
         values |= dict(zip(protocol.values, found, strict=True))
     return values, unavailable
 
 
 def _check_counts(metric: str, protocol: Protocol, settings: Settings, real: int, generated: int) -> None:
-    least = max(protocol.least(settings.splits, settings.neighbours), protocol.count or 0)
-    if generated < least:
-        raise UserError(f"{metric}: needs at least {least} generated samples, has {generated}")
-    least = 0 if protocol.kind == "score" else protocol.least(settings.splits, settings.neighbours)
-    if real < least:
+    least = protocol.least(settings.splits, settings.neighbours)
+    needed = max(least, protocol.count or 0)
+    if generated < needed:
+        raise UserError(f"{metric}: needs at least {needed} generated samples, has {generated}")
+    if protocol.formula.real and real < least:
         raise UserError(f"{metric}: needs at least {least} real samples, has {real}")
 
 
-def _value(protocol: Protocol, settings: Settings, real: Real, own: Features, count: int, fitted: Mapping[tuple[str, int], Gaussian], seed: int) -> tuple[float, ...]:
-    features = own.features[:count]
-    if protocol.kind == "frechet":
-        return (frechet_distance(real.gaussian, fitted[protocol.extractor, count]),)
-    read = own.logits[:count] if protocol.kind == "score" else features
-    if not np.isfinite(read).all():
-        raise UserError(f"{protocol.name}: {int((~np.isfinite(read)).any(axis=1).sum())} of {count} generated samples have a non-finite feature")
+def _finite(metric: str, protocol: Protocol, own: Features, count: int) -> np.ndarray:
+    """The rows that a metric reads. Errors: `UserError` where some are not finite."""
+    read = own.logits if protocol.formula.reads == "logits" else own.features
+    rows = np.asarray(read)[:count]
+    broken = int((~np.isfinite(rows)).any(axis=1).sum())
+    if broken:
+        raise UserError(f"{metric}: {broken} of {count} generated samples have a non-finite feature")
+    return rows
+
+
+def _value(
+    protocol: Protocol, settings: Settings, real: Real, rows: np.ndarray, seed: int, device: torch.device | str
+) -> tuple[float, ...]:
+    def given(value: T | None, what: str) -> T:
+        if value is None:
+            raise UserError(f"{protocol.name}: needs {what}, and there is none")
+        return value
+
     if protocol.kind == "score":
-        return inception_score(read, settings.splits)
+        return inception_score(rows, given(settings.splits, "splits"))
+    features = given(real.features, "features of the real images")
     if protocol.kind == "kernel":
-        return kernel_distance(real.features, features, subsets=settings.subsets, subset_size=settings.subset_size, seed=seed)
-    k = protocol.k or settings.neighbours
-    return precision_recall(real.features, features, neighbours=k, real_radii=real.radii.get(k))
+        subsets, size = given(settings.subsets, "subsets"), given(settings.subset_size, "subset_size")
+        return kernel_distance(features, rows, subsets=subsets, subset_size=size, seed=seed)
+    k = given(protocol.k or settings.neighbours, "neighbours")
+    return precision_recall(features, rows, neighbours=k, real_radii=real.radii.get(k), device=device)

@@ -1,6 +1,7 @@
 """The linear layer of both networks. On the CPU its fp32 products are oneDNN's.
 
-PyTorch gives fp32 products to MKL, which on AMD processors does without AVX-512 and takes twice as long (docs/performance.md);
+PyTorch gives fp32 products to MKL, which on AMD processors does without AVX-512 and takes twice as long
+(docs/performance.md);
 bf16 products and compiled code go to oneDNN anyway.
 """
 
@@ -8,12 +9,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-LEAST = 2**27       # multiplications; below, what it costs to come here from Python is more than what is gained (the demo's layers)
+LEAST = (
+    2**27
+)  # multiplications; below, what it costs to come here from Python is more than what is gained (the demo's layers)
 AVAILABLE = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
 class Product(torch.autograd.Function):
-    """x (n, i), weight (o, i), bias (o) or None -> x weight^T + bias, (n, o). Its derivatives are products again, to any order."""
+    """x (n, i), weight (o, i), bias (o) or None -> x weight^T + bias, (n, o). Its derivatives are products again, to
+    any order.
+    """
 
     @staticmethod
     def forward(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -36,12 +41,24 @@ class Product(torch.autograd.Function):
 
 def applies(x: Tensor, weight: Tensor) -> bool:
     """Whether this is an eager fp32 product on the CPU, and large enough."""
-    wanted = AVAILABLE and x.numel() * weight.shape[0] >= LEAST and x.device.type == "cpu" and x.dtype == weight.dtype == torch.float32
+    wanted = (
+        AVAILABLE
+        and x.numel() * weight.shape[0] >= LEAST
+        and x.device.type == "cpu"
+        and x.dtype == weight.dtype == torch.float32
+    )
     return wanted and not torch.compiler.is_compiling() and not torch.is_autocast_enabled("cpu")
 
 
 class Linear(nn.Linear):
-    """x (..., i) -> x weight^T + bias, (..., o)."""
+    """x (..., i) -> x weight^T + bias, (..., o).
+
+    `full_precision`: under bf16 its weights are not cast, for layers whose outputs are pixels or scores.
+    """
+
+    def __init__(self, inputs: int, outputs: int, bias: bool = True, *, full_precision: bool = False):
+        super().__init__(inputs, outputs, bias)
+        self.full_precision = full_precision
 
     def forward(self, x: Tensor) -> Tensor:
         if not applies(x, self.weight):

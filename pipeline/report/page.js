@@ -1,4 +1,27 @@
 "use strict";
+// A phone shows headings, and what is opened by hand or by a link. A printer gets all that is open on a wide screen.
+const blocks = [...document.querySelectorAll("details.block")];
+const narrow = window.matchMedia("(max-width: 760px)");
+const wide = new Map(blocks.map((block) => [block, block.open]));
+const first = new Set([...document.querySelectorAll("section")].map((part) => part.querySelector(".group-block")));
+if (narrow.matches) for (const block of blocks) block.open &&= first.has(block);
+const reveal = () => {
+  const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const block = target && target.closest("details.block");
+  if (block && !block.open) {
+    block.open = true;
+    target.scrollIntoView();
+  }
+};
+window.addEventListener("hashchange", reveal);
+reveal();
+let before = [];
+window.addEventListener("beforeprint", () => {
+  before = blocks.filter((block) => !block.open && wide.get(block));
+  for (const block of before) block.open = true;
+});
+window.addEventListener("afterprint", () => { for (const block of before) block.open = false; });
+
 // The slider steps all frames of its group to the moment at the same share of training.
 for (const slider of document.querySelectorAll(".moment")) {
   const frames = slider.closest(".group").querySelectorAll(".frame");

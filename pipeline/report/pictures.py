@@ -11,8 +11,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.files import atomic_write
 
-GAP = 224               # grey of the gaps between images
-TILE_SIDE = 240         # pixels a side, at least, of a tile on a contact sheet
+GAP = 224  # grey of the gaps between images
+TILE_SIDE = 240  # pixels a side, at least, of a tile on a contact sheet
 INK, PAPER = (27, 27, 27), (255, 255, 255)
 
 
@@ -50,11 +50,25 @@ def enlarged(image: np.ndarray, side: int) -> np.ndarray:
 
 def contact_sheet(path: Path, rows: list[tuple[str, list[Tile]]], title: str, side: int = TILE_SIDE) -> None:
     """Write labelled rows of captioned tiles as one PNG."""
-    font, bold = (ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts/ttf" / name, 15) for name in ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf"))
-    enlarged_rows = [(label, [Tile(tile.caption, enlarged(tile.image, side)) for tile in tiles]) for label, tiles in rows]
+    font, bold = (
+        ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts/ttf" / name, 15)
+        for name in ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf")
+    )
+    enlarged_rows = [
+        (label, [Tile(tile.caption, enlarged(tile.image, side)) for tile in tiles]) for label, tiles in rows
+    ]
     line, margin = 24, 12
-    width = max([sum(tile.image.shape[1] + margin for tile in tiles) for _, tiles in enlarged_rows] + [int(bold.getlength(title))]) + 2 * margin
-    heights = [max(tile.image.shape[0] for tile in tiles) + line * (bool(label) + any(tile.caption for tile in tiles)) + margin for label, tiles in enlarged_rows]
+    width = (
+        max(
+            [sum(tile.image.shape[1] + margin for tile in tiles) for _, tiles in enlarged_rows]
+            + [int(bold.getlength(title))]
+        )
+        + 2 * margin
+    )
+    heights = [
+        max(tile.image.shape[0] for tile in tiles) + line * (bool(label) + any(tile.caption for tile in tiles)) + margin
+        for label, tiles in enlarged_rows
+    ]
     canvas = Image.new("RGB", (width, sum(heights) + line + 2 * margin), PAPER)
     draw = ImageDraw.Draw(canvas)
     draw.text((margin, margin), title, font=bold, fill=INK)

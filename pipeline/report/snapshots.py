@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 
 from pipeline.errors import UserError
-from pipeline.report.cells import load_cells, load_index
-from pipeline.report.ledgers import flat
-from pipeline.strict import read_yaml
+from pipeline.report.appendix_tables import flat
+from pipeline.report.results import load_cells, load_index
+from pipeline.schema import read_yaml
 
 WORKSPACE = "workspace"
 NEEDED = ("plan", "results", "params.yaml")
@@ -26,7 +26,7 @@ class Snapshot:
     folder: Path
     index: dict[str, Any]
     cells: pd.DataFrame
-    params: dict[str, Any]      # flat: dotted key -> value
+    params: dict[str, Any]  # flat: dotted key -> value
 
     @property
     def results(self) -> str:
@@ -41,10 +41,16 @@ def git(*arguments: str) -> str | None:
 
 def experiments() -> dict[str, str]:
     """Names of DVC's experiments (refs/exps/..) and their commits, oldest first."""
-    lines = (git("for-each-ref", "--sort=committerdate", "--format=%(refname) %(objectname)", "refs/exps") or "").splitlines()
+    lines = (
+        git("for-each-ref", "--sort=committerdate", "--format=%(refname) %(objectname)", "refs/exps") or ""
+    ).splitlines()
     entries = [line.split() for line in lines]
     # refs/exps/<2>/<38>/<name>; queues and running experiments keep theirs in named folders.
-    return {reference.split("/")[-1]: commit for reference, commit in entries if len(reference.split("/")) == 5 and len(reference.split("/")[2]) == 2}
+    return {
+        reference.split("/")[-1]: commit
+        for reference, commit in entries
+        if len(reference.split("/")) == 5 and len(reference.split("/")[2]) == 2
+    }
 
 
 def snapshot(name: str, scratch: Path) -> Snapshot:
@@ -62,9 +68,14 @@ def snapshot(name: str, scratch: Path) -> Snapshot:
 def _extract(name: str, scratch: Path) -> Path:
     commit = experiments().get(name) or git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
     if not commit:
-        raise UserError(f"{name}: no such revision or experiment; `dvc exp list` and `git branch` name them, `{WORKSPACE}` is what lies in the folder")
+        raise UserError(
+            f"{name}: no such revision or experiment; `dvc exp list` and `git branch` name them, `{WORKSPACE}` is "
+            f"what lies in the folder"
+        )
     present = [path for path in NEEDED if git("cat-file", "-e", f"{commit}:{path}") is not None]
-    archive = subprocess.run(["git", "archive", "--format=tar", commit, *present], capture_output=True, check=True).stdout
+    archive = subprocess.run(
+        ["git", "archive", "--format=tar", commit, *present], capture_output=True, check=True
+    ).stdout
     folder = scratch / commit
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         tar.extractall(folder, filter="data")

@@ -1,62 +1,134 @@
-"""The tables in which paper and measurement stand side by side, never in one column."""
+"""What every table of the report shares: its place in the report, and the columns that stand behind a row."""
 
 from dataclasses import dataclass, field
 
 import pandas as pd
 
-from pipeline.report import paper, verdict
-from pipeline.report.cells import NOT_RUN, Measurement, cells_of, dataset_metrics, dataset_protocol, in_words, measurement
-from pipeline.report.metrics import PAPER_PROTOCOLS, as_in_the_paper, metrics_among
-from pipeline.report.statistics import number, shown, signed
+from pipeline.report.results import (
+    NOT_RUN,
+    Measurement,
+    cells_of,
+    dataset_metrics,
+    dataset_protocol,
+    measurement,
+    protocol_text,
+)
+from pipeline.report.statistics import number
+from pipeline.report.training_flops import forward_flops
+
+DETAILS = [
+    "seed by seed",
+    "kimg trained",
+    "kimg behind the paper's value",
+    "parameters G / D",
+    "hours per training",
+    "peak memory",
+    "protocol",
+]
+# What a cell says when there is nothing to show.
+ABSENT = (
+    NOT_RUN,
+    "not reported",
+    "no such",
+    "not measured",
+    "not available",
+    "not known",
+    "not found",
+    "not computed",
+    "not in this matrix",
+    "-",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table as it is written to tables/<name>.csv. `details`: columns that a page may fold away."""
+    """A table as it is written to tables/<name>.csv.
+
+    `details`: columns that a page hides until they are asked for; `csv_only`: columns that the CSV alone has;
+    `folded`: whether the whole table waits behind its heading.
+    """
 
     name: str
     title: str
     frame: pd.DataFrame
     details: list[str] = field(default_factory=list)
+    csv_only: list[str] = field(default_factory=list)
     note: str = ""
+    folded: bool = False
+    kind: str = "table"
+
+    @property
+    def shown(self) -> pd.DataFrame:
+        """The frame without the columns of the CSV alone."""
+        return self.frame.drop(columns=self.csv_only, errors="ignore")
+
+    @property
+    def measured_rows(self) -> int | None:
+        """Rows with a value in a measured column; None for a table without such columns."""
+        columns = [column for column in self.frame if column.startswith("measured")]
+        if not columns:
+            return None
+        return sum(any(not str(text).startswith(ABSENT) for text in row) for row in self.frame[columns].to_numpy())
+
+    @property
+    def remark(self) -> str:
+        """What a folded table's heading says about it."""
+        rows = self.measured_rows
+        if not self.folded or rows is None or rows > 1:
+            return ""
+        return "nothing measured" if rows == 0 else "one row measured"
 
 
-def measured(row: Measurement, confidence: float) -> str:
-    """Mean and interval over seeds with what befell the other seeds, or what happened instead."""
-    if row.values.empty:
-        return row.trouble
-    return shown(row.values, confidence) + (f" [{row.trouble}]" if row.troubles else "")
+def seeds_note(cells: pd.DataFrame, dataset: str, confidence: float) -> str:
+    """How the numbers of a dataset's tables are to be read: said once per table, not in every cell."""
+    seeds = sorted(cells[cells.dataset == dataset].seed.unique())
+    if len(seeds) == 1:
+        return f"One training per row (seed {seeds[0]}): no interval can be given."
+    names = ", ".join(map(str, seeds))
+    return (
+        f"Mean ± half-width of the {confidence:.0%} t-interval over trainings with seeds {names}; "
+        "a value without ± comes from one training."
+    )
 
 
-def details(cells: pd.DataFrame, dataset: str, variant: str | None, metric: str | None) -> dict[str, str]:
-    """What stands behind a row: every seed, training against the paper's, size, time, memory, protocol."""
+def details(
+    cells: pd.DataFrame, dataset: str, variant: str | None, metric: str | None, paper_budget: str = ""
+) -> dict[str, str]:
+    """What stands behind a row: every seed, training, size, time, memory, protocol.
+
+    `paper_budget`: the training behind the row's own paper value. Another method's row shows that method's.
+    """
     own = cells_of(cells, dataset, variant)
     done = own[own.status == "ok"]
     row = measurement(cells, dataset, variant, metric) if metric else Measurement(pd.Series(dtype=float), {})
-    seeds = {**{seed: number(value) for seed, value in row.values.items()}, **row.troubles}
-    kimg = f"{done.kimg.mean():,.4g}" if len(done) else NOT_RUN
     return {
-        "seed by seed": "; ".join(f"seed {seed}: {seeds[seed]}" for seed in sorted(seeds)) or NOT_RUN,
-        "kimg trained / paper's": f"{kimg} / {budget(dataset)}",
-        "parameters G / D": _both(done, "parameters_g", "parameters_d"),
+        "seed by seed": row.seeds,
+        "kimg trained": f"{done.kimg.mean():,.4g}" if len(done) else NOT_RUN,
+        "kimg behind the paper's value": paper_budget or "not known",
+        "parameters G / D": both(done, "parameters_g", "parameters_d"),
         "hours per training": hours(done),
         "peak memory": peak_memory(done),
-        "protocol": in_words(dataset_protocol(cells, dataset, metric)) if len(done) and metric else NOT_RUN,
+        "protocol": protocol_text(dataset_protocol(cells, dataset, metric)) if len(done) and metric else NOT_RUN,
     }
 
 
-DETAILS = ["seed by seed", "parameters G / D", "hours per training", "peak memory", "protocol"]
+def measured_columns(cells: pd.DataFrame, dataset: str, variant: str | None, confidence: float) -> dict[str, str]:
+    """A column per metric of the dataset: mean, interval, troubles."""
+    return {
+        f"measured: {metric}": measurement(cells, dataset, variant, metric).text(confidence)
+        for metric in dataset_metrics(cells, dataset)
+    }
 
 
-def named(cells: pd.DataFrame, dataset: str, variant: str) -> str:
+def variant_name(cells: pd.DataFrame, dataset: str, variant: str) -> str:
     """The variant, if it is in the matrix: the paper's rows stay when a variant leaves it, its name does not."""
     return variant if len(cells_of(cells, dataset, variant)) else "not in this matrix"
 
 
-def budget(dataset: str) -> str:
-    """The paper's training length, in kimg."""
-    found = paper.paper_kimg(dataset)
-    return f"{found:,.0f}" if found else "not known" if paper.in_paper(dataset) else "none"
+def main_metric(cells: pd.DataFrame, dataset: str) -> str | None:
+    """The metric by which the dataset's rows are compared."""
+    metrics = dataset_metrics(cells, dataset)
+    return metrics[0] if metrics else None
 
 
 def hours(done: pd.DataFrame) -> str:
@@ -65,118 +137,17 @@ def hours(done: pd.DataFrame) -> str:
     return number(seconds / 3600) if seconds else NOT_RUN if done.empty else "not measured"
 
 
-def main_results(cells: pd.DataFrame, dataset: str, confidence: float) -> Table:
-    """The paper's Table 1 on one dataset: every method it lists, and what this pipeline measured for its own."""
-    found = paper.packaged("paper_results.csv")
-    listed = found[(found.table == "main") & (found.dataset == dataset)]
-    methods = list(dict.fromkeys(listed.row)) or ["TransGAN"]
-    metrics = dataset_metrics(cells, dataset) or list(PAPER_PROTOCOLS.values())
-    columns = metrics_among({*metrics, *(PAPER_PROTOCOLS.values() if len(listed) else ())})
-    rows = []
-    for method in methods:
-        variant = paper.MAIN_VARIANT if method == "TransGAN" else None
-        row = {"method": f"TransGAN (`{variant}`)" if len(cells_of(cells, dataset, variant)) else method}
-        row |= {f"paper: {metric}": paper.paper_text("main", method, dataset, metric) for metric in PAPER_PROTOCOLS}
-        row |= {f"measured: {metric}": measured(measurement(cells, dataset, variant, metric), confidence) for metric in columns}
-        for metric, protocol in PAPER_PROTOCOLS.items():
-            value = paper.paper_value("main", method, dataset, metric)
-            measure = protocol if protocol in metrics else metrics[0]
-            row[f"verdict on {metric}"] = verdict.against_paper(
-                measurement(cells, dataset, variant, measure), value, measure,
-                comparable=measure == protocol and as_in_the_paper(dataset_protocol(cells, dataset, measure)), kimg=mean(cells_of(cells, dataset, variant), "kimg"),
-                kimg_paper=paper.paper_kimg(dataset), confidence=confidence,
-            )  # fmt: skip
-        rows.append(row | details(cells, dataset, variant, metrics[0]))
-    return Table(name=f"{dataset}_main", title=f"Main results: {paper.name_of(dataset)}", frame=pd.DataFrame(rows), details=DETAILS)
-
-
-def ablation(cells: pd.DataFrame, dataset: str, confidence: float) -> Table:
-    """The paper's cumulative rows (A) to (E): its FIDs on three datasets, then this pipeline's metrics on `dataset`."""
-    metrics, rows, above = dataset_metrics(cells, dataset), [], None
-    for variant, name in [*paper.ABLATION.items(), (None, paper.CONVERGED)]:
-        values = {column: paper.paper_value("ablation", name, column, "FID") for column in paper.ABLATION_DATASETS}
-        row = {"paper's row": name, "variant": named(cells, dataset, variant) if variant else "-"}
-        row |= {f"paper: FID {paper.name_of(column)}": value.text if value else paper.NOTHING for column, value in values.items()}
-        row |= {f"measured: {metric}": measured(measurement(cells, dataset, variant, metric), confidence) for metric in metrics}
-        if metrics:
-            first = metrics[0]
-            pairs = differences(cells, dataset, variant, above[0] if above else None, first)
-            steps = [(value.value - above[1][key].value, value.mark or above[1][key].mark) for key, value in values.items() if above and _known(value, above[1][key])]
-            row[f"{first} minus the row above"] = subtracted(cells, dataset, variant, above[0] if above else None, first, confidence)
-            own = measurement(cells, dataset, variant, first)
-            row["verdict"] = "first row" if not above else verdict.step(own, pairs, first, [value for value, _ in steps], [mark for _, mark in steps], confidence)
-        rows.append(row | details(cells, dataset, variant, metrics[0] if metrics else None))
-        above = (variant, values)
-    return Table(name=f"{dataset}_ablation", title="Ablation: the paper's rows (A) to (E)", frame=pd.DataFrame(rows), details=DETAILS)
-
-
-def _known(value: paper.PaperValue | None, other: paper.PaperValue | None) -> bool:
-    return value is not None and other is not None and value.value is not None and other.value is not None
-
-
-def differences(cells: pd.DataFrame, dataset: str, variant: str | None, other: str | None, metric: str) -> list[float]:
-    """`metric` of `variant` minus that of `other`, for every seed that has both."""
-    if variant is None or other is None:
-        return []
-    return list((measurement(cells, dataset, variant, metric).values - measurement(cells, dataset, other, metric).values).dropna())
-
-
-def subtracted(cells: pd.DataFrame, dataset: str, variant: str | None, other: str | None, metric: str, confidence: float) -> str:
-    """The difference with its interval, or why there is none."""
-    if other is None or variant == other:
-        return "-"
-    pairs = differences(cells, dataset, variant, other, metric)
-    if pairs:
-        return signed(pairs, confidence)
-    own, base = measurement(cells, dataset, variant, metric), measurement(cells, dataset, other, metric)
-    return own.trouble if own.values.empty else f"`{other}`: {base.trouble}"
-
-
-def augmentation(cells: pd.DataFrame, dataset: str, confidence: float) -> Table:
-    """The paper's augmentation table (CIFAR-10), and each operation alone; differences to no augmentation."""
-    found = paper.packaged("paper_results.csv")
-    variants = {row: variant for variant, row in paper.AUGMENTATION.items()}
-    listed = [(row, variants.get(row)) for row in dict.fromkeys(found[found.table == "augmentation"].row)]
-    entries = [entry for entry in listed if entry[1]] + [(f"TransGAN + {v.removeprefix('augment_')} alone", v) for v in paper.AUGMENTATION_ALONE]
-    entries += [entry for entry in listed if not entry[1]]
-    rows = []
-    for name, variant in entries:
-        row = {"method": name, "variant": named(cells, dataset, variant) if variant else "-"}
-        row |= {f"paper: {metric} CIFAR-10": paper.paper_text("augmentation", name, "cifar10", metric) for metric in ("FID", "IS")}
-        rows.append(row | _compared(cells, dataset, variant, "no_augment", confidence))
-    return Table(name=f"{dataset}_augmentation", title="Augmentation", frame=pd.DataFrame(rows), details=DETAILS)
-
-
-def components(cells: pd.DataFrame, dataset: str, confidence: float) -> Table:
-    """Normalisation and position, one change each off the full model. The paper's own figures were not found."""
-    rows = [
-        {"what": what, "variant": named(cells, dataset, variant), "paper": "not found (appendix)"} | _compared(cells, dataset, variant, paper.MAIN_VARIANT, confidence)
-        for variant, what in paper.COMPONENTS.items()
-    ]
-    return Table(name=f"{dataset}_components", title="Normalisation and position", frame=pd.DataFrame(rows), details=DETAILS)
-
-
-def others(cells: pd.DataFrame, dataset: str, confidence: float) -> Table:
-    """Variants of the matrix that no table above shows: the paper has no such rows."""
-    elsewhere = {*paper.ABLATION, *paper.AUGMENTATION, *paper.AUGMENTATION_ALONE, *paper.COMPONENTS}
-    variants = [variant for variant in dict.fromkeys(cells[cells.dataset == dataset].variant) if variant not in elsewhere]
-    rows = [{"variant": variant, "paper": "no such row"} | _compared(cells, dataset, variant, paper.MAIN_VARIANT, confidence) for variant in variants]
-    return Table(name=f"{dataset}_other_variants", title="Other variants", frame=pd.DataFrame(rows), details=DETAILS)
-
-
-def _compared(cells: pd.DataFrame, dataset: str, variant: str | None, base: str, confidence: float) -> dict[str, str]:
-    """Every metric of a row, the main one's difference to the row `base`, and what stands behind them."""
-    metrics = dataset_metrics(cells, dataset)
-    row = {f"measured: {metric}": measured(measurement(cells, dataset, variant, metric), confidence) for metric in metrics}
-    if metrics and len(cells_of(cells, dataset, base)):
-        row[f"{metrics[0]} minus `{base}`"] = subtracted(cells, dataset, variant, base, metrics[0], confidence)
-    return row | details(cells, dataset, variant, metrics[0] if metrics else None)
+def seconds_per_kimg(done: pd.DataFrame) -> float | None:
+    """Training time per thousand images shown to D, mean over the cells that were trained."""
+    seconds, kimg = mean(trained_cells(done), "seconds"), mean(trained_cells(done), "kimg")
+    return seconds / kimg if seconds and kimg else None
 
 
 def mean(frame: pd.DataFrame, column: str) -> float | None:
     """Mean of what is there, None where nothing is."""
-    values = frame[column].dropna() if column in frame else []
-    return float(values.mean()) if len(values) else None
+    if column not in frame or frame[column].dropna().empty:
+        return None
+    return float(frame[column].dropna().mean())
 
 
 def trained_cells(done: pd.DataFrame) -> pd.DataFrame:
@@ -184,14 +155,23 @@ def trained_cells(done: pd.DataFrame) -> pd.DataFrame:
     return done[done.copied_from.isna()] if "copied_from" in done else done
 
 
-def _both(done: pd.DataFrame, first: str, second: str) -> str:
+def both(done: pd.DataFrame, first: str, second: str) -> str:
+    """Two columns' means as `1,000 / 200`."""
     values = [mean(done, first), mean(done, second)]
-    return " / ".join(f"{value:,.0f}" for value in values) if None not in values else NOT_RUN
+    known = [value for value in values if value is not None]
+    return " / ".join(f"{value:,.0f}" for value in known) if len(known) == 2 else NOT_RUN
 
 
 def peak_memory(done: pd.DataFrame) -> str:
     """Largest of the cells', in MiB."""
     if done.empty:
         return NOT_RUN
-    found = done.peak_memory_mib.dropna() if "peak_memory_mib" in done else []
-    return f"{found.max():,.0f} MiB" if len(found) else "not measured"
+    if "peak_memory_mib" not in done or done.peak_memory_mib.dropna().empty:
+        return "not measured"
+    return f"{done.peak_memory_mib.max():,.0f} MiB"
+
+
+def gflop(dataset: str, variant: str) -> str:
+    """Computed forward GFLOP of G / D for one image; a variant whose networks were not computed says so."""
+    found = forward_flops(dataset, variant)
+    return " / ".join(f"{value / 1e9:,.3g}" for value in found) if found else "not computed"

@@ -1,4 +1,5 @@
-"""DiffAug (Zhao et al. 2020) as TransGAN uses it (paper 5.1; sizes and probabilities of the released code, paper.md 3.3).
+"""DiffAug (Zhao et al. 2020) as TransGAN uses it (paper 5.1; sizes and probabilities of the released code, paper.md
+3.3).
 
 Every operation takes images (B, C, H, W) in [-1, 1] and returns the same shape, differentiable in the images, twice
 where the gradient penalty needs it. Random numbers come from torch's global generator of the images' device. Empty
@@ -23,7 +24,8 @@ Drawn = list[tuple[Tensor, ...]]
 class Operation:
     """One operation, its randomness apart from its arithmetic.
 
-    `draw(images, config)` makes the random numbers of a batch, tensors with one row an image; `apply(images, *drawn)` is a
+    `draw(images, config)` makes the random numbers of a batch, tensors with one row an image; `apply(images, *drawn)`
+    is a
     pure function: a part of a batch with its part of the rows gives that part of the result (gradient accumulation),
     and it compiles.
     """
@@ -67,7 +69,9 @@ def draw_color(images: Tensor, config: AugmentConfig) -> tuple[Tensor, ...]:
 
 
 def apply_color(images: Tensor, brightness: Tensor, saturation: Tensor, contrast: Tensor) -> Tensor:
-    """Brightness + U(-0.5, 0.5); saturation x U(0, 2) about the pixel's channel mean; contrast x U(0.5, 1.5) about the image mean."""
+    """Brightness + U(-0.5, 0.5); saturation x U(0, 2) about the pixel's channel mean; contrast x U(0.5, 1.5) about the
+    image mean.
+    """
     images = images + brightness
     images = torch.lerp(images.mean(dim=1, keepdim=True), images, saturation)
     return torch.lerp(images.mean(dim=(1, 2, 3), keepdim=True), images, contrast)
@@ -95,19 +99,23 @@ def _shifted(side: int, shift: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def draw_cutout(images: Tensor, config: AugmentConfig) -> tuple[Tensor, ...]:
-    """With `cutout_probability`, decided once per batch: a square of `cutout_ratio` of the side is set to 0 in every image.
+    """With `cutout_probability`, decided per group of the batch: a square of `cutout_ratio` of the side is set to 0.
 
     Its centre is uniform over the image, so that part of it may lie outside (as in DiffAugment).
     """
-    side = torch.full((2,), int(images.shape[-1] * config.cutout_ratio + 0.5), device=images.device)
-    return _kept(images, side, config.cutout_probability)
+    side = int(images.shape[-1] * config.cutout_ratio + 0.5)
+    sides = torch.full((2, config.groups), side, device=images.device)
+    return _kept(images, sides, config.cutout_probability)
 
 
 def draw_erase(images: Tensor, config: AugmentConfig) -> tuple[Tensor, ...]:
-    """With `erase_probability` per batch: a rectangle, height and width drawn per batch in `erase_range` of the side, set to 0."""
-    low, high = config.erase_range
-    sides = torch.rand(2, device=images.device) * (high - low) + low
-    return _kept(images, (sides * images.shape[-1] + 0.5).long(), config.erase_probability)
+    """With `erase_probability` per group of the batch: a rectangle is set to 0.
+
+    Its height and width are whole pixels, uniform over `erase_range` of the side, ends included, drawn per group.
+    """
+    low, high = (int(share * images.shape[-1] + 1e-6) for share in config.erase_range)
+    sides = torch.randint(low, high + 1, (2, config.groups), device=images.device)
+    return _kept(images, sides, config.erase_probability)
 
 
 def apply_mask(images: Tensor, kept: Tensor) -> Tensor:
@@ -115,14 +123,24 @@ def apply_mask(images: Tensor, kept: Tensor) -> Tensor:
 
 
 def _kept(images: Tensor, sides: Tensor, probability: float) -> tuple[Tensor]:
-    """Which pixels stay, (B, 1, H, W), where a rectangle of `sides` (height, width) is cut out of each image or of none."""
-    keep_rows, keep_columns = (_outside(images, axis, length) for axis, length in zip((-2, -1), sides.unbind(0), strict=True))
-    cut = torch.rand((), device=images.device) < probability
-    return ((keep_rows[:, :, None] | keep_columns[:, None, :] | ~cut).unsqueeze(1),)
+    """Which pixels stay, (B, 1, H, W), where a rectangle is cut out of every image of a group or of none.
+
+    `sides`: height and width per group, (2, groups); the groups are equal runs of the batch, up to one image.
+    """
+    groups = sides.shape[1]
+    group = torch.arange(len(images), device=images.device) * groups // len(images)
+    sides = sides[:, group].unsqueeze(-1)
+    keep_rows, keep_columns = (
+        _outside(images, axis, length) for axis, length in zip((-2, -1), sides.unbind(0), strict=True)
+    )
+    cut = (torch.rand(groups, device=images.device) < probability)[group]
+    return ((keep_rows[:, :, None] | keep_columns[:, None, :] | ~cut[:, None, None]).unsqueeze(1),)
 
 
 def _outside(images: Tensor, axis: int, length: Tensor) -> Tensor:
-    """Which places along one axis, (B, side), a random interval of `length` centred inside the image leaves out."""
+    """Which places along one axis, (B, side), a random interval of `length` (B, 1), centred inside the image, leaves
+    out.
+    """
     side = images.shape[axis]
     centres = side + 1 - length % 2
     start = (torch.rand(len(images), 1, device=images.device) * centres).long() - length // 2
@@ -147,7 +165,8 @@ def apply_hue(images: Tensor, angle: Tensor) -> Tensor:
 
 
 def draw_filter(images: Tensor, config: AugmentConfig) -> tuple[Tensor, ...]:
-    """With `filter_probability` per image and band: one of ADA's four frequency bands amplified by 2^N(0, 1), power kept.
+    """With `filter_probability` per image and band: one of ADA's four frequency bands amplified by 2^N(0, 1), power
+    kept.
 
     What is drawn is the whole filter of each image, (B, taps).
     """
@@ -186,11 +205,14 @@ def _reflect(x: Tensor, pad: int, dim: int) -> Tensor:
 
 
 def band_filters() -> Tensor:
-    """ADA's bank of four zero-phase band-pass filters from the sym2 wavelet, (4, taps), fp64; their sum is the identity.
+    """ADA's bank of four zero-phase band-pass filters from the sym2 wavelet, (4, taps), fp64; their sum is the
+    identity.
 
     Source: Karras et al. 2020, appendix B: H_lo(z) H_lo(1/z) / 2 is dilated and applied once per octave.
     """
-    low = torch.tensor([-0.12940952255092145, 0.22414386804185735, 0.836516303737469, 0.48296291314469025], dtype=torch.float64)
+    low = torch.tensor(
+        [-0.12940952255092145, 0.22414386804185735, 0.836516303737469, 0.48296291314469025], dtype=torch.float64
+    )
     high = low * torch.tensor([1.0, -1.0, 1.0, -1.0], dtype=torch.float64)
     smooth, rough = (_convolve(h, h.flip(0)) / 2 for h in (low, high))
     bank = torch.eye(4, 1, dtype=torch.float64)
@@ -214,4 +236,11 @@ erase = Operation(draw_erase, apply_mask)
 hue = Operation(draw_hue, apply_hue)
 filter_bands = Operation(draw_filter, apply_filter)
 
-OPERATIONS = {"translation": translation, "cutout": cutout, "color": color, "erase": erase, "hue": hue, "filter": filter_bands}
+OPERATIONS = {
+    "translation": translation,
+    "cutout": cutout,
+    "color": color,
+    "erase": erase,
+    "hue": hue,
+    "filter": filter_bands,
+}

@@ -1,60 +1,96 @@
 """Settings of training, as a person writes them in params.yaml (`train`, and the `train` part of overlays)."""
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
+from pipeline.errors import choices
 from pipeline.model.spec import NetworkSpec
-from pipeline.strict import Strict
+from pipeline.schema import Strict
+from pipeline.training.objectives.registry import LOSSES, NO_PENALTY, PENALTIES
 
 Operation = Literal["translation", "cutout", "color", "erase", "hue", "filter"]
 Ratio = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
+Range = Annotated[list[Ratio], Field(min_length=2, max_length=2)]  # [smallest, largest]
+
+
+def _one_of(names: Iterable[str]) -> BeforeValidator:
+    """A name of a registry, which may have grown since this was written."""
+
+    known = list(names)
+
+    def check(given: str) -> str:
+        if given not in known:
+            raise ValueError(choices(known, given))
+        return given
+
+    return BeforeValidator(check)
+
+
+Loss = Annotated[str, _one_of(LOSSES)]
+Penalty = Annotated[str, _one_of([*PENALTIES, NO_PENALTY])]
 
 
 class AugmentConfig(Strict):
     """DiffAug (paper 5.1): operations applied in the order listed, each image of each batch with its own draw."""
 
-    policy: list[Operation]                         # [] = no augmentation
-    translation_ratio: Ratio                        # largest shift over the side; 0.2 released code, 0.125 DiffAugment
-    cutout_ratio: Ratio                             # side of the square over the image's; 0.5
-    cutout_probability: Ratio                       # per batch; 0.3 released code, 1.0 DiffAugment
-    erase_range: Annotated[list[Ratio], Field(min_length=2, max_length=2)]  # sides of the rectangle over the image's; 0.2 .. 0.7
-    erase_probability: Ratio                        # per batch; 0.3 released code
-    hue_probability: Ratio                          # per image; 0.5 released code
-    filter_probability: Ratio                       # per image and band; 0.25 released code
+    policy: list[Operation]  # [] = no augmentation
+    groups: Count | None  # parts of a batch for which cutout and erase decide apart; released code: GPUs, 8
+    translation_ratio: Ratio | None  # largest shift over the side; 0.2 released code, 0.125 DiffAugment
+    cutout_ratio: Ratio | None  # side of the square over the image's; 0.5
+    cutout_probability: Ratio | None  # per batch; 0.3 released code, 1.0 DiffAugment
+    erase_range: Range | None  # sides of the rectangle over the image's; 0.2 .. 0.7
+    erase_probability: Ratio | None  # per batch; 0.3 released code
+    hue_probability: Ratio | None  # per image; 0.5 released code
+    filter_probability: Ratio | None  # per image and band; 0.25 released code
+
+
+class AnnealConfig(Strict):
+    """Cosine from the setting's value to the one given here, over the first `share` of the run (R3GAN, appendix)."""
+
+    share: Annotated[float, Field(gt=0, le=1)]  # of the whole run; R3GAN: 20 of 250 million images
+    penalty_weight: NotNegative | None = None  # null: stays
+    lr: Positive | None = None
+    beta2: Ratio | None = None
 
 
 class TrainConfig(Strict):
-    loss: Literal["wgan_gp", "hinge", "non_saturating"]
-    penalty_weight: NotNegative                     # lambda of the gradient penalty; 10
-    penalty_target: Positive                        # phi, the norm it pulls to; 1
-    penalty_interval: Count                         # penalty every so many D steps, weighted by as much; 1 in the paper
-    drift_weight: NotNegative                       # times the squared mean score of real images; 1e-3
-    lr: Positive                                    # Adam, G and D; 1e-4
-    lr_decay: bool                                  # linear to 0 over the run; off in the released scripts
-    beta1: Ratio                                    # 0
-    beta2: Ratio                                    # 0.99
-    clip_norm: Positive                             # largest global gradient norm, G and D separately; 5
-    critic_steps: Count                             # D steps per G step; 4 (STL-10: 5)
-    batch_generator: Count                          # images per G step; 128
-    batch_discriminator: Count                      # real images per D step; 64
-    ema_kimg: Positive                              # half-life of G's weight average, in thousands of real images; 500
-    ema_rampup: Positive | None                     # half-life at most this share of the images so far; 0.1; null = off
-    flip: bool                                      # random horizontal flips of real images
+    loss: Loss  # wgan_gp (the paper) | hinge | non_saturating | relativistic
+    penalty: Penalty  # on D's slope: gradient_norm (WGAN-GP, the paper) | r1 | r2 | r1_r2 | finite_difference | none
+    penalty_weight: NotNegative  # lambda of gradient_norm, 10; gamma of the others
+    penalty_target: Positive | None  # phi, the norm that gradient_norm pulls to; 1
+    penalty_interval: Count | None  # penalty every so many D steps, weighted by as much; 1 in the paper
+    drift_weight: NotNegative  # times the squared mean score of real images; 1e-3
+    lr: Positive  # Adam, G and D; 1e-4
+    lr_decay: bool  # linear to 0 over the run; off in the released scripts
+    beta1: Ratio  # 0
+    beta2: Ratio  # 0.99
+    clip_norm: Positive | None  # largest global gradient norm, G and D separately; 5; null = no clipping
+    critic_steps: Count  # D steps per G step; 4 (STL-10: 5)
+    batch_generator: Count  # images per G step; 128
+    batch_discriminator: Count  # real images per D step; 64
+    keep_generator_gradients: bool  # released code: D's gradients of a G step are added to the next D step
+    ema_kimg: Positive | None  # half-life of G's weight average, in thousands of real images; 500; null = no average
+    ema_rampup: Positive | None  # half-life at most this share of the images so far; 0.1; null = off
+    ema_clock: Literal["real_images", "released"]  # released: one D batch per G step is counted, whatever critic_steps
+    flip: bool  # random horizontal flips of real images
     augment: AugmentConfig
-    kimg: Positive | None = None                    # budget: thousands of real images shown to D ...
-    generator_steps: Count | None = None            # ... or, exclusively, G steps (the paper: 500,000)
-    ticks: Count                                    # lines of history.csv over the whole run
-    snapshots: Count                                # fixed-latent grids over the whole run, beside the first at 0
-    snapshot_images: Count                          # images per grid
-    threads: Count                                  # CPU threads; part of the setting because sums depend on it
-    precision: Literal["fp32", "bf16"]              # of matrix products; weights, norms, losses, penalty norm: always fp32
-    execution: Literal["eager", "compiled"]         # compiled: torch.compile, minutes before the first step, then faster
-    recompute: bool                                 # activation checkpointing: blocks forget activations, compute them again
-    accumulate: Count                               # parts a batch is computed in; the gradient is that of the whole batch
+    kimg: Positive | None = None  # budget: thousands of real images shown to D ...
+    generator_steps: Count | None = None  # ... or, exclusively, G steps (the paper: 500,000)
+    anneal: AnnealConfig | None  # values that move over the first part of a run (R3GAN); null = none
+    ticks: Count  # lines of history.csv over the whole run
+    snapshots: Count  # fixed-latent grids over the whole run, beside the first at 0
+    snapshot_images: Count  # images per grid
+    weight_snapshots: Annotated[int, Field(ge=0)]  # averaged generators kept over the whole run, for curves of a metric
+    threads: Count  # CPU threads; part of the setting because sums depend on it
+    precision: Literal["fp32", "bf16"]  # of matrix products; weights, norms, losses, penalty norm: always fp32
+    execution: Literal["eager", "compiled"]  # compiled: torch.compile, minutes before the first step, then faster
+    recompute: bool  # activation checkpointing: blocks forget activations, compute them again
+    accumulate: Count  # parts a batch is computed in; the gradient is that of the whole batch
 
 
 def kimg(train: TrainConfig) -> float:
@@ -64,14 +100,48 @@ def kimg(train: TrainConfig) -> float:
     return train.generator_steps * train.critic_steps * train.batch_discriminator / 1000
 
 
+# Settings that only one operation of the augmentation reads.
+OPERATION_SETTINGS = {
+    "translation": ("translation_ratio",),
+    "cutout": ("cutout_ratio", "cutout_probability"),
+    "erase": ("erase_range", "erase_probability"),
+    "hue": ("hue_probability",),
+    "filter": ("filter_probability",),
+}
+
+
+def effective_settings(train: TrainConfig) -> TrainConfig:
+    """The settings that a training depends on: the budget in kimg, and null for whatever nothing reads.
+
+    Two trainings with equal effective settings are the same training.
+    """
+    unread = [
+        name
+        for operation, names in OPERATION_SETTINGS.items()
+        if operation not in train.augment.policy
+        for name in names
+    ]
+    if not {"cutout", "erase"} & set(train.augment.policy):
+        unread.append("groups")
+    changes: dict[str, object] = {
+        "kimg": kimg(train),
+        "generator_steps": None,
+        "augment": train.augment.model_copy(update=dict.fromkeys(unread)),
+    }
+    if train.penalty == NO_PENALTY or not train.penalty_weight:
+        changes |= {"penalty": NO_PENALTY, "penalty_weight": 0.0, "penalty_target": None, "penalty_interval": None}
+    elif train.penalty != "gradient_norm":
+        changes |= {"penalty_target": None}
+    return train.model_copy(update=changes)
+
+
 class TrainPlan(Strict):
-    """All a training run depends on beside its images and its code: the content of plan/train/<cell>.yaml."""
+    """All a training run depends on beside its images: the content of plan/train/<cell>.yaml.
+
+    `code`: a digest per module that computes (`pipeline.fingerprint`).
+    """
 
     network: NetworkSpec
     train: TrainConfig
     seed: Annotated[int, Field(ge=0)]
-
-
-def settled(train: TrainConfig) -> TrainConfig:
-    """The same settings with the budget in kimg, whichever way it was given."""
-    return train.model_copy(update={"kimg": kimg(train), "generator_steps": None})
+    code: dict[str, str]

@@ -6,14 +6,14 @@ from torch import Tensor
 
 from pipeline.images import to_float
 
-
-CHUNK = 1024        # images copied to a GPU at a time
+CHUNK = 1024  # images copied to a GPU at a time
 
 
 class RealImages:
     """The whole dataset as uint8 where it is used; batches are indexed, flipped and normalised there.
 
-    On a GPU it lies in the GPU's memory; on a CPU the memory-mapped file is indexed as it is, and need not fit in memory.
+    On a GPU it lies in the GPU's memory; on a CPU the memory-mapped file is indexed as it is, and need not fit in
+    memory.
 
     The order is a fresh permutation per epoch, a function of (seed, epoch) alone: the n-th image shown depends on n and
     the seed and on nothing that happened before, so that a position is all a resumed run has to know.

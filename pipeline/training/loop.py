@@ -3,7 +3,6 @@
 import copy
 import math
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,18 +10,18 @@ import torch
 from torch import Tensor
 
 from pipeline.images import to_uint8
-from pipeline.model.generator import Generator
+from pipeline.model.interface import Discriminator, Generator
 from pipeline.training.config import TrainConfig, TrainPlan
 from pipeline.training.data import RealImages
-from pipeline.training.health import TICKS, ailing, collapsed, ema_distance, sample_spread
-from pipeline.training.memory import peak_memory
-from pipeline.training.progress import Progress
-from pipeline.training.step import Networks, build, discriminator_step, ema_beta, generator_step
+from pipeline.training.divergence import TICKS, collapsed, sample_spread, symptom_of
+from pipeline.training.ema import ema_beta, ema_distance
+from pipeline.training.schedule import Moment, schedule
+from pipeline.training.step import Networks, build, discriminator_step, generator_step
 
-FIXED_LATENTS_SEED = 0      # the same latents in every cell, so that grids of variants can be compared image by image
-SPREAD_LATENTS = 16         # of them, whose images' spread is in the history
+FIXED_LATENTS_SEED = 0  # the same latents in every cell, so that grids of variants can be compared image by image
+SPREAD_LATENTS = 16  # of them, whose images' spread is in the history
 
-Weights = list[dict[str, Tensor]]       # state dicts of G, its average and D
+Weights = list[dict[str, Tensor]]  # state dicts of G, its average and D
 
 
 @dataclass
@@ -33,45 +32,69 @@ class Outcome:
     """
 
     networks: Networks
-    status: str = "ok"                      # ok | diverged
-    detail: str | None = None               # why it diverged
-    kimg: float = 0.0                       # of the weights
+    status: str = "ok"  # ok | diverged
+    detail: str | None = None  # why it diverged
+    kimg: float = 0.0  # of the weights
     history: list[dict[str, float]] = field(default_factory=list)
-    machine: list[dict[str, float]] = field(default_factory=list)       # time and memory, a row a tick: no two runs agree
+    machine: list[dict[str, float]] = field(default_factory=list)  # time and memory, a row a tick: no two runs agree
     grids: list[np.ndarray] = field(default_factory=list)
     grids_kimg: list[float] = field(default_factory=list)
 
-    step: int = 0                           # iterations done
-    scalars: dict[str, list[Tensor]] = field(default_factory=dict)      # reported since the last tick, on the device
-    last_good: Weights = field(default_factory=list)                    # of the last healthy tick
-    seconds: float = 0.0                    # trained so far, all sittings together
-    resumed: list[float] = field(default_factory=list)                  # kimg at which it went on after an interruption
+    step: int = 0  # iterations done
+    scalars: dict[str, list[Tensor]] = field(default_factory=dict)  # reported since the last tick, on the device
+    last_good: Weights = field(default_factory=list)  # of the last healthy tick
+    seconds: float = 0.0  # trained so far, all sittings together
+    resumed: list[float] = field(default_factory=list)  # kimg at which it went on after an interruption
 
 
-def untouched(outcome: Outcome) -> None:
-    """The default of both hooks of `train`."""
+class Observer:
+    """What `train` tells the outside, and asks of it. It can change no number of a training; this one does nothing.
+
+    `pipeline.runtime` has the real one: progress, checkpoints, signals.
+    """
+
+    def resume(self, outcome: Outcome) -> None:
+        """Before the first iteration: may put back an earlier state."""
+
+    def start(self, total_kimg: float, *, kimg: float, seconds: float) -> None:
+        """Training begins at `kimg`, after `seconds` of earlier sittings."""
+
+    def seconds(self) -> float:
+        """Trained so far, all sittings together."""
+        return 0.0
+
+    def tick(self, row: dict[str, float], device: torch.device) -> dict[str, float]:
+        """A row of the history is there; returns what the machine did meanwhile."""
+        return {"kimg": row["kimg"]}
+
+    def snapshot(self, outcome: Outcome) -> None:
+        """A grid was added."""
+
+    def weights(self, outcome: Outcome, kimg: float) -> None:
+        """The averaged generator of this moment is one to be kept."""
+
+    def after_iteration(self, outcome: Outcome) -> None:
+        """May store the state, may raise."""
+
+    def stop(self, status: str) -> None:
+        """Training has ended."""
 
 
-def train(
-    plan: TrainPlan,
-    images: np.ndarray,
-    device: torch.device,
-    progress: Progress,
-    *,
-    resume: Callable[[Outcome], None] = untouched,      # called before the first iteration: may put back an earlier state
-    keep: Callable[[Outcome], None] = untouched,        # called after every iteration: may store the state, may raise
-) -> Outcome:
+def train(plan: TrainPlan, images: np.ndarray, device: torch.device, observer: Observer) -> Outcome:
     """Train one cell on images (N, C, H, W) uint8.
 
-    Deterministic on the CPU: same plan, images and machine give the same bytes, however often the run is interrupted and
-    resumed. A loss, gradient or weight that is not finite, or a collapse (`health.py`), ends the run with status
+    Deterministic on the CPU: same plan, images and machine give the same bytes, however often the run is interrupted
+    and
+    resumed. A loss, gradient or weight that is not finite, or a collapse (`divergence.py`), ends the run with status
     `diverged` and the weights of the last healthy tick.
     """
     config = plan.train
     torch.set_num_threads(config.threads)
     if device.type == "cuda":
-        # The CPU's kernels used here are deterministic as they are, and the switch alone imports the whole compiler (3 s).
-        # A GPU's are asked to be; bicubic upsampling and attention have backward passes that only warn (docs/training.md).
+        # The CPU's kernels used here are deterministic as they are, and the switch alone imports the whole compiler (3
+        # s).
+        # A GPU's are asked to be; bicubic upsampling and attention have backward passes that only warn
+        # (docs/training.md).
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.utils.deterministic.fill_uninitialized_memory = False
         torch.use_deterministic_algorithms(True, warn_only=True)
@@ -82,44 +105,55 @@ def train(
     # Rounded first: 32.24 kimg are 403 steps of 80 images, and 403.00000000000006 in floating point.
     steps = math.ceil(round(config.kimg * 1000 / per_step, 6))
     ticks, snapshots = _moments(steps, config.ticks), _moments(steps, config.snapshots)
-    # In the parts that training itself computes at a time: what fits there fits here.
+    kept = _moments(steps, config.weight_snapshots) if config.weight_snapshots else set()
+    # In the parts that training itself computes at a time, so that they need no more memory than it does.
     latents = fixed_latents(plan, config.snapshot_images).to(device).split(config.batch_generator // config.accumulate)
     spread_latents = fixed_latents(plan, SPREAD_LATENTS).to(device).split(config.batch_generator // config.accumulate)
     _snapshot(outcome, latents, kimg=0.0)
     outcome.last_good = _weights(outcome.networks)
-    resume(outcome)
-    progress.start(steps * per_step / 1000, kimg=outcome.step * per_step / 1000, seconds=outcome.seconds)
+    observer.resume(outcome)
+    observer.start(steps * per_step / 1000, kimg=outcome.step * per_step / 1000, seconds=outcome.seconds)
     while outcome.step < steps and outcome.status == "ok":
         outcome.step += 1
         kimg = outcome.step * per_step / 1000
-        _set_rates(outcome.networks, config, 1 - (outcome.step - 1) / steps)
-        _collect(outcome, iteration(outcome.networks, data, config, outcome.step))
+        now = schedule(config, (outcome.step - 1) / steps)
+        _set_optimisers(outcome.networks, now)
+        _collect(outcome, iteration(outcome.networks, data, config, outcome.step, penalty_weight=now.penalty_weight))
         if outcome.step in ticks:
-            _tick(outcome, spread_latents, kimg, progress)
+            _tick(outcome, spread_latents, kimg, observer)
         if outcome.step in snapshots and outcome.status == "ok":
             _snapshot(outcome, latents, kimg=kimg)
-        outcome.seconds = progress.seconds()
-        keep(outcome)
+            observer.snapshot(outcome)
+        if outcome.step in kept and outcome.status == "ok":
+            observer.weights(outcome, kimg)
+        outcome.seconds = observer.seconds()
+        observer.after_iteration(outcome)
     if outcome.status == "ok":
         outcome.kimg = steps * per_step / 1000
-    progress.stop(outcome.status)
+    observer.stop(outcome.status)
     return outcome
 
 
 def fixed_latents(plan: TrainPlan, count: int) -> Tensor:
     """z (count, latent_dim), the same in every cell of this geometry."""
-    return torch.randn(count, plan.network.generator.latent_dim, generator=torch.Generator().manual_seed(FIXED_LATENTS_SEED))
+    return torch.randn(
+        count, plan.network.generator.latent_dim, generator=torch.Generator().manual_seed(FIXED_LATENTS_SEED)
+    )
 
 
-def iteration(networks: Networks, data: RealImages, config: TrainConfig, step: int) -> dict[str, Tensor]:
-    """The D steps and the G step of iteration `step` (from 1)."""
+def iteration(
+    networks: Networks, data: RealImages, config: TrainConfig, step: int, *, penalty_weight: float | None = None
+) -> dict[str, Tensor]:
+    """The D steps and the G step of iteration `step` (from 1). `penalty_weight`: that of this moment, if it moves."""
+    penalty_weight = config.penalty_weight if penalty_weight is None else penalty_weight
     size, scalars = config.batch_discriminator, {}
     for critic in range(config.critic_steps):
         number = (step - 1) * config.critic_steps + critic
         real = data.batch(number * size, size)
-        scalars |= discriminator_step(networks, real, config, penalised=number % config.penalty_interval == 0)
+        weight = penalty_weight * networks.objective.interval if networks.objective.penalised(number) else None
+        scalars |= discriminator_step(networks, real, config, weight=weight)
     images = step * config.critic_steps * size
-    return scalars | generator_step(networks, config, ema_beta=ema_beta(config, images))
+    return scalars | generator_step(networks, config, real=real, ema_beta=ema_beta(config, images))
 
 
 def _moments(steps: int, count: int) -> set[int]:
@@ -127,11 +161,10 @@ def _moments(steps: int, count: int) -> set[int]:
     return {round(steps * (index + 1) / count) for index in range(count)} - {0} | {steps}
 
 
-def _set_rates(networks: Networks, config: TrainConfig, remaining: float) -> None:
-    rate = config.lr * remaining if config.lr_decay else config.lr
+def _set_optimisers(networks: Networks, now: Moment) -> None:
     for optimizer in (networks.optimizer_g, networks.optimizer_d):
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"], group["betas"] = now.lr, (group["betas"][0], now.beta2)
 
 
 def _collect(outcome: Outcome, scalars: dict[str, Tensor]) -> None:
@@ -139,27 +172,35 @@ def _collect(outcome: Outcome, scalars: dict[str, Tensor]) -> None:
         outcome.scalars.setdefault(name, []).append(value)
 
 
-def _tick(outcome: Outcome, latents: tuple[Tensor, ...], kimg: float, progress: Progress) -> None:
-    """A row of the history, and the diagnosis: the weights are kept if all is well, the last ones put back if it is over."""
+def _tick(outcome: Outcome, latents: tuple[Tensor, ...], kimg: float, observer: Observer) -> None:
+    """A row of the history, and the diagnosis: the weights are kept if all is well, the last ones put back if it is
+    over.
+    """
     row, outcome.scalars = _row(outcome, latents, kimg), {}
     if not (all(math.isfinite(value) for value in row.values()) and _finite(outcome.networks)):
         _diverge(outcome, f"a loss, gradient or weight is not finite at {kimg:g} kimg")
         return
     outcome.history.append(row)
-    outcome.machine.append(progress.tick(row, peak_memory(latents[0].device)))
+    outcome.machine.append(observer.tick(row, latents[0].device))
     symptom = collapsed(outcome.history)
     if symptom:
-        _diverge(outcome, f"collapsed: {symptom}, in every tick from {outcome.history[-TICKS]['kimg']:g} to {kimg:g} kimg")
-    elif not ailing(row):
+        _diverge(
+            outcome, f"collapsed: {symptom}, in every tick from {outcome.history[-TICKS]['kimg']:g} to {kimg:g} kimg"
+        )
+    elif symptom_of(row) is None:
         outcome.kimg, outcome.last_good = kimg, _weights(outcome.networks)
 
 
 def _row(outcome: Outcome, latents: tuple[Tensor, ...], kimg: float) -> dict[str, float]:
-    """Means over a tick of whatever the steps reported, and the state of G; the only time that scalars leave the device."""
+    """Means over a tick of whatever the steps reported, and the state of G; the only time that scalars leave the
+    device.
+    """
     names, networks = sorted(outcome.scalars), outcome.networks
     means = [torch.stack(outcome.scalars[name]).float().mean() for name in names]
     spread, distance = sample_spread(_draw(networks.ema, latents)), ema_distance(networks.generator, networks.ema)
-    values = dict(zip([*names, "sample_spread", "ema_distance"], torch.stack([*means, spread, distance]).tolist(), strict=True))
+    values = dict(
+        zip([*names, "sample_spread", "ema_distance"], torch.stack([*means, spread, distance]).tolist(), strict=True)
+    )
     values["wasserstein"] = values["score_real"] - values["score_fake"]
     return {"kimg": kimg, "step": outcome.step, **dict(sorted(values.items()))}
 
@@ -186,7 +227,7 @@ def _snapshot(outcome: Outcome, latents: tuple[Tensor, ...], *, kimg: float) -> 
     outcome.grids_kimg.append(kimg)
 
 
-def _modules(networks: Networks) -> tuple[Generator, Generator, torch.nn.Module]:
+def _modules(networks: Networks) -> tuple[Generator, Generator, Discriminator]:
     return networks.generator, networks.ema, networks.discriminator
 
 

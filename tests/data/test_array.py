@@ -49,7 +49,11 @@ def test_the_same_images_give_the_same_bytes(folder, tmp_path):
     assert read_manifest(tmp_path / "again") == read_manifest(folder)
 
 
-@pytest.mark.parametrize("images", [IMAGES.astype(np.float32), IMAGES.astype(np.int64), IMAGES[0], IMAGES[None]], ids=["float", "int64", "one image", "five axes"])
+@pytest.mark.parametrize(
+    "images",
+    [IMAGES.astype(np.float32), IMAGES.astype(np.int64), IMAGES[0], IMAGES[None]],
+    ids=["float", "int64", "one image", "five axes"],
+)
 def test_other_arrays_are_refused_and_nothing_is_written(tmp_path, images):
     with pytest.raises(ValueError, match="must be .* uint8"):
         write_dataset(tmp_path / "set", images, None, {})
@@ -88,7 +92,9 @@ def test_labels_that_never_were_are_refused(tmp_path):
 def test_a_test_split_is_kept_apart(tmp_path):
     write_dataset(tmp_path / "set", IMAGES, None, {"test_split": "test"}, test=IMAGES[:2])
     manifest = read_manifest(tmp_path / "set")
-    assert np.array_equal(read_array(tmp_path / "set", "test"), IMAGES[:2]) and isinstance(read_array(tmp_path / "set", "test"), np.memmap)
+    assert np.array_equal(read_array(tmp_path / "set", "test"), IMAGES[:2]) and isinstance(
+        read_array(tmp_path / "set", "test"), np.memmap
+    )
     assert manifest["test_count"] == 2 and manifest["test_sha256"] == sha256(tmp_path / "set/test.npy")
     for dataset in (tmp_path / "set", str(tmp_path / "set"), manifest):
         assert [has_array(dataset, name) for name in ("images", "labels", "test")] == [True, False, True]
@@ -115,7 +121,11 @@ def test_facts_may_be_completed_by_the_chunks(tmp_path):
     assert read_manifest(tmp_path)["seen"] == len(IMAGES)
 
 
-@pytest.mark.parametrize("chunks", [[IMAGES[:5]], [IMAGES, IMAGES[:1]], [IMAGES[:, :1]], [IMAGES.astype(np.int16)]], ids=["few", "many", "channels", "dtype"])
+@pytest.mark.parametrize(
+    "chunks",
+    [[IMAGES[:5]], [IMAGES, IMAGES[:1]], [IMAGES[:, :1]], [IMAGES.astype(np.int16)]],
+    ids=["few", "many", "channels", "dtype"],
+)
 def test_chunks_that_are_not_what_was_announced_are_an_error(tmp_path, chunks):
     with pytest.raises(ValueError, match=r"images\.npy"):
         write_dataset(tmp_path / "set", Split(shape=IMAGES.shape, chunks=lambda: iter(chunks)), None, {})

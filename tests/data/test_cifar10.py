@@ -11,10 +11,10 @@ from image_files import config
 from PIL import Image
 from torchvision.datasets import CIFAR10
 
-from pipeline.data import official
+from pipeline.data import sources
 from pipeline.data.array import has_array, read_array, read_manifest
-from pipeline.data.official import Official
 from pipeline.data.prepare import prepare
+from pipeline.download import PublishedFile
 from pipeline.errors import UserError
 
 PER_BATCH = 4
@@ -46,8 +46,14 @@ def archive(tmp_path, monkeypatch):
     monkeypatch.setattr(CIFAR10, "train_list", sums[:5])
     monkeypatch.setattr(CIFAR10, "test_list", sums[5:])
     monkeypatch.setattr(CIFAR10, "meta", CIFAR10.meta | {"md5": md5(files["batches.meta"])})
-    entry = Official(file=path.name, address="http://127.0.0.1:9/none", size=path.stat().st_size, checksum=f"md5 {md5(path.read_bytes())}", published="this test")
-    monkeypatch.setitem(official.OFFICIAL, "cifar10", entry)
+    entry = PublishedFile(
+        file=path.name,
+        address="http://127.0.0.1:9/none",
+        size=path.stat().st_size,
+        checksum=f"md5 {md5(path.read_bytes())}",
+        published="this test",
+    )
+    monkeypatch.setitem(sources.OFFICIAL, "cifar10", entry)
     return path
 
 
@@ -72,7 +78,9 @@ def test_the_archive_gives_the_official_order_pixel_by_pixel(tmp_path, archive):
     assert sorted(path.name for path in out.iterdir()) == ["images.npy", "labels.npy", "manifest.json", "test.npy"]
 
 
-@pytest.mark.parametrize("where", ["file", "folder of the archive", "unpacked", "unpacked, renamed", "the folder above"])
+@pytest.mark.parametrize(
+    "where", ["file", "folder of the archive", "unpacked", "unpacked, renamed", "the folder above"]
+)
 def test_every_form_of_a_copy_is_found(tmp_path, archive, where):
     path = archive if where == "file" else archive.parent
     if where.startswith(("unpacked", "the")):
@@ -93,11 +101,16 @@ def test_the_data_root_is_looked_through(tmp_path, archive, monkeypatch, name):
     check(run(tmp_path, None))
 
 
-@pytest.mark.parametrize(("damage", "message"), [(lambda content: content[:-1], "bytes were|were expected"), (lambda content: content[:-1] + b"x", "its md5 is")])
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [(lambda content: content[:-1], "bytes were|were expected"), (lambda content: content[:-1] + b"x", "its md5 is")],
+)
 def test_a_wrong_archive_is_refused_before_it_is_opened(tmp_path, archive, monkeypatch, damage, message):
     archive.write_bytes(damage(archive.read_bytes()))
     monkeypatch.setattr(tarfile, "open", lambda *_, **__: pytest.fail("opened"))
-    with pytest.raises(UserError, match=rf"cifar-10-python\.tar\.gz: .*({message}).*remove it and fetch it again from http") as error:
+    with pytest.raises(
+        UserError, match=rf"cifar-10-python\.tar\.gz: .*({message}).*remove it and fetch it again from http"
+    ) as error:
         run(tmp_path, archive)
     assert "\n" not in str(error.value) and not (tmp_path / "out").exists()
 
@@ -115,6 +128,8 @@ def test_a_changed_batch_of_a_folder_is_never_unpickled(tmp_path, archive, monke
 
 def test_a_lower_resolution_is_resized_by_the_stated_rule(tmp_path, archive):
     prepare(config("cifar10", resolution=16, path=str(archive)), "cifar10", tmp_path / "out")
-    expected = np.asarray(Image.fromarray(IMAGES[7].transpose(1, 2, 0)).resize((16, 16), Image.Resampling.LANCZOS)).transpose(2, 0, 1)
+    expected = np.asarray(
+        Image.fromarray(IMAGES[7].transpose(1, 2, 0)).resize((16, 16), Image.Resampling.LANCZOS)
+    ).transpose(2, 0, 1)
     assert np.array_equal(read_array(tmp_path / "out")[7], expected)
     assert "LANCZOS" in read_manifest(tmp_path / "out")["resize"]

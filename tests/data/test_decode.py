@@ -36,11 +36,17 @@ def palette(**options):
 
 def sixteen_bit_rgb():
     """A PNG of 16 bits a channel, which Pillow would open as 8-bit RGB."""
+
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     rows = b"".join(b"\0" + bytes(8 * 6) for _ in range(8))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 16, 2, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 16, 2, 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
 
 
 def animated(format):
@@ -69,7 +75,12 @@ REFUSED = [
     ("truncated png", encoded(pixels(0, 64, 64))[:3000], {}, "no readable image"),
     ("truncated jpeg", encoded(pixels(0, 64, 64), "JPEG")[:2000], {}, "no readable image"),
     ("a format not read", encoded(RGB, "PPM"), {}, "no readable image"),
-    ("cmyk", encoded(Image.fromarray(RGB).convert("CMYK"), "JPEG"), {}, "a CMYK image, the dataset is 8-bit RGB; convert it or take it out"),
+    (
+        "cmyk",
+        encoded(Image.fromarray(RGB).convert("CMYK"), "JPEG"),
+        {},
+        "a CMYK image, the dataset is 8-bit RGB; convert it or take it out",
+    ),
     ("cmyk tiff", encoded(Image.fromarray(RGB).convert("CMYK"), "TIFF"), {"convert": "lossless"}, "a CMYK image"),
     ("lab", encoded(Image.fromarray(RGB).convert("LAB"), "TIFF"), {"convert": "lossless"}, "a LAB image"),
     ("16-bit grey", encoded(Image.fromarray(GREY.astype(np.uint16) * 257)), {}, "more than 8 bits a channel"),
@@ -80,10 +91,25 @@ REFUSED = [
     ("black and white", encoded(Image.fromarray(GREY).convert("1")), {}, "a black-and-white image"),
     ("palette", palette(), {}, "a palette image"),
     ("opaque", encoded(alpha(255)), {}, "an image with an alpha channel"),
-    ("transparent", encoded(alpha(254)), {"convert": "lossless"}, "some of its pixels are transparent; put it on a background"),
+    (
+        "transparent",
+        encoded(alpha(254)),
+        {"convert": "lossless"},
+        "some of its pixels are transparent; put it on a background",
+    ),
     ("transparent palette", palette(transparency=0), {"convert": "lossless"}, "some of its pixels are transparent"),
-    ("transparent colour", encoded(np.zeros((8, 8, 3), np.uint8), transparency=(0, 0, 0)), {"convert": "lossless"}, "some of its pixels are transparent"),
-    ("colour in a grey dataset", encoded(RGB), {"channels": 1, "convert": "lossless"}, r"an RGB image, the dataset is 8-bit greyscale \(channels: 1\)"),
+    (
+        "transparent colour",
+        encoded(np.zeros((8, 8, 3), np.uint8), transparency=(0, 0, 0)),
+        {"convert": "lossless"},
+        "some of its pixels are transparent",
+    ),
+    (
+        "colour in a grey dataset",
+        encoded(RGB),
+        {"channels": 1, "convert": "lossless"},
+        r"an RGB image, the dataset is 8-bit greyscale \(channels: 1\)",
+    ),
     ("animated gif", animated("GIF"), {"convert": "lossless"}, r"animated, or several images in one file \(3\)"),
     ("animated webp", animated("WEBP"), {}, "animated"),
     ("animated png", animated("PNG"), {}, "animated"),
@@ -93,7 +119,9 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("content", "changes", "message"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED])
+@pytest.mark.parametrize(
+    ("content", "changes", "message"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED]
+)
 def test_refused_in_one_line_that_names_the_file(content, changes, message):
     with pytest.raises(UserError, match=f"^a.png: {message}") as error:
         done(content, **changes)
@@ -102,7 +130,10 @@ def test_refused_in_one_line_that_names_the_file(content, changes, message):
 
 def test_an_absurdly_large_image_is_refused_before_it_is_decoded(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)
-    with pytest.raises(UserError, match="a.png: 8 x 8, more than the 50 pixels allowed"), pytest.warns(Image.DecompressionBombWarning):
+    with (
+        pytest.raises(UserError, match="a.png: 8 x 8, more than the 50 pixels allowed"),
+        pytest.warns(Image.DecompressionBombWarning),
+    ):
         done(encoded(RGB))
     with pytest.raises(UserError, match="decompression bomb"):
         done(encoded(pixels(0, 20, 20)))
@@ -115,7 +146,10 @@ def test_lossless_conversions_keep_every_colour_and_are_counted():
         "opaque": (encoded(alpha(255)), RGB.transpose(2, 0, 1)),
         "grey, opaque": (encoded(Image.fromarray(GREY).convert("LA")), grey),
         "palette": (palette(), np.asarray(Image.fromarray(RGB).quantize(16).convert("RGB")).transpose(2, 0, 1)),
-        "black and white": (encoded(Image.fromarray(GREY).convert("1")), np.repeat(np.asarray(Image.fromarray(GREY).convert("1").convert("L"))[None], 3, axis=0)),
+        "black and white": (
+            encoded(Image.fromarray(GREY).convert("1")),
+            np.repeat(np.asarray(Image.fromarray(GREY).convert("1").convert("L"))[None], 3, axis=0),
+        ),
     }
     for name, (content, expected) in cases.items():
         image, counts = done(content, convert="lossless")
@@ -133,7 +167,9 @@ def test_photographs_are_turned_upright_as_their_camera_says():
 def test_the_middle_is_kept(height, width):
     image, counts = done(encoded(pixels(0, height, width)), resolution=12)
     top, left = (height - 12) // 2, (width - 12) // 2
-    assert np.array_equal(image, pixels(0, height, width)[top : top + 12, left : left + 12].transpose(2, 0, 1)) and counts == {"cropped": 1}
+    assert np.array_equal(
+        image, pixels(0, height, width)[top : top + 12, left : left + 12].transpose(2, 0, 1)
+    ) and counts == {"cropped": 1}
 
 
 def test_resizing_is_antialiased():
@@ -158,7 +194,10 @@ def test_resizing_equals_torchvisions_on_the_same_region(fit):
 
 
 def test_the_rule_names_filter_version_and_size():
-    assert resize_rule(config(resolution=64)) == f"centre crop to the short side, then Pillow {PIL.__version__} LANCZOS (antialiased, on uint8) to 64 x 64"
+    assert (
+        resize_rule(config(resolution=64))
+        == f"centre crop to the short side, then Pillow {PIL.__version__} LANCZOS (antialiased, on uint8) to 64 x 64"
+    )
     assert "both sides" in resize_rule(config(fit="squash"))
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from image_files import config, encoded, pixels, write_zip
 
-from pipeline.data import official, readers
+from pipeline.data import readers, sources
 from pipeline.data.array import read_array, read_manifest
-from pipeline.data.official import Official
 from pipeline.data.prepare import prepare
+from pipeline.download import PublishedFile
 from pipeline.errors import UserError
 
 COUNT = 70
@@ -23,7 +23,11 @@ def database(tmp_path, monkeypatch):
         for index in reversed(range(COUNT)):
             transaction.put(f"{index:04}".encode(), encoded(pixels(index, 12, 10), "WEBP", lossless=True))
     check = readers._check_count
-    monkeypatch.setattr(readers, "_check_count", lambda path, found, expected: check(path, found, COUNT if expected == 126_227 else expected))
+    monkeypatch.setattr(
+        readers,
+        "_check_count",
+        lambda path, found, expected: check(path, found, COUNT if expected == 126_227 else expected),
+    )
     return folder
 
 
@@ -32,19 +36,33 @@ def run(tmp_path, path, **changes):
     return tmp_path / "out"
 
 
-
 @pytest.mark.parametrize("form", ["zip", "folder", "the folder above"])
 def test_every_form_gives_the_images_in_the_order_of_their_keys(tmp_path, database, monkeypatch, form):
     path = {"folder": database, "the folder above": tmp_path}.get(form)
     if form == "zip":
-        path = write_zip(tmp_path / "church_outdoor_train_lmdb.zip", {f"church_outdoor_train_lmdb/{name}": (database / name).read_bytes() for name in ("data.mdb", "lock.mdb")})
+        path = write_zip(
+            tmp_path / "church_outdoor_train_lmdb.zip",
+            {f"church_outdoor_train_lmdb/{name}": (database / name).read_bytes() for name in ("data.mdb", "lock.mdb")},
+        )
         checksum = f"sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
-        entry = Official(file=path.name, address="http://127.0.0.1:9/none", size=path.stat().st_size, checksum=checksum, published="this test")
-        monkeypatch.setitem(official.OFFICIAL, "lsun_church", entry)
+        entry = PublishedFile(
+            file=path.name,
+            address="http://127.0.0.1:9/none",
+            size=path.stat().st_size,
+            checksum=checksum,
+            published="this test",
+        )
+        monkeypatch.setitem(sources.OFFICIAL, "lsun_church", entry)
     out = run(tmp_path, path, resolution=10, fit="crop")
-    assert np.array_equal(read_array(out)[3], pixels(3, 12, 10)[1:11].transpose(2, 0, 1)) and len(read_array(out)) == COUNT
+    assert (
+        np.array_equal(read_array(out)[3], pixels(3, 12, 10)[1:11].transpose(2, 0, 1)) and len(read_array(out)) == COUNT
+    )
     manifest = read_manifest(out)
-    assert manifest["split"] == "church_outdoor_train" and manifest["order"] == "by key" and manifest["images"]["cropped"] == COUNT
+    assert (
+        manifest["split"] == "church_outdoor_train"
+        and manifest["order"] == "by key"
+        and manifest["images"]["cropped"] == COUNT
+    )
     assert sorted(file.name for file in out.iterdir()) == ["images.npy", "manifest.json"]
 
 
@@ -53,7 +71,9 @@ def test_exported_images_will_do(tmp_path, database):
     folder.mkdir()
     for index in range(COUNT):
         (folder / f"{index:04}.png").write_bytes(encoded(pixels(index, 10, 10)))
-    assert read_manifest(run(tmp_path, folder, resolution=10))["source"].startswith("LSUN church_outdoor_train, exported")
+    assert read_manifest(run(tmp_path, folder, resolution=10))["source"].startswith(
+        "LSUN church_outdoor_train, exported"
+    )
     (folder / "0000.png").unlink()
     with pytest.raises(UserError, match=r"exported: holds 69 images, the dataset has 70"):
         run(tmp_path, folder)
@@ -77,7 +97,13 @@ def test_a_bad_image_is_named_by_its_key(tmp_path, database):
 
 def test_an_archive_without_a_database_is_refused(tmp_path, monkeypatch):
     path = write_zip(tmp_path / "church_outdoor_train_lmdb.zip", {"other": b""})
-    entry = Official(file=path.name, address="x", size=path.stat().st_size, checksum=f"sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}", published="this test")
-    monkeypatch.setitem(official.OFFICIAL, "lsun_church", entry)
+    entry = PublishedFile(
+        file=path.name,
+        address="x",
+        size=path.stat().st_size,
+        checksum=f"sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}",
+        published="this test",
+    )
+    monkeypatch.setitem(sources.OFFICIAL, "lsun_church", entry)
     with pytest.raises(UserError, match="holds 0 databases named data.mdb"):
         run(tmp_path, path)

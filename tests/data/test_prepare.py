@@ -36,12 +36,17 @@ def free(monkeypatch, number):
 def test_it_says_what_it_will_write(images, tmp_path, capsys, monkeypatch):
     free(monkeypatch, 2_500_000_000)
     assert run(images, tmp_path / "out") == 5
-    assert f"prepare: mine: 5 images as 3 x 8 x 8 uint8 -> {tmp_path}/out/, 0.0 MB (2.50 GB free)" in capsys.readouterr().out
+    assert (
+        f"prepare: mine: 5 images as 3 x 8 x 8 uint8 -> {tmp_path}/out/, 0.0 MB (2.50 GB free)"
+        in capsys.readouterr().out
+    )
 
 
 def test_it_refuses_before_it_starts_where_there_is_no_room(images, tmp_path, monkeypatch):
     free(monkeypatch, 960)
-    with pytest.raises(UserError, match=rf"^{tmp_path}/out: 0\.0 MB are needed for mine, 0\.0 MB are free on that disk; make room"):
+    with pytest.raises(
+        UserError, match=rf"^{tmp_path}/out: 0\.0 MB are needed for mine, 0\.0 MB are free on that disk; make room"
+    ):
         run(images, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -56,7 +61,9 @@ def test_a_disk_that_refuses_midway_leaves_what_was_there(images, tmp_path, monk
         raise OSError(number, "the disk says no")
 
     monkeypatch.setattr(array.os, "fsync", full)
-    with pytest.raises(UserError, match=rf"^{tmp_path}/out: could not be written \(the disk says no\); free some space") as error:
+    with pytest.raises(
+        UserError, match=rf"^{tmp_path}/out: could not be written \(the disk says no\); free some space"
+    ) as error:
         run(images, tmp_path / "out")
     assert "\n" not in str(error.value)
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
@@ -75,7 +82,13 @@ def test_what_a_killed_attempt_left_is_removed(images, tmp_path):
 
 
 def test_arrays_of_an_earlier_dataset_go(images, tmp_path):
-    array.write_dataset(tmp_path / "out", np.zeros((2, 3, 8, 8), np.uint8), np.zeros(2, np.int64), {}, test=np.zeros((1, 3, 8, 8), np.uint8))
+    array.write_dataset(
+        tmp_path / "out",
+        np.zeros((2, 3, 8, 8), np.uint8),
+        np.zeros(2, np.int64),
+        {},
+        test=np.zeros((1, 3, 8, 8), np.uint8),
+    )
     run(images, tmp_path / "out")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["images.npy", "manifest.json"]
 
@@ -83,14 +96,35 @@ def test_arrays_of_an_earlier_dataset_go(images, tmp_path):
 def test_the_same_images_give_the_same_bytes(images, tmp_path):
     for name in ("one", "two"):
         run(images, tmp_path / name)
-    assert all((tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes() for name in ("images.npy", "manifest.json"))
+    assert all(
+        (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+        for name in ("images.npy", "manifest.json")
+    )
 
 
 def test_the_manifest_says_where_the_images_come_from(images, tmp_path):
     run(images, tmp_path / "out")
     manifest = read_manifest(tmp_path / "out")
-    assert {"dataset", "source", "checksum", "library", "split", "order", "resize", "images", "count", "shape", "dtype", "layout", "images_sha256"} <= set(manifest)
-    assert manifest["dataset"] == "mine" and manifest["library"].startswith("Pillow ") and isinstance(read_array(tmp_path / "out"), np.memmap)
+    assert {
+        "dataset",
+        "source",
+        "checksum",
+        "library",
+        "split",
+        "order",
+        "resize",
+        "images",
+        "count",
+        "shape",
+        "dtype",
+        "layout",
+        "images_sha256",
+    } <= set(manifest)
+    assert (
+        manifest["dataset"] == "mine"
+        and manifest["library"].startswith("Pillow ")
+        and isinstance(read_array(tmp_path / "out"), np.memmap)
+    )
 
 
 def test_a_bar_counts_images_as_they_are_written(images, tmp_path, monkeypatch):
@@ -126,7 +160,9 @@ def test_few_images_are_in_memory_at_a_time(tmp_path, monkeypatch):
 
     monkeypatch.setattr(readers, "find_images", counted)
     with contextlib.ExitStack() as stack:
-        content = readers.read(readers.Job(config=config(path=str(folder)), dataset="mine", scratch=tmp_path, stack=stack))
+        content = readers.read(
+            readers.Job(config=config(path=str(folder)), dataset="mine", scratch=tmp_path, stack=stack)
+        )
         for number, _ in enumerate(content.images.chunks()):
             lead.append(len(read) - number)
     assert len(read) == 20 and max(lead) <= 3 * 2 + 2

@@ -1,4 +1,4 @@
-"""The digits as scikit-learn has them, on our scale; what every reader refuses; datasets with a known number of files."""
+"""The digits of scikit-learn, what every reader refuses, and datasets with a known number of files."""
 
 from typing import get_args
 
@@ -29,7 +29,25 @@ def test_all_scans_in_their_order_with_their_labels(digits):
 
 
 def test_seventeen_levels_span_the_whole_range(digits):
-    assert np.unique(digits[0]).tolist() == [0, 16, 32, 48, 64, 80, 96, 112, 128, 143, 159, 175, 191, 207, 223, 239, 255]
+    assert np.unique(digits[0]).tolist() == [
+        0,
+        16,
+        32,
+        48,
+        64,
+        80,
+        96,
+        112,
+        128,
+        143,
+        159,
+        175,
+        191,
+        207,
+        223,
+        239,
+        255,
+    ]
 
 
 def test_channels_are_copies_of_the_grey_one(digits):
@@ -45,7 +63,10 @@ def test_the_facts_name_source_split_and_resize(digits):
     assert "load_digits" in facts["source"] and facts["resize"] == "none"
 
 
-@pytest.mark.parametrize(("changes", "message"), [({"resolution": 16}, r"resolution: given 16; allowed: 8"), ({"path": "x"}, r"path: given 'x'; allowed: null")])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"resolution": 16}, r"resolution: given 16; allowed: 8"), ({"path": "x"}, r"path: given 'x'; allowed: null")],
+)
 def test_settings_the_digits_do_not_have_are_refused(changes, message):
     with pytest.raises(UserError, match=rf"^params\.yaml: datasets\.digits\.data\.{message}"):
         read_digits(config("digits", **changes))
@@ -65,10 +86,15 @@ def faces(folder, count, height=14, width=10):
 def test_an_unpacked_celeba_is_known_by_its_count_and_cropped_to_the_centre(tmp_path, monkeypatch):
     """14 x 10 here, 218 x 178 there: the short side, two rows (twenty) off the top and the bottom."""
     folder = faces(tmp_path / "img_align_celeba", 3)
-    with pytest.raises(UserError, match=r"img_align_celeba: holds 3 images, the dataset has 202,599; complete the copy, or .* source: folder$"):
+    with pytest.raises(
+        UserError,
+        match=r"img_align_celeba: holds 3 images, the dataset has 202,599; complete the copy, or .* source: folder$",
+    ):
         prepare(config("celeba", path=str(folder)), "celeba64", tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    monkeypatch.setattr(readers, "READERS", READERS | {"celeba": lambda job: readers._files(job, source="CelebA", split="all", count=3)})
+    monkeypatch.setattr(
+        readers, "READERS", READERS | {"celeba": lambda job: readers._files(job, source="CelebA", split="all", count=3)}
+    )
     monkeypatch.setattr(readers, "_check_count", lambda *_: None)
     assert prepare(config("celeba", path=str(folder), resolution=10), "celeba64", tmp_path / "out") == 3
     assert np.array_equal(read_array(tmp_path / "out")[1], pixels(1, 14, 10)[2:12].transpose(2, 0, 1))
@@ -77,7 +103,11 @@ def test_an_unpacked_celeba_is_known_by_its_count_and_cropped_to_the_centre(tmp_
 
 
 def test_celeba_hq_asks_for_a_copy_and_for_all_of_it(tmp_path):
-    with pytest.raises(UserError, match=r"^dataset celebahq256: its images cannot be fetched .*: set datasets\.celebahq256\.data\.path to .* or put them at \$TRANSGAN_DATA/celebahq256"):
+    with pytest.raises(
+        UserError,
+        match=r"^dataset celebahq256: its images cannot be fetched .*: set datasets\.celebahq256\.data\.path to .* "
+        r"or put them at \$TRANSGAN_DATA/celebahq256",
+    ):
         prepare(config("celebahq"), "celebahq256", tmp_path / "out")
     with pytest.raises(UserError, match="holds 2 images, the dataset has 30,000"):
         prepare(config("celebahq", path=str(faces(tmp_path / "hq", 2))), "celebahq256", tmp_path / "out")
@@ -85,6 +115,9 @@ def test_celeba_hq_asks_for_a_copy_and_for_all_of_it(tmp_path):
 
 @pytest.mark.parametrize(("source", "native"), [("cifar10", 32), ("stl10", 96)])
 def test_native_arrays_are_never_enlarged_nor_turned_grey(tmp_path, source, native):
-    for changes, message in (({"resolution": native + 1}, rf"resolution: given {native + 1}; allowed: at most {native}"), ({"channels": 1}, "channels: given 1; allowed: 3")):
+    for changes, message in (
+        ({"resolution": native + 1}, rf"resolution: given {native + 1}; allowed: at most {native}"),
+        ({"channels": 1}, "channels: given 1; allowed: 3"),
+    ):
         with pytest.raises(UserError, match=rf"^params\.yaml: datasets\.x\.data\.{message}"):
             prepare(config(source, path=str(tmp_path), **changes), "x", tmp_path / "out")

@@ -10,14 +10,17 @@ from image_files import config
 from PIL import Image
 from torchvision.datasets import STL10
 
-from pipeline.data import official, stl10
+from pipeline.data import sources, stl10
 from pipeline.data.array import read_array, read_manifest
-from pipeline.data.official import Official
 from pipeline.data.prepare import prepare
+from pipeline.download import PublishedFile
 from pipeline.errors import UserError
 
 COUNTS = {"train": 3, "unlabeled": 5, "test": 2}
-IMAGES = {name: np.random.default_rng(i).integers(0, 256, (count, 3, 96, 96), dtype=np.uint8) for i, (name, count) in enumerate(COUNTS.items())}
+IMAGES = {
+    name: np.random.default_rng(i).integers(0, 256, (count, 3, 96, 96), dtype=np.uint8)
+    for i, (name, count) in enumerate(COUNTS.items())
+}
 LABELS = {"train": np.array([1, 10, 4], dtype=np.uint8), "test": np.array([2, 3], dtype=np.uint8)}
 
 
@@ -43,7 +46,17 @@ def archive(tmp_path, monkeypatch, files):
             info.size = len(files[name])
             tar.addfile(info, io.BytesIO(files[name]))
     checksum = f"md5 {hashlib.md5(path.read_bytes()).hexdigest()}"
-    monkeypatch.setitem(official.OFFICIAL, "stl10", Official(file=path.name, address="http://127.0.0.1:9/none", size=path.stat().st_size, checksum=checksum, published="this test"))
+    monkeypatch.setitem(
+        sources.OFFICIAL,
+        "stl10",
+        PublishedFile(
+            file=path.name,
+            address="http://127.0.0.1:9/none",
+            size=path.stat().st_size,
+            checksum=checksum,
+            published="this test",
+        ),
+    )
     return path
 
 
@@ -61,10 +74,22 @@ def test_train_then_unlabeled_upright_with_labels(tmp_path, archive):
 
 def test_the_papers_resolution_is_a_stated_antialiased_resize(tmp_path, archive):
     out = run(tmp_path, archive)
-    expected = np.asarray(Image.fromarray(IMAGES["unlabeled"][4].transpose(1, 2, 0)).resize((48, 48), Image.Resampling.LANCZOS))
-    assert np.array_equal(read_array(out)[7], expected.transpose(2, 0, 1)) and read_array(out, "test").shape == (2, 3, 48, 48)
+    expected = np.asarray(
+        Image.fromarray(IMAGES["unlabeled"][4].transpose(1, 2, 0)).resize((48, 48), Image.Resampling.LANCZOS)
+    )
+    assert np.array_equal(read_array(out)[7], expected.transpose(2, 0, 1)) and read_array(out, "test").shape == (
+        2,
+        3,
+        48,
+        48,
+    )
     manifest = read_manifest(out)
-    assert (manifest["split"], manifest["test_split"], manifest["count"], manifest["test_count"]) == ("train+unlabeled", "test", 8, 2)
+    assert (manifest["split"], manifest["test_split"], manifest["count"], manifest["test_count"]) == (
+        "train+unlabeled",
+        "test",
+        8,
+        2,
+    )
     assert "LANCZOS" in manifest["resize"] and "48 x 48" in manifest["resize"]
 
 
@@ -78,7 +103,9 @@ def test_the_unpacked_folder_gives_the_same_and_agrees_with_torchvisions_reader(
     assert np.array_equal(read_array(out), np.concatenate([IMAGES["train"], IMAGES["unlabeled"]]))
     if above:
         theirs = STL10(folder.parent, split="train")
-        assert np.array_equal(theirs.data, read_array(out)[:3]) and np.array_equal(theirs.labels, read_array(out, "labels")[:3])
+        assert np.array_equal(theirs.data, read_array(out)[:3]) and np.array_equal(
+            theirs.labels, read_array(out, "labels")[:3]
+        )
     (folder / "unlabeled_X.bin").write_bytes(b"x")
     with pytest.raises(UserError, match=r"unlabeled_X\.bin: its md5 is .*; unpack stl10_binary\.tar\.gz again"):
         run(tmp_path, folder)

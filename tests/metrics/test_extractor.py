@@ -45,7 +45,9 @@ def test_files_hold_what_memory_would(tmp_path, logits):
     extractor.extract_to(mapped, 8, features=tmp_path / "features.npy", logits=tmp_path / "logits.npy", what="test")
     features, scores = extractor.extract(IMAGES, 8)
     assert np.array_equal(np.load(tmp_path / "features.npy"), features)
-    assert np.array_equal(np.load(tmp_path / "logits.npy"), scores) if logits else not (tmp_path / "logits.npy").exists()
+    assert (
+        np.array_equal(np.load(tmp_path / "logits.npy"), scores) if logits else not (tmp_path / "logits.npy").exists()
+    )
 
 
 def test_an_interrupted_extraction_leaves_no_features(tmp_path):

@@ -13,7 +13,7 @@ from pipeline.errors import UserError
 from pipeline.metrics import frechet
 from pipeline.metrics.frechet import Gaussian, fit, frechet_distance, square_root
 
-SHAPES = [(400, 330, 16), (40, 500, 32), (20, 25, 64)]     # n real, n generated, d: full rank, one side below, both below
+SHAPES = [(400, 330, 16), (40, 500, 32), (20, 25, 64)]  # n real, n generated, d: full rank, one side below, both below
 IDS = ["full rank", "one side below", "both below"]
 
 
@@ -33,7 +33,7 @@ def ours(x, y):
 
 
 def by_singular_values(x, y):
-    """Exact at every rank: with S = A A^T on each side, tr (S1 S2)^(1/2) is the sum of the singular values of A1^T A2."""
+    """Exact at every rank: with S = A A^T, tr (S1 S2)^(1/2) is the sum of the singular values of A1^T A2."""
     a, b = ((f - f.mean(axis=0)).T / np.sqrt(len(f) - 1) for f in (x, y))
     roots = np.linalg.svd(a.T @ b, compute_uv=False).sum()
     return ((x.mean(axis=0) - y.mean(axis=0)) ** 2).sum() + (a**2).sum() + (b**2).sum() - 2 * roots
@@ -65,17 +65,22 @@ def test_equals_clean_fid(shape, monkeypatch):
     linalg = SimpleNamespace(sqrtm=lambda a, disp=True: scipy.linalg.sqrtm(a) if disp else (scipy.linalg.sqrtm(a), 0.0))
     monkeypatch.setattr(cleanfid.fid, "linalg", linalg)
     x, y = pair(shape)
-    theirs = cleanfid.fid.frechet_distance(x.mean(axis=0), np.cov(x, rowvar=False), y.mean(axis=0), np.cov(y, rowvar=False))
+    theirs = cleanfid.fid.frechet_distance(
+        x.mean(axis=0), np.cov(x, rowvar=False), y.mean(axis=0), np.cov(y, rowvar=False)
+    )
     assert ours(x, y) == pytest.approx(theirs, rel=1e-6)
 
 
 def test_one_dimension_by_hand():
-    x, y = np.array([[0.0], [2.0]]), np.array([[4.0], [12.0]])      # means 1, 8; standard deviations sqrt(2), sqrt(32)
+    x, y = np.array([[0.0], [2.0]]), np.array([[4.0], [12.0]])  # means 1, 8; standard deviations sqrt(2), sqrt(32)
     assert ours(x, y) == pytest.approx(7**2 + (32**0.5 - 2**0.5) ** 2)
 
 
 def test_diagonal_covariances_by_hand():
-    real, generated = Gaussian(np.zeros(3), np.diag([1.0, 4.0, 0.0])), Gaussian(np.array([1.0, 2.0, 2.0]), np.diag([9.0, 4.0, 25.0]))
+    real, generated = (
+        Gaussian(np.zeros(3), np.diag([1.0, 4.0, 0.0])),
+        Gaussian(np.array([1.0, 2.0, 2.0]), np.diag([9.0, 4.0, 25.0])),
+    )
     assert frechet_distance(real, generated) == pytest.approx(9 + (1 - 3) ** 2 + 0 + 5**2)
 
 
@@ -90,7 +95,7 @@ def test_translation_adds_its_squared_norm(shape):
     x, _ = pair(shape)
     step = np.linspace(-3, 3, x.shape[1])
     assert ours(x, x + step) == pytest.approx(step @ step, rel=1e-6)
-    mirrored = 2 * x.mean(axis=0) - x       # same mean, same covariance
+    mirrored = 2 * x.mean(axis=0) - x  # same mean, same covariance
     assert ours(x, mirrored + step) == pytest.approx(step @ step, rel=1e-6)
 
 

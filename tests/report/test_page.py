@@ -7,7 +7,7 @@ import chromium
 import pytest
 from repository import ROOT
 
-from pipeline.report.page import inline, quiet, sort_key
+from pipeline.report.page import inline, is_absent, paragraphs, sort_key
 
 WIDTHS = (390, 1440)
 
@@ -38,9 +38,11 @@ def outline(page):
 
 
 def test_nothing_is_asked_of_a_network(page, outline):
-    for _, attributes in outline.tags:
+    """Links lead to the report's own files; nothing but a reader's click follows one."""
+    for tag, attributes in outline.tags:
         for name in ("src", "href", "srcset", "action", "data", "poster"):
-            assert (attributes.get(name) or "data:").startswith(("data:", "#")), attributes
+            own = tag == "a" and (page.parent / (attributes.get(name) or "")).is_file()
+            assert own or (attributes.get(name) or "data:").startswith(("data:", "#")), attributes
     assert not re.search(r"@import|url\((?!#)|fetch\(|XMLHttpRequest|import\(", page.read_text())
     assert page.stat().st_size < 8e6
 
@@ -69,10 +71,24 @@ def test_every_table_of_the_report_is_in_the_page(report, outline):
     assert shown == files
 
 
-def test_cells_are_ordered_by_their_number_and_absence_is_quiet():
-    assert sort_key("1,234.5 ± 2 (n=3)") == "1234.5" and sort_key("+3.0 (n=1)") == "3.0" and sort_key("-3.0") == "-3.0" and sort_key("oom") == "oom"
-    assert quiet("not run") and quiet(None) and quiet("-") and not quiet("-3.0 (n=2)") and not quiet("oom")
+def test_every_table_links_to_its_csv(report, outline):
+    links = [attributes["href"] for attributes in outline.all("a") if attributes.get("class") == "csv"]
+    assert len(links) == len(outline.all("table")) and all((report / link).is_file() for link in links)
+
+
+def test_cells_are_ordered_by_their_number_and_absence_is_told():
+    assert sort_key("1,234.5 ± 2") == "1234.5" and sort_key("+3.0") == "3.0" and sort_key("-3.0") == "-3.0"
+    assert sort_key("oom") == "oom"
+    assert is_absent("not run") and is_absent(None) and is_absent("-")
+    assert not is_absent("-3.0") and not is_absent("oom")
+
+
+def test_texts_become_html():
     assert inline("`a<b` **c**") == "<code>a&lt;b</code> <strong>c</strong>"
+    assert inline("[the rule](#a_b) of x_y") == '<a href="#a_b">the rule</a> of x_<wbr>y'
+    assert paragraphs(["one", "- two", "- three", "four"]) == (
+        "<p>one</p>\n<ul>\n<li>two</li>\n<li>three</li>\n</ul>\n<p>four</p>"
+    )
 
 
 def luminance(colour: str) -> float:
@@ -107,6 +123,16 @@ def browser():
         yield opened
 
 
+OVERFLOWING = (
+    "[...document.querySelectorAll('.scroll')].filter((box) => box.scrollWidth > box.clientWidth + 1)"
+    ".map((box) => box.getAttribute('aria-labelledby'))"
+)
+UNFOLD = (
+    "document.querySelectorAll('details').forEach((part) => { part.open = true; });"
+    "document.querySelectorAll('.fold').forEach((box) => { if (!box.checked) box.click(); });"
+)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_page_opens_from_disk_complete_and_fits(browser, page, width, scheme):
@@ -117,45 +143,76 @@ def test_the_page_opens_from_disk_complete_and_fits(browser, page, width, scheme
     assert not browser.problems
     assert browser.run("[...document.images].every((image) => image.complete && image.naturalWidth > 0)")
     assert browser.run("document.documentElement.scrollWidth") <= width
-    inside = "[...document.querySelectorAll('.scroll')].filter((box) => box.scrollWidth > box.clientWidth + 1 && getComputedStyle(box).overflowX !== 'auto').length"
-    assert browser.run(inside) == 0
-    if width < 760:
-        assert browser.run("[...document.querySelectorAll('.scroll')].filter((box) => box.scrollWidth > box.clientWidth + 1).map((box) => box.id || box.getAttribute('aria-labelledby'))") == []
+    assert browser.run(OVERFLOWING) == []
+
+
+def test_no_table_is_wider_than_the_page_even_if_all_is_unfolded(browser, page):
+    browser.open(page, width=1440)
+    browser.run(UNFOLD)
+    assert browser.run(OVERFLOWING) == []
+    assert browser.run("document.documentElement.scrollWidth") <= 1440
+
+
+def test_a_phone_shows_headings_first(browser, page):
+    browser.open(page, width=390)
+    assert browser.run("document.documentElement.scrollHeight") < 16 * 844
+    browser.run("location.hash = '#claims_heading'")
+    assert browser.run("document.getElementById('claims_heading').closest('details').open"), "a link opens its part"
+
+
+SLIDER = (
+    "(() => { const frame = document.querySelector('.frame'); return [document.querySelector('output').textContent, "
+    "getComputedStyle(frame).getPropertyValue('--moment').trim(), document.querySelector('.at').textContent]; })()"
+)
 
 
 def test_the_slider_steps_through_training_by_key(browser, page):
     browser.open(page, width=1440)
+    browser.run(UNFOLD)
     browser.run("document.querySelector('.moment').focus()")
-    state = "[document.querySelector('output').textContent, getComputedStyle(document.querySelector('.frame')).getPropertyValue('--moment').trim(), document.querySelector('.at').textContent]"
-    assert browser.run(state) == ["192 kimg", "2", ", 192 kimg"]
+    assert browser.run(SLIDER) == ["192 kimg", "2", ", 192 kimg"]
     browser.press("ArrowLeft")
-    assert browser.run(state) == ["96 kimg", "1", ", 96 kimg"]
+    assert browser.run(SLIDER) == ["96 kimg", "1", ", 96 kimg"]
     browser.press("Home")
-    assert browser.run(state) == ["0 kimg", "0", ", 0 kimg"]
-    image, frame = browser.run("(() => { const f = document.querySelector('.frame'); const i = f.querySelector('img'); return [i.getBoundingClientRect().height, f.clientHeight]; })()")
+    assert browser.run(SLIDER) == ["0 kimg", "0", ", 0 kimg"]
+    image, frame = browser.run(
+        "(() => { const f = document.querySelector('.frame'); const i = f.querySelector('img');"
+        " return [i.getBoundingClientRect().height, f.clientHeight]; })()"
+    )
     assert image == pytest.approx(3 * frame, rel=0.02)
+
+
+ROWS = "[...document.querySelectorAll('#digits_ablation_table tbody tr')]"
+SET = (
+    "(() => { const box = document.querySelector('[data-table=digits_ablation_table].%s'); box.value = '%s';"
+    " box.dispatchEvent(new Event('%s', {bubbles: true})); })()"
+)
 
 
 def test_a_filter_hides_rows_and_says_how_many_are_left(browser, page):
     browser.open(page, width=1440)
-    browser.run("(() => { const box = document.querySelector('[data-table=digits_ablation_table].filter'); box.value = 'grid oom'; box.dispatchEvent(new Event('input', {bubbles: true})); })()")
-    visible = "[...document.querySelectorAll('#digits_ablation_table tbody tr')].filter((row) => row.offsetParent !== null || row.getClientRects().length).map((row) => row.cells[1].textContent)"
+    visible = f"{ROWS}.filter((row) => row.getClientRects().length).map((row) => row.cells[1].textContent)"
+    browser.run(SET % ("filter", "grid layer", "input"))
     assert browser.run(visible) == []
-    browser.run("(() => { const box = document.querySelector('[data-table=digits_ablation_table].filter'); box.value = 'grid_att'; box.dispatchEvent(new Event('input', {bubbles: true})); })()")
+    browser.run(SET % ("filter", "(d) grid", "input"))
     assert browser.run(visible) == ["grid_attention"]
-    assert browser.run("document.querySelector('#digits_ablation_table').closest('.group').querySelector('.count').textContent") == "1 of 8 rows"
+    count = "document.querySelector('#digits_ablation_table').closest('.block').querySelector('.count').textContent"
+    assert browser.run(count) == "1 of 8 rows"
 
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_rows_can_be_ordered_and_put_back(browser, page, width):
     browser.open(page, width=width)
-    names = "[...document.querySelectorAll('#digits_ablation_table tbody tr')].map((row) => row.cells[1].textContent)"
+    browser.run(UNFOLD)
+    names = f"{ROWS}.map((row) => row.cells[1].textContent)"
     original = browser.run(names)
-    column = browser.run("[...document.querySelectorAll('#digits_ablation_table th')].findIndex((cell) => cell.textContent === 'measured: fd_digits')")
-    choose = "(() => { const list = document.querySelector('[data-table=digits_ablation_table].order'); list.value = '%s'; list.dispatchEvent(new Event('change', {bubbles: true})); })()"
-    browser.run(choose % column)
+    column = browser.run(
+        "[...document.querySelectorAll('#digits_ablation_table th')]"
+        ".findIndex((cell) => cell.textContent === 'measured: fd_digits')"
+    )
+    browser.run(SET % ("order", column, "change"))
     assert browser.run(names)[:4] == ["full", "grid_attention", "axis_attention", "token_norm"]
-    browser.run(choose % "")
+    browser.run(SET % ("order", "", "change"))
     assert browser.run(names) == original
     if width > 760:
         for ordered in (["full", "grid_attention"], ["token_norm", "axis_attention"]):
@@ -171,7 +228,10 @@ def test_seeds_and_protocol_unfold(browser, page):
     assert browser.run(shown) == "table-cell"
 
 
-def test_print_shows_everything_in_black_on_white(browser, page):
-    browser.open(page, width=1000, scheme="dark", media="print")
+def test_print_is_black_on_white_and_breaks_no_word(browser, page):
+    browser.open(page, width=1040, scheme="dark", media="print")
     assert browser.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert browser.run("getComputedStyle(document.querySelector('nav')).display") == "none"
+    assert browser.run("getComputedStyle(document.querySelector('td')).overflowWrap") == "normal"
+    # A4 landscape less its margins is 1,046 pixels wide.
+    assert browser.run("document.documentElement.scrollWidth") <= 1046

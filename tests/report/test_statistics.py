@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from pipeline.report.statistics import interval, number, shown, signed
+from pipeline.report.statistics import difference_text, interval, mean_text, number
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,10 @@ def test_scale_shift_and_order():
     values = [3.1, 2.7, 4.4, 3.0]
     mean, half = interval(values, 0.95)
     assert interval(values[::-1], 0.95) == (mean, half)
-    assert interval([10 * value + 5 for value in values], 0.95) == (pytest.approx(10 * mean + 5), pytest.approx(10 * half))
+    assert interval([10 * value + 5 for value in values], 0.95) == (
+        pytest.approx(10 * mean + 5),
+        pytest.approx(10 * half),
+    )
     assert interval([value + 1e9 for value in values], 0.95)[1] == pytest.approx(half, rel=1e-6)
 
 
@@ -46,22 +49,33 @@ def test_more_confidence_is_wider():
 def test_the_interval_covers_the_truth_as_often_as_it_says():
     draws = np.random.default_rng(0).normal(5.0, 2.0, (1500, 3))
     covered = np.mean([abs(mean - 5.0) <= half for mean, half in (interval(row, 0.8) for row in draws.tolist())])
-    assert covered == pytest.approx(0.8, abs=0.035)     # 3.4 standard errors
+    assert covered == pytest.approx(0.8, abs=0.035)  # 3.4 standard errors
 
 
-def test_shown_says_how_many_seeds_stand_behind_it():
-    assert shown([1.0, 2.0, 3.0], 0.95) == "2.00 ± 2.48 (n=3)"
-    assert shown([12.346], 0.95) == "12.35 (n=1, no interval)"
-    assert shown([], 0.95) == "not run"
+def test_a_mean_has_its_interval_from_two_values_on():
+    assert mean_text([1.0, 2.0, 3.0], 0.95) == "2.00 ± 2.48"
+    assert mean_text([12.346], 0.95) == "12.35"
+    assert mean_text([], 0.95) == "not run"
 
 
 def test_missing_values_are_left_out_not_counted():
-    assert shown([1.0, None, 3.0, float("nan"), 2.0], 0.95) == shown([1.0, 2.0, 3.0], 0.95)
-    assert shown([None, float("nan")], 0.95) == "not run"
-    assert shown([None, 2.0], 0.95) == "2.00 (n=1, no interval)"
+    assert mean_text([1.0, None, 3.0, float("nan"), 2.0], 0.95) == mean_text([1.0, 2.0, 3.0], 0.95)
+    assert mean_text([None, float("nan")], 0.95) == "not run"
+    assert mean_text([None, 2.0], 0.95) == "2.00"
 
 
-@pytest.mark.parametrize(("value", "text"), [(0.0, "0.000"), (0.5, "0.500"), (-0.5, "-0.500"), (1.0, "1.00"), (99.0, "99.00"), (123.44, "123.4"), (1234.56, "1,234.6")])
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0.000"),
+        (0.5, "0.500"),
+        (-0.5, "-0.500"),
+        (1.0, "1.00"),
+        (99.0, "99.00"),
+        (123.44, "123.4"),
+        (1234.56, "1,234.6"),
+    ],
+)
 def test_numbers(value, text):
     assert number(value) == text
 
@@ -72,5 +86,5 @@ def test_numbers_are_right_to_three_digits():
 
 
 def test_differences_carry_their_sign():
-    assert signed([1.0, 3.0], 0.95).startswith("+2.00 ± ") and signed([-1.0, -3.0], 0.95).startswith("-2.00 ± ")
-    assert signed([], 0.95) == "not run"
+    assert difference_text([1.0, 3.0], 0.95).startswith("+2.00 ± ")
+    assert difference_text([-1.0, -3.0], 0.95).startswith("-2.00 ± ") and difference_text([], 0.95) == "not run"

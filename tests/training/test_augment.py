@@ -1,4 +1,6 @@
-"""What all operations share, and DiffAug's own, from what comes out alone: no test relies on the order of random draws."""
+"""What all operations share, and DiffAug's own, from what comes out alone: no test relies on the order of random
+draws.
+"""
 
 import math
 
@@ -54,7 +56,9 @@ def test_differentiable_twice(augmentation, name):
 
     def fixed(x):
         torch.manual_seed(5)
-        return OPERATIONS[name](x, always(augmentation)).sin()    # the operations are linear; sin gives a second derivative
+        return OPERATIONS[name](
+            x, always(augmentation)
+        ).sin()  # the operations are linear; sin gives a second derivative
 
     assert torch.autograd.gradcheck(fixed, (images,), fast_mode=True)
     assert torch.autograd.gradgradcheck(fixed, (images,), fast_mode=True)
@@ -84,10 +88,16 @@ def test_color_is_brightness_saturation_and_contrast(augmentation, uniform):
     mean, grey = images.mean((1, 2, 3), keepdim=True), images.mean(1, keepdim=True)
     mean_out, grey_out = out.mean((1, 2, 3), keepdim=True), out.mean(1, keepdim=True)
     brightness = mean_out - mean
-    contrast = ((grey_out - mean_out) * (grey - mean)).sum((1, 2, 3), keepdim=True) / (grey - mean).square().sum((1, 2, 3), keepdim=True)
-    both = ((out - grey_out) * (images - grey)).sum((1, 2, 3), keepdim=True) / (images - grey).square().sum((1, 2, 3), keepdim=True)
+    contrast = ((grey_out - mean_out) * (grey - mean)).sum((1, 2, 3), keepdim=True) / (grey - mean).square().sum(
+        (1, 2, 3), keepdim=True
+    )
+    both = ((out - grey_out) * (images - grey)).sum((1, 2, 3), keepdim=True) / (images - grey).square().sum(
+        (1, 2, 3), keepdim=True
+    )
     saturation = both / contrast
-    torch.testing.assert_close(out, mean + brightness + contrast * (grey - mean) + contrast * saturation * (images - grey))
+    torch.testing.assert_close(
+        out, mean + brightness + contrast * (grey - mean) + contrast * saturation * (images - grey)
+    )
     for drawn, low, high in ((brightness, -0.5, 0.5), (saturation, 0.0, 2.0), (contrast, 0.5, 1.5)):
         assert low - 1e-9 <= drawn.min() and drawn.max() <= high + 1e-9
         assert uniform(np.histogram(drawn.flatten().numpy(), bins=20, range=(low, high))[0])
@@ -123,7 +133,7 @@ def test_translation_reaches_every_whole_shift_within_its_bound_equally_often(au
 def test_translation_by_nothing_is_the_identity(augmentation):
     images = torch.randn(4, 3, 8, 8)
     assert torch.equal(translation(images, augmentation(translation_ratio=0.0)), images)
-    assert torch.equal(translation(images, augmentation(translation_ratio=0.06)), images)     # int(0.98) = 0 pixels
+    assert torch.equal(translation(images, augmentation(translation_ratio=0.06)), images)  # int(0.98) = 0 pixels
 
 
 # ---- cutout and erase ----
@@ -173,7 +183,7 @@ def test_erase_draws_height_and_width_once_per_batch_within_the_range(augmentati
         size = tuple(max(len(hole[axis]) for hole in found) for axis in (0, 1))
         for axis in (0, 1):
             inside = {len(hole[axis]) for hole in found if hole[axis].start > 0 and hole[axis].stop < 32}
-            assert inside <= {size[axis]}       # only the border shortens a side
+            assert inside <= {size[axis]}  # only the border shortens a side
         sizes.append(size)
     sizes = np.array(sizes)
     # int(0.2 * 32 + 0.5) = 6 .. int(0.7 * 32 + 0.5) = 22 pixels, both drawn over the whole range, independently.

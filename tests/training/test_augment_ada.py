@@ -28,7 +28,9 @@ def test_hue_rotates_about_the_grey_axis_by_a_uniform_angle(augmentation, unifor
 
 def test_hue_leaves_grey_images_and_unlikely_ones_alone(augmentation):
     grey = torch.randn(4, 1, 8, 8)
-    torch.testing.assert_close(hue(grey.expand(-1, 3, -1, -1), augmentation(hue_probability=1.0)), grey.expand(-1, 3, -1, -1))
+    torch.testing.assert_close(
+        hue(grey.expand(-1, 3, -1, -1), augmentation(hue_probability=1.0)), grey.expand(-1, 3, -1, -1)
+    )
     assert torch.equal(hue(grey, augmentation(hue_probability=1.0)), grey)
     colour = torch.randn(4, 3, 8, 8)
     torch.testing.assert_close(hue(colour, augmentation(hue_probability=0.0)), colour)
@@ -62,7 +64,7 @@ def kernels(count: int, augmentation, **changes) -> tuple[np.ndarray, np.ndarray
     lit = torch.zeros(count, 1, side, side, dtype=torch.float64)
     lit[:, :, side // 2, side // 2] = 1
     rows = filter_bands(lit, augmentation(**changes))[:, 0, side // 2, 2:-2].numpy()
-    taps = rows / np.sqrt(rows[:, [bank.shape[1] // 2]])    # separable: the middle row is the filter times its middle tap
+    taps = rows / np.sqrt(rows[:, [bank.shape[1] // 2]])  # separable: the middle row is the filter times its middle tap
     return taps, np.linalg.lstsq(bank.T, taps.T, rcond=None)[0].T
 
 
@@ -78,7 +80,9 @@ def test_filter_amplifies_bands_by_powers_of_two_and_keeps_the_power(augmentatio
             ones.append((different[0], row[different[0]] - np.delete(row, different[0])[0]))
             assert (np.array([10, 1, 1, 1]) / 13 * np.exp2(row) ** 2).sum() == pytest.approx(1)
     untouched = (np.ptp(logs, axis=1) < 1e-9).mean()
-    assert untouched == pytest.approx(0.75**4, abs=0.05) and len(ones) / 1000 == pytest.approx(4 * 0.25 * 0.75**3, abs=0.05)
+    assert untouched == pytest.approx(0.75**4, abs=0.05) and len(ones) / 1000 == pytest.approx(
+        4 * 0.25 * 0.75**3, abs=0.05
+    )
     assert uniform(np.bincount([band for band, _ in ones], minlength=4))
     amplification = np.array([value for _, value in ones])
     assert abs(amplification.mean()) < 0.15 and amplification.std() == pytest.approx(1, abs=0.12)
@@ -95,7 +99,7 @@ def test_filter_is_a_convolution_of_the_mirrored_image_the_same_in_every_channel
     images = torch.randn(5, 3, 8, 6, dtype=torch.float64)
     torch.manual_seed(2)
     out = filter_bands(images, augmentation(filter_probability=1.0)).numpy()
-    pad = taps.shape[1] // 2        # longer than the image: mirrored again and again
+    pad = taps.shape[1] // 2  # longer than the image: mirrored again and again
     for index, kernel in enumerate(taps):
         for channel in range(3):
             mirrored = np.pad(images[index, channel].numpy(), pad, mode="reflect")

@@ -12,7 +12,9 @@ COUNT = 10
 
 def dataset(seed=0, flip=False, count=COUNT):
     """`count` images of 1 x 1 pixel whose value is their index."""
-    return RealImages(np.arange(count, dtype=np.uint8).reshape(count, 1, 1, 1), seed=seed, flip=flip, device=torch.device("cpu"))
+    return RealImages(
+        np.arange(count, dtype=np.uint8).reshape(count, 1, 1, 1), seed=seed, flip=flip, device=torch.device("cpu")
+    )
 
 
 def shown(data, position, size):
@@ -33,14 +35,16 @@ def test_every_epoch_shows_every_image_once_in_an_order_of_its_own():
 def test_batches_of_any_size_cut_the_same_sequence(size):
     sequence = [image for position in range(70) for image in shown(dataset(), position, 1)]
     data = dataset()
-    assert [image for position in range(0, 70 - size + 1, size) for image in shown(data, position, size)] == sequence[: 70 // size * size]
+    assert [image for position in range(0, 70 - size + 1, size) for image in shown(data, position, size)] == sequence[
+        : 70 // size * size
+    ]
 
 
 def test_the_position_alone_decides():
     used = dataset()
-    for position in (38, 5, 61, 5, 0):      # back and forth, within and across epochs
+    for position in (38, 5, 61, 5, 0):  # back and forth, within and across epochs
         assert shown(used, position, 8) == shown(dataset(), position, 8)
-        torch.rand(3)                       # nor does the global generator have a part in it
+        torch.rand(3)  # nor does the global generator have a part in it
 
 
 def test_another_seed_is_another_order():

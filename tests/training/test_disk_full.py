@@ -6,9 +6,9 @@ import pytest
 from runs import content
 
 from pipeline.errors import UserError
-from pipeline.training.checkpoint import stored
-from pipeline.training.keeper import Keeper
-from pipeline.training.run import run_cell
+from pipeline.runtime.checkpoint import stored
+from pipeline.runtime.checkpoint_schedule import CheckpointSchedule
+from pipeline.runtime.run import run_cell
 
 
 class Disk:
@@ -17,7 +17,12 @@ class Disk:
 
     def size(self, megabytes: int, *, remount: bool = True) -> bool:
         options = f"{'remount,' if remount else ''}size={megabytes}m"
-        return subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(self.folder)], capture_output=True).returncode == 0
+        return (
+            subprocess.run(
+                ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(self.folder)], capture_output=True
+            ).returncode
+            == 0
+        )
 
 
 @pytest.fixture
@@ -44,19 +49,25 @@ def whole(plan, data, tmp_path_factory):
 def test_no_room_for_a_checkpoint(plan, data, disk, tmp_path, whole, monkeypatch):
     """20 MB hold two generations of 7.6 MB and half of the third."""
     monkeypatch.setenv("DVC_ROOT", str(disk.folder))
-    original, out = Keeper.keep, tmp_path / "runs/digits/full/seed0"
+    original, out = CheckpointSchedule.after_iteration, tmp_path / "runs/digits/full/seed0"
 
-    def keep(self, outcome):
+    def after_iteration(self, outcome):
         self.due = 0.0
         original(self, outcome)
 
-    monkeypatch.setattr(Keeper, "keep", keep)
-    with pytest.raises(UserError, match=r"the checkpoint at 0\.0 kimg could not be written; .* goes on from the one before \(.*No space left on device") as error:
+    monkeypatch.setattr(CheckpointSchedule, "after_iteration", after_iteration)
+    with pytest.raises(
+        UserError,
+        match=r"the checkpoint at 0\.0 kimg could not be written; .* goes on from the one before \(.*No space left on device",
+    ) as error:
         run_cell(plan(), data=data, out=out, name="cell")
     assert "\n" not in str(error.value) and not out.exists()
     (work,) = (folder for folder in (disk.folder / ".work").iterdir() if folder.name != "cells")
     assert [path.name for path in stored(work)] == ["step-000000002.json", "step-000000001.json"]
-    assert sorted(path.name for path in work.iterdir()) == ["lock", *sorted(f"step-00000000{step}.{kind}" for step in (1, 2) for kind in ("json", "safetensors"))]
+    assert sorted(path.name for path in work.iterdir()) == [
+        "lock",
+        *sorted(f"step-00000000{step}.{kind}" for step in (1, 2) for kind in ("json", "safetensors")),
+    ]
     assert disk.size(64)
     assert run_cell(plan(), data=data, out=out, name="cell")["resumed_at_kimg"] == [0.016]
     assert content(out) == whole
@@ -66,7 +77,9 @@ def test_no_room_for_the_run(plan, data, disk, tmp_path, whole, monkeypatch):
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     out = disk.folder / "runs/digits/full/seed0"
     assert disk.size(1)
-    with pytest.raises(UserError, match=r"could not be written; the training is complete and kept, .*No space left on device") as error:
+    with pytest.raises(
+        UserError, match=r"could not be written; the training is complete and kept, .*No space left on device"
+    ) as error:
         run_cell(plan(), data=data, out=out, name="cell")
     assert "\n" not in str(error.value) and not (out / "run.json").exists()
     assert disk.size(64)

@@ -1,11 +1,13 @@
-"""What makes a step fast or small must not change its gradients: each lever against the plain step, on every weight of both networks."""
+"""What makes a step fast or small must not change its gradients: each lever against the plain step, on every weight of
+both networks.
+"""
 
 import pytest
 import torch
 
-from pipeline.model.attention import RelativePosition
-from pipeline.training.shared import Shared
+from pipeline.model.transgan.attention import RelativePosition
 from pipeline.training.step import build, discriminator_gradients, generator_gradients
+from pipeline.training.step_cache import StepCache
 
 REAL = torch.rand(8, 3, 8, 8, generator=torch.Generator().manual_seed(1)) * 2 - 1
 
@@ -19,21 +21,23 @@ def gradients(cell, settings):
         torch.manual_seed(3)
         networks = build(cell("digits", variant).network, config, torch.device("cpu"))
         with torch.no_grad():
-            networks.discriminator.head.weight.normal_()        # as initialised the scores are nearly flat
+            networks.discriminator.head.weight.normal_()  # as initialised the scores are nearly flat
             for module in networks.discriminator.modules():
                 if isinstance(module, RelativePosition):
                     module.table.normal_()
         torch.manual_seed(5)
-        discriminator_gradients(networks, REAL, config, penalised=True)
+        discriminator_gradients(networks, REAL, config, weight=config.penalty_weight)
         first = flat(networks.discriminator)
-        generator_gradients(networks, config)
+        generator_gradients(networks, config, real=REAL)
         return first, flat(networks.generator)
 
     return compute
 
 
 def flat(module):
-    assert all(parameter.grad is not None and parameter.grad.dtype == torch.float32 for parameter in module.parameters())
+    assert all(
+        parameter.grad is not None and parameter.grad.dtype == torch.float32 for parameter in module.parameters()
+    )
     return torch.cat([parameter.grad.flatten() for parameter in module.parameters()])
 
 
@@ -74,30 +78,30 @@ def test_bf16_weights_receive_their_gradients_in_fp32_from_every_part(gradients)
 def test_bf16_pixels_and_scores_leave_in_fp32(cell, settings):
     networks = build(cell("digits", "full").network, settings(), torch.device("cpu"))
     config = settings(precision="bf16")
-    images = Shared(networks.generator, config)(torch.randn(2, networks.generator.latent_dim))
-    assert images.dtype == Shared(networks.discriminator, config)(images).dtype == torch.float32
+    images = StepCache(networks.generator, config)(torch.randn(2, networks.generator.latent_dim))
+    assert images.dtype == StepCache(networks.discriminator, config)(images).dtype == torch.float32
 
 
-def test_a_bias_is_gathered_once_a_step(cell, settings, monkeypatch):
+def test_a_bias_is_computed_once_a_step(cell, settings, monkeypatch):
     config, calls = settings(), []
     networks = build(cell("digits", "full").network, config, torch.device("cpu"))
     tables = sum(isinstance(module, RelativePosition) for module in networks.discriminator.modules())
-    gather = RelativePosition.gather
-    monkeypatch.setattr(RelativePosition, "gather", lambda self: calls.append(self) or gather(self))
-    shared = Shared(networks.discriminator, config)
+    compute = RelativePosition.compute
+    monkeypatch.setattr(RelativePosition, "compute", lambda self: calls.append(self) or compute(self))
+    shared = StepCache(networks.discriminator, config)
     for _ in range(3):
         shared(REAL).sum().backward()
     shared.finish()
     assert len(calls) == tables and len(set(map(id, calls))) == tables
 
 
-def test_shared_biases_give_the_gradients_of_gathered_ones(cell, settings):
+def test_shared_biases_give_the_gradients_of_separate_ones(cell, settings):
     networks = build(cell("digits", "full").network, settings(), torch.device("cpu"))
     networks.discriminator(REAL).square().sum().backward()
     networks.discriminator(REAL).sum().backward()
     expected = flat(networks.discriminator)
     networks.discriminator.zero_grad()
-    shared = Shared(networks.discriminator, settings())
+    shared = StepCache(networks.discriminator, settings())
     shared(REAL).square().sum().backward()
     shared(REAL).sum().backward()
     shared.finish()
@@ -107,7 +111,9 @@ def test_shared_biases_give_the_gradients_of_gathered_ones(cell, settings):
 def test_what_the_compiler_traces_equals_eager(gradients, monkeypatch):
     """Both losses whole, the penalty's second derivative included, without the minutes that code generation takes."""
     compiler = torch.compile
-    monkeypatch.setattr(torch, "compile", lambda function, **settings: compiler(function, backend="aot_eager", **settings))
+    monkeypatch.setattr(
+        torch, "compile", lambda function, **settings: compiler(function, backend="aot_eager", **settings)
+    )
     assert max(map(distance, gradients(execution="compiled"), gradients())) < 1e-5
 
 
@@ -115,4 +121,6 @@ def test_what_the_compiler_traces_equals_eager(gradients, monkeypatch):
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_compiled_equals_eager(gradients, precision):
     bound = 2e-5 if precision == "fp32" else 0.02
-    assert max(map(distance, gradients(execution="compiled", precision=precision), gradients(precision=precision))) < bound
+    assert (
+        max(map(distance, gradients(execution="compiled", precision=precision), gradients(precision=precision))) < bound
+    )

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from pipeline.images import to_uint8
+from pipeline.runtime.progress import Progress
 from pipeline.training import loop
-from pipeline.training.config import TrainPlan, kimg, settled
+from pipeline.training.config import TrainPlan, effective_settings, kimg
+from pipeline.training.ema import ema_beta
 from pipeline.training.loop import train
-from pipeline.training.progress import Progress
-from pipeline.training.step import ema_beta
 
 CPU = torch.device("cpu")
 
@@ -22,7 +22,11 @@ def run(plan, images):
 
 def weights(outcome):
     networks = outcome.networks
-    return {f"{name}.{key}": tensor.clone() for name in ("generator", "ema", "discriminator") for key, tensor in getattr(networks, name).state_dict().items()}
+    return {
+        f"{name}.{key}": tensor.clone()
+        for name in ("generator", "ema", "discriminator")
+        for key, tensor in getattr(networks, name).state_dict().items()
+    }
 
 
 def equal(one, other):
@@ -34,15 +38,15 @@ def steps(monkeypatch):
     """Steps that learn nothing; returns the list of what they were called with, in order."""
     calls = []
 
-    def discriminator_step(networks, real, config, *, penalised):
+    def discriminator_step(networks, real, config, *, weight):
         rate = networks.optimizer_d.param_groups[0]["lr"]
-        calls.append({"kind": "d", "real": real, "penalised": penalised, "lr": rate})
+        calls.append({"kind": "d", "real": real, "weight": weight, "lr": rate})
         number = float(len([call for call in calls if call["kind"] == "d"]))
         scalars = {"score_real": torch.tensor(number), "score_fake": torch.tensor(-1.0)}
-        return scalars | ({"penalty": torch.tensor(0.5)} if penalised else {})
+        return scalars | ({"penalty": torch.tensor(0.5)} if weight is not None else {})
 
-    def generator_step(networks, config, *, ema_beta):
-        calls.append({"kind": "g", "beta": ema_beta, "lr": networks.optimizer_g.param_groups[0]["lr"]})
+    def generator_step(networks, config, *, real, ema_beta):
+        calls.append({"kind": "g", "real": real, "beta": ema_beta, "lr": networks.optimizer_g.param_groups[0]["lr"]})
         return {"loss_g": torch.tensor(2.0)}
 
     monkeypatch.setattr(loop, "discriminator_step", discriminator_step)
@@ -52,7 +56,7 @@ def steps(monkeypatch):
 
 # ---- counting ----
 def test_the_budget_is_counted_in_real_images_rounded_up_to_whole_iterations(plan, images, steps):
-    outcome = run(plan(kimg=0.1, critic_steps=3, batch_discriminator=8), images)        # 100 images, 24 an iteration
+    outcome = run(plan(kimg=0.1, critic_steps=3, batch_discriminator=8), images)  # 100 images, 24 an iteration
     assert "".join(call["kind"] for call in steps) == "dddg" * 5
     assert outcome.kimg == pytest.approx(0.12) and outcome.history[-1]["step"] == 5 and outcome.status == "ok"
 
@@ -74,8 +78,8 @@ def test_the_seed_of_the_plan_decides_the_order(plan, images, steps):
 @pytest.mark.parametrize("interval", [1, 3, 4])
 def test_the_penalty_comes_every_so_many_discriminator_steps_from_the_first(plan, images, steps, interval):
     run(plan(critic_steps=2, penalty_interval=interval), images)
-    penalised = [call["penalised"] for call in steps if call["kind"] == "d"]
-    assert len(penalised) == 8 and penalised == [number % interval == 0 for number in range(8)]
+    weights = [call["weight"] for call in steps if call["kind"] == "d"]
+    assert weights == [10.0 * interval if number % interval == 0 else None for number in range(8)]
 
 
 @pytest.mark.parametrize("decay", [False, True])
@@ -96,19 +100,23 @@ def test_the_weight_average_is_told_the_images_so_far(plan, images, steps):
 def test_a_budget_in_generator_steps_is_the_same_budget_in_kimg(plan, images, steps):
     by_steps = plan(kimg=None, generator_steps=5, critic_steps=4, batch_discriminator=8)
     assert kimg(by_steps.train) == 0.16
-    run(by_steps.model_copy(update={"train": settled(by_steps.train)}), images)
+    run(by_steps.model_copy(update={"train": effective_settings(by_steps.train)}), images)
     assert [call["kind"] for call in steps].count("g") == 5
 
 
 def test_no_generator_step_is_added_by_rounding(plan, images, steps):
     by_steps = plan(kimg=None, generator_steps=403, critic_steps=5, batch_discriminator=32, ticks=1, snapshots=1)
-    run(by_steps.model_copy(update={"train": settled(by_steps.train)}), images)
+    run(by_steps.model_copy(update={"train": effective_settings(by_steps.train)}), images)
     assert [call["kind"] for call in steps].count("g") == 403
 
 
 # ---- history and grids ----
-@pytest.mark.parametrize(("ticks", "expected"), [(1, [8]), (2, [4, 8]), (4, [2, 4, 6, 8]), (8, list(range(1, 9))), (100, list(range(1, 9)))])
-def test_history_has_the_configured_number_of_rows_evenly_spread_the_last_at_the_end(plan, images, steps, ticks, expected):
+@pytest.mark.parametrize(
+    ("ticks", "expected"), [(1, [8]), (2, [4, 8]), (4, [2, 4, 6, 8]), (8, list(range(1, 9))), (100, list(range(1, 9)))]
+)
+def test_history_has_the_configured_number_of_rows_evenly_spread_the_last_at_the_end(
+    plan, images, steps, ticks, expected
+):
     outcome = run(plan(ticks=ticks), images)
     assert [row["step"] for row in outcome.history] == expected
     assert [row["kimg"] for row in outcome.history] == [step * 8 / 1000 for step in expected]
@@ -125,7 +133,7 @@ def test_uneven_counts_are_spread_as_evenly_as_whole_steps_allow(plan, images, s
 
 def test_a_row_is_the_mean_over_its_tick_of_what_the_steps_reported(plan, images, steps):
     rows = run(plan(ticks=2, penalty_interval=4), images).history
-    assert [row["score_real"] for row in rows] == [2.5, 6.5]        # of 1, 2, 3, 4 and 5, 6, 7, 8
+    assert [row["score_real"] for row in rows] == [2.5, 6.5]  # of 1, 2, 3, 4 and 5, 6, 7, 8
     assert [row["wasserstein"] for row in rows] == [3.5, 7.5]
     assert all(row["penalty"] == 0.5 and row["loss_g"] == 2 for row in rows)
 
@@ -139,7 +147,7 @@ def test_grids_start_before_training_and_are_of_the_same_latents_throughout(plan
     outcome = run(plan(snapshots=4), images)
     assert outcome.grids_kimg == [0, 0.016, 0.032, 0.048, 0.064]
     assert all(grid.shape == (8, 3, 8, 8) and grid.dtype == np.uint8 for grid in outcome.grids)
-    assert all(np.array_equal(grid, outcome.grids[0]) for grid in outcome.grids)        # nothing was learnt
+    assert all(np.array_equal(grid, outcome.grids[0]) for grid in outcome.grids)  # nothing was learnt
 
 
 # ---- real steps ----
@@ -158,7 +166,16 @@ def test_training_moves_every_network_and_the_average_follows(plan, images, fini
     latents = torch.randn(8, average.latent_dim, generator=torch.Generator().manual_seed(0))
     assert np.array_equal(finished.grids[-1], to_uint8(average(latents)).numpy())
     assert not np.array_equal(finished.grids[0], finished.grids[-1])
-    assert {"penalty", "score_real", "score_fake", "loss_d", "loss_g", "gradient_d", "gradient_g", "wasserstein"} <= finished.history[0].keys()
+    assert {
+        "penalty",
+        "score_real",
+        "score_fake",
+        "loss_d",
+        "loss_g",
+        "gradient_d",
+        "gradient_g",
+        "wasserstein",
+    } <= finished.history[0].keys()
 
 
 def test_the_same_plan_gives_the_same_weights_whatever_was_drawn_before(plan, images, finished):
@@ -193,10 +210,10 @@ def noisy(plan):
 # ---- divergence ----
 def poison(monkeypatch, name, after, what=float("nan")):
     """From the `after`-th G step on, one weight of the network `name` is not finite."""
-    real, count = loop.generator_step, [0]
+    original, count = loop.generator_step, [0]
 
-    def generator_step(networks, config, *, ema_beta):
-        scalars, count[0] = real(networks, config, ema_beta=ema_beta), count[0] + 1
+    def generator_step(networks, config, *, real, ema_beta):
+        scalars, count[0] = original(networks, config, real=real, ema_beta=ema_beta), count[0] + 1
         if count[0] >= after:
             next(iter(getattr(networks, name).parameters())).data.view(-1)[0] = what
         return scalars
@@ -210,12 +227,16 @@ def test_a_learning_rate_that_blows_up_ends_as_diverged_with_the_first_weights(p
     assert all(tensor.isfinite().all() for tensor in weights(outcome).values())
 
 
-@pytest.mark.parametrize(("name", "what"), [("generator", float("nan")), ("ema", float("inf")), ("discriminator", float("nan"))])
+@pytest.mark.parametrize(
+    ("name", "what"), [("generator", float("nan")), ("ema", float("inf")), ("discriminator", float("nan"))]
+)
 def test_a_diverged_run_keeps_the_weights_of_the_last_finite_tick(plan, images, monkeypatch, finished, name, what):
     poison(monkeypatch, name, after=6, what=what)
     seen, tick = [], Progress.tick
-    monkeypatch.setattr(Progress, "tick", lambda self, row, memory: (seen.append(row["kimg"]), tick(self, row, memory))[1])
-    outcome = run(plan(), images)       # ticks after 2, 4, 6 and 8 iterations
+    monkeypatch.setattr(
+        Progress, "tick", lambda self, row, memory: (seen.append(row["kimg"]), tick(self, row, memory))[1]
+    )
+    outcome = run(plan(), images)  # ticks after 2, 4, 6 and 8 iterations
     assert outcome.status == "diverged" and outcome.kimg == 0.032 and seen == [0.016, 0.032]
     assert outcome.history == finished.history[:2] and outcome.grids_kimg == [0.0, 0.032]
     monkeypatch.undo()
@@ -228,7 +249,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_too(plan, images, steps, monkeyp
 
     def discriminator_step(*arguments, **options):
         scalars = good(*arguments, **options)
-        return scalars | {"loss_d": torch.tensor(float("inf") if len(steps) > 8 else 1.0)}      # from iteration 5 on
+        return scalars | {"loss_d": torch.tensor(float("inf") if len(steps) > 8 else 1.0)}  # from iteration 5 on
 
     monkeypatch.setattr(loop, "discriminator_step", discriminator_step)
     outcome = run(plan(), images)

@@ -15,10 +15,10 @@ from runs import content
 
 from pipeline.errors import UserError
 from pipeline.files import read_json
-from pipeline.strict import dump
-from pipeline.training import run as module
-from pipeline.training.keeper import Keeper
-from pipeline.training.run import run_cell
+from pipeline.runtime import run as module
+from pipeline.runtime.checkpoint_schedule import CheckpointSchedule
+from pipeline.runtime.run import run_cell
+from pipeline.schema import dump
 
 ROOT = Path(__file__).parent.parent.parent
 # What may change the numbers a step draws, or what it leaves behind: each of these is cut off and resumed.
@@ -44,24 +44,28 @@ def work(tmp_path, monkeypatch):
 @pytest.fixture
 def cut_after(monkeypatch):
     """(iterations, stored every so many) -> trainings are cut off after so many iterations of a sitting; None: never."""
-    original = Keeper.keep
+    original = CheckpointSchedule.after_iteration
 
     def choose(iterations, every=1):
         done = [0]
 
-        def keep(self, outcome):
+        def after_iteration(self, outcome):
             done[0] += 1
             self.due = 0.0 if outcome.step % every == 0 else float("inf")
             original(self, outcome)
             if done[0] == iterations:
                 raise Cut
 
-        monkeypatch.setattr(Keeper, "keep", keep)
+        monkeypatch.setattr(CheckpointSchedule, "after_iteration", after_iteration)
 
     return choose
 
 
-@pytest.mark.parametrize(("changes", "every"), [(changes, 1) for changes in SETTINGS.values()] + [({}, 3)], ids=[*SETTINGS, "stored now and then"])
+@pytest.mark.parametrize(
+    ("changes", "every"),
+    [(changes, 1) for changes in SETTINGS.values()] + [({}, 3)],
+    ids=[*SETTINGS, "stored now and then"],
+)
 def test_cut_off_after_every_few_iterations(plan, data, tmp_path, work, cut_after, changes, every):
     settings = plan(**{"kimg": 0.08} | changes)
     run_cell(settings, data=data, out=tmp_path / "whole/digits/full/seed0", name="whole")
@@ -73,7 +77,10 @@ def test_cut_off_after_every_few_iterations(plan, data, tmp_path, work, cut_afte
         except Cut:
             cuts += 1
     assert cuts >= 2 and content(out) == content(tmp_path / "whole/digits/full/seed0")
-    assert len(read_json(out / "run.json")["resumed_at_kimg"]) >= cuts - 1 and read_json(out / "run.json")["copied_from"] is None
+    assert (
+        len(read_json(out / "run.json")["resumed_at_kimg"]) >= cuts - 1
+        and read_json(out / "run.json")["copied_from"] is None
+    )
     rows = [line.split(",")[0] for line in (out / "machine.csv").read_text().splitlines()]
     assert rows == [line.split(",")[0] for line in (out / "history.csv").read_text().splitlines()]
     assert [path.name for path in work.iterdir()] == ["cells"]
@@ -101,14 +108,16 @@ def test_a_changed_setting_finds_no_state(plan, data, tmp_path, work, cut_after,
     cut_after(None)
     run_cell(plan(drift_weight=0.002), data=data, out=tmp_path / "runs/digits/full/seed0", name="cell")
     assert "resumed" not in capsys.readouterr().out
-    assert len([path for path in work.iterdir() if path.name != "cells"]) == 1      # the first one's, for whoever goes back to it
+    assert (
+        len([path for path in work.iterdir() if path.name != "cells"]) == 1
+    )  # the first one's, for whoever goes back to it
 
 
 def test_a_run_that_diverged_is_resumed_as_one_that_diverged(plan, data, tmp_path, work, cut_after):
     settings = plan(lr=1e30)
     run_cell(settings, data=data, out=tmp_path / "whole/digits/full/seed0", name="whole")
     out = tmp_path / "cut/digits/full/seed0"
-    for iterations in (1, 1):       # the second one is cut off after it had diverged
+    for iterations in (1, 1):  # the second one is cut off after it had diverged
         cut_after(iterations)
         with pytest.raises(Cut):
             run_cell(settings, data=data, out=out, name="cut")
@@ -117,18 +126,22 @@ def test_a_run_that_diverged_is_resumed_as_one_that_diverged(plan, data, tmp_pat
     assert content(out) == content(tmp_path / "whole/digits/full/seed0")
 
 
-def test_the_same_training_in_flight_for_another_cell_is_waited_for_and_copied(plan, data, tmp_path, work, monkeypatch, capsys):
-    original, records = Keeper.keep, []
-    twin = Thread(target=lambda: records.append(run_cell(plan(), data=data, out=tmp_path / "runs/digits/mine/seed0", name="mine")))
+def test_the_same_training_in_flight_for_another_cell_is_waited_for_and_copied(
+    plan, data, tmp_path, work, monkeypatch, capsys
+):
+    original, records = CheckpointSchedule.after_iteration, []
+    twin = Thread(
+        target=lambda: records.append(run_cell(plan(), data=data, out=tmp_path / "runs/digits/mine/seed0", name="mine"))
+    )
 
-    def keep(self, outcome):
+    def after_iteration(self, outcome):
         original(self, outcome)
         if outcome.step == 2:
             twin.start()
             while "waited for" not in capsys.readouterr().out:
                 time.sleep(0.01)
 
-    monkeypatch.setattr(Keeper, "keep", keep)
+    monkeypatch.setattr(CheckpointSchedule, "after_iteration", after_iteration)
     run_cell(plan(), data=data, out=tmp_path / "runs/digits/full/seed0", name="full")
     twin.join(timeout=60)
     assert records[0]["copied_from"] == "digits/full/seed0"
@@ -145,44 +158,51 @@ def test_files_that_cannot_be_written_cost_no_training(plan, data, tmp_path, wor
 
     with monkeypatch.context() as patch:
         patch.setattr(module, "write_outcome", full)
-        with pytest.raises(UserError, match=r"could not be written; the training is complete and kept, once that is mended the same command writes it \(.*No space left") as error:
+        with pytest.raises(
+            UserError,
+            match=r"could not be written; the training is complete and kept, once that is mended the same command writes it \(.*No space left",
+        ) as error:
             run_cell(plan(), data=data, out=out, name="cell")
     assert "\n" not in str(error.value)
-    cut_after(1)        # any iteration would raise
+    cut_after(1)  # any iteration would raise
     assert run_cell(plan(), data=data, out=out, name="cell")["status"] == "ok"
 
 
-def test_a_run_whose_starter_is_gone_is_kept_until_it_is_asked_for_again(plan, data, tmp_path, work, cut_after, monkeypatch, capsys):
+def test_a_run_whose_starter_is_gone_is_kept_until_it_is_asked_for_again(
+    plan, data, tmp_path, work, cut_after, monkeypatch, capsys
+):
     out, parents = tmp_path / "runs/digits/full/seed0", iter([100, 1])
     with monkeypatch.context() as patch:
         patch.setattr(module.os, "getppid", lambda: next(parents))
         run_cell(plan(), data=data, out=out, name="cell")
     assert "whoever started this training is gone" in capsys.readouterr().out
     before = content(out)
-    shutil.rmtree(out)      # as dvc does before it runs a stage
+    shutil.rmtree(out)  # as dvc does before it runs a stage
     cut_after(1)
     run_cell(plan(), data=data, out=out, name="cell")
     assert content(out) == before and [path.name for path in work.iterdir()] == ["cells"]
 
 
 def test_too_little_memory_halfway_keeps_the_state_for_another_try(plan, data, tmp_path, work, monkeypatch):
-    original = Keeper.keep
+    original = CheckpointSchedule.after_iteration
 
-    def keep(self, outcome):
+    def after_iteration(self, outcome):
         self.due = 0.0
         original(self, outcome)
         if outcome.step == 3:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Keeper, "keep", keep)
+        patch.setattr(CheckpointSchedule, "after_iteration", after_iteration)
         record = run_cell(plan(), data=data, out=tmp_path / "runs/digits/full/seed0", name="cell")
     assert (record["status"], record["bytes_asked"], record["batch_discriminator"]) == ("oom", 2**31, 8)
-    assert run_cell(plan(), data=data, out=tmp_path / "runs/digits/full/seed0", name="cell")["resumed_at_kimg"] == [0.024]
+    assert run_cell(plan(), data=data, out=tmp_path / "runs/digits/full/seed0", name="cell")["resumed_at_kimg"] == [
+        0.024
+    ]
 
 
 # ---- real processes, really killed ----
-TRAINER = "import sys; from pathlib import Path; from pipeline.strict import bind, read_yaml; from pipeline.training.config import TrainPlan; from pipeline.training.run import run_cell; from pipeline.errors import command_line\ncommand_line(lambda: run_cell(bind(TrainPlan, read_yaml('plan.yaml'), file='plan.yaml'), data='data/digits', out='runs/digits/full/seed0', name='digits/full/seed0'))()"
+TRAINER = "import sys; from pathlib import Path; from pipeline.schema import bind, read_yaml; from pipeline.training.config import TrainPlan; from pipeline.runtime.run import run_cell; from pipeline.errors import command_line\ncommand_line(lambda: run_cell(bind(TrainPlan, read_yaml('plan.yaml'), file='plan.yaml'), data='data/digits', out='runs/digits/full/seed0', name='digits/full/seed0'))()"
 
 
 @pytest.fixture
@@ -193,7 +213,14 @@ def trainer(plan, data, tmp_path):
     environment = os.environ | {"DVC_ROOT": str(tmp_path), "CHECKPOINT_SECONDS": "0", "PYTHONPATH": str(ROOT)}
 
     def start():
-        return subprocess.Popen([sys.executable, "-c", TRAINER], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        return subprocess.Popen(
+            [sys.executable, "-c", TRAINER],
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
     return start
 
@@ -223,4 +250,6 @@ def test_a_stopped_training_with_a_torn_checkpoint_goes_on(plan, data, tmp_path,
     out, error = trainer().communicate(timeout=120)
     assert "checkpoint not used" in out and "resumed at" in out and not error
     whole = run_cell(plan(kimg=0.8, ticks=20), data=data, out=tmp_path / "whole/digits/full/seed0", name="whole")
-    assert whole["resumed_at_kimg"] == [] and content(tmp_path / "runs/digits/full/seed0") == content(tmp_path / "whole/digits/full/seed0")
+    assert whole["resumed_at_kimg"] == [] and content(tmp_path / "runs/digits/full/seed0") == content(
+        tmp_path / "whole/digits/full/seed0"
+    )

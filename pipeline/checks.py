@@ -1,0 +1,97 @@
+"""Settings that are fine one by one and impossible together: refused before any work, in one line."""
+
+from collections.abc import Sequence
+
+from pipeline.data.config import DataConfig
+from pipeline.errors import ConfigError
+from pipeline.layers import Layer, where
+from pipeline.metrics.config import EvaluateConfig, refusals
+from pipeline.model.spec import NetworkSpec
+from pipeline.training.config import OPERATION_SETTINGS, TrainConfig
+from pipeline.training.objectives.registry import NO_PENALTY
+
+
+def check_train(train: TrainConfig, layers: Sequence[Layer], file: str) -> None:
+    if (train.kimg is None) == (train.generator_steps is None):
+        given = {"kimg": train.kimg, "generator_steps": train.generator_steps}
+        raise ConfigError(
+            file, where("train.kimg", layers), given, "exactly one of kimg and generator_steps; the other null"
+        )
+    if len(set(train.augment.policy)) != len(train.augment.policy):
+        raise ConfigError(
+            file, where("train.augment.policy", layers), train.augment.policy, "every operation at most once"
+        )
+    for operation in train.augment.policy:
+        for name in OPERATION_SETTINGS.get(operation, ()):
+            if getattr(train.augment, name) is None:
+                raise ConfigError(
+                    file, where(f"train.augment.{name}", layers), None, f"a value: the policy has {operation}"
+                )
+    if {"cutout", "erase"} & set(train.augment.policy) and train.augment.groups is None:
+        raise ConfigError(file, where("train.augment.groups", layers), None, "a value: the policy has cutout or erase")
+    interval = train.augment.erase_range
+    if interval is not None and interval[0] > interval[1]:
+        raise ConfigError(file, where("train.augment.erase_range", layers), interval, "[smallest, largest]")
+    _check_objective(train, layers, file)
+    if train.recompute and train.execution != "eager":
+        raise ConfigError(
+            file,
+            where("train.recompute", layers),
+            True,
+            f"false with train.execution {train.execution}: the compiler chooses what to recompute",
+        )
+    for key in ("batch_generator", "batch_discriminator"):
+        if getattr(train, key) % train.accumulate:
+            raise ConfigError(
+                file,
+                where("train.accumulate", layers),
+                train.accumulate,
+                f"a divisor of train.{key}, {getattr(train, key)}",
+            )
+
+
+def check_evaluate(evaluate: EvaluateConfig, data: DataConfig, layers: Sequence[Layer], file: str) -> None:
+    """Refuse metrics that these images or these numbers of samples cannot have. Errors: `ConfigError`."""
+    for key, given, allowed in refusals(evaluate, resolution=data.resolution, channels=data.channels):
+        raise ConfigError(file, where(f"evaluate.{key}", layers), given, allowed)
+
+
+def _check_objective(train: TrainConfig, layers: Sequence[Layer], file: str) -> None:
+    if train.penalty != NO_PENALTY and train.penalty_interval is None:
+        raise ConfigError(
+            file, where("train.penalty_interval", layers), None, f"a value with train.penalty {train.penalty}"
+        )
+    if train.penalty == "gradient_norm" and train.penalty_target is None:
+        raise ConfigError(file, where("train.penalty_target", layers), None, "a value with train.penalty gradient_norm")
+    if train.keep_generator_gradients and train.critic_steps == 1:
+        raise ConfigError(
+            file,
+            where("train.keep_generator_gradients", layers),
+            True,
+            "false with train.critic_steps 1: what a G step leaves would cancel the fakes of every D step",
+        )
+    if train.loss == "relativistic" and train.batch_generator != train.batch_discriminator:
+        raise ConfigError(
+            file,
+            where("train.batch_generator", layers),
+            train.batch_generator,
+            f"train.batch_discriminator, {train.batch_discriminator}: "
+            "the relativistic loss pairs every fake with a real image",
+        )
+
+
+def check_together(network: NetworkSpec, train: TrainConfig, layers: Sequence[Layer], file: str) -> None:
+    """Refuse settings of training that the networks cannot have. Errors: `ConfigError`."""
+    if network.batch_statistics and train.accumulate > 1:
+        raise ConfigError(
+            file,
+            where("train.accumulate", layers),
+            train.accumulate,
+            "1 with networks that use batch statistics (model.norm batch, for one): those are the whole batch's",
+        )
+    unit = network.discriminator.batch_unit
+    for name in ("batch_generator", "batch_discriminator"):
+        size = getattr(train, name)
+        if size > unit and size % unit:
+            allowed = f"a multiple of {unit}, the images of one minibatch statistic of the discriminator, or fewer"
+            raise ConfigError(file, where(f"train.{name}", layers), size, allowed)

@@ -1,0 +1,21 @@
+"""StyleGAN2 (Karras et al. 2020), see `pipeline.model.families` for what this module provides."""
+
+from pipeline.model.stylegan2.config import DiscriminatorSettings, GeneratorSettings
+from pipeline.model.stylegan2.resolve import resolve_discriminator, resolve_generator
+from pipeline.model.stylegan2.spec import DiscriminatorSpec, GeneratorSpec
+
+__all__ = [
+    "DISCRIMINATOR",
+    "GENERATOR",
+    "USES_SHARED",
+    "DiscriminatorSettings",
+    "DiscriminatorSpec",
+    "GeneratorSettings",
+    "GeneratorSpec",
+    "resolve_discriminator",
+    "resolve_generator",
+]
+
+GENERATOR = "pipeline.model.stylegan2.generator:Generator"
+DISCRIMINATOR = "pipeline.model.stylegan2.discriminator:Discriminator"
+USES_SHARED = False

@@ -1,0 +1,1 @@
+"""Checkpoints of the released TransGAN code (VITA-Group/TransGAN): in, and out again."""

@@ -1,0 +1,188 @@
+"""A training run on disk: train a cell, write its folder; never train the same thing twice, never lose what was
+trained.
+"""
+
+import csv
+import hashlib
+import io
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from pipeline.data.array import read_array, read_manifest
+from pipeline.errors import UserError
+from pipeline.files import atomic_write, read_json, write_json, write_text
+from pipeline.fingerprint import fingerprint
+from pipeline.provenance import has_bf16, processor, provenance
+from pipeline.runtime.checkpoint import save_weights, stored
+from pipeline.runtime.checkpoint_schedule import WEIGHTS, CheckpointSchedule, explain_disk_error, least_seconds
+from pipeline.runtime.memory import out_of_memory, peak_memory
+from pipeline.runtime.progress import Progress
+from pipeline.runtime.shortage import shortage
+from pipeline.runtime.work_dirs import only_trainer, work_folder
+from pipeline.schema import dump
+from pipeline.tiling import tile
+from pipeline.training.config import TrainPlan
+from pipeline.training.loop import Outcome, train
+
+
+def run_cell(plan: TrainPlan, *, data: str | Path, out: str | Path, name: str) -> dict[str, Any]:
+    """Train the cell called `name` on the dataset in `data`, write `out`; returns the record that is out/run.json.
+
+    Where a finished run of the same dataset (another variant) has the same settings, images and code, it is the same
+    training: its files are copied and the record says so. A training that was interrupted goes on from its last
+    checkpoint and leaves the same bytes.
+    Errors: `UserError` where another process trains this cell, after a signal, and where the disk does not take the
+    checkpoint or the run; the checkpoints stay.
+    """
+    check_code(plan, name)
+    out, parent = Path(out), os.getppid()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    key, progress = run_key(plan, read_manifest(data)["images_sha256"], device), Progress(name)
+    with only_trainer(out, name), work_folder(key, name, progress.note) as work:
+        twin = find_twin(out, key)
+        if twin is not None:
+            record = copy_run(twin, out)
+        else:
+            with explain_disk_error(f"{data}: cannot be read"):
+                images = read_array(data)
+            record = train_cell(
+                plan, images, out, CheckpointSchedule(work, key, plan.train, device, progress, least=least_seconds())
+            )
+        if os.getppid() != parent:
+            progress.note(
+                "whoever started this training is gone and cannot record it: its state is kept, the same command only writes it again"
+            )
+        elif record["status"] != "oom" or not stored(work):  # another try may have more memory
+            shutil.rmtree(work)
+    return record
+
+
+def train_cell(plan: TrainPlan, images: np.ndarray, out: Path, schedule: CheckpointSchedule) -> dict[str, Any]:
+    """Train, or go on training, and write the run's folder."""
+    outcome, progress, device = None, schedule.progress, schedule.device
+    if plan.train.precision == "bf16" and device.type == "cpu" and not has_bf16():
+        progress.note("this processor has no bf16 and emulates it, a hundred times slower: set train.precision=fp32")
+    try:
+        with schedule.stoppable():
+            outcome = train(plan, images, device, schedule)
+        schedule.save(outcome)  # whatever becomes of the files below, the training is not lost
+        facts = {
+            "status": outcome.status,
+            **({"detail": outcome.detail} if outcome.detail else {}),
+            "kimg": outcome.kimg,
+            "parameters_g": sum(p.numel() for p in outcome.networks.generator.parameters()),
+            "parameters_d": sum(p.numel() for p in outcome.networks.discriminator.parameters()),
+            "resumed_at_kimg": outcome.resumed,
+        }
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        facts = {"status": "oom", "kimg": 0.0, **shortage(error, plan.train)}
+    record = {
+        **facts,
+        "kimg_planned": plan.train.kimg,
+        "seconds": round(progress.seconds(), 1),
+        "peak_memory_mib": peak_memory(device),
+        "key": schedule.key,
+        "copied_from": None,
+        **provenance(device),
+    }
+    with explain_disk_error(
+        f"{out}: could not be written; the training is complete and kept, once that is mended the same command writes it"
+    ):
+        write_run(out, plan, outcome, record)
+        for path in sorted((schedule.folder / WEIGHTS).glob("*.safetensors")):
+            if outcome is not None and float(path.stem) <= outcome.kimg:
+                (out / WEIGHTS).mkdir(exist_ok=True)
+                shutil.copyfile(path, out / WEIGHTS / path.name)
+    return record
+
+
+def copy_run(twin: Path, out: Path) -> dict[str, Any]:
+    """The files of a finished run of the same training, under this one's name."""
+    with explain_disk_error(f"{out}: could not be copied from {twin}"):
+        shutil.copytree(
+            twin, out, copy_function=shutil.copyfile, dirs_exist_ok=True, ignore=shutil.ignore_patterns("run.json")
+        )
+        record = read_json(twin / "run.json") | {"copied_from": "/".join(twin.parts[-3:])}
+        write_json(out / "run.json", record)
+    return record
+
+
+def run_key(plan: TrainPlan, images_sha256: str, device: torch.device) -> str:
+    """Hash of everything a training's bytes depend on: its plan (settings and code), images, torch, device."""
+    kernels = (
+        torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else f"{processor().rsplit(',')[0]} {torch.backends.cpu.get_cpu_capability()}"
+    )
+    parts = (dump(plan), images_sha256, torch.__version__, device.type, kernels)
+    return hashlib.sha256("".join(parts).encode()).hexdigest()
+
+
+def check_code(plan: TrainPlan, name: str) -> None:
+    """Errors: `UserError` where the code is no longer what the plan was made for: it would train something else."""
+    now = fingerprint(plan.network, plan.train)
+    if plan.code != now:
+        changed = sorted({*plan.code.items()} ^ {*now.items()})
+        raise UserError(
+            f"plan/train/{name}.yaml: {changed[0][0]} has changed since the plan was made; "
+            "`dvc repro plan` makes it anew, `dvc repro` does so by itself"
+        )
+
+
+def find_twin(out: Path, key: str) -> Path | None:
+    """A finished run beside `out` (runs/<dataset>/*/seed*) with the same key."""
+    for record in sorted(out.parent.parent.glob("*/seed*/run.json")):
+        facts = read_json(record) if record.parent != out else {}
+        if facts.get("key") == key and facts["status"] != "oom":
+            return record.parent
+    return None
+
+
+def write_run(out: Path, plan: TrainPlan, outcome: Outcome | None, record: dict[str, Any]) -> None:
+    """The run's folder; run.json last, so that a folder that has one is complete. No outcome: settings and record
+    alone.
+    """
+    write_text(out / "config.yaml", dump(plan))
+    write_text(out / "network.yaml", dump(plan.network))
+    if outcome is not None:
+        write_outcome(out, plan, outcome)
+    write_json(out / "run.json", record)
+
+
+def write_outcome(out: Path, plan: TrainPlan, outcome: Outcome) -> None:
+    """Weights, history, what the machine did meanwhile, and fixed-latent grids."""
+    networks = outcome.networks
+    for name, module in (
+        ("generator", networks.generator),
+        ("generator_ema", networks.ema),
+        ("discriminator", networks.discriminator),
+    ):
+        save_weights(out / f"{name}.safetensors", module)
+    write_text(out / "history.csv", _table(outcome.history))
+    write_text(out / "machine.csv", _table(outcome.machine))
+    with atomic_write(out / "grids.npy") as temporary, open(temporary, "wb") as file:
+        np.save(file, np.stack(outcome.grids))
+    write_json(out / "grids.json", {"kimg": outcome.grids_kimg})
+    with atomic_write(out / "grid.png") as temporary:
+        Image.fromarray(tile(outcome.grids[-1], columns=8, scale=max(1, 32 // plan.network.resolution)).squeeze()).save(
+            temporary
+        )
+
+
+def _table(rows: list[dict[str, float]]) -> str:
+    columns = list(dict.fromkeys(name for row in rows or [{"kimg": 0}] for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(
+        {name: f"{value:.7g}" if isinstance(value, float) else value for name, value in row.items()} for row in rows
+    )
+    return text.getvalue()

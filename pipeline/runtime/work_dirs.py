@@ -1,0 +1,188 @@
+"""Work directories of unfinished trainings: python -m pipeline.runtime.work_dirs [--remove KEY|all]
+
+A training's state lies in .work/<key>/ of the main repository, outside everything that DVC knows. The key is the hash
+of all
+that the training depends on (`run.run_key`), so a changed setting, image or line of code finds no state and begins
+anew.
+Without an argument the directories are listed; nothing but --remove and the success of a training removes one.
+"""
+
+import argparse
+import fcntl
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import UserError, command_line
+from pipeline.files import read_json
+from pipeline.runtime.checkpoint import stored
+
+
+def work_root() -> Path:
+    """`.work` of the repository. DVC names it, the main one even where an experiment runs in a temporary copy."""
+    return Path(os.environ.get("DVC_ROOT", ".")) / ".work"
+
+
+@contextmanager
+def lock(path: Path, name: str, busy: Callable[[str], None]) -> Iterator[None]:
+    """Hold the lock file `path` as `name`. Where a living process holds it, `busy` is told who: it raises, or we wait.
+
+    The kernel gives a lock back when its process ends, however it ends: a file that was left behind is no obstacle.
+    """
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            file = open(path, "a+")
+        except FileNotFoundError:  # whoever held it before has just removed the directory
+            continue
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            busy(holder(path) or "another process")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if path.is_file() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            break
+        file.close()
+    with file:
+        file.truncate(0)
+        file.write(f"process {os.getpid()} ({name})")
+        file.flush()
+        yield
+
+
+def holder(path: Path) -> str | None:
+    """`process 123 (digits/full/seed0)`: who holds the lock, or held it last."""
+    try:
+        return path.read_text(encoding="utf-8") or None
+    except FileNotFoundError:
+        return None
+
+
+def held(path: Path) -> bool:
+    """Whether a living process holds the lock file."""
+    try:
+        with open(path, "r+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+@contextmanager
+def only_trainer(out: Path, name: str) -> Iterator[None]:
+    """One trainer per run folder, whatever its settings. Errors: `UserError` where another one is at work."""
+
+    def refuse(who: str) -> None:
+        raise UserError(
+            f"{out}: is being trained by {who}; wait until it has ended, or end it: the same command then goes on from where it was"
+        )
+
+    path = work_root() / "cells" / f"{hashlib.sha256(str(out.absolute()).encode()).hexdigest()}.lock"
+    with lock(path, name, refuse):
+        try:
+            yield
+        finally:
+            path.unlink()
+
+
+@contextmanager
+def work_folder(key: str, name: str, say: Callable[[str], None]) -> Iterator[Path]:
+    """The directory of the training `key`, held. Where another cell is at the same training, that is waited for."""
+    folder = work_root() / key
+    with lock(folder / "lock", name, lambda who: say(f"the same training as that of {who}, which is waited for")):
+        for unfinished in folder.glob(".*"):  # of a write that was cut off
+            unfinished.unlink()
+        yield folder
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A work directory as it is listed."""
+
+    folder: Path
+    who: str  # `process 123 (cell)`, of the last one that held it
+    running: bool
+    kimg: float | None  # of the newest checkpoint; None where there is none, or none that can be read
+    saved: float  # seconds since 1970
+    size: int  # bytes
+
+
+def entries(root: Path) -> list[Entry]:
+    return [_entry(folder) for folder in sorted(root.glob("*")) if folder.is_dir() and folder.name != "cells"]
+
+
+def _entry(folder: Path) -> Entry:
+    facts: dict[str, Any] = {}
+    for path in stored(folder)[:1]:
+        with suppress(UserError):
+            facts = read_json(path)
+    files = [path.stat() for path in folder.iterdir() if path.is_file()]
+    newest = max((file.st_mtime for file in files), default=folder.stat().st_mtime)
+    return Entry(
+        folder,
+        holder(folder / "lock") or "unknown",
+        held(folder / "lock"),
+        facts.get("kimg"),
+        facts.get("saved", newest),
+        sum(file.st_size for file in files),
+    )
+
+
+def describe(entry: Entry) -> str:
+    """`3f2a..: digits/full/seed0, 12.3 kimg, 8.1 MiB, 2.0 h ago, not running`"""
+    cell = entry.who.partition("(")[2].rstrip(")") or entry.who
+    kimg = "no checkpoint" if entry.kimg is None else f"{entry.kimg:,.1f} kimg"
+    state = f"running, {entry.who.partition(' (')[0]}" if entry.running else "not running"
+    return f"{entry.folder.name[:12]}: {cell}, {kimg}, {entry.size / 2**20:,.1f} MiB, {(time.time() - entry.saved) / 3600:.1f} h ago, {state}"
+
+
+def remove(root: Path, key: str) -> list[Entry]:
+    """Remove the directory whose key begins with `key`, or `all`; returns what was removed.
+
+    Errors: `UserError` where none or more than one fits, or a training that runs is named; `all` leaves those alone.
+    """
+
+    def refuse(who: str) -> None:
+        raise UserError(f"--remove: {entry.folder.name[:12]} is in use by {who}; end it first")
+
+    found = [
+        entry for entry in entries(root) if (not entry.running if key == "all" else entry.folder.name.startswith(key))
+    ]
+    if key != "all" and len(found) != 1:
+        raise UserError(
+            f"--remove: given {key!r}; allowed: all, or the beginning of one key that is listed ({len(found)} begin so)"
+        )
+    for entry in found:
+        with lock(entry.folder / "lock", "being removed", refuse):
+            shutil.rmtree(entry.folder)
+    return found
+
+
+@command_line
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.runtime.work_dirs",
+        description="Work directories of unfinished trainings: listed, or removed.",
+    )
+    parser.add_argument(
+        "--remove", metavar="KEY|all", help="remove one by (the beginning of) its key, or all that no training uses"
+    )
+    arguments = parser.parse_args()
+    root = work_root()
+    shown = entries(root) if arguments.remove is None else remove(root, arguments.remove)
+    for entry in shown:
+        print(describe(entry) + (" -> removed" if arguments.remove else ""))
+    if not shown:
+        print(f"{root}: no unfinished trainings" if arguments.remove is None else f"{root}: nothing to remove")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,17 @@
+"""Stage `collect@<cell>`: what git keeps of one cell -> results/<cell>.json and results/<cell>/."""
+
+import sys
+
+from pipeline.collect import collect_cell
+from pipeline.errors import command_line
+
+
+@command_line
+def main() -> None:
+    cell = sys.argv[1]
+    copied = collect_cell(cell)
+    print(f"collect: {cell}: {copied} files -> results/{cell}.json and results/{cell}/", flush=True)
+
+
+if __name__ == "__main__":
+    main()

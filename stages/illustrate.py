@@ -1,0 +1,23 @@
+"""Stage `illustrate@<cell>`: what the report's pictures of one cell need, drawn -> illustrations/<cell>/."""
+
+from pipeline.errors import command_line
+from pipeline.illustrations.illustrate import illustrate_run
+from pipeline.metrics.config import IllustratePlan
+from pipeline.stage_cli import begin
+
+
+@command_line
+def main() -> None:
+    plan, at = begin(__doc__, "illustrate", IllustratePlan, cell=True)
+    names = illustrate_run(
+        plan,
+        run=f"runs/{at.name}",
+        data=f"data/{at.dataset}",
+        reference=f"reference/{at.dataset}",
+        out=f"illustrations/{at.name}",
+    )
+    print(f"illustrate: {at.name}: {', '.join(names) or 'nothing to draw'} -> illustrations/{at.name}/", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,18 @@
+"""Stage `measure@<cell>`: samples of the averaged generator measured -> measured/<cell>/."""
+
+from pipeline.errors import command_line
+from pipeline.metrics.config import MeasurePlan
+from pipeline.metrics.measure import measure_run
+from pipeline.stage_cli import begin
+
+
+@command_line
+def main() -> None:
+    plan, at = begin(__doc__, "measure", MeasurePlan, cell=True)
+    result = measure_run(plan, run=f"runs/{at.name}", reference=f"reference/{at.dataset}", out=f"measured/{at.name}")
+    shown = ", ".join(f"{name} {value:.4g}" for name, value in result.items() if isinstance(value, float))
+    print(f"measure: {at.name}: {result['status']}, {shown} -> measured/{at.name}/", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""Critics given as formulas, for tests of objectives: their slopes are known by hand."""
+
+import torch
+from torch import nn
+
+from pipeline.training.augment import draw
+from pipeline.training.config import TrainConfig
+from pipeline.training.forward_passes import penalty_pass
+from pipeline.training.objectives.objective import make_objective
+
+
+class Critic(nn.Module):
+    """A critic that is a formula of (images, weight). It remembers the images it was shown.
+
+    `twice`: what every call must say about a second derivative.
+    """
+
+    batch_statistics = False
+
+    def __init__(self, formula, weight=None, *, twice=True):
+        super().__init__()
+        self.formula, self.twice, self.seen = formula, twice, []
+        self.weight = nn.Parameter(torch.randn(3, 8, 8) if weight is None else weight)
+
+    def forward(self, images, *, twice=False):
+        assert twice == self.twice, "a fused kernel has no second derivative, and whatever needs none should use it"
+        self.seen.append(images.detach())
+        return self.formula(images, self.weight)
+
+
+def linear(images, weight):
+    """w . x, whose gradient is w everywhere."""
+    return (images * weight).sum((1, 2, 3))
+
+
+def quadratic(images, weight):
+    """a ||x||^2 / 2, whose gradient is a x."""
+    return weight * images.square().sum((1, 2, 3)) / 2
+
+
+def penalty_values(critic, real: torch.Tensor, fake: torch.Tensor, config: TrainConfig) -> list[torch.Tensor]:
+    """The penalty of `config` at each batch of images where it is taken, through the pass that a training step uses."""
+    objective = make_objective(config)
+    return [
+        penalty_pass(critic, images, draw(images, config.augment), objective.penalty.draw(images), objective, config)
+        for images in objective.penalty.points(real, fake)
+    ]
+
+
+def mean(values) -> float:
+    values = [float(value) for value in values]
+    return sum(values) / len(values)

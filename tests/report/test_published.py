@@ -1,0 +1,42 @@
+"""Runs that are kept in published/: shown as they are, whatever of them is there."""
+
+import json
+
+from PIL import Image
+from report_project import render, write_project
+
+from pipeline.report.published import published_runs
+
+
+def write_run(folder):
+    run = folder / "published/cifar10_long"
+    run.mkdir(parents=True)
+    (folder / "published/README.md").write_text("# Published runs\n")
+    (run / "README.md").write_text("# CIFAR-10, 2,000 kimg\n\nTrained on\none GPU.\n\nMore.\n")
+    (run / "run.json").write_text(json.dumps({"revision": "a" * 40, "kimg": 2000.0, "device": "a card"}))
+    (run / "settings.yaml").write_text("train: {}\n")
+    (run / "metrics.json").write_text(json.dumps({"fid10k_train_legacy": 35.5, "facts": {"n": 1}}))
+    (run / "curve.csv").write_text("kimg,fid10k_train_legacy\n1000,50\n2000,35.5\n")
+    Image.new("RGB", (900, 300)).save(run / "samples.png")
+
+
+def test_a_published_run_has_a_section_of_its_own(tmp_path):
+    folder = write_project(tmp_path, {"full": [10.0, 12.0, 14.0]})
+    write_run(folder)
+    report = render(folder)
+    text = (report / "README.md").read_text()
+    part = text[text.index("## Published run: CIFAR-10, 2,000 kimg") :].split("\n## ")[0]
+    assert "Trained on one GPU." in part and "revision `aaaaaaaaaaaa`; 2,000 kimg; device: a card" in part
+    assert "[settings.yaml](../published/cifar10_long/settings.yaml)" in part and "More." not in part
+    assert "| fid10k_train_legacy | 35.5 |" in part and "facts" not in part
+    assert (report / "figures/published_cifar10_long_samples.png").is_file()
+    assert (report / "figures/published_cifar10_long_curve.png").is_file()
+    assert "35.5" not in text.replace(part, ""), "it enters no other table"
+
+
+def test_a_folder_with_nothing_but_a_name_is_no_run(tmp_path):
+    (tmp_path / "published/empty").mkdir(parents=True)
+    assert published_runs(tmp_path / "published") == [] and published_runs(tmp_path / "nowhere") == []
+    (tmp_path / "published/empty/README.md").write_text("Just words.\n")
+    (run,) = published_runs(tmp_path / "published")
+    assert run.title == "empty" and run.text == ["Just words."] and run.metrics.empty

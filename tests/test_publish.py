@@ -1,0 +1,81 @@
+"""Published runs: settings laid over params.yaml, results of a clone written as people read them."""
+
+import json
+import subprocess
+
+import numpy as np
+import pytest
+from omegaconf import OmegaConf
+from PIL import Image
+
+from pipeline import publish
+from pipeline.config import load, resolve_cell
+from pipeline.errors import UserError
+from pipeline.illustrations.contact_sheet import write_sheet
+
+CELL = "faces/full/seed1"
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """A finished clone with one cell."""
+    results = tmp_path / "clone/results" / CELL
+    results.mkdir(parents=True)
+    results.with_suffix(".json").write_text(json.dumps({"status": "ok", "kimg": 2.0, "kid2k": 0.5}))
+    (results / "run.json").write_text(json.dumps({"revision": "abc", "kimg": 2.0, "seconds": 3.0, "key": "secret"}))
+    (results / "protocol.json").write_text("{}")
+    (results / "history.csv").write_text("kimg\n2.0\n")
+    (results / "progress.csv").write_text("kimg,seconds,kid500\n2,3,0.5\n")
+    images = np.arange(64 * 3 * 32 * 32, dtype=np.uint32).reshape(1, 64, 3, 32, 32).astype(np.uint8)
+    write_sheet(results / "samples", images, rows=["samples"])
+    plan = tmp_path / "clone/plan"
+    (plan / "train" / CELL).parent.mkdir(parents=True)
+    (plan / "train" / f"{CELL}.yaml").write_text("seed: 1\n")
+    (plan / "index.json").write_text(json.dumps({"cells": [{"dataset": "faces", "variant": "full", "seed": 1}]}))
+    return tmp_path / "clone", images
+
+
+def test_numbers_pictures_and_provenance_are_kept(clone, tmp_path):
+    folder, images = clone
+    out = publish.write_published(folder, tmp_path / "published/faces32")
+    assert (out / "metrics.csv").read_text() == f"cell,status,kimg,kid2k\n{CELL},ok,2.0,0.5\n"
+    record = json.loads((out / "run.json").read_text())
+    assert record["revision"] == "abc" and "key" not in record
+    assert (out / "curve.csv").read_text().startswith("kimg,seconds,kid500")
+    picture = np.asarray(Image.open(out / "samples.png"))
+    # Eight images a row, three times as large, gaps of three pixels.
+    assert picture.shape == (8 * 33 * 3 + 3, 8 * 33 * 3 + 3, 3)
+    assert (picture[3::3, 3::3][:32, :32] == images[0, 0].transpose(1, 2, 0)).all()
+
+
+def test_settings_are_laid_over_params_and_name_the_data(tmp_path):
+    (tmp_path / "faces.zip").touch()
+    text = publish.overlaid(
+        publish.ROOT / "params.yaml",
+        OmegaConf.to_container(OmegaConf.load(publish.ROOT / "published/faces32/settings.yaml")),
+        tmp_path / "faces.zip",
+    )
+    (tmp_path / "params.yaml").write_text(text)
+    cell = resolve_cell(load(tmp_path / "params.yaml"), "faces", "full")
+    assert cell.data.path == str(tmp_path / "faces.zip")
+    assert cell.train.kimg == 40.0 and cell.train.threads == 2 and cell.evaluate.curve == ["kid500"]
+
+
+def test_data_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"--data: .*no such file or folder"):
+        publish.overlaid(publish.ROOT / "params.yaml", {"matrix": {"datasets": ["faces"]}}, tmp_path / "none.zip")
+
+
+def test_a_changed_working_tree_is_refused(tmp_path):
+    def git(*arguments):
+        subprocess.run(
+            ["git", "-c", "user.name=t", "-c", "user.email=t@example.invalid", *arguments], cwd=tmp_path, check=True
+        )
+
+    git("init", "--quiet")
+    (tmp_path / "params.yaml").write_text("a: 1\n")
+    git("add", ".")
+    git("commit", "--quiet", "-m", "one")
+    (tmp_path / "params.yaml").write_text("a: 2\n")
+    with pytest.raises(UserError, match="commit your changes first"):
+        publish.prepare_clone("faces32", {}, None, tmp_path)
