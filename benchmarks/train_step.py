@@ -25,6 +25,7 @@ from benchmarks.machine import facts, matmul_peak, summary, synchronize
 from benchmarks.reference import Reference
 from pipeline.config import load, resolve_cell
 from pipeline.errors import UserError, choices, command_line
+from pipeline.provenance import has_bf16
 from pipeline.runtime.memory import peak_memory
 from pipeline.training.config import TrainPlan
 from pipeline.training.data import RealImages
@@ -40,6 +41,19 @@ MODES = {
     "fp32_recomputed": {"recompute": True},
     "fp32_divided": {"accumulate": 4},
 }
+
+
+def without_emulation(modes: list[str], device: str) -> list[str]:
+    """`modes` without those in bf16 where the CPU has no such instructions: emulated, an iteration takes many minutes."""
+    if device != "cpu" or has_bf16():
+        return modes
+    kept = [mode for mode in modes if MODES[mode].get("precision") != "bf16"]
+    for mode in modes:
+        if mode not in kept:
+            print(f"{mode}: skipped, this processor has no bf16 and would emulate it", flush=True)
+    if not kept:
+        raise UserError(f"--modes: given {' '.join(modes)}; allowed on a processor without bf16: modes in fp32")
+    return kept
 
 
 def make_plan(geometry: str, variant: str, batch: str, mode: str) -> TrainPlan:
@@ -179,7 +193,8 @@ def main() -> None:
     if given.device == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda: torch finds no GPU here")
     torch.set_num_threads(given.threads)
-    plans = {mode: make_plan(given.geometry, given.variant, given.batch, mode) for mode in given.modes}
+    modes = without_emulation(given.modes, given.device)
+    plans = {mode: make_plan(given.geometry, given.variant, given.batch, mode) for mode in modes}
     plan, device = next(iter(plans.values())), torch.device(given.device)
     found = measure(plans, given.device, given.threads, given.repeats)
     peaks = {name: matmul_peak(device, dtype) for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16))}

@@ -56,6 +56,21 @@ def untrainable(monkeypatch):
     monkeypatch.setattr(module, "train", lambda *_, **__: pytest.fail(NEVER))
 
 
+def test_bf16_on_a_processor_without_it_is_said_before_any_work(plan, data, tmp_path, monkeypatch, capsys):
+    said = []
+
+    def work(*_, **__):
+        said.append(capsys.readouterr())
+        raise RuntimeError("work begins")
+
+    monkeypatch.setattr(module, "has_bf16", lambda: False)
+    monkeypatch.setattr(module, "train", work)
+    with pytest.raises(RuntimeError, match="work begins"):
+        run_cell(plan(precision="bf16"), data=data, out=tmp_path / "runs/digits/full/seed0", name="digits/full/seed0")
+    (line,) = [line for line in "".join(said[0]).splitlines() if "bf16" in line]
+    assert "has no bf16" in line and "train.precision=fp32" in line
+
+
 # ---- what is in the folder ----
 def test_a_run_leaves_these_files_and_no_others(first):
     assert {path.name for path in first.iterdir()} == FILES
