@@ -1,5 +1,9 @@
 """Stage `illustrate@<cell>`: what the report's pictures of one cell need, drawn -> illustrations/<cell>/."""
 
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported; see stages/train.py
+
 from pipeline.errors import command_line
 from pipeline.illustrations.illustrate import illustrate_run
 from pipeline.metrics.config import IllustratePlan

@@ -1,5 +1,9 @@
 """Stage `measure@<cell>`: samples of the averaged generator measured -> measured/<cell>/."""
 
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported; see stages/train.py
+
 from pipeline.errors import command_line
 from pipeline.metrics.config import MeasurePlan
 from pipeline.metrics.measure import measure_run

@@ -1,5 +1,9 @@
 """Stage `reference@<dataset>`: the evaluator and the real images' side of every metric -> reference/<dataset>/."""
 
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported; see stages/train.py
+
 from pipeline.errors import command_line
 from pipeline.metrics.config import ReferencePlan
 from pipeline.metrics.reference import build_reference
