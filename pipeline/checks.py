@@ -40,14 +40,21 @@ def check_train(train: TrainConfig, layers: Sequence[Layer], file: str) -> None:
             True,
             f"false with train.execution {train.execution}: the compiler chooses what to recompute",
         )
+    _check_divisors(train, layers, file)
+
+
+def _check_divisors(train: TrainConfig, layers: Sequence[Layer], file: str) -> None:
+    """Every process gets equally many images of each part of a batch."""
     for key in ("batch_generator", "batch_discriminator"):
-        if getattr(train, key) % train.accumulate:
-            raise ConfigError(
-                file,
-                where("train.accumulate", layers),
-                train.accumulate,
-                f"a divisor of train.{key}, {getattr(train, key)}",
-            )
+        size = getattr(train, key)
+        if size % train.accumulate:
+            allowed = f"a divisor of train.{key}, {size}"
+            raise ConfigError(file, where("train.accumulate", layers), train.accumulate, allowed)
+        part = size // train.accumulate
+        if part % train.processes:
+            divided = f", over train.accumulate, {train.accumulate}" if train.accumulate > 1 else ""
+            allowed = f"a divisor of {part}, which is train.{key}{divided}"
+            raise ConfigError(file, where("train.processes", layers), train.processes, allowed)
 
 
 def check_evaluate(evaluate: EvaluateConfig, data: DataConfig, layers: Sequence[Layer], file: str) -> None:
@@ -88,6 +95,14 @@ def check_together(network: NetworkSpec, train: TrainConfig, layers: Sequence[La
             where("train.accumulate", layers),
             train.accumulate,
             "1 with networks that use batch statistics (model.norm batch, for one): those are the whole batch's",
+        )
+    if network.batch_statistics and train.processes > 1 and train.execution != "eager":
+        raise ConfigError(
+            file,
+            where("train.processes", layers),
+            train.processes,
+            f"1 with train.execution {train.execution} and networks that use batch statistics: the compiler cannot "
+            "differentiate twice through what the processes exchange for them",
         )
     unit = network.discriminator.batch_unit
     for name in ("batch_generator", "batch_discriminator"):

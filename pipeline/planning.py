@@ -11,7 +11,7 @@ from pipeline.files import write_json, write_text
 from pipeline.fingerprint import fingerprint
 from pipeline.metrics.config import illustrate_plan, measure_plan, reference_plan
 from pipeline.schema import dump
-from pipeline.training.config import TrainPlan, effective_settings
+from pipeline.training.config import TrainPlan, effective_settings, same_training
 
 PLAN = Path("plan")
 RESULTS = Path("results")
@@ -38,7 +38,8 @@ def write_plan(params: str | Path = "params.yaml") -> dict[str, Any]:
             files[f"train/{name}.yaml"] = training
             files[f"measure/{name}.yaml"] = dump(measure_plan(cell.evaluate))
             files[f"illustrate/{name}.yaml"] = dump(illustrate_plan(cell.evaluate))
-            twin = trained.setdefault((cell.dataset, training), cell.variant)
+            alike = dump(TrainPlan(network=cell.network, train=same_training(train), seed=seed, code=code))
+            twin = trained.setdefault((cell.dataset, alike), cell.variant)
             entries.append(
                 {
                     "dataset": cell.dataset,

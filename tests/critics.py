@@ -43,7 +43,7 @@ def penalty_values(critic, real: torch.Tensor, fake: torch.Tensor, config: Train
     objective = make_objective(config)
     return [
         penalty_pass(critic, images, draw(images, config.augment), objective.penalty.draw(images), objective, config)
-        for images in objective.penalty.points(real, fake)
+        for images in objective.penalty.points(real, fake, *objective.penalty.draw_points(real))
     ]
 
 

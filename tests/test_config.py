@@ -333,6 +333,13 @@ def test_a_layer_holds_its_keys_into_lists():
     ("changes", "key", "allowed"),
     [
         ({"accumulate": 3}, "train.accumulate", "a divisor of train.batch_generator"),
+        ({"processes": 3}, "train.processes", "a divisor of 64, which is train.batch_generator"),
+        ({"processes": 0}, "train.processes", "1"),
+        (
+            {"processes": 32, "accumulate": 4},
+            "train.processes",
+            "a divisor of 16, which is train.batch_generator over train.accumulate, 4",
+        ),
         ({"recompute": True, "execution": "compiled"}, "train.recompute", "false with train.execution compiled"),
         ({"execution": "fast"}, "train.execution", "eager | compiled"),
         ({"precision": "fp16"}, "train.precision", "fp32 | bf16"),
@@ -350,4 +357,11 @@ def test_a_batch_with_batch_norm_is_not_divided():
     content = load(ROOT / "params.yaml")
     content["train"]["accumulate"] = 2
     with pytest.raises(ConfigError, match="1 with networks that use batch statistics"):
+        resolve_cell(content, "digits", "batch_norm")
+
+
+def test_a_compiled_batch_statistic_is_not_divided_over_processes():
+    content = load(ROOT / "params.yaml")
+    content["train"] |= {"processes": 2, "execution": "compiled"}
+    with pytest.raises(ConfigError, match="1 with train.execution compiled and networks that use batch statistics"):
         resolve_cell(content, "digits", "batch_norm")

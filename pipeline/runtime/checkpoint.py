@@ -23,7 +23,7 @@ from pipeline.training.loop import Outcome
 GENERATIONS = 2
 TENSOR = "tensor of this name"  # in the JSON, the place of a tensor
 # Fields of an Outcome that JSON holds as they are.
-FACTS = ("status", "detail", "kimg", "history", "machine", "grids_kimg", "step", "seconds", "resumed")
+FACTS = ("status", "detail", "kimg", "history", "machine", "grids_kimg", "step", "seconds", "resumed", "processes")
 
 
 def capture(outcome: Outcome, device: torch.device) -> dict[str, Any]:

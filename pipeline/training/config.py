@@ -87,6 +87,7 @@ class TrainConfig(Strict):
     snapshot_images: Count  # images per grid
     weight_snapshots: Annotated[int, Field(ge=0)]  # averaged generators kept over the whole run, for curves of a metric
     threads: Count  # CPU threads; part of the setting because sums depend on it
+    processes: Count = 1  # that share a batch, one GPU each; what is trained is the same but for the order of sums
     precision: Literal["fp32", "bf16"]  # of matrix products; weights, norms, losses, penalty norm: always fp32
     execution: Literal["eager", "compiled"]  # compiled: torch.compile, minutes before the first step, then faster
     recompute: bool  # activation checkpointing: blocks forget activations, compute them again
@@ -133,6 +134,11 @@ def effective_settings(train: TrainConfig) -> TrainConfig:
     elif train.penalty != "gradient_norm":
         changes |= {"penalty_target": None}
     return train.model_copy(update=changes)
+
+
+def same_training(train: TrainConfig) -> TrainConfig:
+    """`train` without the number of processes, which decides how fast it is and not what is trained."""
+    return train.model_copy(update={"processes": 1})
 
 
 class TrainPlan(Strict):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pipeline.images import to_uint8
+from pipeline.model.distributed import largest, of_first, world
 from pipeline.model.interface import Discriminator, Generator
 from pipeline.training.config import TrainConfig, TrainPlan
 from pipeline.training.data import RealImages
@@ -45,6 +46,7 @@ class Outcome:
     last_good: Weights = field(default_factory=list)  # of the last healthy tick
     seconds: float = 0.0  # trained so far, all sittings together
     resumed: list[float] = field(default_factory=list)  # kimg at which it went on after an interruption
+    processes: list[list[float]] = field(default_factory=list)  # [kimg, number]: by how many processes from there on
 
 
 class Observer:
@@ -99,7 +101,7 @@ def train(plan: TrainPlan, images: np.ndarray, device: torch.device, observer: O
         torch.utils.deterministic.fill_uninitialized_memory = False
         torch.use_deterministic_algorithms(True, warn_only=True)
     torch.manual_seed(plan.seed)
-    outcome = Outcome(networks=build(plan.network, config, device))
+    outcome = Outcome(networks=build(plan.network, config, device), processes=[[0.0, world()]])
     data = RealImages(images, seed=plan.seed, flip=config.flip, device=device)
     per_step = config.critic_steps * config.batch_discriminator
     # Rounded first: 32.24 kimg are 403 steps of 80 images, and 403.00000000000006 in floating point.
@@ -107,8 +109,9 @@ def train(plan: TrainPlan, images: np.ndarray, device: torch.device, observer: O
     ticks, snapshots = _moments(steps, config.ticks), _moments(steps, config.snapshots)
     kept = _moments(steps, config.weight_snapshots) if config.weight_snapshots else set()
     # In the parts that training itself computes at a time, so that they need no more memory than it does.
-    latents = fixed_latents(plan, config.snapshot_images).to(device).split(config.batch_generator // config.accumulate)
-    spread_latents = fixed_latents(plan, SPREAD_LATENTS).to(device).split(config.batch_generator // config.accumulate)
+    at_once = config.batch_generator // (config.accumulate * world())
+    latents = fixed_latents(plan, config.snapshot_images).to(device).split(at_once)
+    spread_latents = fixed_latents(plan, SPREAD_LATENTS).to(device).split(at_once)
     _snapshot(outcome, latents, kimg=0.0)
     outcome.last_good = _weights(outcome.networks)
     observer.resume(outcome)
@@ -198,9 +201,9 @@ def _row(outcome: Outcome, latents: tuple[Tensor, ...], kimg: float) -> dict[str
     names, networks = sorted(outcome.scalars), outcome.networks
     means = [torch.stack(outcome.scalars[name]).float().mean() for name in names]
     spread, distance = sample_spread(_draw(networks.ema, latents)), ema_distance(networks.generator, networks.ema)
-    values = dict(
-        zip([*names, "sample_spread", "ema_distance"], torch.stack([*means, spread, distance]).tolist(), strict=True)
-    )
+    # What is decided by it (a collapse) is decided by the same numbers in every process.
+    found = of_first(torch.stack([*means, spread, distance])).tolist()
+    values = dict(zip([*names, "sample_spread", "ema_distance"], found, strict=True))
     values["wasserstein"] = values["score_real"] - values["score_fake"]
     return {"kimg": kimg, "step": outcome.step, **dict(sorted(values.items()))}
 
@@ -236,4 +239,5 @@ def _weights(networks: Networks) -> Weights:
 
 
 def _finite(networks: Networks) -> bool:
-    return all(bool(parameter.isfinite().all()) for module in _modules(networks) for parameter in module.parameters())
+    broken = any(not parameter.isfinite().all() for module in _modules(networks) for parameter in module.parameters())
+    return not largest(int(broken))

@@ -1,15 +1,15 @@
 """One D step and one G step, and everything that changes while training."""
 
 import copy
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from pipeline.model.distributed import average, joined, mean_value, part_rows, world
 from pipeline.model.interface import Discriminator, Generator, build_discriminator, build_generator
 from pipeline.model.spec import NetworkSpec
-from pipeline.training.augment import augment, draw, rows
+from pipeline.training.augment import Drawn, apply, draw, rows
 from pipeline.training.config import TrainConfig
 from pipeline.training.ema import update_ema
 from pipeline.training.forward_passes import Passes, make_passes
@@ -64,36 +64,33 @@ def discriminator_gradients(networks: Networks, real: Tensor, config: TrainConfi
     The adversarial pass is over before the penalty's begins, so that memory holds one of them at a time.
     """
     objective, passes = networks.objective, networks.passes
-    discriminator = StepCache(networks.discriminator, config)
+    discriminator, parts = StepCache(networks.discriminator, config), part_rows(len(real), config.accumulate)
     together = not networks.discriminator.batch_statistics
     with torch.no_grad():
-        fake = _fakes(networks, len(real), config)
-        shown_real, shown_fake = augment(real, config.augment), augment(fake, config.augment)
-        penalties = _penalty_draws(objective, real, fake, config) if weight is not None else []
+        fakes = _fakes(networks, len(real), parts, config)
+        # Fakes are as many as real images and of their shape: what is drawn for the ones has the shape for the others.
+        drawn_real, drawn_fake = draw(real, config.augment), draw(real, config.augment)
+        penalty_draws = _draw_penalty(objective, real, config) if weight is not None else None
+        shown_real = [apply(real[part], rows(drawn_real, part), config.augment) for part in parts]
         batch_mean = _mean_score(discriminator, shown_real, config)
     found = []
-    for part in _parts(len(real), config):
-        loss, score_real, score_fake = passes.adversarial(
-            discriminator, shown_real[part], shown_fake[part], objective, together=together, batch_mean=batch_mean
-        )
-        (loss / config.accumulate).backward()
-        values = {"score_real": score_real, "score_fake": score_fake, "loss_d": loss.detach()}
-        for images, augmentation, drawn in penalties:
-            penalty = passes.penalty(
-                discriminator,
-                images[part],
-                rows(augmentation, part),
-                tuple(values[part] for values in drawn),
-                objective,
-                config,
+    for part, fake, shown in zip(parts, fakes, shown_real, strict=True):
+        shown_fake = apply(fake, rows(drawn_fake, part), config.augment)
+        with joined(2 if together else 1):  # the backward pass too: it may compute activations again
+            loss, score_real, score_fake = passes.adversarial(
+                discriminator, shown, shown_fake, objective, together=together, batch_mean=batch_mean
             )
+            (loss / config.accumulate).backward()
+        values = {"score_real": score_real, "score_fake": score_fake, "loss_d": loss.detach()}
+        for images, augmentation, drawn in _penalty_parts(objective, real[part], fake, penalty_draws, part):
+            penalty = passes.penalty(discriminator, images, augmentation, drawn, objective, config)
             (penalty * (weight / config.accumulate)).backward()
             weighted = weight * penalty.detach()
             values["penalty"] = values.get("penalty", 0) + penalty.detach()
             values["loss_d"] = values["loss_d"] + weighted
         found.append(values)
     discriminator.finish()
-    return _means(found)
+    return _whole_batch(networks, found)
 
 
 def generator_step(networks: Networks, config: TrainConfig, *, real: Tensor, ema_beta: float) -> Scalars:
@@ -115,14 +112,14 @@ def generator_gradients(networks: Networks, config: TrainConfig, *, real: Tensor
     size, device = config.batch_generator, networks.generator.device
     latents = torch.randn(size, networks.generator.latent_dim, device=device)
     augmentation, found = draw(_like_images(networks.generator, size), config.augment), []
-    compared = augment(real, config.augment) if networks.objective.loss.needs_real else None
-    for part in _parts(size, config):
+    compared = draw(real, config.augment) if networks.objective.loss.needs_real else None
+    for part in part_rows(size, config.accumulate):
         loss = networks.passes.generator(
             generator,
             discriminator,
             latents[part],
             rows(augmentation, part),
-            None if compared is None else compared[part],
+            None if compared is None else apply(real[part], rows(compared, part), config.augment),
             networks.objective,
             config,
         )
@@ -131,47 +128,74 @@ def generator_gradients(networks: Networks, config: TrainConfig, *, real: Tensor
     generator.finish()
     discriminator.finish()
     networks.discriminator.requires_grad_(True)
-    return _means(found)
+    return _whole_batch(networks, found)
 
 
-def _parts(size: int, config: TrainConfig) -> Iterator[slice]:
-    """`accumulate` equal parts of a batch."""
-    step = size // config.accumulate
-    return (slice(start, start + step) for start in range(0, size, step))
-
-
-def _fakes(networks: Networks, size: int, config: TrainConfig) -> Tensor:
+def _fakes(networks: Networks, size: int, parts: list[slice], config: TrainConfig) -> list[Tensor]:
+    """Generated images by part."""
     generator = StepCache(networks.generator, config)
     latents = torch.randn(size, networks.generator.latent_dim, device=networks.generator.device)
-    return torch.cat([networks.passes.fakes(generator, latents[part]) for part in _parts(size, config)])
+    return [networks.passes.fakes(generator, latents[part]) for part in parts]
 
 
-def _penalty_draws(
-    objective: Objective, real: Tensor, fake: Tensor, config: TrainConfig
-) -> list[tuple[Tensor, list[tuple[Tensor, ...]], tuple[Tensor, ...]]]:
-    """Where the penalty is taken: images, their augmentation, and what the penalty itself draws for them."""
+@dataclass(frozen=True)
+class PenaltyDraws:
+    """Random numbers of a penalty for a whole batch: of its points, then by place of their augmentation and its own."""
+
+    points: tuple[Tensor, ...]
+    places: list[tuple[Drawn, tuple[Tensor, ...]]]
+
+
+def _draw_penalty(objective: Objective, images: Tensor, config: TrainConfig) -> PenaltyDraws:
+    """For a batch shaped like `images`."""
+    penalty = objective.penalty
+    assert penalty is not None
+    points = penalty.draw_points(images)
+    return PenaltyDraws(points, [(draw(images, config.augment), penalty.draw(images)) for _ in range(penalty.places)])
+
+
+def _penalty_parts(
+    objective: Objective, real: Tensor, fake: Tensor, draws: PenaltyDraws | None, part: slice
+) -> list[tuple[Tensor, Drawn, tuple[Tensor, ...]]]:
+    """Where the penalty of a part is taken: images, their augmentation, and what the penalty itself draws for them."""
+    if draws is None:
+        return []
     assert objective.penalty is not None
+    with torch.no_grad():
+        points = objective.penalty.points(real, fake, *(values[part] for values in draws.points))
     return [
-        (images, draw(images, config.augment), objective.penalty.draw(images))
-        for images in objective.penalty.points(real, fake)
+        (images, rows(augmentation, part), tuple(values[part] for values in drawn))
+        for images, (augmentation, drawn) in zip(points, draws.places, strict=True)
     ]
 
 
-def _mean_score(discriminator: StepCache, real: Tensor, config: TrainConfig) -> Tensor | None:
-    """E[D(x)] of the whole batch, which the drift term of a part needs; None where the batch is not divided."""
+def _mean_score(discriminator: StepCache, real: list[Tensor], config: TrainConfig) -> Tensor | None:
+    """E[D(x)] of the whole batch, which the drift term of a part needs; None where there is one part."""
     if config.accumulate == 1 or not config.drift_weight:
         return None
-    return torch.cat([discriminator(real[part]) for part in _parts(len(real), config)]).mean()
+    return mean_value(torch.cat([discriminator(part) for part in real]).mean())
+
+
+def _whole_batch(networks: Networks, found: list[Scalars]) -> Scalars:
+    """Gradients and scalars become the means over all processes; returns the scalars' means over the parts.
+
+    D's gradients of a G step are among them where they are kept: the next D step adds its own to what all processes
+    have in common, and a checkpoint in between holds all of them.
+    """
+    scalars = {name: torch.stack([values[name] for values in found]).mean() for name in found[0]}
+    if world() == 1:
+        return scalars
+    weights = [*networks.generator.parameters(), *networks.discriminator.parameters()]
+    gradients = [weight.grad for weight in weights if weight.grad is not None]
+    values = torch.stack(list(scalars.values())).to(gradients[0].dtype)
+    average([*gradients, values])
+    return dict(zip(scalars, values, strict=True))
 
 
 def _like_images(generator: Generator, size: int) -> Tensor:
     """No memory, only the shape of a batch of images."""
     shape = (size, generator.channels, generator.resolution, generator.resolution)
     return next(generator.parameters()).new_empty(()).expand(shape)
-
-
-def _means(found: list[Scalars]) -> Scalars:
-    return {name: torch.stack([values[name] for values in found]).mean() for name in found[0]}
 
 
 def _update(optimizer: torch.optim.Optimizer, network: torch.nn.Module, config: TrainConfig) -> Tensor:

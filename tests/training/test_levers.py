@@ -124,3 +124,20 @@ def test_compiled_equals_eager(gradients, precision):
     assert (
         max(map(distance, gradients(execution="compiled", precision=precision), gradients(precision=precision))) < bound
     )
+
+
+@pytest.mark.parametrize(("variant", "penalty"), [("sngan", "none"), ("wgan_gp", "gradient_norm")])
+def test_recomputed_convolutions_with_batch_norm_give_the_same_gradients_and_statistics(
+    cell, settings, variant, penalty
+):
+    """The running statistics move once a pass, however often activations are computed again."""
+    found = []
+    for recompute in (False, True):
+        config = settings(recompute=recompute, penalty=penalty)
+        torch.manual_seed(3)
+        networks = build(cell("digits", variant).network, config, torch.device("cpu"))
+        generator_gradients(networks, config, real=REAL)
+        discriminator_gradients(networks, REAL, config, weight=None if penalty == "none" else 10.0)
+        buffers = torch.cat([buffer.flatten().double() for buffer in networks.generator.buffers()])
+        found.append((flat(networks.generator), flat(networks.discriminator), buffers))
+    assert max(map(distance, *found)) < 1e-6

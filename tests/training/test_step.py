@@ -82,7 +82,7 @@ def test_batches_are_the_configured_ones_and_fresh_in_every_step(settings, netwo
 def test_fakes_for_the_discriminator_are_augmented_and_so_are_the_generators(settings, networks, real, monkeypatch):
     shown = []
     networks.discriminator.register_forward_pre_hook(lambda module, inputs: shown.append(inputs[0]))
-    monkeypatch.setattr(steps, "augment", lambda images, config: torch.full_like(images, 7.0))
+    monkeypatch.setattr(steps, "apply", lambda images, drawn, config: torch.full_like(images, 7.0))
     monkeypatch.setattr(forward_passes, "apply", lambda images, drawn, config: images * 0 + 9.0)
     discriminator_step(networks, real, settings(), weight=None)
     generator_step(networks, settings(), real=real, ema_beta=0.0)

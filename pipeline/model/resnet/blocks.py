@@ -1,7 +1,7 @@
 """The blocks of both networks, in the published order of their operations."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from pipeline.model.distributed import batch_norm
 from pipeline.model.resnet.spec import BlockSpec, CellSpec
 from pipeline.model.resnet.spectral import SpectralConv2d
 
@@ -20,9 +21,16 @@ def convolution(inputs: int, outputs: int, kernel: int, *, spectral: bool = Fals
     return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
 
 
+class BatchNorm2d(nn.BatchNorm2d):
+    """Batch normalisation whose statistics are the whole batch's, over however many processes it is divided."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return batch_norm(self, x, super().forward)
+
+
 def make_norm(kind: str, width: int) -> nn.Module:
     """`batch`: with learned scale and shift, and running statistics for sampling; `none`: nothing."""
-    return nn.BatchNorm2d(width) if kind == "batch" else nn.Identity()
+    return BatchNorm2d(width) if kind == "batch" else nn.Identity()
 
 
 class Cell(nn.Module):
@@ -91,19 +99,31 @@ def run(block: nn.Module, *inputs: Tensor, recompute: bool) -> Any:
         return block(*inputs)
 
     def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-        return nullcontext(), statistics_kept(block)
+        return nullcontext(), StatisticsKept(block)
 
     return checkpoint(block, *inputs, use_reentrant=False, context_fn=contexts)
 
 
-@contextmanager
-def statistics_kept(block: nn.Module) -> Iterator[None]:
-    """Batch norms use the batch's statistics and leave the running ones alone: the second time is not another batch."""
-    norms = [module for module in block.modules() if isinstance(module, nn.BatchNorm2d)]
-    for norm in norms:
-        norm.track_running_stats = False
-    try:
-        yield
-    finally:
-        for norm in norms:
-            norm.track_running_stats = True
+class StatisticsKept(AbstractContextManager[None]):
+    """Batch norms leave their running statistics alone: the second time is not another batch.
+
+    Without momentum they add nothing, and save what they saved the first time. It may be entered again: with a second
+    derivative activations are computed more than once.
+    """
+
+    def __init__(self, block: nn.Module):
+        self.norms = [module for module in block.modules() if isinstance(module, nn.BatchNorm2d)]
+        self.momenta = [norm.momentum for norm in self.norms]
+        self.counts: list[Tensor] = []
+
+    def __enter__(self) -> None:
+        self.counts = [norm.num_batches_tracked.clone() for norm in self.norms if norm.num_batches_tracked is not None]
+        for norm in self.norms:
+            norm.momentum = 0.0
+
+    def __exit__(self, *_: object) -> None:
+        counted = [norm.num_batches_tracked for norm in self.norms if norm.num_batches_tracked is not None]
+        for now, before in zip(counted, self.counts, strict=True):
+            now.copy_(before)
+        for norm, momentum in zip(self.norms, self.momenta, strict=True):
+            norm.momentum = momentum

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from pipeline.model import interface
+from pipeline.model.distributed import normal
 from pipeline.model.precision import full_precision
 from pipeline.model.spec import NetworkSpec
 from pipeline.model.stylegan2.fir import Upsample
@@ -76,7 +77,7 @@ class StyledConvolution(nn.Module):
         x = self.convolution(x, style, factor)
         noise = self.noise
         if self.training:
-            noise = torch.randn(len(x), 1, *self.noise.shape, device=x.device, dtype=self.noise.dtype)
+            noise = normal(len(x), 1, *self.noise.shape, like=self.noise, divided=True)
         return activation(x + (self.noise_strength * noise).to(x.dtype) + self.bias[:, None, None].to(x.dtype))
 
 

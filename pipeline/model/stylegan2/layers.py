@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pipeline.model.distributed import own_rows, whole
 from pipeline.model.stylegan2.fir import Blur
 
 SLOPE, GAIN = 0.2, math.sqrt(2)
@@ -100,7 +101,7 @@ class MinibatchDeviation(nn.Module):
 
     (B, C, H, W) -> (B, C + 1, H, W). Image n is in a group with n + B / g, n + 2 B / g, ... for groups of g images, so
     that a group is spread over the batch. `group` is the largest g; a batch that it does not divide takes the largest g
-    below that does (training refuses such batches, `pipeline.checks`).
+    below that does (training refuses such batches, `pipeline.checks`). B counts the images of all processes.
     """
 
     def __init__(self, group: int):
@@ -108,10 +109,11 @@ class MinibatchDeviation(nn.Module):
         self.group = group
 
     def forward(self, x: Tensor) -> Tensor:
-        batch = x.shape[0]
+        everything = whole(x)
+        batch = len(everything)
         size = next(size for size in range(min(self.group, batch), 0, -1) if batch % size == 0)
-        groups = x.unflatten(0, (size, batch // size))
+        groups = everything.unflatten(0, (size, batch // size))
         variance = (groups - groups.mean(dim=0)).square().mean(dim=0)
         deviation = (variance + EPSILON).sqrt().mean(dim=(1, 2, 3))
-        channel = deviation.repeat(size)[:, None, None, None].expand(-1, 1, *x.shape[2:])
+        channel = own_rows(deviation.repeat(size))[:, None, None, None].expand(-1, 1, *x.shape[2:])
         return torch.cat([x, channel], dim=1)

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pipeline.model.distributed import normal
 from pipeline.model.interface import StepConstant
 from pipeline.model.linear import Linear
 from pipeline.model.precision import full_precision
@@ -80,7 +81,7 @@ class SelfAttention(nn.Module):
     def forward(self, x_BNC: Tensor, *, fused: bool = True) -> Tensor:
         batch, tokens, width = x_BNC.shape
         if self.noise_strength is not None:
-            noise = torch.randn(batch, tokens, 1, device=x_BNC.device, dtype=x_BNC.dtype)
+            noise = normal(batch, tokens, 1, like=x_BNC, divided=self.training)
             x_BNC = x_BNC + noise * self.noise_strength
         q, k, v = (
             self.qkv(x_BNC).reshape(batch, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4).unbind(0)

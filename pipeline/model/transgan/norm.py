@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from pipeline.model.distributed import batch_norm
+
 
 class TokenNorm(nn.Module):
     """y = x / sqrt(mean_C(x^2) + 1e-8): each token scaled to unit root mean square; no parameters (paper 5.3)."""
@@ -22,7 +24,7 @@ class TokenBatchNorm(nn.BatchNorm1d):
         super().__init__(width, track_running_stats=running)
 
     def forward(self, x_BNC: Tensor) -> Tensor:
-        return super().forward(x_BNC.transpose(1, 2)).transpose(1, 2)
+        return batch_norm(self, x_BNC.transpose(1, 2), super().forward).transpose(1, 2)
 
 
 class TokenInstanceNorm(nn.Module):

@@ -16,7 +16,9 @@ STEP = 0.01  # s, in units of images in [-1, 1]
 class FiniteDifference(Penalty):
     """E[((D(x + s e) - D(x)) / s)^2] / 2 at real and at generated images; the half makes `penalty_weight` a gamma."""
 
-    def points(self, real: Tensor, fake: Tensor) -> list[Tensor]:
+    places = 2
+
+    def points(self, real: Tensor, fake: Tensor, *drawn: Tensor) -> list[Tensor]:
         return [real, fake]
 
     def draw(self, images: Tensor) -> tuple[Tensor, ...]:

@@ -9,8 +9,12 @@ from pipeline.training.objectives.interface import Penalty, Score, slope
 class GradientNorm(Penalty):
     """E[(||grad D(x)||_2 - phi)^2] / phi^2 at x = real + alpha (fake - real), alpha ~ U(0, 1) per image."""
 
-    def points(self, real: Tensor, fake: Tensor) -> list[Tensor]:
-        return [torch.lerp(real, fake, torch.rand(len(real), 1, 1, 1, device=real.device, dtype=real.dtype))]
+    def draw_points(self, images: Tensor) -> tuple[Tensor, ...]:
+        return (torch.rand(len(images), 1, 1, 1, device=images.device, dtype=images.dtype),)
+
+    def points(self, real: Tensor, fake: Tensor, *drawn: Tensor) -> list[Tensor]:
+        (share,) = drawn
+        return [torch.lerp(real, fake, share)]
 
     def value(self, score: Score, images: Tensor, *drawn: Tensor) -> Tensor:
         assert self.target is not None

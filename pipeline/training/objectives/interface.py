@@ -31,9 +31,15 @@ class Penalty(ABC):
     def __init__(self, target: float | None):
         self.target = target  # the gradient norm it pulls to, for those that have one
 
+    places: int = 1  # how many batches of images `points` gives
+
+    def draw_points(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Random numbers that `points` needs, a row per image, from torch's global generator."""
+        return ()
+
     @abstractmethod
-    def points(self, real: Tensor, fake: Tensor) -> list[Tensor]:
-        """Batches of images (B, C, H, W) at which it is taken; random numbers come from torch's global generator."""
+    def points(self, real: Tensor, fake: Tensor, *drawn: Tensor) -> list[Tensor]:
+        """Batches of images (B, C, H, W) at which it is taken. `drawn` is what `draw_points` gave for them."""
 
     def draw(self, images: Tensor) -> tuple[Tensor, ...]:
         """Random numbers that `value` needs, a row per image."""

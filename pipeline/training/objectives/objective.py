@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from pipeline.model.distributed import mean_value, world
 from pipeline.training.config import TrainConfig
 from pipeline.training.objectives.interface import Loss, Penalty
 from pipeline.training.objectives.registry import LOSSES, NO_PENALTY, PENALTIES, load
@@ -22,10 +23,13 @@ class Objective:
         """D's loss on scores (B,), penalty apart: adversarial part plus drift_weight * E[D(x)]^2 (of the batch mean, as
         released).
 
-        `batch_mean`: E[D(x)] of the whole batch where the scores are those of a part. The square is then replaced by
+        `batch_mean`: E[D(x)] of the whole batch where the scores are those of one of several parts; where they are a
+        process's rows, it is computed here. The square is then replaced by
         E (2 e - E) with the part's mean e: its mean over the parts, and that one's gradient, are those of the square.
         """
         mean = real.mean()
+        if batch_mean is None and self.drift_weight and world() > 1:
+            batch_mean = mean_value(mean)
         drift = mean.square() if batch_mean is None else batch_mean * (2 * mean - batch_mean)
         return self.loss.discriminator(real, fake) + self.drift_weight * drift
 

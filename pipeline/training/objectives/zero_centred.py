@@ -14,15 +14,17 @@ class ZeroCentred(Penalty):
 
 
 class R1(ZeroCentred):
-    def points(self, real: Tensor, fake: Tensor) -> list[Tensor]:
+    def points(self, real: Tensor, fake: Tensor, *drawn: Tensor) -> list[Tensor]:
         return [real]
 
 
 class R2(ZeroCentred):
-    def points(self, real: Tensor, fake: Tensor) -> list[Tensor]:
+    def points(self, real: Tensor, fake: Tensor, *drawn: Tensor) -> list[Tensor]:
         return [fake]
 
 
 class R1R2(ZeroCentred):
-    def points(self, real: Tensor, fake: Tensor) -> list[Tensor]:
+    places = 2
+
+    def points(self, real: Tensor, fake: Tensor, *drawn: Tensor) -> list[Tensor]:
         return [real, fake]
