@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from pipeline.errors import UserError
 from pipeline.images import to_uint8
 from pipeline.model.interface import Generator, build_generator
 from pipeline.model.spec import NetworkSpec
+from pipeline.replicas import device_of, replicas, shared_out
 from pipeline.runtime.memory import out_of_memory
 from pipeline.schema import bind, read_yaml
 
@@ -76,12 +77,16 @@ def sample(generator: Generator, count: int, seed: int, batch: int) -> np.ndarra
     return draw_images(generator, draw_latents(generator, count, seed), seed=seed, batch=batch)
 
 
-@torch.no_grad()
 def draw_images(generator: Generator, latents: Tensor, *, seed: int, batch: int) -> np.ndarray:
-    """Images (N, C, H, W) uint8 of latents (N, latent_dim), `batch` at a time."""
-    torch.manual_seed(seed)  # per-token noise inside the network, where it is on, depends on the batch size
-    parts = [to_uint8(generator(part.to(generator.device))).cpu() for part in latents.split(batch)]
-    return torch.cat(parts).numpy()
+    """Images (N, C, H, W) uint8 of latents (N, latent_dim), `batch` at a time on every visible GPU."""
+    # Per-token noise inside the network, where it is on, depends on the batch size and the number of GPUs.
+    torch.manual_seed(seed)
+    return torch.cat(list(shared_out(replicas(generator), _drawn, latents.split(batch)))).numpy()
+
+
+@torch.no_grad()
+def _drawn(generator: nn.Module, latents: Tensor) -> Tensor:
+    return to_uint8(generator(latents.to(device_of(generator)))).cpu()
 
 
 def interpolate(start: Tensor, end: Tensor, steps: int) -> Tensor:

@@ -7,6 +7,8 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from pipeline.errors import command_line
+from pipeline.runtime.group import under_torchrun
+from pipeline.runtime.rank import follow_cell
 from pipeline.runtime.run import run_cell
 from pipeline.stage_cli import begin
 from pipeline.training.config import TrainPlan
@@ -15,6 +17,9 @@ from pipeline.training.config import TrainPlan
 @command_line
 def main() -> None:
     plan, at = begin(__doc__, "train", TrainPlan, cell=True)
+    if under_torchrun() and int(os.environ["RANK"]):
+        follow_cell(plan, data=f"data/{at.dataset}", out=f"runs/{at.name}", name=at.name)
+        return
     record = run_cell(plan, data=f"data/{at.dataset}", out=f"runs/{at.name}", name=at.name)
     origin = f"copied from its twin {record['copied_from']}" if record["copied_from"] else f"{record['seconds']:,.0f} s"
     print(f"train: {at.name}: {record['status']}, {record['kimg']:,.1f} kimg, {origin} -> runs/{at.name}/", flush=True)

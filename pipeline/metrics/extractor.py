@@ -1,7 +1,7 @@
 """What every evaluating network looks like to the metrics: uint8 images in, features and perhaps logits out."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ from torch import nn
 from tqdm import tqdm
 
 from pipeline.files import atomic_write
+from pipeline.replicas import device_of, replicas, shared_out
 
 DTYPE = "float32 features, float64 statistics"
 
@@ -35,16 +36,11 @@ class Extractor:
     no_logits: str | None = None  # why it has none
     largest: int = 10_000  # images at a time at most, whatever is asked for: memory
 
-    @torch.inference_mode()
     def extract(self, images: np.ndarray, batch: int) -> tuple[np.ndarray, np.ndarray | None]:
         """Features (N, d) and logits (N, classes), float32, of uint8 images (N, C, H, W)."""
-        pairs = [
-            self._forward(images[start : start + self.step(batch)]) for start in range(0, len(images), self.step(batch))
-        ]
-        features, logits = zip(*pairs, strict=True)
+        features, logits = zip(*self._pairs(images, batch), strict=True)
         return np.concatenate(features), None if logits[0] is None else np.concatenate(logits)
 
-    @torch.inference_mode()
     def extract_to(self, images: np.ndarray, batch: int, *, features: Path, logits: Path | None, what: str) -> None:
         """The same, a batch at a time from a memory-mapped array into .npy files, so that memory holds one batch.
 
@@ -57,8 +53,7 @@ class Extractor:
         ):
             rows = np.lib.format.open_memmap(temporary, "w+", np.float32, (len(images), self.features))
             classes = None
-            for start in range(0, len(images), step):
-                part, scores = self._forward(images[start : start + step])
+            for start, (part, scores) in zip(range(0, len(images), step), self._pairs(images, batch), strict=True):
                 rows[start : start + step] = part
                 if logits is not None and scores is not None:
                     if classes is None:
@@ -70,9 +65,16 @@ class Extractor:
     def step(self, batch: int) -> int:
         return min(batch, self.largest)
 
-    def _forward(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        device = next(chain(self.network.parameters(), self.network.buffers())).device
+    def _pairs(self, images: np.ndarray, batch: int) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        """Features and logits of a batch after the other, computed on every visible GPU."""
+        step = self.step(batch)
+        parts = (np.array(images[start : start + step]) for start in range(0, len(images), step))
         # The 10-bit products that convolutions on a GPU use by default move a feature in its third digit.
         with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
-            features, logits = self.network(torch.from_numpy(np.array(images)).to(device))
-        return features.cpu().numpy(), None if logits is None else logits.cpu().numpy()
+            yield from shared_out(replicas(self.network), _forward, parts)
+
+
+@torch.inference_mode()
+def _forward(network: nn.Module, images: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    features, logits = network(torch.from_numpy(images).to(device_of(network)))
+    return features.cpu().numpy(), None if logits is None else logits.cpu().numpy()

@@ -33,6 +33,7 @@ PROVENANCE = (
     "peak_memory_mib",
     "copied_from",
     "resumed_at_kimg",
+    "processes",
     "key",
     "revision",
     "dirty",

@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError
 
 from pipeline.errors import UserError
+from pipeline.model.distributed import largest, world
 from pipeline.runtime.checkpoint import capture, load, put_back, save, save_weights
 from pipeline.runtime.progress import Progress
 from pipeline.training.config import TrainConfig
@@ -21,11 +22,20 @@ LEAST = 20.0  # seconds between two checkpoints, at least; the environment's CHE
 SHARE = 0.01  # of the time, at most, goes into checkpoints: after one that took a second, the next waits a hundred
 WEIGHTS = "weights"  # folder of the averaged generators that are kept, one file each, named by kimg
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+ABANDONED = "the end of whoever started it"
+REASONS = ("", *(one.name for one in SIGNALS), ABANDONED)  # to stop; processes agree on one by its place here
+
+
+class Stopped(UserError):
+    """Training ended after an iteration as it was asked to, its state is stored."""
 
 
 class CheckpointSchedule(Observer):
     """Stores the state of the training `key` in `folder` by the clock, puts it back, and ends the training on a
     signal.
+
+    Of several processes on one cell each has its own: all stop after the same iteration, and one `writes`.
+    `asked`: a reason to stop beside signals, or None.
     """
 
     def __init__(
@@ -38,7 +48,10 @@ class CheckpointSchedule(Observer):
         *,
         least: float,
         share: float = SHARE,
+        asked: Callable[[], str | None] = lambda: None,
+        writes: bool = True,
     ):
+        self.asked, self.writes = asked, writes
         self.folder, self.key, self.config, self.device, self.progress = folder, key, config, device, progress
         self.least, self.share = least, share
         self.due = time.monotonic() + least
@@ -58,6 +71,8 @@ class CheckpointSchedule(Observer):
 
     def weights(self, outcome: Outcome, kimg: float) -> None:
         """Errors: `UserError` where the disk does not take it."""
+        if not self.writes:
+            return
         path = self.folder / WEIGHTS / f"{kimg:012.3f}.safetensors"
         with explain_disk_error(f"{path}: could not be written; once that is mended the same command goes on"):
             save_weights(path, outcome.networks.ema)
@@ -66,26 +81,45 @@ class CheckpointSchedule(Observer):
         return outcome.step * self.config.critic_steps * self.config.batch_discriminator / 1000
 
     def resume(self, outcome: Outcome) -> None:
-        """Put back the newest usable checkpoint, if there is one."""
+        """Put back the newest usable checkpoint, if there is one. Every process reads it from the disk.
+
+        Errors: `UserError` where processes found different ones.
+        """
         found = load(self.folder, self.key, self.progress.note)
         if found is not None:
             put_back(outcome, found["state"], self.device)
             outcome.resumed.append(self.kimg(outcome))
             self.progress.note(
-                f"resumed at {self.kimg(outcome):,.1f} kimg from the checkpoint of {time.strftime('%H:%M:%S', time.localtime(found['saved']))}"
+                f"resumed at {self.kimg(outcome):,.1f} kimg from the checkpoint of {time.strftime('%H:%M:%S', time.localtime(found['saved']))}{self.now_by(outcome)}"
+            )
+        if largest(outcome.step) != outcome.step:
+            raise UserError(
+                f"{self.folder}: not every process could read the newest checkpoint; the same command tries again"
             )
 
+    def now_by(self, outcome: Outcome) -> str:
+        """Keeps and says by how many processes the training goes on, where it was another number before."""
+        before = outcome.processes[-1][1]
+        if before == world():
+            return ""
+        outcome.processes.append([self.kimg(outcome), world()])
+        return f", by {world()} process{'es' if world() > 1 else ''} where it was {before:.0f} before"
+
     def after_iteration(self, outcome: Outcome) -> None:
-        """After every iteration. Errors: `UserError` after a signal, once the state is stored, and where it cannot be."""
-        if self.signal or time.monotonic() >= self.due:
+        """After every iteration. Errors: `Stopped` after a signal, once the state is stored; `UserError` where it cannot be."""
+        reason = REASONS[largest(REASONS.index(self.signal or self.asked() or ""))]
+        if reason or time.monotonic() >= self.due:
             self.save(outcome)
-        if self.signal:
-            raise UserError(
-                f"{self.progress.name}: stopped by {self.signal} at {self.kimg(outcome):,.1f} of {self.config.kimg:,.1f} kimg, its state is stored; the same command goes on from there"
+        if reason:
+            largest(0)  # the state is stored before any process ends
+            raise Stopped(
+                f"{self.progress.name}: stopped by {reason} at {self.kimg(outcome):,.1f} of {self.config.kimg:,.1f} kimg, its state is stored; the same command goes on from there"
             )
 
     def save(self, outcome: Outcome) -> None:
         """Errors: `UserError` where the disk does not take it; the checkpoints before it stay."""
+        if not self.writes:
+            return
         began, kimg = time.monotonic(), self.kimg(outcome)
         with explain_disk_error(
             f"{self.folder}: the checkpoint at {kimg:,.1f} kimg could not be written; once that is mended the same command goes on from the one before"

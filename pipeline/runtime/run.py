@@ -18,16 +18,19 @@ from pipeline.data.array import read_array, read_manifest
 from pipeline.errors import UserError
 from pipeline.files import atomic_write, read_json, write_json, write_text
 from pipeline.fingerprint import fingerprint
+from pipeline.model.distributed import largest
 from pipeline.provenance import has_bf16, processor, provenance
 from pipeline.runtime.checkpoint import save_weights, stored
 from pipeline.runtime.checkpoint_schedule import WEIGHTS, CheckpointSchedule, explain_disk_error, least_seconds
+from pipeline.runtime.group import join, own_device, under_torchrun
 from pipeline.runtime.memory import out_of_memory, peak_memory
 from pipeline.runtime.progress import Progress
 from pipeline.runtime.shortage import shortage
+from pipeline.runtime.team import train_together
 from pipeline.runtime.work_dirs import only_trainer, work_folder
 from pipeline.schema import dump
 from pipeline.tiling import tile
-from pipeline.training.config import TrainPlan
+from pipeline.training.config import TrainPlan, same_training
 from pipeline.training.loop import Outcome, train
 
 
@@ -42,12 +45,17 @@ def run_cell(plan: TrainPlan, *, data: str | Path, out: str | Path, name: str) -
     """
     check_code(plan, name)
     out, parent = Path(out), os.getppid()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = own_device()
     key, progress = run_key(plan, read_manifest(data)["images_sha256"], device), Progress(name)
     with only_trainer(out, name), work_folder(key, name, progress.note) as work:
         twin = find_twin(out, key)
+        if under_torchrun():
+            join(device, plan.train)
+            largest(int(twin is None))  # tells the others whether there is anything to train
         if twin is not None:
             record = copy_run(twin, out)
+        elif plan.train.processes > 1 and not under_torchrun():
+            record = _by_several(plan, Path(data), out, work, key, progress, device)
         else:
             with explain_disk_error(f"{data}: cannot be read"):
                 images = read_array(data)
@@ -79,20 +87,13 @@ def train_cell(plan: TrainPlan, images: np.ndarray, out: Path, schedule: Checkpo
             "parameters_g": sum(p.numel() for p in outcome.networks.generator.parameters()),
             "parameters_d": sum(p.numel() for p in outcome.networks.discriminator.parameters()),
             "resumed_at_kimg": outcome.resumed,
+            "processes": outcome.processes,
         }
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
         facts = {"status": "oom", "kimg": 0.0, **shortage(error, plan.train)}
-    record = {
-        **facts,
-        "kimg_planned": plan.train.kimg,
-        "seconds": round(progress.seconds(), 1),
-        "peak_memory_mib": peak_memory(device),
-        "key": schedule.key,
-        "copied_from": None,
-        **provenance(device),
-    }
+    record = facts | _circumstances(plan, schedule.key, progress, device)
     with explain_disk_error(
         f"{out}: could not be written; the training is complete and kept, once that is mended the same command writes it"
     ):
@@ -102,6 +103,33 @@ def train_cell(plan: TrainPlan, images: np.ndarray, out: Path, schedule: Checkpo
                 (out / WEIGHTS).mkdir(exist_ok=True)
                 shutil.copyfile(path, out / WEIGHTS / path.name)
     return record
+
+
+def _by_several(
+    plan: TrainPlan, data: Path, out: Path, work: Path, key: str, progress: Progress, device: torch.device
+) -> dict[str, Any]:
+    """The record of a training by several processes of this host; of one that ran out of memory it is written here."""
+    progress.note(f"{plan.train.processes} processes")
+    shortage = train_together(plan, data=data, out=out, work=work, key=key, name=progress.name)
+    if shortage is None:
+        return read_json(out / "run.json")
+    facts = {"status": "oom", "kimg": 0.0, **shortage, "processes": [[0.0, plan.train.processes]]}
+    record = facts | _circumstances(plan, key, progress, device)
+    with explain_disk_error(f"{out}: could not be written"):
+        write_run(out, plan, None, record)
+    return record
+
+
+def _circumstances(plan: TrainPlan, key: str, progress: Progress, device: torch.device) -> dict[str, Any]:
+    """What a record says of every training, however it ended."""
+    return {
+        "kimg_planned": plan.train.kimg,
+        "seconds": round(progress.seconds(), 1),
+        "peak_memory_mib": peak_memory(device),
+        "key": key,
+        "copied_from": None,
+        **provenance(device),
+    }
 
 
 def copy_run(twin: Path, out: Path) -> dict[str, Any]:
@@ -116,13 +144,18 @@ def copy_run(twin: Path, out: Path) -> dict[str, Any]:
 
 
 def run_key(plan: TrainPlan, images_sha256: str, device: torch.device) -> str:
-    """Hash of everything a training's bytes depend on: its plan (settings and code), images, torch, device."""
+    """Hash of everything a training's bytes depend on: its plan (settings and code), images, torch, device.
+
+    The number of processes is left out, though the order of sums depends on it: an interrupted training may go on
+    with another number, and run.json says which there were.
+    """
     kernels = (
         torch.cuda.get_device_name(device)
         if device.type == "cuda"
         else f"{processor().rsplit(',')[0]} {torch.backends.cpu.get_cpu_capability()}"
     )
-    parts = (dump(plan), images_sha256, torch.__version__, device.type, kernels)
+    alike = plan.model_copy(update={"train": same_training(plan.train)})
+    parts = (dump(alike), images_sha256, torch.__version__, device.type, kernels)
     return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 

@@ -1,0 +1,58 @@
+"""A network in evaluation mode on every visible GPU: batches are shared out, results come back in their order."""
+
+import copy
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+Part, Result = TypeVar("Part"), TypeVar("Result")
+AHEAD = 2  # parts per device that are begun before the first one's result is taken
+
+
+def device_of(network: nn.Module) -> torch.device:
+    return next(chain(network.parameters(), network.buffers())).device
+
+
+def devices(first: torch.device) -> list[torch.device]:
+    """Where copies of a network on `first` are put: every visible GPU, or that device alone where it is none."""
+    if first.type != "cuda":
+        return [first]
+    others = (torch.device("cuda", index) for index in range(torch.cuda.device_count()))
+    return [first, *(device for device in others if device.index != (first.index or 0))]
+
+
+def replicas(network: nn.Module) -> list[nn.Module]:
+    """`network` itself, and a copy of it on every other device."""
+    first, *others = devices(device_of(network))
+    return [network, *(copy.deepcopy(network).to(device) for device in others)]
+
+
+def shared_out(
+    networks: list[nn.Module], work: Callable[[nn.Module, Part], Result], parts: Iterable[Part]
+) -> Iterator[Result]:
+    """`work(network, part)` of every part, in order; part k is the business of network k modulo their number.
+
+    A batch has the same rows, however many devices there are. Each network has a thread of
+    its own. `work` must switch off gradients itself: that is a property of a thread.
+    """
+    if len(networks) == 1:
+        yield from (work(networks[0], part) for part in parts)
+        return
+    pools = [ThreadPoolExecutor(1) for _ in networks]
+    waiting: deque[Future[Result]] = deque()
+    try:
+        for index, part in enumerate(parts):
+            place = index % len(networks)
+            waiting.append(pools[place].submit(work, networks[place], part))
+            if len(waiting) >= AHEAD * len(networks):
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for pool in pools:
+            pool.shutdown(cancel_futures=True)
