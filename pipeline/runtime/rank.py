@@ -45,7 +45,7 @@ def main() -> None:
             return ABANDONED
         return (work / STOP).read_text() if number == 0 and (work / STOP).exists() else None
 
-    # A process whose starter was killed may still be finishing its iteration: its number is waited for.
+    # Held as long as it lives: if its starter is killed, the next one waits (`work_folder`).
     with lock(work / f"process-{number}.lock", name, lambda who: None):
         status = _status(lambda: _train(plan, data, out, work, key, name, asked), work, number, plan)
         sys.stdout.flush()

@@ -98,6 +98,10 @@ def work_folder(key: str, name: str, say: Callable[[str], None]) -> Iterator[Pat
     """The directory of the training `key`, held. Where another cell is at the same training, that is waited for."""
     folder = work_root() / key
     with lock(folder / "lock", name, lambda who: say(f"the same training as that of {who}, which is waited for")):
+        # Several processes whose starter was killed end after their iteration, and store their state before.
+        for path in folder.glob("process-*.lock"):
+            with lock(path, name, lambda who: say(f"the end of {who} is waited for")):
+                pass
         for unfinished in folder.glob(".*"):  # of a write that was cut off
             unfinished.unlink()
         yield folder
