@@ -57,6 +57,11 @@ def join(device: torch.device, config: TrainConfig) -> None:
     dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
 
 
+def leave() -> None:
+    """After the end of a training that all processes have reached."""
+    dist.destroy_process_group()
+
+
 def stay_on_this_host() -> None:
     """Processes of one host meet over its loopback device, whatever the host's name resolves to."""
     names = {name for _, name in socket.if_nameindex()}

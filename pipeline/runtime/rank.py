@@ -8,6 +8,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -22,7 +23,7 @@ from pipeline.runtime.checkpoint_schedule import (
     explain_disk_error,
     least_seconds,
 )
-from pipeline.runtime.group import LOST, another_one_ended, join, own_device, write_note
+from pipeline.runtime.group import LOST, another_one_ended, join, leave, own_device, write_note
 from pipeline.runtime.memory import out_of_memory
 from pipeline.runtime.progress import Progress
 from pipeline.runtime.run import check_code, run_key, train_cell
@@ -60,7 +61,9 @@ def follow_cell(plan: TrainPlan, *, data: str | Path, out: str | Path, name: str
     key = run_key(plan, read_manifest(data)["images_sha256"], device)
     join(device, plan.train)
     if largest(0):  # there is something to train
-        take_part(plan, data=data, out=Path(out), work=work_root() / key, key=key, name=name, device=device)
+        with suppress(Stopped):  # process 0 says it
+            take_part(plan, data=data, out=Path(out), work=work_root() / key, key=key, name=name, device=device)
+    leave()
 
 
 def take_part(

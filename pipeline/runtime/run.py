@@ -22,7 +22,7 @@ from pipeline.model.distributed import largest
 from pipeline.provenance import has_bf16, processor, provenance
 from pipeline.runtime.checkpoint import save_weights, stored
 from pipeline.runtime.checkpoint_schedule import WEIGHTS, CheckpointSchedule, explain_disk_error, least_seconds
-from pipeline.runtime.group import join, own_device, under_torchrun
+from pipeline.runtime.group import join, leave, own_device, under_torchrun
 from pipeline.runtime.memory import out_of_memory, peak_memory
 from pipeline.runtime.progress import Progress
 from pipeline.runtime.shortage import shortage
@@ -62,6 +62,8 @@ def run_cell(plan: TrainPlan, *, data: str | Path, out: str | Path, name: str) -
             record = train_cell(
                 plan, images, out, CheckpointSchedule(work, key, plan.train, device, progress, least=least_seconds())
             )
+        if under_torchrun():
+            leave()
         if os.getppid() != parent:
             progress.note(
                 "whoever started this training is gone and cannot record it: its state is kept, the same command only writes it again"
