@@ -10,7 +10,8 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-Part, Result = TypeVar("Part"), TypeVar("Result")
+Part = TypeVar("Part")
+Result = TypeVar("Result")
 AHEAD = 2  # parts per device that are begun before the first one's result is taken
 
 
