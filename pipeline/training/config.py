@@ -89,7 +89,8 @@ class TrainConfig(Strict):
     threads: Count  # CPU threads; part of the setting because sums depend on it
     processes: Count = 1  # that share a batch, one GPU each; what is trained is the same but for the order of sums
     precision: Literal["fp32", "bf16"]  # of matrix products; weights, norms, losses, penalty norm: always fp32
-    execution: Literal["eager", "compiled"]  # compiled: torch.compile, minutes before the first step, then faster
+    # compiled: torch.compile, minutes before the first step, then faster; compiled_graphs: CUDA graphs too, needs a GPU
+    execution: Literal["eager", "compiled", "compiled_graphs"]
     recompute: bool  # activation checkpointing: blocks forget activations, compute them again
     accumulate: Count  # parts a batch is computed in; the gradient is that of the whole batch
 

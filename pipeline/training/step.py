@@ -14,7 +14,7 @@ from pipeline.training.config import TrainConfig
 from pipeline.training.ema import update_ema
 from pipeline.training.forward_passes import Passes, make_passes
 from pipeline.training.objectives.objective import Objective, make_objective
-from pipeline.training.step_cache import StepCache
+from pipeline.training.step_cache import StepCache, copied_out
 
 Scalars = dict[str, Tensor]  # device scalars for the history, by column
 
@@ -39,6 +39,9 @@ def build(spec: NetworkSpec, config: TrainConfig, device: torch.device) -> Netwo
     generator.set_recompute(config.recompute)
     discriminator.set_recompute(config.recompute)
     ema = copy.deepcopy(generator).eval().requires_grad_(False)
+    if config.execution == "compiled_graphs":
+        for parameter in (*generator.parameters(), *discriminator.parameters()):
+            parameter.register_hook(copied_out)
     adam = {"lr": config.lr, "betas": (config.beta1, config.beta2), "fused": True}
     return Networks(
         generator=generator,

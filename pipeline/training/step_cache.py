@@ -13,6 +13,14 @@ from pipeline.model.linear import Linear
 from pipeline.training.config import TrainConfig
 
 
+def copied_out(gradient: Tensor | None) -> Tensor | None:
+    """A hook of tensors with gradients: the next replay of a CUDA graph would overwrite one that is not copied.
+
+    None where a pass gives a parameter no gradient.
+    """
+    return None if gradient is None else gradient.clone()
+
+
 class StepCache:
     """`network` as a function for one step: `cache(images)`; after the step's backward passes, `cache.finish()`.
 
@@ -38,6 +46,8 @@ class StepCache:
             if isinstance(child, StepConstant):
                 value = child.compute()
                 self.tensors[f"{name}.shared"] = leaf = value.detach().requires_grad_(value.requires_grad)
+                if value.requires_grad and config.execution == "compiled_graphs":
+                    leaf.register_hook(copied_out)
                 self.shared.append((value, leaf))
             elif self.half and isinstance(child, Linear) and not child.full_precision:
                 self.tensors |= {f"{name}.{key}": weight.bfloat16() for key, weight in child.named_parameters()}
