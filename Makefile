@@ -1,6 +1,7 @@
 # make repro: everything from nothing to the report.  make test: the test suite.  make setup: the environment alone.
 # make lint: ruff and mypy.  make format: ruff mends what it can.  make hooks: both before every commit.
 # make compare A=<rev> B=<rev>: two of them side by side.
+# make watch: TensorBoard on the trainings at work; make watch TEXT=1: lines on the terminal.
 # make unfinished: interrupted trainings, which the same command goes on with.  make kill-test: dvc repro killed 24 times.
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +11,7 @@ JOBS ?= $(shell if command -v nvidia-smi >/dev/null 2>&1; then echo 1; else n=$$
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: repro test lint types format hooks kill-test setup smoke lock compare unfinished faces pretrained
+.PHONY: repro test lint types format hooks kill-test setup smoke lock compare watch unfinished gpu-check faces pretrained
 
 # Networks that are kept in git, about 1 MB each, so that a clone draws images before any training.
 PRETRAINED ?= digits/full digits/no_augment digits/sngan
@@ -44,9 +45,17 @@ hooks: $(READY)
 kill-test: $(READY)
 	python -m pytest -m nightly tests/test_crash.py
 
+# Curves and pictures of the trainings at work.
+watch: $(READY)
+	@python -m pipeline.runtime.watch $(if $(TEXT),--text)
+
 # Trainings that were interrupted; make unfinished REMOVE=<key> or REMOVE=all removes their state.
 unfinished: $(READY)
 	@python -m pipeline.runtime.work_dirs $(if $(REMOVE),--remove $(REMOVE))
+
+# What only a GPU shows, in less than 20 minutes, into docs/gpu.md; the same command goes on after an interruption.
+gpu-check: $(READY)
+	@python -m benchmarks.gpu_check $(PIECES)
 
 # Faces at 32 x 32, trained and measured into published/faces32: make faces DATA=/path/to/folder/or.zip
 faces: $(READY)

@@ -30,6 +30,7 @@ COMMANDS = {
     "publish": Command("pipeline.publish", "train a run of published/ and keep its results there"),
     "repro": Command("pipeline.repro", "dvc repro, with several trainings at a time"),
     "compare": Command("pipeline.report.compare", "two revisions or experiments side by side"),
+    "watch": Command("pipeline.runtime.watch", "trainings at work: TensorBoard, or lines on the terminal"),
     "unfinished": Command("pipeline.runtime.work_dirs", "interrupted trainings that can go on"),
 }
 

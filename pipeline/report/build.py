@@ -16,6 +16,7 @@ from pipeline.report import (
     paper_tables,
     published,
     sample_figures,
+    unfinished,
 )
 from pipeline.report.claims import claims
 from pipeline.report.comparisons import Outcome, outcomes
@@ -85,6 +86,7 @@ def build_report(config: ReportConfig, params: dict[str, Any], *, plan: str = "p
     table = claims(report.cells, report.datasets, report.outcomes, drawn)
     status = Section(title="Status: every claim of the paper", anchor="claims", blocks=[table])
     sections = [findings_section(report), *sections, status, rule_section(config), cells_section(report, params)]
+    sections[1:1] = unfinished.section(report.index, report.figures, config.dpi, plan=plan, results=results)
     return write_report(TITLE, heading(report.index), sections, Path(out))
 
 

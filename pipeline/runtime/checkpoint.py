@@ -18,6 +18,7 @@ from torch import Tensor
 
 from pipeline.errors import UserError
 from pipeline.files import atomic_write, check_sha256, read_json, sha256, write_json
+from pipeline.runtime.work_dirs import stored
 from pipeline.training.loop import Outcome
 
 GENERATIONS = 2
@@ -105,11 +106,6 @@ def save_weights(path: Path, network: torch.nn.Module) -> None:
     """A network's state dict as one safetensors file."""
     with atomic_write(path) as temporary:
         save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, temporary)
-
-
-def stored(folder: Path) -> list[Path]:
-    """The JSON files of the generations in `folder`, newest first."""
-    return sorted(folder.glob("step-*.json"), reverse=True)
 
 
 def load(folder: Path, key: str, say: Callable[[str], None]) -> dict[str, Any] | None:

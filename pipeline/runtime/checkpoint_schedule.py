@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from pipeline.errors import UserError
 from pipeline.model.distributed import largest, world
 from pipeline.runtime.checkpoint import capture, load, put_back, save, save_weights
+from pipeline.runtime.events import EventLog, events_folder
 from pipeline.runtime.progress import Progress
 from pipeline.training.config import TrainConfig
 from pipeline.training.loop import Observer, Outcome
@@ -50,10 +51,13 @@ class CheckpointSchedule(Observer):
         share: float = SHARE,
         asked: Callable[[], str | None] = lambda: None,
         writes: bool = True,
+        facts: dict[str, str] | None = None,
     ):
-        self.asked, self.writes = asked, writes
+        """`facts`: for people, written into checkpoints."""
+        self.asked, self.writes, self.facts = asked, writes, facts or {}
         self.folder, self.key, self.config, self.device, self.progress = folder, key, config, device, progress
         self.least, self.share = least, share
+        self.events = EventLog(events_folder(progress.name, key), progress.note) if writes else Observer()
         self.due = time.monotonic() + least
         self.signal: str | None = None
 
@@ -68,6 +72,7 @@ class CheckpointSchedule(Observer):
 
     def stop(self, status: str) -> None:
         self.progress.stop(status)
+        self.events.stop(status)
 
     def weights(self, outcome: Outcome, kimg: float) -> None:
         """Errors: `UserError` where the disk does not take it."""
@@ -96,6 +101,7 @@ class CheckpointSchedule(Observer):
             raise UserError(
                 f"{self.folder}: not every process could read the newest checkpoint; the same command tries again"
             )
+        self.events.resume(outcome)
 
     def now_by(self, outcome: Outcome) -> str:
         """Keeps and says by how many processes the training goes on, where it was another number before."""
@@ -107,6 +113,7 @@ class CheckpointSchedule(Observer):
 
     def after_iteration(self, outcome: Outcome) -> None:
         """After every iteration. Errors: `Stopped` after a signal, once the state is stored; `UserError` where it cannot be."""
+        self.events.after_iteration(outcome)
         reason = REASONS[largest(REASONS.index(self.signal or self.asked() or ""))]
         if reason or time.monotonic() >= self.due:
             self.save(outcome)
@@ -129,7 +136,7 @@ class CheckpointSchedule(Observer):
                 capture(outcome, self.device),
                 key=self.key,
                 step=outcome.step,
-                facts={"cell": self.progress.name, "kimg": kimg},
+                facts={"cell": self.progress.name, "kimg": kimg, "kimg_planned": self.config.kimg, **self.facts},
             )
         ended = time.monotonic()
         self.due = ended + max(self.least, (ended - began) / self.share)

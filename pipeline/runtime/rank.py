@@ -26,7 +26,7 @@ from pipeline.runtime.checkpoint_schedule import (
 from pipeline.runtime.group import LOST, another_one_ended, join, leave, own_device, write_note
 from pipeline.runtime.memory import out_of_memory
 from pipeline.runtime.progress import Progress
-from pipeline.runtime.run import check_code, run_key, train_cell
+from pipeline.runtime.run import check_code, plan_facts, run_key, train_cell
 from pipeline.runtime.shortage import shortage
 from pipeline.runtime.team import PLAN, STOP
 from pipeline.runtime.work_dirs import lock, work_root
@@ -87,7 +87,15 @@ def take_part(
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
         progress = Progress(name, None if first else nowhere)
         schedule = CheckpointSchedule(
-            work, key, plan.train, device, progress, least=least_seconds(), asked=asked, writes=first
+            work,
+            key,
+            plan.train,
+            device,
+            progress,
+            least=least_seconds(),
+            asked=asked,
+            writes=first,
+            facts=plan_facts(plan),
         )
         if first:
             train_cell(plan, images, out, schedule)

@@ -20,14 +20,15 @@ from pipeline.files import atomic_write, read_json, write_json, write_text
 from pipeline.fingerprint import fingerprint
 from pipeline.model.distributed import largest
 from pipeline.provenance import has_bf16, processor, provenance
-from pipeline.runtime.checkpoint import save_weights, stored
+from pipeline.runtime.checkpoint import save_weights
 from pipeline.runtime.checkpoint_schedule import WEIGHTS, CheckpointSchedule, explain_disk_error, least_seconds
 from pipeline.runtime.group import join, leave, own_device, under_torchrun
 from pipeline.runtime.memory import out_of_memory, peak_memory
+from pipeline.runtime.notify import notified
 from pipeline.runtime.progress import Progress
 from pipeline.runtime.shortage import shortage
 from pipeline.runtime.team import train_together
-from pipeline.runtime.work_dirs import only_trainer, work_folder
+from pipeline.runtime.work_dirs import only_trainer, stored, work_folder
 from pipeline.schema import dump
 from pipeline.tiling import tile
 from pipeline.training.config import TrainPlan, same_training
@@ -46,6 +47,7 @@ def run_cell(plan: TrainPlan, *, data: str | Path, out: str | Path, name: str) -
     check_code(plan, name)
     out, parent = Path(out), os.getppid()
     device = own_device()
+    check_device(plan, device, name)
     key, progress = run_key(plan, read_manifest(data)["images_sha256"], device), Progress(name)
     with only_trainer(out, name), work_folder(key, name, progress.note) as work:
         twin = find_twin(out, key)
@@ -55,13 +57,20 @@ def run_cell(plan: TrainPlan, *, data: str | Path, out: str | Path, name: str) -
         if twin is not None:
             record = copy_run(twin, out)
         elif plan.train.processes > 1 and not under_torchrun():
-            record = _by_several(plan, Path(data), out, work, key, progress, device)
+            record = notified(progress, lambda: _by_several(plan, Path(data), out, work, key, progress, device))
         else:
             with explain_disk_error(f"{data}: cannot be read"):
                 images = read_array(data)
-            record = train_cell(
-                plan, images, out, CheckpointSchedule(work, key, plan.train, device, progress, least=least_seconds())
+            schedule = CheckpointSchedule(
+                work,
+                key,
+                plan.train,
+                device,
+                progress,
+                least=least_seconds(),
+                facts=plan_facts(plan),
             )
+            record = notified(progress, lambda: train_cell(plan, images, out, schedule))
         if under_torchrun():
             leave()
         if os.getppid() != parent:
@@ -169,6 +178,20 @@ def check_code(plan: TrainPlan, name: str) -> None:
         raise UserError(
             f"plan/train/{name}.yaml: {changed[0][0]} has changed since the plan was made; "
             "`dvc repro plan` makes it anew, `dvc repro` does so by itself"
+        )
+
+
+def plan_facts(plan: TrainPlan) -> dict[str, str]:
+    """By what a checkpoint is known to be of a plan file: the hash of that file's content."""
+    return {"plan_sha256": hashlib.sha256(dump(plan).encode()).hexdigest()}
+
+
+def check_device(plan: TrainPlan, device: torch.device, name: str) -> None:
+    """Errors: `UserError` for settings that this device cannot have; `plan` does not know the device."""
+    if plan.train.execution == "compiled_graphs" and device.type != "cuda":
+        raise UserError(
+            f"plan/train/{name}.yaml: train.execution: given 'compiled_graphs', which needs a GPU; "
+            "allowed on this machine: eager | compiled"
         )
 
 

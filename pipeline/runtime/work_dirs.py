@@ -21,7 +21,8 @@ from typing import Any
 
 from pipeline.errors import UserError, command_line
 from pipeline.files import read_json
-from pipeline.runtime.checkpoint import stored
+
+CELLS, EVENTS = "cells", "events"  # folders beside the work directories: locks of cells, and curves for TensorBoard
 
 
 def work_root() -> Path:
@@ -85,7 +86,7 @@ def only_trainer(out: Path, name: str) -> Iterator[None]:
             f"{out}: is being trained by {who}; wait until it has ended, or end it: the same command then goes on from where it was"
         )
 
-    path = work_root() / "cells" / f"{hashlib.sha256(str(out.absolute()).encode()).hexdigest()}.lock"
+    path = work_root() / CELLS / f"{hashlib.sha256(str(out.absolute()).encode()).hexdigest()}.lock"
     with lock(path, name, refuse):
         try:
             yield
@@ -120,7 +121,15 @@ class Entry:
 
 
 def entries(root: Path) -> list[Entry]:
-    return [_entry(folder) for folder in sorted(root.glob("*")) if folder.is_dir() and folder.name != "cells"]
+    """The work directories in `root`."""
+    return [
+        _entry(folder) for folder in sorted(root.glob("*")) if folder.is_dir() and folder.name not in (CELLS, EVENTS)
+    ]
+
+
+def stored(folder: Path) -> list[Path]:
+    """The JSON files of the checkpoints in `folder`, newest first."""
+    return sorted(folder.glob("step-*.json"), reverse=True)
 
 
 def _entry(folder: Path) -> Entry:

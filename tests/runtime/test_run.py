@@ -274,3 +274,11 @@ def test_a_copy_that_failed_halfway_is_no_finished_run(runs, plan, data, monkeyp
     key = read_json(runs / "full/seed0/run.json")["key"]
     shutil.rmtree(runs / "full/seed0")
     assert find_twin(runs / "full/seed0", key) is None
+
+
+def test_cuda_graphs_are_refused_without_a_gpu(plan, data, tmp_path, monkeypatch):
+    monkeypatch.setattr(module.torch.cuda, "is_available", lambda: False)
+    with pytest.raises(
+        UserError, match=r"train\.execution: given 'compiled_graphs', which needs a GPU; allowed .*: eager"
+    ):
+        run_cell(plan(execution="compiled_graphs"), data=data, out=tmp_path / "runs/digits/full/seed0", name="cell")

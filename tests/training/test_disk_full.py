@@ -6,9 +6,9 @@ import pytest
 from runs import content
 
 from pipeline.errors import UserError
-from pipeline.runtime.checkpoint import stored
 from pipeline.runtime.checkpoint_schedule import CheckpointSchedule
 from pipeline.runtime.run import run_cell
+from pipeline.runtime.work_dirs import entries, stored
 
 
 class Disk:
@@ -62,7 +62,7 @@ def test_no_room_for_a_checkpoint(plan, data, disk, tmp_path, whole, monkeypatch
     ) as error:
         run_cell(plan(), data=data, out=out, name="cell")
     assert "\n" not in str(error.value) and not out.exists()
-    (work,) = (folder for folder in (disk.folder / ".work").iterdir() if folder.name != "cells")
+    (work,) = (entry.folder for entry in entries(disk.folder / ".work"))
     assert [path.name for path in stored(work)] == ["step-000000002.json", "step-000000001.json"]
     assert sorted(path.name for path in work.iterdir()) == [
         "lock",

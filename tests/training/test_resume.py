@@ -11,7 +11,7 @@ from threading import Thread
 
 import pytest
 import torch
-from runs import content
+from runs import content, work_dirs
 
 from pipeline.errors import UserError
 from pipeline.files import read_json
@@ -83,7 +83,7 @@ def test_cut_off_after_every_few_iterations(plan, data, tmp_path, work, cut_afte
     )
     rows = [line.split(",")[0] for line in (out / "machine.csv").read_text().splitlines()]
     assert rows == [line.split(",")[0] for line in (out / "history.csv").read_text().splitlines()]
-    assert [path.name for path in work.iterdir()] == ["cells"]
+    assert work_dirs(work) == []
 
 
 @pytest.mark.parametrize("variant", ["standard_attention", "nystrom_attention", "batch_norm", "augment_color"])
@@ -108,9 +108,7 @@ def test_a_changed_setting_finds_no_state(plan, data, tmp_path, work, cut_after,
     cut_after(None)
     run_cell(plan(drift_weight=0.002), data=data, out=tmp_path / "runs/digits/full/seed0", name="cell")
     assert "resumed" not in capsys.readouterr().out
-    assert (
-        len([path for path in work.iterdir() if path.name != "cells"]) == 1
-    )  # the first one's, for whoever goes back to it
+    assert len(work_dirs(work)) == 1  # the first one's, for whoever goes back to it
 
 
 def test_a_run_that_diverged_is_resumed_as_one_that_diverged(plan, data, tmp_path, work, cut_after):
@@ -146,7 +144,7 @@ def test_the_same_training_in_flight_for_another_cell_is_waited_for_and_copied(
     twin.join(timeout=60)
     assert records[0]["copied_from"] == "digits/full/seed0"
     assert content(tmp_path / "runs/digits/mine/seed0") == content(tmp_path / "runs/digits/full/seed0")
-    assert [path.name for path in work.iterdir()] == ["cells"]
+    assert work_dirs(work) == []
 
 
 # ---- the end of a run ----
@@ -180,7 +178,7 @@ def test_a_run_whose_starter_is_gone_is_kept_until_it_is_asked_for_again(
     shutil.rmtree(out)  # as dvc does before it runs a stage
     cut_after(1)
     run_cell(plan(), data=data, out=out, name="cell")
-    assert content(out) == before and [path.name for path in work.iterdir()] == ["cells"]
+    assert content(out) == before and work_dirs(work) == []
 
 
 def test_too_little_memory_halfway_keeps_the_state_for_another_try(plan, data, tmp_path, work, monkeypatch):
