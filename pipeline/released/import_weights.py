@@ -15,6 +15,7 @@ from torch import Tensor
 from pipeline.config import PARAMS
 from pipeline.errors import UserError, command_line
 from pipeline.files import atomic_write, sha256, write_json, write_text
+from pipeline.model.spec import NetworkSpec
 from pipeline.released.checkpoint import read_checkpoint
 from pipeline.released.layout import (
     DATASETS,
@@ -23,10 +24,18 @@ from pipeline.released.layout import (
     discriminator_side,
     fitting_datasets,
     generator_side,
-    released_spec,
-    with_noise,
+    nearest,
+    released_specs,
 )
 from pipeline.schema import dump
+
+
+class DoesNotFit(UserError):
+    """A readable file with another network than was asked for; `generator` is its averaged generator's state dict."""
+
+    def __init__(self, message: str, generator: dict[str, Tensor]):
+        super().__init__(message)
+        self.generator = generator
 
 
 def import_weights(path: Path, *, dataset: str, out: Path, params: str = PARAMS) -> dict[str, Any]:
@@ -38,9 +47,22 @@ def import_weights(path: Path, *, dataset: str, out: Path, params: str = PARAMS)
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out}: is there already; allowed: a new or empty folder")
-    spec = released_spec(dataset, params)
+    specs = released_specs(dataset, params)
+    try:
+        return import_networks(path, dataset=dataset, specs=specs, out=out)
+    except DoesNotFit as error:
+        other = fitting_datasets(error.generator, params)
+        hint = f" (it fits {other[0]})" if other and dataset not in other else ""
+        raise UserError(f"{error}{hint}") from None
+
+
+def import_networks(path: Path, *, dataset: str, specs: list[NetworkSpec], out: Path) -> dict[str, Any]:
+    """Write the checkpoint `path`, one of the released networks `specs`, to `out`; returns the record.
+
+    Errors: `UserError` where the file cannot be read, `DoesNotFit` where it is none of them; nothing is written then.
+    """
     checkpoint = read_checkpoint(path)
-    spec = with_noise(spec, checkpoint.average, checkpoint.discriminator)
+    spec = nearest(specs, checkpoint.average, checkpoint.discriminator)
     ours, theirs = generator_side(spec), discriminator_side(spec)
     files: dict[str, tuple[Side, dict[str, Tensor]]] = {"generator_ema": (ours, checkpoint.average)}
     if checkpoint.generator is not None:
@@ -51,8 +73,7 @@ def import_weights(path: Path, *, dataset: str, out: Path, params: str = PARAMS)
         try:
             check_fit(state, side, what=f"{path}: {name} of {dataset}")
         except UserError as error:
-            other = fitting_datasets(state, params) if side is ours else []
-            raise UserError(f"{error}{f' (it fits {other[0]})' if other else ''}") from None
+            raise DoesNotFit(str(error), checkpoint.average) from None
     write_text(out / "network.yaml", dump(spec))
     for name, (side, state) in files.items():
         with atomic_write(out / f"{name}.safetensors") as temporary:

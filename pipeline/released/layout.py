@@ -12,10 +12,14 @@ from pipeline.model.interface import build_discriminator, build_generator
 from pipeline.model.spec import NetworkSpec
 from pipeline.released.names import Place, differences, discriminator_places, from_released, generator_places
 
-DATASETS = ("cifar10", "stl10", "celebahq256", "church256")
-VARIANT = "full"
+# The released networks of a dataset: variants of params.yaml, and whether its `released` settings are laid over them.
+DATASETS = {
+    "cifar10": (("full", True),),
+    "stl10": (("full", True),),
+    "celebahq256": (("full", True), ("celebahq_october", False)),  # of June and of October 2021
+    "church256": (("full", True),),
+}
 SHOWN = 3  # differences that a refusal names
-OCTOBER = "cross_attention"  # in tensor names of the generator of October 2021
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,14 +34,26 @@ class Side:
         return {name: tensor.float() for name, tensor in from_released(state, self.places, self.shapes).items()}
 
 
-def released_spec(dataset: str, params: str) -> NetworkSpec:
-    """Both networks of the released code for `dataset`.
+def released_specs(dataset: str, params: str) -> list[NetworkSpec]:
+    """Both networks of every model that was released for `dataset`.
 
     Errors: `UserError` for a dataset without released weights; those of params.yaml.
     """
     if dataset not in DATASETS:
         raise UserError(f"--dataset: given {dataset!r}; allowed: {choices(DATASETS, dataset)}")
-    return resolve_cell(load(params), dataset, VARIANT, released=True).network
+    return _specs(load(params), dataset)
+
+
+def _specs(content: dict[str, Any], dataset: str) -> list[NetworkSpec]:
+    return [resolve_cell(content, dataset, variant, released=own).network for variant, own in DATASETS[dataset]]
+
+
+def nearest(
+    specs: list[NetworkSpec], average: dict[str, Tensor], discriminator: dict[str, Tensor] | None
+) -> NetworkSpec:
+    """The networks whose generator differs least from a learned state dict, with noise where the files have it."""
+    noisy = [with_noise(spec, average, discriminator) for spec in specs]
+    return min(noisy, key=lambda spec: len(differences(average, generator_side(spec).places)))
 
 
 def with_noise(spec: NetworkSpec, average: dict[str, Tensor], discriminator: dict[str, Tensor] | None) -> NetworkSpec:
@@ -71,18 +87,15 @@ def check_fit(state: dict[str, Tensor], side: Side, *, what: str) -> None:
     found = differences(state, side.places)
     if not found:
         return
-    if any(OCTOBER in name for name in state):
-        raise UserError(
-            f"{what}: is the generator of October 2021 (cross-attention to a latent sequence), not built here"
-        )
     more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
     raise UserError(f"{what}: does not fit: {'; '.join(found[:SHOWN])}{more}")
 
 
 def fitting_datasets(state: dict[str, Tensor], params: str) -> list[str]:
     """The datasets whose released generator a learned state dict is."""
-    specs = {dataset: with_noise(released_spec(dataset, params), state, None) for dataset in DATASETS}
-    return [dataset for dataset, spec in specs.items() if not differences(state, generator_side(spec).places)]
+    content = load(params)
+    specs = [(dataset, with_noise(spec, state, None)) for dataset in DATASETS for spec in _specs(content, dataset)]
+    return [dataset for dataset, spec in specs if not differences(state, generator_side(spec).places)]
 
 
 def _has_noise(state: dict[str, Tensor]) -> bool:
