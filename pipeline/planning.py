@@ -10,8 +10,9 @@ from pipeline.errors import ConfigError
 from pipeline.files import write_json, write_text
 from pipeline.fingerprint import fingerprint
 from pipeline.metrics.config import illustrate_plan, measure_plan, reference_plan
+from pipeline.released.models import import_plan
 from pipeline.schema import dump
-from pipeline.training.config import TrainPlan, effective_settings
+from pipeline.training.config import TrainPlan, effective_settings, kimg
 
 PLAN = Path("plan")
 RESULTS = Path("results")
@@ -30,11 +31,12 @@ def write_plan(params: str | Path = "params.yaml") -> dict[str, Any]:
     files = _dataset_files(cells)
     entries, trained = [], {}
     for cell in cells:
+        whole = None
+        if cell.imports:
+            whole = dump(import_plan(content, cell.dataset, cell.variant, file=Path(params).name))
         for seed in matrix["seeds"]:
             name = f"{cell.dataset}/{cell.variant}/seed{seed}"
-            train = effective_settings(cell.train)
-            code = fingerprint(cell.network, train)
-            training = dump(TrainPlan(network=cell.network, train=train, seed=seed, code=code))
+            training, length = (whole, 0.0) if whole is not None else _training(cell, seed)
             files[f"train/{name}.yaml"] = training
             files[f"measure/{name}.yaml"] = dump(measure_plan(cell.evaluate))
             files[f"illustrate/{name}.yaml"] = dump(illustrate_plan(cell.evaluate))
@@ -44,10 +46,12 @@ def write_plan(params: str | Path = "params.yaml") -> dict[str, Any]:
                     "dataset": cell.dataset,
                     "variant": cell.variant,
                     "seed": seed,
-                    "kimg": train.kimg,
+                    "kimg": length,
                     "twin_of": twin if twin != cell.variant else None,
                 }
             )
+            if cell.imports:  # no seed has a part in an import: the first one's row stands for all
+                entries[-1]["repeats"] = seed != matrix["seeds"][0]
     index = {
         "profile": content["profile"],
         "datasets": matrix["datasets"],
@@ -61,6 +65,13 @@ def write_plan(params: str | Path = "params.yaml") -> dict[str, Any]:
     write_json(PLAN / "index.json", index)
     prune(index)
     return index
+
+
+def _training(cell: Cell, seed: int) -> tuple[str, float]:
+    """The plan file of a cell's training, and its length in thousands of images."""
+    train = effective_settings(cell.train)
+    plan = TrainPlan(network=cell.network, train=train, seed=seed, code=fingerprint(cell.network, train))
+    return dump(plan), kimg(train)
 
 
 def _dataset_files(cells: list[Cell]) -> dict[str, str]:

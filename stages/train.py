@@ -1,4 +1,4 @@
-"""Stage `train@<cell>`: both networks of one cell trained -> runs/<cell>/."""
+"""Stage `train@<cell>`: both networks of one cell trained, or imported where its plan says so -> runs/<cell>/."""
 
 import os
 
@@ -6,15 +6,29 @@ import os
 # the first import of torch.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+from pathlib import Path
+from typing import Any
+
 from pipeline.errors import command_line
+from pipeline.released.import_networks import import_run
+from pipeline.released.plan import ImportPlan
 from pipeline.runtime.run import run_cell
 from pipeline.stage_cli import begin
 from pipeline.training.config import TrainPlan
 
 
+def schema(content: dict[str, Any]) -> type[TrainPlan] | type[ImportPlan]:
+    """What a plan file of this stage is."""
+    return ImportPlan if "weights" in content else TrainPlan
+
+
 @command_line
 def main() -> None:
-    plan, at = begin(__doc__, "train", TrainPlan, cell=True)
+    plan, at = begin(__doc__, "train", schema, cell=True)
+    if isinstance(plan, ImportPlan):
+        record = import_run(plan, Path("runs") / at.name)
+        print(f"train: {at.name}: imported from {record['imported_from']} -> runs/{at.name}/", flush=True)
+        return
     record = run_cell(plan, data=f"data/{at.dataset}", out=f"runs/{at.name}", name=at.name)
     origin = f"copied from its twin {record['copied_from']}" if record["copied_from"] else f"{record['seconds']:,.0f} s"
     print(f"train: {at.name}: {record['status']}, {record['kimg']:,.1f} kimg, {origin} -> runs/{at.name}/", flush=True)

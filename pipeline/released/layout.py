@@ -6,19 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline.config import load, resolve_cell
-from pipeline.errors import UserError, choices
+from pipeline.errors import UserError
 from pipeline.model.interface import build_discriminator, build_generator
 from pipeline.model.spec import NetworkSpec
 from pipeline.released.names import Place, differences, discriminator_places, from_released, generator_places
 
-# The released networks of a dataset: variants of params.yaml, and whether its `released` settings are laid over them.
-DATASETS = {
-    "cifar10": (("full", True),),
-    "stl10": (("full", True),),
-    "celebahq256": (("full", True), ("celebahq_october", False)),  # of June and of October 2021
-    "church256": (("full", True),),
-}
 SHOWN = 3  # differences that a refusal names
 
 
@@ -32,20 +24,6 @@ class Side:
     def convert(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """A learned released state dict that fits, in our names and shapes, float32."""
         return {name: tensor.float() for name, tensor in from_released(state, self.places, self.shapes).items()}
-
-
-def released_specs(dataset: str, params: str) -> list[NetworkSpec]:
-    """Both networks of every model that was released for `dataset`.
-
-    Errors: `UserError` for a dataset without released weights; those of params.yaml.
-    """
-    if dataset not in DATASETS:
-        raise UserError(f"--dataset: given {dataset!r}; allowed: {choices(DATASETS, dataset)}")
-    return _specs(load(params), dataset)
-
-
-def _specs(content: dict[str, Any], dataset: str) -> list[NetworkSpec]:
-    return [resolve_cell(content, dataset, variant, released=own).network for variant, own in DATASETS[dataset]]
 
 
 def nearest(
@@ -89,13 +67,6 @@ def check_fit(state: dict[str, Tensor], side: Side, *, what: str) -> None:
         return
     more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
     raise UserError(f"{what}: does not fit: {'; '.join(found[:SHOWN])}{more}")
-
-
-def fitting_datasets(state: dict[str, Tensor], params: str) -> list[str]:
-    """The datasets whose released generator a learned state dict is."""
-    content = load(params)
-    specs = [(dataset, with_noise(spec, state, None)) for dataset in DATASETS for spec in _specs(content, dataset)]
-    return [dataset for dataset, spec in specs if not differences(state, generator_side(spec).places)]
 
 
 def _has_noise(state: dict[str, Tensor]) -> bool:

@@ -21,7 +21,8 @@ from pipeline.library import load_generator
 from pipeline.model.interface import build_discriminator
 from pipeline.released.export_weights import export_released
 from pipeline.released.import_weights import import_weights
-from pipeline.released.layout import discriminator_side, generator_side, released_specs
+from pipeline.released.layout import discriminator_side, generator_side
+from pipeline.released.models import released_specs
 from pipeline.sampling import read_networks
 
 ROOT = Path(__file__).parent.parent.parent
@@ -102,7 +103,7 @@ def plain(state):
 # ---- names and shapes at full size ----
 @pytest.mark.parametrize("dataset", MODELS)
 def test_every_name_and_shape_of_the_released_modules(dataset):
-    spec = released_specs(dataset, str(ROOT / "params.yaml"))[0]
+    spec = released_specs(load(ROOT / "params.yaml"), dataset)[0]
     for side, shapes in (
         (generator_side(spec), official.generator_shapes(MODELS[dataset])),
         (discriminator_side(spec), official.discriminator_shapes(MODELS[dataset])),

@@ -17,7 +17,8 @@ from pipeline.library import load_generator
 from pipeline.model.interface import build_discriminator
 from pipeline.released.export_weights import export_released
 from pipeline.released.import_weights import import_weights
-from pipeline.released.layout import discriminator_side, generator_side, released_specs
+from pipeline.released.layout import discriminator_side, generator_side
+from pipeline.released.models import released_specs
 from pipeline.sampling import read_networks
 
 ROOT = Path(__file__).parent.parent.parent
@@ -61,7 +62,7 @@ def imported(params, content, tmp_path_factory):
 
 
 def test_every_name_and_shape_and_the_counts_of_the_released_modules():
-    spec = released_specs("celebahq256", str(ROOT / "params.yaml"))[1]
+    spec = released_specs(load(ROOT / "params.yaml"), "celebahq256")[1]
     for side, shapes, count in (
         (generator_side(spec), october.generator_shapes(WHOLE), 212_903_275),
         (discriminator_side(spec), october.discriminator_shapes(WHOLE), 13_334_593),
