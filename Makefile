@@ -14,7 +14,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 .PHONY: repro test lint types format hooks kill-test setup smoke lock compare watch unfinished gpu-check faces pretrained
 
 # Networks that are kept in git, about 1 MB each, so that a clone draws images before any training.
-PRETRAINED ?= digits/full digits/no_augment digits/sngan
+PRETRAINED ?= digits/full digits/no_augment
 
 A ?= HEAD
 B ?= workspace

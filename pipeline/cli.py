@@ -25,6 +25,7 @@ class Command:
 COMMANDS = {
     "describe": Command("pipeline.describe", "stages, parameters and FLOPs of a cell's networks"),
     "generate": Command("pipeline.generate", "pictures, arrays and videos of a trained generator"),
+    "measure": Command("pipeline.measure_images", "FID, KID and the like of images from anywhere"),
     "export": Command("pipeline.export", "a trained generator as a torch.export program or a released checkpoint"),
     "import-released": Command("pipeline.released.import_weights", "weights of the released code as a run"),
     "publish": Command("pipeline.publish", "train a run of published/ and keep its results there"),

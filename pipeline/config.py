@@ -38,6 +38,14 @@ class Overlay(Strict):
     evaluate: EvaluateConfig
 
 
+class Variant(Overlay):
+    imports: bool  # true: nothing is trained, the weights are those of datasets.<name>.released.weights
+
+
+class Released(Overlay):
+    weights: Annotated[str, Field(min_length=1)] | None  # checkpoint of the released code, for variants that import
+
+
 class Profile(Overlay):
     datasets: dict[str, Overlay]  # what it changes for one dataset alone
     variants: dict[str, Overlay]  # what it changes in one variant alone
@@ -45,7 +53,7 @@ class Profile(Overlay):
 
 class Dataset(Overlay):
     data: DataConfig
-    released: Overlay  # what the released code does differently from the paper's figure
+    released: Released  # what the released code does differently from the paper's figure
     variants: dict[str, Overlay]  # what it changes in one variant alone
 
 
@@ -63,7 +71,7 @@ class Params(Overlay):
     report: ReportConfig
     profiles: dict[str, Profile]
     datasets: dict[str, Dataset]
-    variants: dict[str, Overlay]
+    variants: dict[str, Variant]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +84,7 @@ class Cell:
     network: NetworkSpec
     train: TrainConfig
     evaluate: EvaluateConfig
+    imports: bool  # whether its weights are imported instead of trained
     shadowed: dict[str, str]  # base key -> origin of the layer that overrides it
 
 
@@ -169,11 +178,13 @@ def resolve_cell(
 ) -> Cell:
     """Merge and check the settings of dataset x variant under the selected profile.
 
-    `released` adds the released code's differences after the dataset's own settings.
+    `released` adds the released code's differences after the dataset's own settings; so does a variant that imports.
     Errors: `ConfigError` for a missing key or settings that do not fit together.
     """
     entry, profile = content["datasets"][dataset], content["profiles"][content["profile"]]
     base = Layer(origin="", content={section: content[section] for section in SECTIONS})
+    imports = content["variants"][variant].get("imports", False)
+    released = released or imports
     named = {
         f"datasets.{dataset}": entry,
         f"datasets.{dataset}.released": entry.get("released", {}) if released else {},
@@ -201,6 +212,7 @@ def resolve_cell(
         network=network,
         train=train,
         evaluate=evaluate,
+        imports=imports,
         shadowed=shadowed(base, overlays),
     )
 

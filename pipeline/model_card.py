@@ -63,9 +63,10 @@ FACES = {"faces": "celeba", "celeba64": "celeba", "celeba128": "celeba", "celeba
 SOURCES = {**FACES, "church256": "church"}
 
 
-def model_card(run: Path, *, cell: str, results: Path | None = None) -> str:
+def model_card(run: Path, *, cell: str, name: str | None = None, results: Path | None = None) -> str:
     """The card of the run in folder `run` of `cell` (<dataset>/<variant>).
 
+    `name`: by which `load_generator` finds the network; None: the cell's.
     `results`: the folder of the cell's results, its values beside it in <folder>.json; left out where there are none.
     Errors: `UserError` where the folder is no finished run.
     """
@@ -76,8 +77,9 @@ def model_card(run: Path, *, cell: str, results: Path | None = None) -> str:
         raise UserError(f"{cell}: given as the name of a cell; allowed: <dataset>/<variant>")
     images = DATA.get(SOURCES.get(dataset, dataset), OTHER)
     values = _values(results)
-    front = yaml.safe_dump(_front_matter(cell, images, values), sort_keys=False, allow_unicode=True, width=120)
-    return f"---\n{front}---\n\n" + "\n".join(_body(cell, spec, record, images, values))
+    name = name or cell
+    front = yaml.safe_dump(_front_matter(name, dataset, images, values), sort_keys=False, allow_unicode=True, width=120)
+    return f"---\n{front}---\n\n" + "\n".join(_body(name, spec, record, images, values))
 
 
 def _values(results: Path | None) -> list[dict[str, Any]]:
@@ -86,7 +88,7 @@ def _values(results: Path | None) -> list[dict[str, Any]]:
     if results is None or file is None or not file.is_file():
         return []
     measured = read_json(file)
-    facts = read_json(results / "protocol.json")["metrics"] if (results / "protocol.json").is_file() else {}
+    facts = read_json(results / "protocol.json").get("metrics", {}) if (results / "protocol.json").is_file() else {}
     return [
         {
             "name": name,
@@ -101,8 +103,7 @@ def _values(results: Path | None) -> list[dict[str, Any]]:
     ]
 
 
-def _front_matter(cell: str, images: Images, values: list[dict[str, Any]]) -> dict[str, Any]:
-    dataset = cell.partition("/")[0]
+def _front_matter(name: str, dataset: str, images: Images, values: list[dict[str, Any]]) -> dict[str, Any]:
     front: dict[str, Any] = {
         "license": images.license,
         "library_name": "pytorch",
@@ -117,19 +118,23 @@ def _front_matter(cell: str, images: Images, values: list[dict[str, Any]]) -> di
             "dataset": {"name": images.title, "type": images.hub or dataset},
             "metrics": [{"type": entry["name"], "value": round(entry["value"], 4)} for entry in values],
         }
-        front["model-index"] = [{"name": cell, "results": [results]}]
+        front["model-index"] = [{"name": name, "results": [results]}]
     return front
 
 
 def _body(
-    cell: str, spec: NetworkSpec, record: dict[str, Any], images: Images, values: list[dict[str, Any]]
+    name: str, spec: NetworkSpec, record: dict[str, Any], images: Images, values: list[dict[str, Any]]
 ) -> list[str]:
     side = f"{spec.resolution} x {spec.resolution}"
     family = spec.generator.family
     state = "" if record["status"] == "ok" else f" It ended with the status `{record['status']}`."
-    trained = f"{record['kimg']:,g} thousand real images were shown to the discriminator"
+    trained = (
+        "not known: the weights were imported"
+        if record["kimg"] is None
+        else f"{record['kimg']:,g} thousand real images were shown to the discriminator"
+    )
     return [
-        f"# {cell}",
+        f"# {name}",
         "",
         f"A generator of images of {side} x {spec.channels} from latents z ~ N(0, I) of",
         f"{spec.generator.latent_dim} numbers.",
@@ -141,7 +146,7 @@ def _body(
         "",
         "```python",
         "from pipeline.library import load_generator",
-        f'images = load_generator("{cell}").sample(16, seed=0)  # uint8 (16, {spec.resolution}, {spec.resolution}, '
+        f'images = load_generator("{name}").sample(16, seed=0)  # uint8 (16, {spec.resolution}, {spec.resolution}, '
         f"{spec.channels})",
         "```",
         "",

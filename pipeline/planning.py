@@ -10,8 +10,9 @@ from pipeline.errors import ConfigError
 from pipeline.files import write_json, write_text
 from pipeline.fingerprint import fingerprint
 from pipeline.metrics.config import illustrate_plan, measure_plan, reference_plan
+from pipeline.released.models import import_plan
 from pipeline.schema import dump
-from pipeline.training.config import TrainPlan, effective_settings, same_training
+from pipeline.training.config import TrainPlan, effective_settings, kimg, same_training
 
 PLAN = Path("plan")
 RESULTS = Path("results")
@@ -30,25 +31,28 @@ def write_plan(params: str | Path = "params.yaml") -> dict[str, Any]:
     files = _dataset_files(cells)
     entries, trained = [], {}
     for cell in cells:
+        imported = None
+        if cell.imports:
+            imported = dump(import_plan(content, cell.dataset, cell.variant, file=Path(params).name))
         for seed in matrix["seeds"]:
             name = f"{cell.dataset}/{cell.variant}/seed{seed}"
-            train = effective_settings(cell.train)
-            code = fingerprint(cell.network, train)
-            training = dump(TrainPlan(network=cell.network, train=train, seed=seed, code=code))
-            files[f"train/{name}.yaml"] = training
+            training = _training(cell, seed)
+            files[f"train/{name}.yaml"] = imported or dump(training)
             files[f"measure/{name}.yaml"] = dump(measure_plan(cell.evaluate))
             files[f"illustrate/{name}.yaml"] = dump(illustrate_plan(cell.evaluate))
-            alike = dump(TrainPlan(network=cell.network, train=same_training(train), seed=seed, code=code))
+            alike = imported or dump(training.model_copy(update={"train": same_training(training.train)}))
             twin = trained.setdefault((cell.dataset, alike), cell.variant)
             entries.append(
                 {
                     "dataset": cell.dataset,
                     "variant": cell.variant,
                     "seed": seed,
-                    "kimg": train.kimg,
+                    "kimg": 0.0 if imported else kimg(training.train),
                     "twin_of": twin if twin != cell.variant else None,
                 }
             )
+            if cell.imports:  # no seed has a part in an import: the first one's row stands for all
+                entries[-1]["repeats"] = seed != matrix["seeds"][0]
     index = {
         "profile": content["profile"],
         "datasets": matrix["datasets"],
@@ -62,6 +66,12 @@ def write_plan(params: str | Path = "params.yaml") -> dict[str, Any]:
     write_json(PLAN / "index.json", index)
     prune(index)
     return index
+
+
+def _training(cell: Cell, seed: int) -> TrainPlan:
+    """What a cell's training depends on beside its images."""
+    train = effective_settings(cell.train)
+    return TrainPlan(network=cell.network, train=train, seed=seed, code=fingerprint(cell.network, train))
 
 
 def _dataset_files(cells: list[Cell]) -> dict[str, str]:

@@ -5,7 +5,8 @@
 published/<name>/settings.yaml says what is trained: settings laid over params.yaml. The work goes on in a clone at this
 revision, .work/published/<name>, so neither `plan` nor `dvc repro` here knows of it. The same command goes on after an
 interruption.
-Results are tables, pictures of samples, settings and provenance; no image of the training data is written.
+Results are tables, pictures of samples, settings and provenance, and the averaged generators, which
+`transgan generate --pretrained <name>/<variant>` finds; no image of the training data is written.
 """
 
 import argparse
@@ -22,6 +23,7 @@ import numpy as np
 from omegaconf import OmegaConf
 from PIL import Image
 
+from pipeline import pretrained
 from pipeline.errors import UserError, command_line
 from pipeline.files import atomic_write, read_json, write_json, write_text
 from pipeline.schema import read_yaml
@@ -108,8 +110,34 @@ def write_published(clone: Path, folder: Path) -> Path:
     if len(cells) > 1:
         shutil.copyfile(folder / cells[0] / "samples.png", folder / "samples.png")
     write_text(folder / "metrics.csv", _table(rows))
+    keep_networks(clone, folder, cells)
     write_json(folder / "run.json", {**records[cells[0]], "cells": records})
     return folder
+
+
+def keep_networks(clone: Path, folder: Path, cells: list[str]) -> list[str]:
+    """The averaged generator of each variant's smallest seed to `folder`/networks/<variant>/; returns the names.
+
+    Where they are too large for a repository, none is kept, and a line says so: the training was not in vain.
+    """
+    runs: dict[str, Path] = {}
+    several = len({cell.split("/")[0] for cell in cells}) > 1
+    for cell in sorted(cells, key=lambda cell: int(cell.rpartition("seed")[2])):
+        dataset, variant, _ = cell.split("/")
+        run = clone / "runs" / cell
+        if all((run / file).is_file() for file in pretrained.FILES):
+            runs.setdefault(f"{dataset}_{variant}" if several else variant, run)
+    total = sum(map(pretrained.size, runs.values()))
+    if total > pretrained.MOST:
+        most = pretrained.MOST / 2**20
+        print(f"publish: generators of {total / 2**20:.1f} MiB are not kept; allowed: {most:.0f} MiB", flush=True)
+        return []
+    for name, run in runs.items():
+        cell = "/".join(run.parts[-3:-1])
+        place = folder / pretrained.KEPT / name
+        results = clone / "results" / cell / run.name
+        pretrained.keep(run, place, name=f"{folder.name}/{name}", cell=cell, results=results)
+    return [f"{folder.name}/{name}" for name in runs]
 
 
 def _write_grid(sheet: Path, out: Path, columns: int) -> None:

@@ -22,6 +22,7 @@ def begin(description: str | None, folder: str, schema: Any, *, cell: bool) -> t
 def begin(description: str | None, folder: str, schema: Any, *, cell: bool) -> tuple[Any, At]:
     """Parse --dataset (and, for a cell, --variant and --seed) and read plan/<folder>/<name>.yaml.
 
+    `schema`: that of the file, or a function from the file's content to it.
     Errors: `UserError` where the plan file is missing or does not fit `schema`.
     """
     parser = argparse.ArgumentParser(description=description)
@@ -30,4 +31,5 @@ def begin(description: str | None, folder: str, schema: Any, *, cell: bool) -> t
     given = parser.parse_args()
     at = At(dataset=given.dataset, name=f"{given.dataset}/{given.variant}/seed{given.seed}" if cell else given.dataset)
     file = f"plan/{folder}/{at.name}.yaml"
-    return bind(schema, read_yaml(file), file=file), at
+    content = read_yaml(file)
+    return bind(schema if isinstance(schema, type) else schema(content), content, file=file), at

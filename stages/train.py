@@ -1,4 +1,4 @@
-"""Stage `train@<cell>`: both networks of one cell trained -> runs/<cell>/."""
+"""Stage `train@<cell>`: both networks of one cell trained, or imported where its plan says so -> runs/<cell>/."""
 
 import os
 
@@ -6,7 +6,12 @@ import os
 # the first import of torch.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+from pathlib import Path
+from typing import Any
+
 from pipeline.errors import command_line
+from pipeline.released.import_networks import import_run
+from pipeline.released.plan import ImportPlan
 from pipeline.runtime.group import under_torchrun
 from pipeline.runtime.rank import follow_cell
 from pipeline.runtime.run import run_cell
@@ -14,9 +19,18 @@ from pipeline.stage_cli import begin
 from pipeline.training.config import TrainPlan
 
 
+def schema(content: dict[str, Any]) -> type[TrainPlan] | type[ImportPlan]:
+    """What a plan file of this stage is."""
+    return ImportPlan if "weights" in content else TrainPlan
+
+
 @command_line
 def main() -> None:
-    plan, at = begin(__doc__, "train", TrainPlan, cell=True)
+    plan, at = begin(__doc__, "train", schema, cell=True)
+    if isinstance(plan, ImportPlan):
+        record = import_run(plan, Path("runs") / at.name)
+        print(f"train: {at.name}: imported from {record['imported_from']} -> runs/{at.name}/", flush=True)
+        return
     if under_torchrun() and int(os.environ["RANK"]):
         follow_cell(plan, data=f"data/{at.dataset}", out=f"runs/{at.name}", name=at.name)
         return

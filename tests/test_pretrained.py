@@ -1,6 +1,7 @@
 """Networks kept in the repository, and their model cards."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from pipeline.model_card import model_card
 @pytest.fixture
 def project(cell, tmp_path, monkeypatch):
     monkeypatch.setattr(pretrained, "PRETRAINED", tmp_path / "pretrained")
+    monkeypatch.setattr(pretrained, "PUBLISHED", tmp_path / "published")
     for seed in (10, 2):
         write_trained(tmp_path / f"runs/digits/full/seed{seed}", cell("digits").network, seed=seed)
     values = {"status": "ok", "fd_digits": 18.2015, "is_digits": 6.35, "is_digits_std": 0.19, "n_gen": 1797}
@@ -67,9 +69,28 @@ def test_a_card_without_measurements_says_so(project):
     assert "Not measured." in text and "CC BY-NC 4.0" in text and "model-index" not in text
 
 
-def test_networks_in_the_repository_are_complete_and_small():
-    root = Path(pretrained.__file__).parent.parent / "pretrained"
-    folders = [path.parent for path in root.glob("*/*/network.yaml")]
-    for folder in folders:
+def test_the_card_of_an_imported_run_says_that_its_length_is_not_known(project):
+    run = project / "runs/digits/full/seed2"
+    write_json(run / "run.json", {"status": "ok", "kimg": None, "seconds": None, "imported_from": "cifar.pth"})
+    text = model_card(run, cell="cifar10/full")
+    assert "Length: not known: the weights were imported." in text and "Imported from: cifar.pth." in text
+
+
+def test_networks_in_the_repository_are_complete_small_and_draw_pictures():
+    for name, folder in pretrained.kept_networks().items():
         assert {path.name for path in folder.iterdir()} == {*pretrained.FILES, "README.md"}
-    assert sum(path.stat().st_size for path in root.rglob("*") if path.is_file()) <= pretrained.MOST
+        assert load_generator(name).sample(8).std() > 10
+        assert yaml.safe_load((folder / "README.md").read_text().split("---\n")[1])["library_name"] == "pytorch"
+    groups = [pretrained.PRETRAINED, *pretrained.PUBLISHED.glob(f"*/{pretrained.KEPT}")]
+    for group in groups:
+        assert sum(path.stat().st_size for path in group.rglob("*") if path.is_file()) <= pretrained.MOST
+
+
+@pytest.mark.parametrize("folder", ["pretrained/digits/full", "published/faces32/networks/full"])
+def test_git_keeps_networks_and_the_readmes_command_names_one_that_make_copies(folder):
+    root = Path(pretrained.__file__).parent.parent
+    files = [f"{folder}/{name}" for name in (*pretrained.FILES, "README.md")]
+    assert subprocess.run(["git", "check-ignore", *files], cwd=root, capture_output=True, text=True).stdout == ""
+    named = set(re.findall(r"--pretrained (digits/\w+)", (root / "README.md").read_text()))
+    copied = re.search(r"^PRETRAINED \?= (.*)$", (root / "Makefile").read_text(), re.M)[1].split()
+    assert named and named <= set(copied)

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 from PIL import Image
+from trained_networks import write_trained
 
-from pipeline import publish
+from pipeline import pretrained, publish
 from pipeline.config import load, resolve_cell
 from pipeline.errors import UserError
 from pipeline.illustrations.contact_sheet import write_sheet
+from pipeline.library import load_generator
 
 CELL = "faces/full/seed1"
 
@@ -46,6 +48,31 @@ def test_numbers_pictures_and_provenance_are_kept(clone, tmp_path):
     # Eight images a row, three times as large, gaps of three pixels.
     assert picture.shape == (8 * 33 * 3 + 3, 8 * 33 * 3 + 3, 3)
     assert (picture[3::3, 3::3][:32, :32] == images[0, 0].transpose(1, 2, 0)).all()
+
+
+def test_the_generator_of_the_smallest_seed_is_kept_and_found_by_name(clone, tmp_path, cell, monkeypatch):
+    folder, _ = clone
+    monkeypatch.setattr(pretrained, "PUBLISHED", tmp_path / "published")
+    for seed in (10, 1):
+        run = write_trained(folder / f"runs/faces/full/seed{seed}", cell("digits").network, seed=seed)
+    out = publish.write_published(folder, tmp_path / "published/faces32")
+    assert {path.name for path in (out / "networks/full").iterdir()} == {*pretrained.FILES, "README.md"}
+    assert np.array_equal(load_generator("faces32/full").sample(2), load_generator(run).sample(2))
+    card = (out / "networks/full/README.md").read_text()
+    assert 'load_generator("faces32/full")' in card and "non-commercial research alone" in card
+    with pytest.raises(UserError, match="did you mean 'faces32/full'"):
+        load_generator("faces32/ful")
+
+
+def test_generators_too_large_for_a_repository_are_left_out_and_the_rest_is_kept(
+    clone, tmp_path, cell, monkeypatch, capsys
+):
+    folder, _ = clone
+    write_trained(folder / "runs" / CELL, cell("digits").network)
+    monkeypatch.setattr(pretrained, "MOST", 1000)
+    out = publish.write_published(folder, tmp_path / "published/faces32")
+    assert not (out / "networks").exists() and (out / "metrics.csv").is_file()
+    assert "are not kept" in capsys.readouterr().out
 
 
 def test_settings_are_laid_over_params_and_name_the_data(tmp_path):

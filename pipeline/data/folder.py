@@ -71,7 +71,7 @@ def _select(path: Path, names: list[str]) -> tuple[list[str], int]:
     if not kept:
         raise UserError(
             f"{path}: holds no images ({', '.join(EXTENSIONS)}), {len(names):,} other files; "
-            "point datasets.<name>.data.path at a folder or zip of images"
+            "name a folder or zip of images (in params.yaml: datasets.<name>.data.path)"
         )
     seen: dict[str, str] = {}
     for name in kept:

@@ -24,6 +24,7 @@ from typing import Any
 
 FAMILIES = {
     "transgan": "pipeline.model.transgan.family",
+    "transgan_oct2021": "pipeline.model.transgan_oct2021.family",
     "resnet": "pipeline.model.resnet.family",
     "stylegan2": "pipeline.model.stylegan2.family",
 }

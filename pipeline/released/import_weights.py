@@ -8,25 +8,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
-from pipeline.config import PARAMS
+from pipeline.config import PARAMS, load
 from pipeline.errors import UserError, command_line
-from pipeline.files import atomic_write, sha256, write_json, write_text
-from pipeline.released.checkpoint import read_checkpoint
-from pipeline.released.layout import (
-    DATASETS,
-    Side,
-    check_fit,
-    discriminator_side,
-    fitting_datasets,
-    generator_side,
-    released_spec,
-    with_noise,
-)
-from pipeline.schema import dump
+from pipeline.released.import_networks import DoesNotFit, import_networks
+from pipeline.released.layout import generator_side, with_noise
+from pipeline.released.models import DATASETS, released_specs
+from pipeline.released.names import differences
 
 
 def import_weights(path: Path, *, dataset: str, out: Path, params: str = PARAMS) -> dict[str, Any]:
@@ -38,44 +27,20 @@ def import_weights(path: Path, *, dataset: str, out: Path, params: str = PARAMS)
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out}: is there already; allowed: a new or empty folder")
-    spec = released_spec(dataset, params)
-    checkpoint = read_checkpoint(path)
-    spec = with_noise(spec, checkpoint.average, checkpoint.discriminator)
-    ours, theirs = generator_side(spec), discriminator_side(spec)
-    files: dict[str, tuple[Side, dict[str, Tensor]]] = {"generator_ema": (ours, checkpoint.average)}
-    if checkpoint.generator is not None:
-        files["generator"] = (ours, checkpoint.generator)
-    if checkpoint.discriminator is not None:
-        files["discriminator"] = (theirs, checkpoint.discriminator)
-    for name, (side, state) in files.items():
-        try:
-            check_fit(state, side, what=f"{path}: {name} of {dataset}")
-        except UserError as error:
-            other = fitting_datasets(state, params) if side is ours else []
-            raise UserError(f"{error}{f' (it fits {other[0]})' if other else ''}") from None
-    write_text(out / "network.yaml", dump(spec))
-    for name, (side, state) in files.items():
-        with atomic_write(out / f"{name}.safetensors") as temporary:
-            save_file(side.convert(state), temporary)
-    record = {
-        "status": "ok",
-        "kimg": None,  # the file does not say how many images were shown
-        "parameters_g": _count(ours, checkpoint.average),
-        "parameters_d": None if checkpoint.discriminator is None else _count(theirs, checkpoint.discriminator),
-        "imported_from": path.name,
-        "imported_sha256": sha256(path),
-        "released_epoch": checkpoint.epoch,
-        "released_best_fid": checkpoint.best_fid,
-        "seconds": None,
-        "torch": torch.__version__,
-    }
-    write_json(out / "run.json", record)
-    return record
+    content = load(params)
+    specs = released_specs(content, dataset)
+    try:
+        return import_networks(path, dataset=dataset, specs=specs, out=out)
+    except DoesNotFit as error:
+        other = fitting_datasets(error.generator, content)
+        hint = f" (it fits {other[0]})" if other and dataset not in other else ""
+        raise UserError(f"{error}{hint}") from None
 
 
-def _count(side: Side, state: dict[str, Tensor]) -> int:
-    running = ("running_mean", "running_var", "num_batches_tracked")
-    return sum(state[place.name].numel() for place in side.places.values() if not place.name.endswith(running))
+def fitting_datasets(state: dict[str, Tensor], content: dict[str, Any]) -> list[str]:
+    """The datasets whose released generator a learned state dict is; `content`: params.yaml."""
+    specs = [(name, with_noise(spec, state, None)) for name in DATASETS for spec in released_specs(content, name)]
+    return [name for name, spec in specs if not differences(state, generator_side(spec).places)]
 
 
 @command_line

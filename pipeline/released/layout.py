@@ -6,16 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline.config import load, resolve_cell
-from pipeline.errors import UserError, choices
+from pipeline.errors import UserError
 from pipeline.model.interface import build_discriminator, build_generator
 from pipeline.model.spec import NetworkSpec
 from pipeline.released.names import Place, differences, discriminator_places, from_released, generator_places
 
-DATASETS = ("cifar10", "stl10", "celebahq256", "church256")
-VARIANT = "full"
 SHOWN = 3  # differences that a refusal names
-OCTOBER = "cross_attention"  # in tensor names of the generator of October 2021
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,14 +26,12 @@ class Side:
         return {name: tensor.float() for name, tensor in from_released(state, self.places, self.shapes).items()}
 
 
-def released_spec(dataset: str, params: str) -> NetworkSpec:
-    """Both networks of the released code for `dataset`.
-
-    Errors: `UserError` for a dataset without released weights; those of params.yaml.
-    """
-    if dataset not in DATASETS:
-        raise UserError(f"--dataset: given {dataset!r}; allowed: {choices(DATASETS, dataset)}")
-    return resolve_cell(load(params), dataset, VARIANT, released=True).network
+def nearest(
+    specs: list[NetworkSpec], average: dict[str, Tensor], discriminator: dict[str, Tensor] | None
+) -> NetworkSpec:
+    """The networks whose generator differs least from a learned state dict, with noise where the files have it."""
+    noisy = [with_noise(spec, average, discriminator) for spec in specs]
+    return min(noisy, key=lambda spec: len(differences(average, generator_side(spec).places)))
 
 
 def with_noise(spec: NetworkSpec, average: dict[str, Tensor], discriminator: dict[str, Tensor] | None) -> NetworkSpec:
@@ -71,18 +65,8 @@ def check_fit(state: dict[str, Tensor], side: Side, *, what: str) -> None:
     found = differences(state, side.places)
     if not found:
         return
-    if any(OCTOBER in name for name in state):
-        raise UserError(
-            f"{what}: is the generator of October 2021 (cross-attention to a latent sequence), not built here"
-        )
     more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
     raise UserError(f"{what}: does not fit: {'; '.join(found[:SHOWN])}{more}")
-
-
-def fitting_datasets(state: dict[str, Tensor], params: str) -> list[str]:
-    """The datasets whose released generator a learned state dict is."""
-    specs = {dataset: with_noise(released_spec(dataset, params), state, None) for dataset in DATASETS}
-    return [dataset for dataset, spec in specs.items() if not differences(state, generator_side(spec).places)]
 
 
 def _has_noise(state: dict[str, Tensor]) -> bool:

@@ -14,6 +14,9 @@ Names and shapes as in the released code (paper.md 3.2, 4.2, 4.3). What differs:
     attention                                  attn; relative_position.table = relative_position_bias_table,
                                                noise_strength = noise_strength_1
     norm1.weight                               norm1.norm.weight (norms are wrapped twice)
+    G to_sequence, sequence_position           embedding_transform, embed_pos (October 2021, as the next line)
+    G stages.S.cross_attention.J               blocks_<S + 1>.block.J.cross_attention; query = q_transform, key =
+                                               k_transform, value = v_transform, noise_strength = noise_strength_1
 
 The released modules also store tensors that are computed, not learned: `relative_position_index` of every attention,
 and D's filter bank. They are dropped on the way in and made on the way out.
@@ -21,6 +24,7 @@ and D's filter bank. They are dropped on the way in and made on the way out.
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,11 +32,18 @@ from torch import Tensor, nn
 from pipeline.model.spec import NetworkSpec
 from pipeline.model.transgan.attention import RelativePosition
 from pipeline.model.transgan.discriminator import PatchEmbedding
-from pipeline.model.transgan.spec import DiscriminatorSpec
 
 COMPUTED = re.compile(r"(.*\.)?(relative_position_index|Hz_fbank|Hz_geom)")
 PREFIX = "module."  # of networks that were wrapped for several GPUs
 LARGE = 256  # pixels a side from which the released generator names its stages blocks_1 ... blocks_6
+# Of the generator of October 2021.
+SEQUENCE = {"to_sequence.": "embedding_transform.", "sequence_position": "embed_pos"}
+CROSS = {
+    "query.": "q_transform.",
+    "key.": "k_transform.",
+    "value.": "v_transform.",
+    "noise_strength": "noise_strength_1",
+}
 
 
 @dataclass(frozen=True)
@@ -53,7 +64,7 @@ def generator_places(generator: nn.Module, spec: NetworkSpec) -> dict[str, Place
 
 def discriminator_places(discriminator: nn.Module, spec: NetworkSpec) -> dict[str, Place]:
     """Our name -> place in the released discriminator, for every tensor of the state dict."""
-    network: DiscriminatorSpec = spec.discriminator  # type: ignore[assignment]
+    network: Any = spec.discriminator
     first_groups = [stage.blocks[0].depth if len(stage.blocks) > 1 else None for stage in network.stages]
     sizes = {
         f"{name}.weight": module.patch
@@ -125,7 +136,9 @@ def _generator_name(name: str, *, large: bool) -> str:
         return f"{f'blocks_{stage + 1}' if large else small}.block.{block}.{_block_name(rest)}"
     if match := re.fullmatch(r"stages\.(\d+)\.position", name):
         return f"pos_embed_{int(match[1]) + 1}"
-    return re.sub(r"^to_rgb\.", "deconv.0.", re.sub(r"^to_tokens\.", "l1.", name))
+    if match := re.fullmatch(r"stages\.(\d+)\.cross_attention\.(\d+)\.(.+)", name):
+        return f"blocks_{int(match[1]) + 1}.block.{match[2]}.cross_attention.{_renamed(match[3], CROSS)}"
+    return _renamed(name, {"to_rgb.": "deconv.0.", "to_tokens.": "l1.", **SEQUENCE})
 
 
 def _discriminator_name(name: str, first_groups: list[int | None]) -> str:
@@ -142,6 +155,12 @@ def _discriminator_name(name: str, first_groups: list[int | None]) -> str:
     if match := re.fullmatch(r"stages\.(\d+)\.patches\.(.+)", name):
         return f"fRGB_{int(match[1]) + 1}.{match[2]}"
     return re.sub(r"^norm\.", "norm.norm.", "cls_token" if name == "cls" else name)
+
+
+def _renamed(name: str, beginnings: dict[str, str]) -> str:
+    """The name with its beginning replaced, where it is one of those."""
+    found = next((own for own in beginnings if name.startswith(own)), "")
+    return beginnings.get(found, "") + name.removeprefix(found)
 
 
 def _block_name(rest: str) -> str:

@@ -70,7 +70,11 @@ class Report:
         """Variants without a transformer, by their plans; those without a plan by the paper's names."""
         named = {v for model, pair in paper.MODELS.items() if model != "TransGAN" for v in pair}
         found = {variant: families(plan.get("network")) for (_, variant), plan in self.plans.items()}
-        return {v for v, pair in found.items() if (pair and "transgan" not in pair) or (not pair and v in named)}
+        return {v for v, pair in found.items() if (not _transformer(pair) if pair else v in named)}
+
+
+def _transformer(families: tuple[str, str]) -> bool:
+    return any(name.startswith("transgan") for name in families)
 
 
 def build_report(config: ReportConfig, params: dict[str, Any], *, plan: str = "plan", results: str = "results",

@@ -24,10 +24,12 @@ def load_index(plan: str | Path = "plan") -> dict[str, Any]:
 def load_cells(index: dict[str, Any], results: str | Path = "results") -> pd.DataFrame:
     """One row per planned cell: its names, status, metrics, the record of its run and its protocol.
 
-    `state` is what happened in words: ok, not run, oom, diverged at 340 kimg.
+    `state` is what happened in words: ok, imported, not run, oom, diverged at 340 kimg.
     """
     rows = []
     for cell in index["cells"]:
+        if cell.get("repeats"):  # imported weights are the same for every seed
+            continue
         folder = cell_folder(results, cell)
         # The plan's `kimg` is the budget; the result's is what was trained.
         row = {
@@ -40,9 +42,15 @@ def load_cells(index: dict[str, Any], results: str | Path = "results") -> pd.Dat
             row |= _protocols(folder)
             if (folder / "run.json").is_file():
                 row |= {key: value for key, value in read_json(folder / "run.json").items() if key not in row}
-        row["state"] = f"diverged at {row['kimg']:g} kimg" if row["status"] == "diverged" else row["status"]
+        row["state"] = _state(row)
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _state(row: dict[str, Any]) -> str:
+    if row["status"] == "diverged":
+        return f"diverged at {row['kimg']:g} kimg"
+    return "imported" if row["status"] == "ok" and row.get("imported_from") else row["status"]
 
 
 def _protocols(folder: Path) -> dict[str, Any]:

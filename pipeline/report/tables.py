@@ -103,13 +103,19 @@ def details(
     row = measurement(cells, dataset, variant, metric) if metric else Measurement(pd.Series(dtype=float), {})
     return {
         "seed by seed": row.seeds,
-        "kimg trained": f"{done.kimg.mean():,.4g}" if len(done) else NOT_RUN,
+        "kimg trained": _trained(done) if len(done) else NOT_RUN,
         "kimg behind the paper's value": paper_budget or "not known",
         "parameters G / D": both(done, "parameters_g", "parameters_d"),
         "hours per training": hours(done),
         "peak memory": peak_memory(done),
         "protocol": protocol_text(dataset_protocol(cells, dataset, metric)) if len(done) and metric else NOT_RUN,
     }
+
+
+def _trained(done: pd.DataFrame) -> str:
+    """Mean kimg; imported weights come without a length."""
+    kimg = pd.to_numeric(done.kimg)
+    return f"{kimg.mean():,.4g}" if kimg.notna().any() else "imported"
 
 
 def measured_columns(cells: pd.DataFrame, dataset: str, variant: str | None, confidence: float) -> dict[str, str]:
