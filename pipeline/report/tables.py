@@ -63,6 +63,17 @@ class Table:
         return self.frame.drop(columns=self.csv_only, errors="ignore")
 
     @property
+    def main(self) -> pd.DataFrame:
+        """The columns that stand side by side."""
+        return self.shown.drop(columns=self.details, errors="ignore")
+
+    @property
+    def behind(self) -> list[list[tuple[str, str]]]:
+        """What stands behind each row, as (name, text); [] for a table without such columns."""
+        columns = [column for column in self.details if column in self.shown]
+        return [[(name, str(row[name])) for name in columns] for row in self.shown[columns].to_dict("records")]
+
+    @property
     def measured_rows(self) -> int | None:
         """Rows with a value in a measured column; None for a table without such columns."""
         columns = [column for column in self.frame if column.startswith("measured")]
