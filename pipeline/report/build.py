@@ -131,7 +131,7 @@ def dataset_section(report: Report, dataset: str) -> Section:
         paper_tables.others(cells, dataset, config.confidence),
         *training_blocks(report, dataset),
         architecture_chart(report, dataset),
-        sample_figures.augmentation_preview(dataset, results, figures),
+        sample_figures.augmentation_preview(first, results, figures),
         *(
             draw(first, results, figures, config, share)
             for draw in (sample_figures.timelines, sample_figures.interpolations, sample_figures.neighbours)
