@@ -145,7 +145,9 @@ def augmentation_preview(cells: pd.DataFrame, results: str, folder: Path) -> Gro
     path = folder / f"{cell.dataset}_augment.png"
     names = [str(name).replace("_", " ") for name in sheet.facts["rows"]]
     tiles = [Tile(name, grid(images, len(images))) for name, images in zip(names, sheet.images, strict=True)]
-    contact_sheet(path, [("", [tile]) for tile in tiles], f"{cell.dataset}: what the augmentation of {cell.variant} does")
+    contact_sheet(
+        path, [("", [tile]) for tile in tiles], f"{cell.dataset}: what the augmentation of {cell.variant} does"
+    )
     pictures = [
         Picture(tile.caption, f"Real images of {cell.dataset} under: {tile.caption}", tile.image) for tile in tiles
     ]

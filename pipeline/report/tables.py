@@ -36,6 +36,7 @@ ABSENT = (
     "not found",
     "not computed",
     "not in this matrix",
+    "other protocol",
     "-",
 )
 

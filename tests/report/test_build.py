@@ -70,7 +70,21 @@ def test_the_source_of_a_paper_value_stands_beside_it(report):
     assert "fid5k against 10k real" in main["protocol of the paper's value"]["SN-GAN"]
     assert main["paper: FID"]["WGAN-GP (second source: mimicry)"] == "22.29 (quoted)"
     page = (report / "index.html").read_text()
-    assert page.index("written down from memory") < page.index("(recalled)", page.index("digits_ablation_table"))
+    assert page.index("written down from memory") < page.index(", recalled") < page.index("(recalled)")
+
+
+def test_two_protocols_never_share_a_column_of_the_paper(report):
+    for name, key in (("cifar10_main", "method"), ("digits_augmentation", "method")):
+        table = read(report, name).set_index(key)
+        column = next(c for c in table if c.startswith("paper: FID"))
+        assert table[column]["StyleGAN-V2"] == "other protocol" and table[column]["WGAN-GP"].startswith("39.68")
+        other = table["paper: under another protocol"]
+        assert "FID 11.07" in other["StyleGAN-V2"] and "by fid10k" in other["StyleGAN-V2"]
+        assert "by is10k" in other["StyleGAN-V2 + DiffAug"] and other["TransGAN"] == "-"
+    main = read(report, "cifar10_main").set_index("method")
+    assert "21.7" in main["paper: under another protocol"]["SN-GAN"] and main["paper: FID"]["TransGAN"] == "9.26"
+    verdicts = main[[c for c in main if c.startswith("verdict")]]
+    assert not verdicts.loc["StyleGAN-V2"].str.contains("better|worse|agrees").any()
 
 
 def test_another_methods_row_never_shows_transgans_training(report):
