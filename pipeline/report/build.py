@@ -21,6 +21,7 @@ FIGURES = {
     "architecture": "_architecture",
     "samples": "_samples",
     "attention": "_attention",
+    "reach": "_reach",
     "relative_position": "_relative_position",
     "augment": "_augment",
     "dynamics": "_curves_transformer_and_CNN",

@@ -19,6 +19,7 @@ PICTURES = {  # name in a rule -> anchor of its section; {} is the first dataset
     "architecture": "{}",
     "samples": "{}",
     "attention": "{}",
+    "reach": "{}",
     "relative_position": "{}",
     "augment": "{}",
     "dynamics": "{}",

@@ -59,17 +59,16 @@ def block(reports: Path, plan: Path) -> str:
         )
     found = Counter(str(text).partition(":")[0].partition(" (")[0] for text in decisions.verdict)
     counted = ", ".join(f"{found[name]} {words}" for name, words in SENTENCES.items() if found[name])
-    seen = [
-        row["what differs"]
-        for row in decisions.to_dict("records")
-        if str(row["verdict"]).startswith(("seen", "contradicted"))
+    decided = [
+        f"{word.capitalize()}: {', '.join(names)}."
+        for word in ("seen", "contradicted")
+        if (names := [row["what differs"] for row in decisions.to_dict("records") if row["verdict"].startswith(word)])
     ]
     return "\n\n".join(
         [
             rows(pd.DataFrame(shown)),
             f"Means and {_confidence(own)} intervals over seeds {', '.join(map(str, index['seeds']))}. Of {len(decisions)} "
-            f"pairs of rows that a paired test over seeds compares: {counted or 'none decided'}."
-            + (f" Decided: {'; '.join(seen)}." if seen else ""),
+            f"pairs of rows that a paired test over seeds compares: {counted}. {' '.join(decided)}".strip(),
         ]
     )
 
