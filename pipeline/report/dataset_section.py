@@ -6,6 +6,7 @@ from pipeline.report import (
     appendix_tables,
     architecture,
     attention_figures,
+    augment_figure,
     charts,
     curves,
     dynamics,
@@ -48,7 +49,7 @@ def dataset_section(report: Content, dataset: str) -> Section:
         *training_blocks(report, dataset),
         architecture_chart(report, dataset),
         reach_figure.reach([plan for (name, _), plan in report.plans.items() if name == dataset], dataset, figures),
-        sample_figures.augmentation_preview(first, results, figures),
+        augment_figure.augmentation_preview(first, results, figures),
         *(
             draw(first, results, figures, config, share)
             for draw in (sample_figures.timelines, sample_figures.interpolations, sample_figures.neighbours)

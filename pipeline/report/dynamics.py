@@ -72,22 +72,20 @@ def sentence(found: dict[str, Dynamics]) -> str:
     if not found:
         return ""
     own, other = found["transformers"], found["CNNs"]
-    more, less, same, texts = [], [], [], []
+    sides: dict[str, list[str]] = {"larger for transformers": [], "smaller": [], "equal": []}
+    texts = []
     for name, words in MEASURES.items():
         first, second = getattr(own, name), getattr(other, name)
         if first is None or second is None:
             continue
-        (same if first == second else more if first > second else less).append(words)
+        sides["equal" if first == second else "larger for transformers" if first > second else "smaller"].append(words)
         texts.append(f"{words}: {first:.1%} against {second:.1%}")
+    more, less = sides["larger for transformers"], sides["smaller"]
     answer = "yes" if more and not less else "no" if not more else "in part"
-    sides = [
-        f"{heading}: {', '.join(names)}"
-        for heading, names in (("larger for transformers", more), ("smaller", less), ("equal", same))
-        if names
-    ]
+    listed = "; ".join(f"{heading}: {', '.join(names)}" for heading, names in sides.items() if names)
     return (
         f"**Are transformer GANs less stable here? By these counts {answer}.** {own.trainings} trainings of transformers "
-        f"against {other.trainings} of CNNs. {_capital('; '.join(texts))}. {_capital('; '.join(sides))}. A spike is a "
+        f"against {other.trainings} of CNNs. {_capital('; '.join(texts))}. {_capital(listed)}. A spike is a "
         f"gradient norm above {SPIKE:g} times the training's median. The spread is the standard deviation over the mean, "
         "its median over rows. These are counts without a test, and recipes differ between the two kinds."
     )

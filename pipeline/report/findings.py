@@ -104,11 +104,10 @@ def sentence(entry: Outcome) -> str:
     """`Grid attention: `grid_attention` 35.4 against `standard_attention` 35.9: -0.5 (1 seed). Paper: worse.`"""
     seeds = len(entry.differences)
     said = "" if entry.paper_improves is None else f" The paper has it {paper_side(entry)}."
-    why = f", {entry.reason}" if seeds < 2 else ""
     return (
         f"{_capital(entry.comparison.subject)}: `{entry.comparison.variant}` {entry.means[0]} against "
         f"`{entry.comparison.base}` {entry.means[1]}, difference {entry.difference} "
-        f"({seeds} seed{'s' * (seeds > 1)}{why}).{said}"
+        f"({seeds} seed{'s' * (seeds > 1)}).{said}"
     )
 
 

@@ -9,7 +9,8 @@ from pipeline.report.pictures import Tile, contact_sheet, enlarged
 from pipeline.report.sample_figures import Group, Picture
 
 Reach = tuple[str, np.ndarray]  # words, and the picture (side, side, 3)
-PALE, REACHED, OTHER, QUERY = (232, 232, 232), (0, 114, 178), (120, 180, 215), (213, 94, 0)
+PALE, REACHED, QUERY = (232, 232, 232), (0, 114, 178), (213, 94, 0)
+SHADES = np.array([(0, 114, 178), (86, 160, 205), (160, 205, 232)], dtype=np.uint8)  # of neighbouring landmarks
 PIXELS = 160  # of a map's side
 
 
@@ -17,7 +18,7 @@ def reach(plans: list[dict[str, Any]], dataset: str, folder: Path) -> Group | No
     """A map of the generator's last blocks for every kind of attention among `plans`; None without transformers.
 
     The query is orange, what it attends to blue. Nyström attention reaches all tokens through landmarks: neighbouring
-    landmarks have two shades.
+    landmarks have different shades.
     """
     found: dict[str, np.ndarray] = {}
     for plan in plans:
@@ -57,7 +58,7 @@ def reached(block: dict[str, Any]) -> Reach:
     if kind == "nystrom":
         landmarks = int(block["landmarks"])
         segment = (rows * side + columns) * landmarks // (side * side)
-        image[segment % 2 == 1] = OTHER
-        words = f"nystrom: {landmarks} landmarks, each the mean of {side * side // landmarks} tokens in reading order"
+        image = SHADES[segment % len(SHADES)]
+        words = f"nystrom: {landmarks} means of {side * side // landmarks} tokens"
     image[row, column] = QUERY
     return words, image

@@ -133,31 +133,6 @@ def real_images(sheets: list[tuple[pd.Series, Sheet]], results: str, count: int)
     return None, ""
 
 
-def augmentation_preview(cells: pd.DataFrame, results: str, folder: Path) -> Group | None:
-    """What augmentation does to real images: the sheet `augment` of the main variant, else of the first that has one.
-
-    None where no cell was trained with augmentation.
-    """
-    sheets = sorted(_sheets(cells, results, "augment"), key=lambda entry: entry[0].variant != MAIN_VARIANT)
-    if not sheets:
-        return None
-    cell, sheet = sheets[0]
-    path = folder / f"{cell.dataset}_augment.png"
-    names = [str(name).replace("_", " ") for name in sheet.facts["rows"]]
-    tiles = [Tile(name, grid(images, len(images))) for name, images in zip(names, sheet.images, strict=True)]
-    contact_sheet(
-        path, [("", [tile]) for tile in tiles], f"{cell.dataset}: what the augmentation of {cell.variant} does"
-    )
-    pictures = [
-        Picture(tile.caption, f"Real images of {cell.dataset} under: {tile.caption}", tile.image) for tile in tiles
-    ]
-    note = (
-        f"The same real images as they are, under each operation of DiffAug, and under all of them, with the settings "
-        f"and probabilities of `{cell.variant}`. D sees real and generated images so."
-    )
-    return Group("Augmentation preview", note, [path], pictures, folded=True)
-
-
 def interpolations(cells: pd.DataFrame, results: str, folder: Path, config: ReportConfig, share: int) -> Group | None:
     """Great-circle paths between two latents, a row a path."""
     sheets = _sheets(cells, results, "interpolation")
