@@ -72,15 +72,17 @@ def sentence(found: dict[str, Dynamics]) -> str:
     if not found:
         return ""
     own, other = found["transformers"], found["CNNs"]
-    sides: dict[str, list[str]] = {"larger for transformers": [], "smaller": [], "equal": []}
+    sides: dict[str, list[str]] = {"larger for transformers": [], "smaller for transformers": [], "equal": []}
     texts = []
     for name, words in MEASURES.items():
         first, second = getattr(own, name), getattr(other, name)
         if first is None or second is None:
             continue
-        sides["equal" if first == second else "larger for transformers" if first > second else "smaller"].append(words)
+        sides[
+            "equal" if first == second else "larger for transformers" if first > second else "smaller for transformers"
+        ].append(words)
         texts.append(f"{words}: {first:.1%} against {second:.1%}")
-    more, less = sides["larger for transformers"], sides["smaller"]
+    more, less = sides["larger for transformers"], sides["smaller for transformers"]
     answer = "yes" if more and not less else "no" if not more else "in part"
     listed = "; ".join(f"{heading}: {', '.join(names)}" for heading, names in sides.items() if names)
     return (

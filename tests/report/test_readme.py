@@ -11,7 +11,7 @@ def test_the_block_holds_paper_and_measurement_and_what_was_decided(models_repor
     text = block(models_report, models_report.parent / "plan")
     assert "| + relative position = `full` | *6.14 (recalled)* | 21.0 ± 2.5 |" in text
     assert "| `stylegan2` | not reported | 17.0 ± 28.2 |" in text
-    assert "seeds 0, 1, 2" in text and "2 seen as the paper says" in text and "1 contradicted" in text
+    assert "over seeds 0, 1, 2. Of 5 pairs" in text and "2 seen as the paper says, 2 contradicted, 1 undecided" in text
 
 
 def test_nothing_but_the_block_changes():
