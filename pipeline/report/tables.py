@@ -72,6 +72,8 @@ class Table:
     def behind(self) -> list[list[tuple[str, str]]]:
         """What stands behind each row, as (name, text); [] for a table without such columns."""
         columns = [column for column in self.details if column in self.shown]
+        if not columns:
+            return []
         return [[(name, str(row[name])) for name in columns] for row in self.shown[columns].to_dict("records")]
 
     @property
