@@ -10,6 +10,7 @@ from pathlib import Path
 from pipeline.errors import UserError
 from pipeline.files import atomic_write
 
+SERIES = ("progress.csv", "sample_size.csv")  # of measured/<cell>/; where they were asked for
 RUN_FILES = ("history.csv", "machine.csv", "run.json")  # of runs/<cell>/; a run that failed early lacks some
 
 
@@ -26,8 +27,8 @@ def collect_cell(cell: str, root: str | Path = ".") -> int:
     if results.is_dir():
         shutil.rmtree(results)
     _copy(measured / "metrics.json", results.with_suffix(".json"))
-    curve = [measured / "progress.csv"] if (measured / "progress.csv").is_file() else []
-    files = [measured / "protocol.json", *curve, *(run / name for name in RUN_FILES if (run / name).is_file())]
+    series = [measured / name for name in SERIES if (measured / name).is_file()]
+    files = [measured / "protocol.json", *series, *(run / name for name in RUN_FILES if (run / name).is_file())]
     files += sorted(path for path in pictures.glob("*") if path.suffix in (".png", ".json"))
     for file in files:
         _copy(file, results / file.name)

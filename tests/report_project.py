@@ -178,6 +178,6 @@ def render(folder: Path, params: dict = PARAMS) -> Path:
         params,
         plan=str(folder / "plan"),
         results=str(folder / "results"),
-        published_runs=str(folder / "published"),
+        published_folder=str(folder / "published"),
         out=str(folder / "reports"),
     ).parent

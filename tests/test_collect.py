@@ -17,6 +17,7 @@ def project(tmp_path):
     for name, text in {
         f"measured/{CELL}/metrics.json": "numbers",
         f"measured/{CELL}/protocol.json": "protocol",
+        f"measured/{CELL}/sample_size.csv": "sizes",
         f"illustrations/{CELL}/samples.png": "picture",
         f"illustrations/{CELL}/samples.json": "labels",
         f"runs/{CELL}/run.json": "record",
@@ -36,11 +37,12 @@ def results(folder):
 
 
 def test_numbers_pictures_and_records_are_copied_and_weights_are_not(project):
-    assert collect_cell(CELL, project) == 7
+    assert collect_cell(CELL, project) == 8
     collect_reference("digits", project)
     assert results(project) == {
         f"{CELL}.json": "numbers",
         f"{CELL}/protocol.json": "protocol",
+        f"{CELL}/sample_size.csv": "sizes",
         f"{CELL}/samples.png": "picture",
         f"{CELL}/samples.json": "labels",
         f"{CELL}/run.json": "record",
@@ -60,6 +62,7 @@ def test_a_picture_that_is_no_longer_drawn_is_removed(project):
 def test_a_run_that_failed_early_has_fewer_files(project):
     for name in ("history.csv", "machine.csv"):
         (project / "runs" / CELL / name).unlink()
+    (project / "measured" / CELL / "sample_size.csv").unlink()
     for path in (project / "illustrations" / CELL).iterdir():
         path.unlink()
     collect_cell(CELL, project)

@@ -1,4 +1,4 @@
-"""What the report's pictures of one cell need: samples, their nearest training images, paths, attention, snapshots."""
+"""What the report's pictures of one cell need: samples and real images, nearest images, paths, attention, snapshots."""
 
 from pathlib import Path
 
@@ -10,13 +10,17 @@ from pipeline.files import read_json
 from pipeline.illustrations.attention_maps import write_attention
 from pipeline.illustrations.contact_sheet import write_sheet
 from pipeline.illustrations.nearest_images import QUERIES, write_nearest_images
+from pipeline.illustrations.real_images import write_real_images
 from pipeline.metrics.config import IllustratePlan
 from pipeline.metrics.extractor import best_device
 from pipeline.metrics.extractors import load_first_extractor, real_features
 from pipeline.sampling import draw_images, draw_latents, interpolate, load_generator, memory_advice, read_networks
+from pipeline.schema import bind, read_yaml
+from pipeline.training.config import AugmentConfig
 
 SAMPLES = 64  # the first so many of the measured samples, uncurated
 PATHS, STEPS = 8, 9  # of the interpolation
+CONFIG = "config.yaml"  # of a run: what it was trained with
 
 
 def illustrate_run(
@@ -53,5 +57,8 @@ def _draw(plan: IllustratePlan, run: Path, data: str | Path, reference: Path, ou
     extractor = load_first_extractor(reference)
     features, _ = extractor.extract(images, plan.batch)
     write_nearest_images(out, images, features, read_array(data), real_features(reference, extractor.name))
+    settings = read_yaml(run / CONFIG)["train"]["augment"]
+    augmentation = bind(AugmentConfig, settings, file=str(run / CONFIG), prefix="train.augment")
+    write_real_images(out, read_array(data), augmentation, plan.seed)
     family = read_networks(run).generator.family
     write_attention(out, generator.cpu(), latents, family=family, seed=plan.seed)

@@ -11,13 +11,14 @@ from pipeline.metrics.config import MeasurePlan
 from pipeline.metrics.curve import write_curve
 from pipeline.metrics.extractor import best_device
 from pipeline.metrics.registry import SPREAD, parse
+from pipeline.metrics.sample_size import write_sample_sizes
 from pipeline.metrics.store import Reference, load_reference
 from pipeline.metrics.suite import Features, measure
 from pipeline.sampling import draw_images, draw_latents, load_generator, memory_advice
 
 
 def measure_run(plan: MeasurePlan, *, run: str | Path, reference: str | Path, out: str | Path) -> dict[str, Any]:
-    """Measure the averaged generator in `run` and write metrics.json (flat) and protocol.json to `out`.
+    """Measure the averaged generator in `run` and write metrics.json (flat), protocol.json and sample_size.csv.
 
     The files hold no time and no machine: the same run, settings and device give the same bytes. A run that ended
     without a generator (out of memory) keeps its status and has no values.
@@ -38,6 +39,7 @@ def measure_run(plan: MeasurePlan, *, run: str | Path, reference: str | Path, ou
             values, unavailable = measure(plan, known.real, generated, seed=plan.seed, device=device)
         except UserError as error:
             raise UserError(f"{run}: {error}") from None
+        write_sample_sizes(plan.metrics, known.real, generated, out)
     facts = {"n_gen": plan.n_gen, "n_real": known.manifest["n_real"]}
     result = {"status": record["status"], "kimg": record["kimg"], **values, **facts}
     write_json(out / "protocol.json", {"metrics": protocols(plan, known), "unavailable": unavailable})

@@ -20,8 +20,6 @@ CASES = {
     "constant": "a grey area",
     "noise": "uniform noise",
 }
-
-
 PROVENANCE = (
     "dataset",
     "variant",

@@ -10,9 +10,12 @@ from pipeline.report.drawing import COLOURS, INK, Chart, draw_whole
 
 Box = tuple[str, str]  # heading, what stands under it
 WIDTH, GAP, HEIGHT = 2.05, 0.42, 1.0  # inches
+MOST = 6  # boxes in a row
 
 
-def diagram(network: dict[str, Any] | None, title: str, path: Path, dpi: int) -> Chart | None:
+def diagram(
+    network: dict[str, Any] | None, title: str, path: Path, dpi: int, note: str = "Drawn from the plan in plan/train/."
+) -> Chart | None:
     """The chart of a transformer pair's networks; None for other families and for a plan it cannot read.
 
     `network`: the block of that name in plan/train/<cell>.yaml, with `generator` and `discriminator`.
@@ -23,19 +26,23 @@ def diagram(network: dict[str, Any] | None, title: str, path: Path, dpi: int) ->
         chains = {"Generator": generator_boxes(network), "Discriminator": discriminator_boxes(network)}
     except (KeyError, TypeError, IndexError):
         return None
-    longest = max(len(boxes) for boxes in chains.values())
-    size = (longest * (WIDTH + GAP) + 0.2, 2 * (HEIGHT + 0.75))
+    rows = [
+        (name + ", continued" * (start > 0), boxes[start : start + MOST], COLOURS[index])
+        for index, (name, boxes) in enumerate(chains.items())
+        for start in range(0, len(boxes), MOST)
+    ]
+    longest = max(len(boxes) for _, boxes, _ in rows)
+    size = (longest * (WIDTH + GAP) + 0.2, len(rows) * (HEIGHT + 0.75))
 
     def panel(axis: plt.Axes) -> None:
         axis.set_xlim(0, size[0])
         axis.set_ylim(0, size[1])
-        for row, (name, boxes) in enumerate(chains.items()):
-            _chain(axis, boxes, name, size[1] - (row + 1) * (HEIGHT + 0.75) + 0.15, COLOURS[row])
+        for row, (name, boxes, colour) in enumerate(rows):
+            _chain(axis, boxes, name, size[1] - (row + 1) * (HEIGHT + 0.75) + 0.15, colour)
 
     words = "; ".join(
         f"{name}: " + ", ".join(" ".join(box).replace("\n", ", ") for box in b) for name, b in chains.items()
     )
-    note = "Drawn from the cell's plan in plan/train/."
     return draw_whole(path, size, panel, title=f"Networks of {title}", alt=words, dpi=dpi, note=note)
 
 

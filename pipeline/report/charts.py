@@ -166,14 +166,20 @@ def _line(axis: plt.Axes, index: int, sides: pd.Series, values: pd.Series) -> No
     axis.plot(sides * DODGE ** (index - 1.5), values, **style(index, marked=1), markerfacecolor=LINE)
 
 
+def log_values(axis: plt.Axes) -> None:
+    """A logarithmic axis of values with plain numbers at 1, 2 and 5, or at powers of ten where it is long."""
+    axis.set_yscale("log")
+    low, high = axis.get_ylim()
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 10_000 * low else (1,), numticks=12))
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.yaxis.set_minor_locator(NullLocator())
+
+
 def _resolutions(axis: plt.Axes, sides: pd.Series) -> None:
     """Both axes logarithmic, a tick at every resolution."""
     places = sorted(set(sides))
     axis.set_xscale("log", base=2)
     axis.set_xticks(places, [str(side) for side in places])
-    axis.set_yscale("log")
-    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=12))
-    axis.yaxis.set_major_formatter("{x:g}")
-    axis.yaxis.set_minor_locator(NullLocator())
+    log_values(axis)
     axis.xaxis.set_minor_locator(NullLocator())
     axis.set_xlabel("resolution (pixels a side)")

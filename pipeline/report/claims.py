@@ -19,6 +19,7 @@ PICTURES = {  # name in a rule -> anchor of its section; {} is the first dataset
     "architecture": "{}",
     "samples": "{}",
     "attention": "{}",
+    "reach": "{}",
     "relative_position": "{}",
     "augment": "{}",
     "dynamics": "{}",
@@ -49,7 +50,17 @@ def claims(
         "tests; that alone shows nothing about quality. *Shown*: this report holds the picture or the computed figure. "
         "*Seen*, *contradicted*, *undecided*: by the rule below, on the data sets named. *Not run*: nothing measured."
     )
-    return Table(name="claims", title="Claim by claim", frame=pd.DataFrame(rows), note=note)
+    return Table(name="claims", title="Claim by claim", frame=pd.DataFrame(rows), note=note, folded=True)
+
+
+def counts(table: Table) -> str:
+    """How many claims are in which state, in words."""
+    found = Counter(table.frame.state)
+    states = "; ".join(f"{count} {state.replace('; ', ' and ')}" for state, count in found.most_common())
+    return (
+        f"{len(table.frame)} claims of the paper, each with its code, its evidence and its state: {states}. "
+        "*Built* alone shows nothing about quality."
+    )
 
 
 def state(rules: list[str], cells: pd.DataFrame, outcomes: dict[str, list[Outcome]], drawn: Collection[str]) -> str:

@@ -108,7 +108,7 @@ def paper_order(comparison: Comparison, dataset: str) -> tuple[bool | None, tupl
     signs: dict[str, tuple[bool, tuple[str, ...]]] = {}
     for name in dict.fromkeys(paper.paper_rows(table).dataset):
         first, second = (paper.paper_value(table, row, name, "FID") for row in (own, base))
-        if first and second and first.value and second.value and not _protocols_differ(first, second):
+        if first and second and first.value and second.value and not paper.protocols_differ(first, second):
             marks = tuple(dict.fromkeys(mark for mark in (first.mark, second.mark) if mark))
             signs[name] = (first.value < second.value, marks)
     if dataset in signs:
@@ -116,11 +116,6 @@ def paper_order(comparison: Comparison, dataset: str) -> tuple[bool | None, tupl
     improves = {sign for sign, _ in signs.values()}
     marks = tuple(dict.fromkeys(mark for _, found in signs.values() for mark in found))
     return (improves.pop() if len(improves) == 1 else None), marks
-
-
-def _protocols_differ(first: paper.PaperValue, second: paper.PaperValue) -> bool:
-    """Whether two values of one table are known to follow different protocols."""
-    return "not stated" not in (first.protocol, second.protocol) and first.protocol != second.protocol
 
 
 def outcome(cells: pd.DataFrame, dataset: str, comparison: Comparison, confidence: float) -> Outcome:
@@ -166,9 +161,15 @@ def outcomes(cells: pd.DataFrame, dataset: str, confidence: float) -> list[Outco
     return [entry for entry in found if not entry.outside]
 
 
-def off_full(cells: pd.DataFrame, dataset: str, variant: str, confidence: float) -> Outcome:
+def beyond_outcomes(cells: pd.DataFrame, dataset: str, confidence: float) -> list[Outcome]:
+    """Rows beyond the paper of which the matrix holds the variant and the full model on `dataset`."""
+    found = [off_full(cells, dataset, variant, confidence, what) for variant, what in paper.BEYOND.items()]
+    return [entry for entry in found if not entry.outside]
+
+
+def off_full(cells: pd.DataFrame, dataset: str, variant: str, confidence: float, subject: str = "") -> Outcome:
     """Any variant against the full model, without an order of the paper."""
-    comparison = Comparison(variant=variant, base=paper.MAIN_VARIANT, subject=variant, topic="off full")
+    comparison = Comparison(variant=variant, base=paper.MAIN_VARIANT, subject=subject or variant, topic="off full")
     return outcome(cells, dataset, comparison, confidence)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.report import paper
-from pipeline.report.charts import axis_label, reference_line
+from pipeline.report.charts import axis_label, log_values, reference_line
 from pipeline.report.drawing import COLOURS, Chart, Panel, draw, style
 from pipeline.report.metrics import metrics_among
 from pipeline.report.results import load_history, load_series
@@ -85,7 +85,7 @@ def training_curves(
                     axis.plot(mean.kimg, mean[column], **style(index, marked=max(1, len(mean) // 6)))
             if column in LOGARITHMIC and all((h[column].dropna() > 0).all() for runs in found.values() for h in runs
                                              if column in h):  # fmt: skip
-                axis.set_yscale("log")
+                log_values(axis)
             axis.set_xlabel(KIMG)
             axis.set_ylabel(CURVES[column])
 

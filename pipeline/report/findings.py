@@ -1,18 +1,16 @@
 """What was found, in sentences made from the numbers: the first thing a reader sees."""
 
-from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from pipeline.report import paper
-from pipeline.report.comparisons import Outcome, verdict_text
-from pipeline.report.curve_summary import LEAST_TICKS, spikes
+from pipeline.report import dynamics, paper
+from pipeline.report.comparisons import Outcome, paper_side
 from pipeline.report.metrics import family
-from pipeline.report.results import load_history
+from pipeline.report.results import cells_of, dataset_metrics, measurement
 from pipeline.report.verdict import Order
 
+FAR = 2.0  # times the full model's metric: from there on a CNN's distance is commented on
 TUNED = {"digits": (paper.MAIN_VARIANT, 0)}  # the cell whose metric chose the demo's settings
 HEADINGS = {
     Order.SEEN: "**Seen, as the paper says:**",
@@ -25,17 +23,26 @@ HEADINGS = {
 
 
 def findings(
-    index: dict[str, Any], cells: pd.DataFrame, outcomes: dict[str, list[Outcome]], results: str, cnns: set[str]
+    index: dict[str, Any],
+    cells: pd.DataFrame,
+    outcomes: dict[str, list[Outcome]],
+    beyond: dict[str, list[Outcome]],
+    results: str,
+    cnns: set[str],
 ) -> list[str]:
-    """Lines of text, `- ` before the entries of a list: what was trained, what was not and why, what was found."""
+    """Lines of text, `- ` before the entries of a list: what was trained, what was not and why, what was found.
+
+    `outcomes`, `beyond`: comparisons by dataset, of the paper's rows and of rows that it does not have.
+    """
     lines = [trained(index, cells), not_trained(index, cells)]
     for dataset, found in outcomes.items():
         if not found:
             lines.append(f"On {paper.name_of(dataset)} the matrix holds no two rows whose order means something.")
             continue
-        lines += decided(dataset, found)
-        lines += [line for line in (dynamics(cells, dataset, results, cnns), tuned_on(dataset, cells)) if line]
-    return lines
+        lines += [*decided(dataset, found), *beyond_paper(beyond[dataset])]
+        stability = dynamics.sentence(dynamics.counted(cells, dataset, results, cnns))
+        lines += [stability, cnns_learn(dataset, cells, cnns), tuned_on(dataset, cells), machines(cells)]
+    return [line for line in lines if line]
 
 
 def trained(index: dict[str, Any], cells: pd.DataFrame) -> str:
@@ -80,7 +87,7 @@ def decided(dataset: str, found: list[Outcome]) -> list[str]:
     lines = [
         f"**{paper.name_of(dataset)}**{by}: {len(found)} comparisons, {count} of which the paper has an order for. "
         "Each is a paired test over seeds; [the rule](#verdicts) and [all numbers](#"
-        f"{dataset}_decisions_heading)."
+        f"{dataset}_decisions_heading). {marks_explained(found)}".strip()
     ]
     for order, heading in HEADINGS.items():
         own = [entry for entry in found if entry.order == order]
@@ -94,34 +101,13 @@ def decided(dataset: str, found: list[Outcome]) -> list[str]:
 
 
 def sentence(entry: Outcome) -> str:
-    """`Grid attention: `grid_attention` 35.4 against `standard_attention` 35.9, difference -0.5 (1 seed): ...`"""
+    """`Grid attention: `grid_attention` 35.4 against `standard_attention` 35.9: -0.5 (1 seed). Paper: worse.`"""
     seeds = len(entry.differences)
+    said = "" if entry.paper_improves is None else f" The paper has it {paper_side(entry)}."
     return (
         f"{_capital(entry.comparison.subject)}: `{entry.comparison.variant}` {entry.means[0]} against "
         f"`{entry.comparison.base}` {entry.means[1]}, difference {entry.difference} "
-        f"({seeds} seed{'s' * (seeds > 1)}): {verdict_text(entry)}."
-    )
-
-
-def dynamics(cells: pd.DataFrame, dataset: str, results: str, cnns: set[str]) -> str:
-    """Are transformers less stable than CNNs? Divergence and gradient spikes, counted; '' without both kinds."""
-    own = cells[(cells.dataset == dataset) & (cells.status != "not run") & ~cells.variant.isin(paper.MIXED)]
-    sides = {"transformers": own[~own.variant.isin(cnns)], "CNNs": own[own.variant.isin(cnns)]}
-    if any(side.empty for side in sides.values()):
-        return ""
-    texts = []
-    for name, side in sides.items():
-        gone = int((side.status == "diverged").sum())
-        shares = {network: _spike_share(side, results, f"gradient_{network.lower()}") for network in "DG"}
-        spiky = " and ".join(
-            f"{share:.1%} of {network}'s ticks" for network, share in shares.items() if share is not None
-        )
-        texts.append(
-            f"{gone} of {len(side)} trainings of {name} diverged" + (f", {spiky} were gradient spikes" if spiky else "")
-        )
-    return (
-        f"**Training dynamics:** {'; '.join(texts)}. A spike is a gradient norm above ten times the training's median. "
-        "Objectives and recipes differ between the two, so their losses are not compared."
+        f"({seeds} seed{'s' * (seeds > 1)}).{said}"
     )
 
 
@@ -136,18 +122,63 @@ def tuned_on(dataset: str, cells: pd.DataFrame) -> str:
     return f"**Tuning:** {chosen}; that seed {inside}."
 
 
-def _spike_share(cells: pd.DataFrame, results: str, column: str) -> float | None:
-    counted = [
-        (spikes(history[column]), len(history))
-        for history in _histories(cells, results)
-        if column in history and len(history) >= LEAST_TICKS
+def marks_explained(found: list[Outcome]) -> str:
+    """What the marks of the paper's orders mean, before the first of them is used; '' where there are none."""
+    used = [paper.MEANINGS[mark] for mark in paper.MEANINGS if any(mark in entry.marks for entry in found)]
+    return f"Marks of the paper's values: {'; '.join(used)}." if used else ""
+
+
+def cnns_learn(dataset: str, cells: pd.DataFrame, cnns: set[str]) -> str:
+    """How far each CNN comes against the full model; '' where one of the two sides has no value."""
+    metrics = dataset_metrics(cells, dataset)
+    base = measurement(cells, dataset, paper.MAIN_VARIANT, metrics[0]).values if metrics else pd.Series(dtype=float)
+    if base.empty:
+        return ""
+    texts = []
+    for variant in (name for name in dict.fromkeys(cells[cells.dataset == dataset].variant) if name in cnns):
+        own = measurement(cells, dataset, variant, metrics[0]).values
+        if len(own):
+            ratio = float(own.mean() / base.mean())
+            texts.append(f"`{variant}` {ratio:.2f} times{_why_far(dataset, cells, variant) if ratio > FAR else ''}")
+    return (
+        f"**CNNs beside `{paper.MAIN_VARIANT}`**, mean `{metrics[0]}` over its own: {'; '.join(texts)}."
+        if texts
+        else ""
+    )
+
+
+def _why_far(dataset: str, cells: pd.DataFrame, variant: str) -> str:
+    """For a CNN far behind: how its training compares with its published length."""
+    model = next((name for name, pair in paper.MODELS.items() if variant in pair), "")
+    value = paper.paper_value("main", model, "cifar10", "FID")
+    kimg = cells_of(cells, dataset, variant).kimg.mean()
+    known = f"; its published training on CIFAR-10 is {value.kimg:,.0f} kimg" if value and value.kimg else ""
+    return f" (trained for {kimg:,.4g} kimg{known}; more is not known)"
+
+
+def beyond_paper(found: list[Outcome]) -> list[str]:
+    """Rows that the paper does not have, apart from its own."""
+    known = [entry for entry in found if entry.differences]
+    if not known:
+        return []
+    heading = (
+        f"**Beyond the paper**, against `{paper.MAIN_VARIANT}`, as trained; [at equal cost](#{{}}_beyond_heading):"
+    )
+    return [
+        heading.format(known[0].dataset),
+        *(f"- {sentence(entry)} {_capital(str(entry.order))}." for entry in known),
     ]
-    return float(np.sum([few for few, _ in counted]) / np.sum([all_ for _, all_ in counted])) if counted else None
 
 
-def _histories(cells: pd.DataFrame, results: str) -> Iterable[pd.DataFrame]:
-    found = (load_history(results, cell) for _, cell in cells.iterrows())
-    return (history for history in found if history is not None)
+def machines(cells: pd.DataFrame) -> str:
+    """Which machines the numbers are from: another kind of processor gives other ones."""
+    if "device" not in cells or cells.device.dropna().empty:
+        return ""
+    names = sorted(set(cells.device.dropna()))
+    return (
+        f"**Machine:** trained on {'; '.join(names)}. The same settings on another kind of processor give other values, "
+        "as another seed does; by how much was measured once, see `docs/demo.md`."
+    )
 
 
 def _capital(text: str) -> str:

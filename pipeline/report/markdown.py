@@ -13,7 +13,7 @@ FOLD = 12  # rows from which a table is folded
 def table(entry: Table) -> str:
     """Title, note, table, and behind a fold what stands behind its rows."""
     shown = entry.shown
-    main = shown.drop(columns=entry.details, errors="ignore")
+    main = entry.main
     link = f"[{entry.name}.csv](tables/{entry.name}.csv)"
     anchor = f'<a id="{entry.name}_heading"></a>'
     if entry.folded:

@@ -24,7 +24,7 @@ window.addEventListener("afterprint", () => { for (const block of before) block.
 
 // The slider steps all frames of its group to the moment at the same share of training.
 for (const slider of document.querySelectorAll(".moment")) {
-  const frames = slider.closest(".group").querySelectorAll(".frame");
+  const frames = slider.closest(".block").querySelectorAll(".frame");
   const output = slider.parentElement.querySelector("output");
   const show = () => {
     const share = slider.max > 0 ? slider.value / slider.max : 1;

@@ -152,6 +152,11 @@ def paper_value(table: str, row: str, dataset: str, metric: str) -> PaperValue |
     )
 
 
+def protocols_differ(first: PaperValue, second: PaperValue) -> bool:
+    """Whether two values are known to follow different protocols."""
+    return "not stated" not in (first.protocol, second.protocol) and first.protocol != second.protocol
+
+
 def value_text(value: PaperValue | None) -> str:
     """A paper value as a cell shows it."""
     return value.text if value else NOTHING

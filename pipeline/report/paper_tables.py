@@ -47,7 +47,7 @@ def main_results(cells: pd.DataFrame, dataset: str, confidence: float) -> Table:
         variant = paper.METHODS.get(method)
         values = {metric: paper.paper_value("main", method, dataset, metric) for metric in PAPER_PROTOCOLS}
         row = {"method": f"{method} (`{variant}`)" if len(cells_of(cells, dataset, variant)) else method}
-        row |= {f"paper: {metric}": paper.value_text(value) for metric, value in values.items()}
+        row |= _paper_columns(values, {kind: kind for kind in values}, ("main", "TransGAN", dataset))
         row |= {
             "protocol of the paper's value": "; ".join(dict.fromkeys(v.protocol for v in values.values() if v)) or "-",
             "source": paper.sources(values),
@@ -106,7 +106,8 @@ def augmentation(cells: pd.DataFrame, dataset: str, confidence: float) -> Table:
     for name, variant in entries:
         values = {kind: paper.paper_value("augmentation", name, "cifar10", kind) for kind in ("FID", "IS")}
         row = {"method": name, "variant": variant_name(cells, dataset, variant) if variant else "-"}
-        row |= {f"paper: {kind} CIFAR-10": paper.value_text(value) for kind, value in values.items()}
+        heads = {kind: f"{kind} CIFAR-10" for kind in values}
+        row |= _paper_columns(values, heads, ("augmentation", "TransGAN + DiffAug", "cifar10"))
         row |= {"source": paper.sources(values)} | measured_columns(cells, dataset, variant, confidence)
         if metric:
             found = outcome(cells, dataset, pairs[variant], confidence) if variant in pairs else None
@@ -171,6 +172,26 @@ def scores_elsewhere() -> Table:
     """What others measured of the released program and its weights."""
     found = paper.paper_rows("replication").drop(columns=["table", "std", "protocol", "paper_budget"])
     return Table(name="replications", title="The released program, scored by others", frame=found, folded=True)
+
+
+def _paper_columns(
+    values: dict[str, paper.PaperValue | None], heads: dict[str, str], own: tuple[str, str, str]
+) -> dict[str, str]:
+    """A column per metric for values under TransGAN's own protocol or one that is not stated, one for all others.
+
+    `own`: table, row and dataset of TransGAN's values. Two protocols never share a column.
+    """
+    other = {
+        kind: value
+        for kind, value in values.items()
+        if value and (reference := paper.paper_value(*own, kind)) and paper.protocols_differ(value, reference)
+    }
+    columns = {
+        f"paper: {heads[kind]}": "other protocol" if kind in other else paper.value_text(value)
+        for kind, value in values.items()
+    }
+    said = "; ".join(f"{kind} {value.text} by {value.protocol}" for kind, value in other.items())
+    return columns | {"paper: under another protocol": said or "-"}
 
 
 def _compared(entry: Outcome | None, metric: str) -> dict[str, str]:

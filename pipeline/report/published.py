@@ -1,27 +1,31 @@
 """Results of long runs that are kept in published/, beside the matrix: read as they are, never mixed with its rows.
 
 published/<name>/ holds README.md (its first heading is the title, its first paragraph the text), run.json,
-settings.yaml, metrics.csv or metrics.json, samples.png and optionally curve.csv (kimg and any columns). Every file
-may be missing.
+settings.yaml, metrics.csv or metrics.json, samples.png and optionally curve.csv (kimg and any columns). Where run.json
+lists several cells, each has its own samples.png and curve.csv in the folder of its name. Every file may be missing.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
-from PIL import Image
 
 from pipeline.files import read_json
-from pipeline.report.drawing import Chart, Panel, draw, style
-from pipeline.report.sample_figures import Group, Picture
-from pipeline.report.tables import Table
+from pipeline.report.metrics import metrics_among
+from pipeline.report.statistics import number
 
-SIDE = 640  # pixels a side, at most, of the samples in the page
-MOST_PANELS = 6
+SHOWN = 2  # metrics of a cell in the findings
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedCell:
+    """One training of a published run: its name (`faces/full/seed1`, or the run's), record, folder and curve."""
+
+    name: str
+    run: dict[str, Any]
+    folder: Path
+    curve: pd.DataFrame
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,10 +35,13 @@ class Published:
     name: str
     title: str
     text: list[str]
-    run: dict[str, Any]
+    cells: list[PublishedCell]
     metrics: pd.DataFrame
-    curve: pd.DataFrame
     folder: Path
+
+    @property
+    def anchor(self) -> str:
+        return f"published_{self.name}"
 
 
 def published_runs(folder: str | Path) -> list[Published]:
@@ -43,46 +50,43 @@ def published_runs(folder: str | Path) -> list[Published]:
     return [_read(path) for path in found if (path / "README.md").is_file() or (path / "run.json").is_file()]
 
 
-def blocks(run: Published, out: Path, dpi: int) -> Iterator[Group | Chart | Table]:
-    """Samples, curve and metrics of one run, as the report shows them."""
-    samples = run.folder / "samples.png"
-    if samples.is_file():
-        path = out / "figures" / f"published_{run.name}_samples.png"
-        with Image.open(samples) as picture:
-            image = picture.convert("RGB")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(samples.read_bytes())
-        image.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
-        shown = Picture("uncurated samples", f"Samples of the published run {run.name}", np.asarray(image))
-        yield Group("Samples", "", [path], [shown])
-    columns = [name for name in run.curve if name not in ("kimg", "step", "seconds")][:MOST_PANELS]
-    if "kimg" in run.curve and columns:
-        path = out / "figures" / f"published_{run.name}_curve.png"
-        alt = f"{', '.join(columns)} of the published run {run.name} against kimg."
-        yield draw(path, [_panel(run.curve, name) for name in columns], title="Over training", alt=alt, dpi=dpi)
-    if len(run.metrics):
-        yield Table(name=f"published_{run.name}", title="Metrics", frame=run.metrics)
-
-
 def introduction(run: Published) -> list[str]:
-    """The run's own words, where it comes from, and links to its files (the report lies beside published/)."""
-    revision = str(run.run.get("revision", "unknown"))[:12]
-    facts = [f"revision `{revision}`"]
-    facts += [f"{run.run[key]:,.4g} {unit}" for key, unit in (("kimg", "kimg"), ("seconds", "s")) if key in run.run]
-    facts += [f"device: {run.run['device']}"] if "device" in run.run else []
+    """The run's own words, where each training comes from, and links to files (the report lies beside published/)."""
     base = f"../{run.folder.parent.name}/{run.name}"
     links = [f"[{name}]({base}/{name})" for name in ("README.md", "settings.yaml") if (run.folder / name).is_file()]
-    return [*run.text, f"{'; '.join(facts)}. {' '.join(links)}"]
+    several = len(run.cells) > 1
+    facts = [f"{f'`{cell.name}`: ' if several else ''}{origin(cell, base)}" for cell in run.cells]
+    seeds = "One training each, so no interval can be given." if several else "One training: no interval can be given."
+    lines = [f"- {fact}" for fact in facts] if several else facts
+    return [*run.text, f"{seeds} {' '.join(links)}".strip(), *lines]
 
 
-def _panel(curve: pd.DataFrame, column: str) -> Panel:
-    def draw_panel(axis: plt.Axes) -> None:
-        known = curve[["kimg", column]].dropna()
-        axis.plot(known.kimg, known[column], **style(0))
-        axis.set_xlabel("kimg")
-        axis.set_ylabel(column)
+def origin(cell: PublishedCell, base: str) -> str:
+    """Revision, length, time, machine and settings of one training."""
+    changed = ", with changes" if cell.run.get("dirty") else ""
+    facts = [f"revision `{str(cell.run.get('revision', 'unknown'))[:12]}`{changed}"]
+    facts += [f"{cell.run[key]:,.4g} {unit}" for key, unit in (("kimg", "kimg"), ("seconds", "s")) if key in cell.run]
+    facts += [f"device: {cell.run['device']}"] if "device" in cell.run else []
+    if (cell.folder / "plan.yaml").is_file():
+        inner = cell.name if cell.folder.name != base.rpartition("/")[2] else ""
+        facts.append(f"settings: [plan.yaml]({'/'.join(part for part in (base, inner, 'plan.yaml') if part)})")
+    return "; ".join(facts) + "."
 
-    return draw_panel
+
+def sentences(runs: list[Published]) -> list[str]:
+    """What was published beside the matrix, with its first metrics; [] where nothing was."""
+    if not runs:
+        return []
+    lines = ["**Published beside this matrix**, one training each, without intervals and without verdicts:"]
+    for run in runs:
+        values = []
+        names = metrics_among(run.metrics.columns)[:SHOWN]
+        for row in run.metrics.to_dict("records"):
+            shown = ", ".join(f"`{name}` {number(float(row[name]))}" for name in names if pd.notna(row[name]))
+            name = f"`{row['cell']}` " if "cell" in row else ""
+            values.append(name + (shown or "not measured"))
+        lines.append(f"- [{run.title}](#{run.anchor})" + (f": {'; '.join(values)}." if values and names else "."))
+    return lines
 
 
 def _read(folder: Path) -> Published:
@@ -90,23 +94,28 @@ def _read(folder: Path) -> Published:
     title = next((line.lstrip("# ").strip() for line in lines if line.startswith("#")), folder.name)
     paragraphs = "\n".join(line for line in lines if not line.startswith("#")).strip().split("\n\n")
     text = " ".join(paragraphs[0].split()) if paragraphs else ""
+    run = read_json(folder / "run.json") if (folder / "run.json").is_file() else {}
+    known = run.get("cells") or {folder.name: run}
     return Published(
         name=folder.name,
         title=title,
         text=[text] if text else [],
-        run=read_json(folder / "run.json") if (folder / "run.json").is_file() else {},
+        cells=[_cell(name, record, folder / name if len(known) > 1 else folder) for name, record in known.items()],
         metrics=_metrics(folder),
-        curve=pd.read_csv(folder / "curve.csv") if (folder / "curve.csv").is_file() else pd.DataFrame(),
         folder=folder,
     )
 
 
+def _cell(name: str, record: dict[str, Any], folder: Path) -> PublishedCell:
+    curve = pd.read_csv(folder / "curve.csv") if (folder / "curve.csv").is_file() else pd.DataFrame()
+    return PublishedCell(name=name, run=record, folder=folder, curve=curve)
+
+
 def _metrics(folder: Path) -> pd.DataFrame:
-    """metrics.csv as it is, or the flat entries of metrics.json as a row each."""
+    """metrics.csv as it is, or the flat entries of metrics.json as one row."""
     if (folder / "metrics.csv").is_file():
         return pd.read_csv(folder / "metrics.csv")
     if not (folder / "metrics.json").is_file():
         return pd.DataFrame()
     content = read_json(folder / "metrics.json")
-    flat = {key: value for key, value in content.items() if not isinstance(value, (dict, list))}
-    return pd.DataFrame({"metric": list(flat), "value": list(flat.values())})
+    return pd.DataFrame([{key: value for key, value in content.items() if not isinstance(value, (dict, list))}])

@@ -10,7 +10,7 @@ from PIL import Image
 from pipeline.report.config import ReportConfig
 from pipeline.report.paper import MAIN_VARIANT
 from pipeline.report.pictures import GAP, Tile, contact_sheet, grid
-from pipeline.report.results import Sheet, cell_sheet, load_sheet
+from pipeline.report.results import Sheet, cell_sheet
 
 # Most pixels of each group's pictures in the page, over all datasets: with photographs, about 5 MB in all.
 PAGE_PIXELS = {"timelines": 700_000, "samples": 1_000_000, "interpolations": 250_000, "neighbours": 250_000}
@@ -90,7 +90,7 @@ def samples(cells: pd.DataFrame, results: str, folder: Path, config: ReportConfi
     if not sheets:
         return None
     dataset, count = cells.iloc[0].dataset, config.grid_images
-    real, origin = real_images(dataset, results, sheets, count)
+    real, origin = real_images(sheets, results, count)
     named = [(origin, f"Real images of {dataset}: {origin}", real)] if real is not None else []
     for cell, sheet in sheets:
         alt = f"The first samples of {cell.variant} on {dataset}, seed {cell.seed}, uncurated"
@@ -106,24 +106,24 @@ def samples(cells: pd.DataFrame, results: str, folder: Path, config: ReportConfi
         pictures.append(Picture(name, alt, grid(small)))
     note = f"The first {len(sheets[0][1].images[0][:count])} of the measured samples of every cell, uncurated."
     if real is not None:
-        note = f"First real images ({origin}), for comparison. " + note
+        note = f"First {origin}, for comparison. " + note
     if not whole:
         note += " To keep this page small it shows fewer, or smaller ones: all are in `results/<cell>/samples.png`."
     return Group("Real images and samples", note, [path], pictures)
 
 
-def real_images(
-    dataset: str, results: str, sheets: list[tuple[pd.Series, Sheet]], count: int
-) -> tuple[np.ndarray | None, str]:
+def real_images(sheets: list[tuple[pd.Series, Sheet]], results: str, count: int) -> tuple[np.ndarray | None, str]:
     """Up to `count` real images (N, H, W, 3) and where they are from.
 
-    From the optional sheet results/<dataset>/real.png; without it, the real images that the memorisation check of the
-    main variant found nearest to its samples.
+    From the sheet `real` of a cell; results of revisions without it have the real images that the memorisation check
+    found nearest to the samples of the main variant.
     """
-    sheet = load_sheet(Path(results) / dataset / "real")
-    if sheet is not None:
-        return sheet.images.reshape(-1, *sheet.images.shape[2:])[:count], "real images"
-    for cell, _ in sorted(sheets, key=lambda entry: entry[0].variant != MAIN_VARIANT):
+    ordered = sorted(sheets, key=lambda entry: entry[0].variant != MAIN_VARIANT)
+    for cell, _ in ordered:
+        sheet = cell_sheet(results, cell, "real")
+        if sheet is not None:
+            return sheet.images[0][:count], "real images"
+    for cell, _ in ordered:
         found = [cell_sheet(results, cell, f"neighbours_{space}") for space in SPACES]
         near = [entry.images[:, 1:].reshape(-1, *entry.images.shape[2:]) for entry in found if entry is not None]
         if near:
@@ -131,20 +131,6 @@ def real_images(
             square = int(np.sqrt(len(distinct))) ** 2
             return distinct[:square], "real images, those nearest to samples"
     return None, ""
-
-
-def augmentation_preview(dataset: str, results: str, folder: Path) -> Group | None:
-    """What augmentation does to real images: the optional sheet results/<dataset>/augment.png, a row an operation."""
-    sheet = load_sheet(Path(results) / dataset / "augment")
-    if sheet is None:
-        return None
-    path = folder / f"{dataset}_augment.png"
-    names = [str(name).replace("_", " ") for name in sheet.facts["rows"]]
-    tiles = [Tile(name, grid(images, len(images))) for name, images in zip(names, sheet.images, strict=True)]
-    contact_sheet(path, [("", [tile]) for tile in tiles], f"{dataset}: what augmentation does")
-    pictures = [Picture(tile.caption, f"Real images of {dataset} under: {tile.caption}", tile.image) for tile in tiles]
-    note = "The same real images as they are and under each operation of DiffAug. D sees real and generated images so."
-    return Group("Augmentation preview", note, [path], pictures)
 
 
 def interpolations(cells: pd.DataFrame, results: str, folder: Path, config: ReportConfig, share: int) -> Group | None:

@@ -36,6 +36,7 @@ ABSENT = (
     "not found",
     "not computed",
     "not in this matrix",
+    "other protocol",
     "-",
 )
 
@@ -61,6 +62,19 @@ class Table:
     def shown(self) -> pd.DataFrame:
         """The frame without the columns of the CSV alone."""
         return self.frame.drop(columns=self.csv_only, errors="ignore")
+
+    @property
+    def main(self) -> pd.DataFrame:
+        """The columns that stand side by side."""
+        return self.shown.drop(columns=self.details, errors="ignore")
+
+    @property
+    def behind(self) -> list[list[tuple[str, str]]]:
+        """What stands behind each row, as (name, text); [] for a table without such columns."""
+        columns = [column for column in self.details if column in self.shown]
+        if not columns:
+            return []
+        return [[(name, str(row[name])) for name in columns] for row in self.shown[columns].to_dict("records")]
 
     @property
     def measured_rows(self) -> int | None:

@@ -1,5 +1,7 @@
 """One cell's sheets: what is drawn, from which latents, and what stays where a run left no generator."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -19,12 +21,21 @@ from pipeline.sampling import load_generator, sample
 from pipeline.schema import dump
 
 PLAN = IllustratePlan(seed=3, batch=50, threads=1)
+AUGMENT = {
+    "policy": ["translation", "cutout"],
+    "groups": 8,
+    "translation_ratio": 0.125,
+    "cutout_ratio": 0.5,
+    "cutout_probability": 1.0,
+} | dict.fromkeys(("erase_range", "erase_probability", "hue_probability", "filter_probability"))
 SHEETS = [
     "attention",
+    "augment",
     "grids",
     "interpolation",
     "neighbours_feature",
     "neighbours_pixel",
+    "real",
     "relative_position",
     "samples",
 ]
@@ -39,6 +50,7 @@ def project(tmp_path, monkeypatch, cell):
         generator.to_rgb.weight.mul_(4)  # untrained images are nearly grey; spread them over the levels
     (tmp_path / "run").mkdir()
     write_text(tmp_path / "run/network.yaml", dump(resolved.network))
+    write_text(tmp_path / "run/config.yaml", json.dumps({"train": {"augment": AUGMENT}}))
     save_file(generator.state_dict(), tmp_path / "run/generator_ema.safetensors")
     np.save(tmp_path / "run/grids.npy", np.zeros((2, 4, 3, 8, 8), dtype=np.uint8))
     write_json(tmp_path / "run/grids.json", {"kimg": [0.0, 1.0]})
@@ -105,3 +117,24 @@ def test_too_little_memory_is_one_line_that_names_the_setting(project, monkeypat
     monkeypatch.setattr(illustrate, "draw_images", refuse)
     with pytest.raises(UserError, match="50 images at a time; lower evaluate.batch"):
         drawn(project)
+
+
+def pixels(path):
+    """A sheet of 8 x 8 images as (rows, images, 8, 8, 3)."""
+    sheet = np.asarray(Image.open(path))
+    return sheet.reshape(sheet.shape[0] // 8, 8, sheet.shape[1] // 8, 8, 3).swapaxes(1, 2)
+
+
+def test_augmentation_is_shown_on_real_images_row_by_row(project):
+    drawn(project)
+    assert read_json(project / "out/augment.json")["rows"] == ["as they are", "translation", "cutout", "all together"]
+    first, moved, cut, both = pixels(project / "out/augment.png")
+    assert np.array_equal(first, pixels(project / "out/real.png")[0, :16])
+    grey = (cut == 128).all(axis=-1)
+    assert grey.any() and np.array_equal(cut[~grey], first[~grey]), "cutout changes nothing outside its square"
+    assert not np.array_equal(moved, first) and not np.array_equal(both, moved)
+
+
+def test_a_run_without_augmentation_has_no_preview(project):
+    write_text(project / "run/config.yaml", json.dumps({"train": {"augment": AUGMENT | {"policy": []}}}))
+    assert drawn(project) == [name for name in SHEETS if name != "augment"]

@@ -1,6 +1,5 @@
 """Tables, Markdown and files of a report on a matrix in which everything happened; tables against golden CSVs."""
 
-import json
 import re
 import subprocess
 import sys
@@ -70,14 +69,7 @@ def test_the_source_of_a_paper_value_stands_beside_it(report):
     assert "fid5k against 10k real" in main["protocol of the paper's value"]["SN-GAN"]
     assert main["paper: FID"]["WGAN-GP (second source: mimicry)"] == "22.29 (quoted)"
     page = (report / "index.html").read_text()
-    assert page.index("written down from memory") < page.index("(recalled)", page.index("digits_ablation_table"))
-
-
-def test_another_methods_row_never_shows_transgans_training(report):
-    main = read(report, "cifar10_main").set_index("method")["kimg behind the paper's value"]
-    assert main["TransGAN"].startswith("128000 kimg") and main["WGAN-GP"].startswith("32000 kimg")
-    others = main.drop("TransGAN")
-    assert not others.str.contains("128000").any() and main["Progressive-GAN"] == "not known"
+    assert page.index("written down from memory") < page.index(", recalled") < page.index("(recalled)")
 
 
 def test_values_from_memory_look_unlike_values_that_were_read(report):
@@ -128,14 +120,6 @@ def test_every_row_says_seeds_training_size_time_memory_and_protocol(report):
         "512 MiB",
     )
     assert row["protocol"].startswith("1,000 generated, 1,797 real, split all, resize none, digits_classifier abababab")
-
-
-def test_a_cell_of_another_protocol_stays_out_of_the_column(tmp_path):
-    folder = write_project(tmp_path, {"full": [10.0, 12.0, 14.0]})
-    odd = folder / "results/digits/full/seed2/protocol.json"
-    odd.write_text(odd.read_text().replace('"split": "all"', '"split": "test"'))
-    value = read(render(folder), "digits_components").set_index("variant")["measured: fd_digits"]["full"]
-    assert value.startswith("11.00 ± ") and "seed 2: other protocol" in value and "split test" in value
 
 
 def test_a_removed_variant_leaves_neither_rows_nor_pictures(tmp_path):
@@ -236,59 +220,3 @@ def test_known_geometries_have_their_size(cell):
         for short, network in (("g", "generator"), ("d", "discriminator")):
             assert int(row[f"parameters_{short}"]) == found[network]["parameters"]
             assert int(row[f"flops_{short}"]) == found[network]["forward_flops"]
-
-
-def inception_results(folder, changes):
-    """The project's results of `full` as those of an Inception dataset; `changes`: seed -> facts of its protocol."""
-    for seed in (0, 1, 2):
-        path = folder / f"results/digits/full/seed{seed}.json"
-        values = {
-            "fid10k_train_legacy": 10.0 + seed,
-            "kid10k": 0.01,
-            "kid10k_std": 0.001,
-            "precision10k3": 0.5,
-            "recall10k3": 0.25,
-        }
-        path.write_text(json.dumps({"status": "ok", "kimg": 192.0, **values, "n_gen": 10000, "n_real": 50000}))
-        facts = {
-            "extractor": "inception_legacy",
-            "extractor_sha256": "ab" * 32,
-            "dtype": "float32",
-            "split": "train",
-            "resize": "none",
-            "n_real": 50000,
-            "n_gen": 10000,
-            "seed": 0,
-        }
-        own = {
-            "metrics": dict.fromkeys([*values, "is10k"], facts | changes.get(seed, {})),
-            "unavailable": {"is10k": "not available: these weights have no logits"},
-        }
-        path.with_suffix("").joinpath("protocol.json").write_text(json.dumps(own))
-    return folder
-
-
-def test_what_is_not_available_is_said_in_every_cell_and_is_no_number(tmp_path):
-    report = render(inception_results(write_project(tmp_path, {"full": [10.0, 12.0, 14.0]}), {}))
-    row = read(report, "digits_components").iloc[0]
-    assert row["measured: is10k"] == "not available: these weights have no logits"
-    assert row["measured: fid10k_train_legacy"].startswith("11.00 ± 2.48")
-    assert set(read(report, "cells").is10k) == {"not available: these weights have no logits"}
-    assert "not available: these weights have no logits" in (report / "README.md").read_text()
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"extractor_sha256": "cd" * 32}, "extractor_sha256 cdcdcdcd, not abababab"),
-        ({"n_real": 10000}, "n_real 10000, not 50000"),
-        ({"resize": "cropped", "split": "all"}, "split all, not train, resize cropped, not none"),
-    ],
-)
-def test_one_column_never_holds_two_protocols(tmp_path, change, said):
-    report = render(inception_results(write_project(tmp_path, {"full": [10.0, 12.0, 14.0]}), {2: change}))
-    row = read(report, "digits_components").iloc[0]
-    assert (
-        row["measured: fid10k_train_legacy"].startswith("10.50 ± ")
-        and f"[seed 2: other protocol ({said})]" in row["measured: fid10k_train_legacy"]
-    )

@@ -115,14 +115,12 @@ def test_the_diagram_is_drawn_from_the_plan_for_transformers_alone(tmp_path):
 def test_real_images_are_shown_beside_the_samples(tmp_path):
     folder = write_project(tmp_path, {"full": [10.0, None, None]})
     cells = [(pd.Series({"dataset": "digits", "variant": "full", "seed": 0}), None)]
-    found, origin = sample_figures.real_images("digits", str(folder / "results"), cells, 16)
-    assert (
-        "nearest" in origin and len(found) == 9
-    )  # a square; without a sheet of their own: those of the memorisation check
-    images = np.full((2, 5, 3, 8, 8), 7, dtype=np.uint8)
-    write_sheet(folder / "results/digits/real", images, rows=["real", "real"])
-    write_sheet(folder / "results/digits/augment", images, rows=["as they are", "cutout"])
-    found, origin = sample_figures.real_images("digits", str(folder / "results"), cells, 16)
+    found, origin = sample_figures.real_images(cells, str(folder / "results"), 16)
+    assert "nearest" in origin and len(found) == 9  # a square of the memorisation check's
+    images = np.full((2, 10, 3, 8, 8), 7, dtype=np.uint8)
+    write_sheet(folder / "results/digits/full/seed0/real", images[:1], rows=["real"])
+    write_sheet(folder / "results/digits/full/seed0/augment", images, rows=["as they are", "cutout"])
+    found, origin = sample_figures.real_images(cells, str(folder / "results"), 16)
     assert origin == "real images" and found.shape == (10, 8, 8, 3) and (found == 7).all()
     report = render(folder)
     assert "Augmentation preview" in (report / "README.md").read_text()

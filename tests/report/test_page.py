@@ -76,6 +76,12 @@ def test_every_table_links_to_its_csv(report, outline):
     assert len(links) == len(outline.all("table")) and all((report / link).is_file() for link in links)
 
 
+def test_only_tables_with_something_behind_their_rows_have_that_column(page):
+    tables = re.findall(r'<table id="(\w+)_table"(.*?)</table>', page.read_text(), flags=re.DOTALL)
+    having = {name for name, text in tables if "behind the row" in text}
+    assert {"digits_ablation", "cifar10_main"} <= having and not {"digits_decisions", "claims", "cells"} & having
+
+
 def test_cells_are_ordered_by_their_number_and_absence_is_told():
     assert sort_key("1,234.5 ± 2") == "1234.5" and sort_key("+3.0") == "3.0" and sort_key("-3.0") == "-3.0"
     assert sort_key("oom") == "oom"
