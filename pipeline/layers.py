@@ -67,9 +67,10 @@ def cell_layers(content: Mapping[str, Any], dataset: str, variant: str, *, relea
         chosen: profile,
         f"{chosen}.datasets.{dataset}": profile.get("datasets", {}).get(dataset, {}),
     }
-    named |= {f"variants.{name}": content["variants"][name] for name in names}
-    named |= {f"datasets.{dataset}.variants.{name}": entry.get("variants", {}).get(name, {}) for name in names}
-    named |= {f"{chosen}.variants.{name}": profile.get("variants", {}).get(name, {}) for name in names}
+    for name in names:
+        named[f"variants.{name}"] = content["variants"][name]
+        named[f"datasets.{dataset}.variants.{name}"] = entry.get("variants", {}).get(name, {})
+        named[f"{chosen}.variants.{name}"] = profile.get("variants", {}).get(name, {})
     return [Layer(origin=origin, content=_sections(settings)) for origin, settings in named.items()]
 
 

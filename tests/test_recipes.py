@@ -153,7 +153,10 @@ def test_a_variant_starts_from_another_in_every_table(edited):
     content = edited(
         variants__mine={"like": "wgan_gp", "train": {"lr": 0.5}},
         variants__wgan_gp__train__lr=0.25,
-        datasets__cifar10__variants={"wgan_gp": {"train": {"beta1": 0.125}}, "mine": {"train": {"beta2": 0.75}}},
+        datasets__cifar10__variants={
+            "wgan_gp": {"train": {"lr": 0.375, "beta1": 0.125}},
+            "mine": {"train": {"beta2": 0.75}},
+        },
         profiles__demo__variants={
             "wgan_gp": {"train": {"ticks": 7, "snapshots": 3}},
             "mine": {"train": {"snapshots": 4}},
@@ -164,7 +167,7 @@ def test_a_variant_starts_from_another_in_every_table(edited):
     assert mine.network == model.network
     changed = {"lr": 0.5, "beta2": 0.75, "snapshots": 4}
     assert mine.train == model.train.model_copy(update=changed) and model.train.ticks == 7
-    assert (model.train.lr, model.train.beta1, model.train.beta2) == (0.25, 0.125, 0.9)
+    assert (model.train.lr, model.train.beta1, model.train.beta2) == (0.375, 0.125, 0.9)
 
 
 def test_what_shadows_a_base_key_is_said_of_the_variant_that_sets_it(cell):
@@ -180,7 +183,7 @@ def test_what_shadows_a_base_key_is_said_of_the_variant_that_sets_it(cell):
         ("wgan_ggp", "(did you mean 'wgan_gp'?)"),
         ("mine", "a variant that is not like another itself"),
         ("wgan_gp_augment", "a variant that is not like another itself"),
-        (3, "text"),
+        (3, "a valid string"),
     ],
 )
 def test_a_variant_like_none_is_refused(edited, tmp_path, like, allowed):
