@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from pipeline.data.config import DataConfig
 from pipeline.errors import ConfigError
-from pipeline.layers import Layer, where
+from pipeline.layers import NETWORKS, Layer, where
 from pipeline.metrics.config import EvaluateConfig, refusals
+from pipeline.model.families import load as load_family
 from pipeline.model.spec import NetworkSpec
 from pipeline.training.config import OPERATION_SETTINGS, TrainConfig
 from pipeline.training.objectives.registry import NO_PENALTY
@@ -52,7 +53,7 @@ def _check_divisors(train: TrainConfig, layers: Sequence[Layer], file: str) -> N
             raise ConfigError(file, where("train.accumulate", layers), train.accumulate, allowed)
         part = size // train.accumulate
         if part % train.processes:
-            divided = f", over train.accumulate, {train.accumulate}" if train.accumulate > 1 else ""
+            divided = f" over train.accumulate, {train.accumulate}" if train.accumulate > 1 else ""
             allowed = f"a divisor of {part}, which is train.{key}{divided}"
             raise ConfigError(file, where("train.processes", layers), train.processes, allowed)
 
@@ -104,6 +105,11 @@ def check_together(network: NetworkSpec, train: TrainConfig, layers: Sequence[La
             f"1 with train.execution {train.execution} and networks that use batch statistics: the compiler cannot "
             "differentiate twice through what the processes exchange for them",
         )
+    for name in NETWORKS:
+        family = getattr(network, name).family
+        if train.recompute and not getattr(load_family(family), "RECOMPUTES", False):
+            allowed = f"false: networks of the family {family} (model.{name}) keep their activations"
+            raise ConfigError(file, where("train.recompute", layers), True, allowed)
     unit = network.discriminator.batch_unit
     for name in ("batch_generator", "batch_discriminator"):
         size = getattr(train, name)

@@ -1,11 +1,10 @@
 """params.yaml, checked whole, and the resolved settings of every cell and dataset.
 
-A cell is dataset x variant x seed. Its settings: base <- datasets.X <- profiles.X <- variants.X, merged, then bound to
-the schemas; everything that can be refused is refused here, before any other stage runs.
+A cell is dataset x variant x seed. Its settings: base <- datasets.X <- profiles.X <- variants.X (`pipeline.layers`),
+merged, then bound to the schemas; everything that can be refused is refused here, before any other stage runs.
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +14,7 @@ from pydantic import Field
 from pipeline.checks import check_evaluate, check_together, check_train
 from pipeline.data.config import DataConfig
 from pipeline.errors import ConfigError, choices
-from pipeline.layers import NETWORKS, Layer, merge_layers, shadowed, where
+from pipeline.layers import NETWORKS, SECTIONS, Layer, cell_layers, merge_layers, shadowed, where, with_models
 from pipeline.metrics.config import EvaluateConfig
 from pipeline.model.config import ModelConfig
 from pipeline.model.families import FAMILIES
@@ -26,12 +25,11 @@ from pipeline.schema import Strict, bind, check_partial, read_yaml
 from pipeline.training.config import TrainConfig
 
 PARAMS = "params.yaml"
-SECTIONS = ("model", "train", "evaluate")
 TABLES = ("datasets", "profiles", "variants")
 
 
 class Overlay(Strict):
-    """What a variant may change."""
+    """What a layer may change."""
 
     model: ModelConfig
     train: TrainConfig
@@ -39,6 +37,7 @@ class Overlay(Strict):
 
 
 class Variant(Overlay):
+    like: str  # another variant, from whose settings this one starts
     imports: bool  # true: nothing is trained, the weights are those of datasets.<name>.released.weights
 
 
@@ -105,6 +104,7 @@ def load(path: str | Path = PARAMS) -> dict[str, Any]:
     for key in required:
         if not Layer(origin="", content=content).holds(key):
             raise ConfigError(file, key, "nothing", "a value: this section is required")
+    _check_models(content["variants"], file)
     _check_network_settings(content, file)
     for name, dataset in content["datasets"].items():
         bind(DataConfig, dataset["data"], file=file, prefix=f"datasets.{name}.data")
@@ -114,10 +114,23 @@ def load(path: str | Path = PARAMS) -> dict[str, Any]:
     return content
 
 
+def _check_models(variants: dict[str, Any], file: str) -> None:
+    """What variants are `like`: a single step, so that one look at params.yaml shows where a value comes from."""
+    allowed = [name for name, entry in variants.items() if "like" not in entry]
+    for name, entry in variants.items():
+        if "like" in entry and entry["like"] not in allowed:
+            rule = "a variant that is not like another itself: "
+            raise ConfigError(file, f"variants.{name}.like", entry["like"], rule + choices(allowed, entry["like"]))
+
+
 def _check_network_settings(content: dict[str, Any], file: str) -> None:
     """Every `model.generator` and `model.discriminator` against its family's schema, those no selected cell uses too."""
-    usual = content["model"]
-    variants = content["variants"]
+    usual, variants = content["model"], content["variants"]
+
+    def models(variant: str) -> list[Any]:
+        """`model` of the variant and below it that of the one it is like."""
+        return [variants[name].get("model", {}) for name in reversed(with_models(variants, variant))]
+
     entries: list[tuple[str, Any, list[Any]]] = [("", content, [usual])]
     for table in ("datasets", "profiles"):
         for name, entry in content[table].items():
@@ -133,10 +146,8 @@ def _check_network_settings(content: dict[str, Any], file: str) -> None:
             for variant, overlay in entry.get("variants", {}).items():
                 if variant not in variants:
                     raise ConfigError(file, f"{table}.{name}.variants", variant, choices(variants, variant))
-                entries.append(
-                    (f"{table}.{name}.variants.{variant}.", overlay, [variants[variant].get("model", {}), own, usual])
-                )
-    entries += [(f"variants.{name}.", entry, [usual]) for name, entry in variants.items()]
+                entries.append((f"{table}.{name}.variants.{variant}.", overlay, [*models(variant), own, usual]))
+    entries += [(f"variants.{name}.", entry, [*models(name), usual]) for name, entry in variants.items()]
     for origin, entry, below in entries:
         for network in NETWORKS:
             settings = entry.get("model", {}).get(network)
@@ -181,23 +192,11 @@ def resolve_cell(
     `released` adds the released code's differences after the dataset's own settings; so does a variant that imports.
     Errors: `ConfigError` for a missing key or settings that do not fit together.
     """
-    entry, profile = content["datasets"][dataset], content["profiles"][content["profile"]]
-    base = Layer(origin="", content={section: content[section] for section in SECTIONS})
-    imports = content["variants"][variant].get("imports", False)
-    released = released or imports
-    named = {
-        f"datasets.{dataset}": entry,
-        f"datasets.{dataset}.released": entry.get("released", {}) if released else {},
-        f"profiles.{content['profile']}": profile,
-        f"profiles.{content['profile']}.datasets.{dataset}": profile.get("datasets", {}).get(dataset, {}),
-        f"variants.{variant}": content["variants"][variant],
-        f"datasets.{dataset}.variants.{variant}": entry.get("variants", {}).get(variant, {}),
-        f"profiles.{content['profile']}.variants.{variant}": profile.get("variants", {}).get(variant, {}),
-    }
-    overlays = [Layer(origin=origin, content=_sections(settings)) for origin, settings in named.items()]
-    layers, prefix = [base, *overlays], f"datasets.{dataset}"
+    imports = any(content["variants"][name].get("imports", False) for name in with_models(content["variants"], variant))
+    layers = cell_layers(content, dataset, variant, released=released or imports)
+    prefix = f"datasets.{dataset}"
     merged = merge_layers(layers)
-    data = bind(DataConfig, entry.get("data"), file=file, prefix=f"{prefix}.data")
+    data = bind(DataConfig, content["datasets"][dataset].get("data"), file=file, prefix=f"{prefix}.data")
     model = bind(ModelConfig, merged["model"], file=file, prefix=f"{prefix}.model")
     train = bind(TrainConfig, merged["train"], file=file, prefix=f"{prefix}.train")
     evaluate = bind(EvaluateConfig, merged["evaluate"], file=file, prefix=f"{prefix}.evaluate")
@@ -213,7 +212,7 @@ def resolve_cell(
         train=train,
         evaluate=evaluate,
         imports=imports,
-        shadowed=shadowed(base, overlays),
+        shadowed=shadowed(layers[0], layers[1:]),
     )
 
 
@@ -261,7 +260,3 @@ def ineffective(cells: list[Cell]) -> dict[str, list[str]]:
     """Base keys that every one of `cells` overrides, and by which entries: changing them changes nothing."""
     keys = set.intersection(*(set(cell.shadowed) for cell in cells))
     return {key: sorted({cell.shadowed[key] for cell in cells}) for key in sorted(keys)}
-
-
-def _sections(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return {section: entry[section] for section in SECTIONS if section in entry}

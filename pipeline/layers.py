@@ -1,4 +1,8 @@
-"""Layers of settings: the base, then what a dataset, a profile and a variant change, later ones winning."""
+"""Layers of settings: the base, then what a dataset, a profile and a variant change, later ones winning.
+
+A variant may say `like: <another>`: it then starts from that one's settings, wherever they stand (the variant's own, a
+dataset's for it, a profile's for it), and changes what it gives itself.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,6 +11,7 @@ from typing import Any
 from pipeline.schema import merge
 
 NETWORKS = ("generator", "discriminator")
+SECTIONS = ("model", "train", "evaluate")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +44,38 @@ class Layer:
     def key(self, key: str) -> str:
         """A dotted key as it stands in the file."""
         return f"{self.origin}.{key}" if self.origin else key
+
+
+def with_models(variants: Mapping[str, Any], variant: str) -> list[str]:
+    """The variant after the one that it is `like`, if any: earlier names give what later ones change."""
+    model = variants[variant].get("like")
+    return [variant] if model is None else [model, variant]
+
+
+def cell_layers(content: Mapping[str, Any], dataset: str, variant: str, *, released: bool = False) -> list[Layer]:
+    """All layers of dataset x variant under the selected profile, the base first.
+
+    `released` adds the released code's differences after the dataset's own settings.
+    """
+    entry, profile = content["datasets"][dataset], content["profiles"][content["profile"]]
+    names = with_models(content["variants"], variant)
+    chosen = f"profiles.{content['profile']}"
+    named = {
+        "": content,
+        f"datasets.{dataset}": entry,
+        f"datasets.{dataset}.released": entry.get("released", {}) if released else {},
+        chosen: profile,
+        f"{chosen}.datasets.{dataset}": profile.get("datasets", {}).get(dataset, {}),
+    }
+    for name in names:
+        named[f"variants.{name}"] = content["variants"][name]
+        named[f"datasets.{dataset}.variants.{name}"] = entry.get("variants", {}).get(name, {})
+        named[f"{chosen}.variants.{name}"] = profile.get("variants", {}).get(name, {})
+    return [Layer(origin=origin, content=_sections(settings)) for origin, settings in named.items()]
+
+
+def _sections(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {section: entry[section] for section in SECTIONS if section in entry}
 
 
 def merge_layers(layers: Sequence[Layer]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ The module of a family has, without importing torch where it can:
     GENERATOR, DISCRIMINATOR                    "module:Class" of the networks, subclasses of
     `pipeline.model.interface`'s
     USES_SHARED                                 whether the settings directly under `model` are read
+    RECOMPUTES                                  optional: whether `set_recompute` works; False without it
     ATTENTION                                   optional, "module:function": a generator and latents (B, latent_dim),
     seed=
                                                 -> `pipeline.model.interface.AttentionMaps`

@@ -86,7 +86,10 @@ def test_cut_off_after_every_few_iterations(plan, data, tmp_path, work, cut_afte
     assert work_dirs(work) == []
 
 
-@pytest.mark.parametrize("variant", ["standard_attention", "nystrom_attention", "batch_norm", "augment_color"])
+@pytest.mark.parametrize(
+    "variant",
+    ["standard_attention", "nystrom_attention", "batch_norm", "augment_color", "wgan_gp", "sngan", "stylegan2"],
+)
 def test_other_networks_cut_off_once(params, plan, data, tmp_path, work, cut_after, variant):
     if variant not in params["variants"]:
         pytest.skip(f"params.yaml has no variant {variant}")
@@ -181,7 +184,8 @@ def test_a_run_whose_starter_is_gone_is_kept_until_it_is_asked_for_again(
     assert content(out) == before and work_dirs(work) == []
 
 
-def test_too_little_memory_halfway_keeps_the_state_for_another_try(plan, data, tmp_path, work, monkeypatch):
+@pytest.mark.parametrize("variant", ["full", "sngan", "stylegan2"])
+def test_too_little_memory_halfway_keeps_the_state_for_another_try(plan, data, tmp_path, work, monkeypatch, variant):
     original = CheckpointSchedule.after_iteration
 
     def after_iteration(self, outcome):
@@ -192,9 +196,9 @@ def test_too_little_memory_halfway_keeps_the_state_for_another_try(plan, data, t
 
     with monkeypatch.context() as patch:
         patch.setattr(CheckpointSchedule, "after_iteration", after_iteration)
-        record = run_cell(plan(), data=data, out=tmp_path / "runs/digits/full/seed0", name="cell")
+        record = run_cell(plan(variant), data=data, out=tmp_path / "runs/digits/x/seed0", name="cell")
     assert (record["status"], record["bytes_asked"], record["batch_discriminator"]) == ("oom", 2**31, 8)
-    assert run_cell(plan(), data=data, out=tmp_path / "runs/digits/full/seed0", name="cell")["resumed_at_kimg"] == [
+    assert run_cell(plan(variant), data=data, out=tmp_path / "runs/digits/x/seed0", name="cell")["resumed_at_kimg"] == [
         0.024
     ]
 

@@ -6,6 +6,7 @@ from pipeline.model.resnet.spec import DiscriminatorSpec, GeneratorSpec, resolve
 __all__ = [
     "DISCRIMINATOR",
     "GENERATOR",
+    "RECOMPUTES",
     "USES_SHARED",
     "DiscriminatorSettings",
     "DiscriminatorSpec",
@@ -18,3 +19,4 @@ __all__ = [
 GENERATOR = "pipeline.model.resnet.generator:Generator"
 DISCRIMINATOR = "pipeline.model.resnet.discriminator:Discriminator"
 USES_SHARED = False
+RECOMPUTES = True

@@ -7,6 +7,7 @@ from pipeline.model.stylegan2.spec import DiscriminatorSpec, GeneratorSpec
 __all__ = [
     "DISCRIMINATOR",
     "GENERATOR",
+    "RECOMPUTES",
     "USES_SHARED",
     "DiscriminatorSettings",
     "DiscriminatorSpec",
@@ -19,3 +20,4 @@ __all__ = [
 GENERATOR = "pipeline.model.stylegan2.generator:Generator"
 DISCRIMINATOR = "pipeline.model.stylegan2.discriminator:Discriminator"
 USES_SHARED = False
+RECOMPUTES = True

@@ -7,6 +7,7 @@ __all__ = [
     "ATTENTION",
     "DISCRIMINATOR",
     "GENERATOR",
+    "RECOMPUTES",
     "USES_SHARED",
     "DiscriminatorSettings",
     "DiscriminatorSpec",
@@ -20,3 +21,4 @@ GENERATOR = "pipeline.model.transgan.generator:Generator"
 DISCRIMINATOR = "pipeline.model.transgan.discriminator:Discriminator"
 ATTENTION = "pipeline.model.transgan.attention_maps:attention_maps"
 USES_SHARED = True
+RECOMPUTES = True
