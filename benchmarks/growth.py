@@ -3,15 +3,11 @@
     python -m benchmarks.growth --out pipeline/report/growth.csv --plot docs/growth.png
 
 Geometry: the paper's figure (CelebA-HQ at 256, the same rule stopped earlier below), with the kind in force from 32 x
-32 maps
-on. Memory is that of what the backward pass keeps for one image, weights apart: G's own pass with attention as explicit
-matrix
-products, and D's penalty, which is differentiated twice. It is counted tensor by tensor on the meta device, which
-allocates
-nothing, so that what fits nowhere has a number too; --check measures it on the CPU where it fits. Time is measured on
-the CPU,
-one image, G forward and backward plus D's penalty, where the memory allows and the operations promise less than
---seconds.
+32 maps on. Memory is that of what the backward pass keeps for one image, weights apart: G's own pass with attention as
+explicit matrix products, and D's penalty, which is differentiated twice. It is counted tensor by tensor on the meta
+device, which allocates nothing, so that what fits nowhere has a number too; --check measures it on the CPU where it
+fits. Time is measured on the CPU, one image, G forward and backward plus D's penalty, where the memory allows and the
+operations promise less than --seconds.
 """
 
 import argparse

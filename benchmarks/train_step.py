@@ -1,8 +1,7 @@
 """Our training step against one in the style of the released loop, interleaved in one run.
 
     python -m benchmarks.train_step --geometry cifar10 --device cpu --batch 16/32
-    python -m benchmarks.train_step --geometry cifar10 --device cuda --batch 64/128 --modes reference fp32 bf16
-    bf16_compiled
+    python -m benchmarks.train_step --geometry cifar10 --device cuda --batch 64/128 --modes fp32 bf16_compiled
 
 One process per mode, so that each has its own peak memory; they take turns, one generator iteration (critic steps and a
 G step) at a time, so that a busy machine slows all of them. Batch: of D / of G.
@@ -95,8 +94,8 @@ def worker(pipe: Connection, plan: TrainPlan, mode: str, device_name: str, threa
 
 def step_flops(plan: TrainPlan) -> int:
     """Floating-point operations of the matrix products in one iteration of the reference, on the meta device."""
-    # Counted on the smallest batch, to which they are proportional; in a process of its own, as the reference changes
-    # modules.
+    # Counted on the smallest batch, to which they are proportional. The caller does it in a process of its own, as the
+    # reference changes modules.
     small = plan.model_copy(
         update={
             "train": plan.train.model_copy(update={"batch_discriminator": 1, "batch_generator": 2, "critic_steps": 1})

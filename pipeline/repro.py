@@ -2,8 +2,7 @@
 
 DVC runs stages one after the other. Cells do not depend on each other, and a small training keeps no more than one core
 busy; so cells are started `--jobs` at a time, each trained, measured and drawn by its own `dvc repro --single-item`,
-and a
-plain `dvc repro` does whatever is left. The result is that of `dvc repro` alone.
+and a plain `dvc repro` does whatever is left. The result is that of `dvc repro` alone.
 """
 
 import argparse

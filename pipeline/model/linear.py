@@ -1,8 +1,7 @@
 """The linear layer of both networks. On the CPU its fp32 products are oneDNN's.
 
 PyTorch gives fp32 products to MKL, which on AMD processors does without AVX-512 and takes twice as long
-(docs/performance.md);
-bf16 products and compiled code go to oneDNN anyway.
+(docs/performance.md); bf16 products and compiled code go to oneDNN anyway.
 """
 
 import torch

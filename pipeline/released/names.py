@@ -1,6 +1,6 @@
 """Tensor names of the released modules, and how this project's tensors become theirs and back.
 
-Names and shapes as in the released code (paper.md 3.2, 4.2, 4.3). What differs:
+Names and shapes as in the released code. What differs:
 
     ours                                       released
     to_tokens, to_rgb                          l1, deconv.0 (a 1x1 convolution: weight (3, C, 1, 1))

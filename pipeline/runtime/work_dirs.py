@@ -1,10 +1,9 @@
 """Work directories of unfinished trainings: python -m pipeline.runtime.work_dirs [--remove KEY|all]
 
 A training's state lies in .work/<key>/ of the main repository, outside everything that DVC knows. The key is the hash
-of all
-that the training depends on (`run.run_key`), so a changed setting, image or line of code finds no state and begins
-anew.
-Without an argument the directories are listed; nothing but --remove and the success of a training removes one.
+of all that the training depends on (`run.run_key`), so a changed setting, image or line of code finds no state and
+begins anew. Without an argument the directories are listed; nothing but --remove and the success of a training removes
+one.
 """
 
 import argparse

@@ -1,5 +1,4 @@
-"""DiffAug (Zhao et al. 2020) as TransGAN uses it (paper 5.1; sizes and probabilities of the released code, paper.md
-3.3).
+"""DiffAug (Zhao et al. 2020) as TransGAN uses it (paper 5.1). Sizes and probabilities are those of the released code.
 
 Every operation takes images (B, C, H, W) in [-1, 1] and returns the same shape, differentiable in the images, twice
 where the gradient penalty needs it. Random numbers come from torch's global generator of the images' device. Empty
@@ -25,9 +24,8 @@ class Operation:
     """One operation, its randomness apart from its arithmetic.
 
     `draw(images, config)` makes the random numbers of a batch, tensors with one row an image; `apply(images, *drawn)`
-    is a
-    pure function: a part of a batch with its part of the rows gives that part of the result (gradient accumulation),
-    and it compiles.
+    is a pure function: a part of a batch with its part of the rows gives that part of the result (gradient
+    accumulation), and it compiles.
     """
 
     draw: Callable[[Tensor, AugmentConfig], tuple[Tensor, ...]]

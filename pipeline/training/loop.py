@@ -86,17 +86,15 @@ def train(plan: TrainPlan, images: np.ndarray, device: torch.device, observer: O
     """Train one cell on images (N, C, H, W) uint8.
 
     Deterministic on the CPU: same plan, images and machine give the same bytes, however often the run is interrupted
-    and
-    resumed. A loss, gradient or weight that is not finite, or a collapse (`divergence.py`), ends the run with status
-    `diverged` and the weights of the last healthy tick.
+    and resumed. A loss, gradient or weight that is not finite, or a collapse (`divergence.py`), ends the run with
+    status `diverged` and the weights of the last healthy tick.
     """
     config = plan.train
     torch.set_num_threads(config.threads)
     if device.type == "cuda":
-        # The CPU's kernels used here are deterministic as they are, and the switch alone imports the whole compiler (3
-        # s).
-        # A GPU's are asked to be; bicubic upsampling and attention have backward passes that only warn
-        # (docs/training.md).
+        # A GPU has to be asked for deterministic kernels. The backward passes of bicubic upsampling and attention have
+        # none and warn (docs/training.md). The CPU's kernels used here are deterministic without the switch, which
+        # imports the whole compiler (3 s).
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.utils.deterministic.fill_uninitialized_memory = False
         torch.use_deterministic_algorithms(True, warn_only=True)

@@ -108,10 +108,8 @@ class AxisAttention(SelfAttention):
     """Row attention, then column attention on its output: A_columns (A_rows V).
 
     The factorisation of axial attention (Ho et al. 2019, arXiv 1912.12180: attention along one axis at a time, rows
-    then
-    columns), with one set of q, k, v and one `proj` for both, so that parameters equal the other kinds'. A token
-    reaches
-    every token of the map within one layer. With relative position each axis has its own table.
+    then columns), with one set of q, k, v and one `proj` for both, so that parameters equal the other kinds'. A token
+    reaches every token of the map within one layer. With relative position each axis has its own table.
     """
 
     def __init__(self, width: int, heads: int, side: int, *, relative_position: bool, noise: bool):
@@ -133,10 +131,9 @@ class NystromAttention(SelfAttention):
 
     Landmarks q~, k~ are means over consecutive runs of tokens; the pseudo-inverse is the paper's iteration of six
     third-order steps, scaled per matrix so that no image depends on its batch, and always in fp32. The depthwise
-    convolution that the
-    original adds is left out (TransGAN has no convolution). With as many landmarks as tokens the factors are the
-    softmax matrix itself and the approximation is standard attention; as in the original code it is then computed as
-    such.
+    convolution that the original adds is left out (TransGAN has no convolution). With as many landmarks as tokens the
+    factors are the softmax matrix itself and the approximation is standard attention; as in the original code it is
+    then computed as such.
     """
 
     ITERATIONS = 6

@@ -59,16 +59,14 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor, *, fused: bool = True) -> Tensor:
         hidden = self.fc1(x)
-        # The compiler loses the second derivative of a custom function inside torch.func.grad, and needs none: it fuses
-        # PyTorch's.
+        # Inside torch.func.grad the compiler loses the second derivative of a custom function. It does not need one
+        # either, as it fuses PyTorch's GELU by itself.
         plain = fused or torch.compiler.is_compiling()
         return self.fc2(F.gelu(hidden) if plain else TwiceGelu.apply(hidden))
 
 
 class Block(nn.Module):
-    """Pre-norm block: x + attention(norm1(x)), then x + mlp(norm2(x)); no dropout (paper.md 3.1). (B, N, C) -> (B, N,
-    C).
-    """
+    """Pre-norm block: x + attention(norm1(x)), then x + mlp(norm2(x)), without dropout. (B, N, C) -> (B, N, C)."""
 
     def __init__(self, spec: BlockSpec, *, running: bool):
         super().__init__()

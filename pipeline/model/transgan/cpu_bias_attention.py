@@ -14,10 +14,8 @@ class BiasedAttention(torch.autograd.Function):
     """softmax(q k^T / sqrt(d) + bias) v for q, k, v (B, heads, n, d) and bias (heads, n, n), differentiable once.
 
     Forward is PyTorch's fused kernel, which keeps one number a row instead of n x n weights. Backward forms the weights
-    again
-    from that number (the logarithm of each row's sum), a few images at a time, as flash attention does (Dao et al.
-    2022,
-    algorithm 4), and adds up the bias's gradient on the way.
+    again from that number (the logarithm of each row's sum), a few images at a time, as flash attention does (Dao et
+    al. 2022, algorithm 4), and adds up the bias's gradient on the way.
     """
 
     @staticmethod
