@@ -11,7 +11,7 @@ JOBS ?= $(shell if command -v nvidia-smi >/dev/null 2>&1; then echo 1; else n=$$
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: repro test lint types format hooks kill-test setup smoke lock compare watch unfinished gpu-check faces pretrained
+.PHONY: repro test lint format hooks kill-test setup smoke lock compare watch unfinished gpu-check faces pretrained
 
 # Networks that are kept in git, about 1 MB each, so that a clone draws images before any training.
 PRETRAINED ?= digits/full digits/no_augment digits/sngan
@@ -29,9 +29,6 @@ test: $(READY)
 lint: $(READY)
 	ruff check .
 	ruff format --check .
-
-# Types: not clean yet, so no part of lint (see CONTRIBUTING.md).
-types: $(READY)
 	mypy
 
 format: $(READY)

@@ -28,7 +28,8 @@ def write_plan(params: str | Path = "params.yaml") -> dict[str, Any]:
         resolve_cell(content, dataset, variant) for dataset in matrix["datasets"] for variant in matrix["variants"]
     ]
     files = _dataset_files(cells)
-    entries, trained = [], {}
+    entries: list[dict[str, Any]] = []
+    trained: dict[tuple[str, str], str] = {}
     for cell in cells:
         for seed in matrix["seeds"]:
             name = f"{cell.dataset}/{cell.variant}/seed{seed}"
@@ -66,7 +67,8 @@ def write_plan(params: str | Path = "params.yaml") -> dict[str, Any]:
 
 def _dataset_files(cells: list[Cell]) -> dict[str, str]:
     """Plan files of prepare and reference; all cells of a dataset must agree on what is measured on real images."""
-    files, owners = {}, {}
+    files: dict[str, str] = {}
+    owners: dict[str, str] = {}
     for cell in cells:
         reference = dump(reference_plan(cell.evaluate))
         name = f"reference/{cell.dataset}.yaml"

@@ -72,8 +72,7 @@ def computed(network: nn.Module, places: dict[str, Place]) -> dict[str, Tensor]:
     for name, module in network.named_modules():
         if isinstance(module, RelativePosition):
             released = places[f"{name}.table"].name.removesuffix("_bias_table")
-            index: Tensor = module.index  # type: ignore[assignment]
-            found[f"{released}_index"] = index.reshape(module.tokens, module.tokens).clone()
+            found[f"{released}_index"] = module.index.reshape(module.tokens, module.tokens).clone()
     return found
 
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from PIL import Image
 
 from pipeline.files import read_json
@@ -76,7 +76,7 @@ def introduction(run: Published) -> list[str]:
 
 
 def _panel(curve: pd.DataFrame, column: str) -> Panel:
-    def draw_panel(axis: plt.Axes) -> None:
+    def draw_panel(axis: Axes) -> None:
         known = curve[["kimg", column]].dropna()
         axis.plot(known.kimg, known[column], **style(0))
         axis.set_xlabel("kimg")

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -168,6 +169,7 @@ def draw_filter(images: Tensor, config: AugmentConfig) -> tuple[Tensor, ...]:
 
     What is drawn is the whole filter of each image, (B, taps).
     """
+    like: dict[str, Any]
     batch, like = len(images), {"device": images.device, "dtype": images.dtype}
     bank, power = _bank(images.device, images.dtype)
     gains = torch.ones(batch, 4, **like)

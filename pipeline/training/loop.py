@@ -96,7 +96,7 @@ def train(plan: TrainPlan, images: np.ndarray, device: torch.device, observer: O
         # none and warn (docs/training.md). The CPU's kernels used here are deterministic without the switch, which
         # imports the whole compiler (3 s).
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.utils.deterministic.fill_uninitialized_memory = False
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         torch.use_deterministic_algorithms(True, warn_only=True)
     torch.manual_seed(plan.seed)
     outcome = Outcome(networks=build(plan.network, config, device), processes=[[0.0, world()]])
@@ -147,6 +147,7 @@ def iteration(
 ) -> dict[str, Tensor]:
     """The D steps and the G step of iteration `step` (from 1). `penalty_weight`: that of this moment, if it moves."""
     penalty_weight = config.penalty_weight if penalty_weight is None else penalty_weight
+    scalars: dict[str, Tensor]
     size, scalars = config.batch_discriminator, {}
     for critic in range(config.critic_steps):
         number = (step - 1) * config.critic_steps + critic

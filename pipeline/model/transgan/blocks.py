@@ -1,6 +1,7 @@
 """The transformer block both networks are made of, and runs of equal blocks."""
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,11 +22,11 @@ class GeluDerivative(torch.autograd.Function):
         return torch.ops.aten.gelu_backward(gradient, x)
 
     @staticmethod
-    def setup_context(ctx, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
         ctx.save_for_backward(*inputs)
 
     @staticmethod
-    def backward(ctx, upper: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx: Any, upper: Tensor) -> tuple[Tensor, Tensor]:
         gradient, x = ctx.saved_tensors
         square = x * x
         second = (2 - square) * torch.exp(-0.5 * square) * (gradient * upper) * (2 * math.pi) ** -0.5
@@ -40,11 +41,11 @@ class TwiceGelu(torch.autograd.Function):
         return F.gelu(x)
 
     @staticmethod
-    def setup_context(ctx, inputs: tuple[Tensor], output: Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
         ctx.save_for_backward(*inputs)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> Tensor:
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
         return GeluDerivative.apply(gradient, x)
 

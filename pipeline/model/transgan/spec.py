@@ -173,7 +173,7 @@ def resolve_discriminator(
         if stage.width < before:
             raise Impossible(f"{key}.width", stage.width, f"at least the width of the stage before, {before}")
         added = stage.width - before
-        shape = {"side": resolution // patch, "width": stage.width}
+        shape: dict[str, Any] = {"side": resolution // patch, "width": stage.width}
         groups = (
             [_blocks(both, depth=stage.depth - stage.full_blocks, **shape)] if stage.depth > stage.full_blocks else []
         )
