@@ -72,7 +72,8 @@ def main() -> None:
     idle = seconds_of(sys.executable, "-m", "dvc", "repro")
     lines += [
         "",
-        f"Start of a stage's process (interpreter, torch): {start:.1f} s, {stages - 1} stages: {start * (stages - 1):.0f} s.",
+        f"Start of a stage's process (interpreter, torch): {start:.1f} s, "
+        f"{stages - 1} stages: {start * (stages - 1):.0f} s.",
         f"`dvc repro` with nothing to do: {idle:.1f} s.",
     ]
     print("\n".join([str(facts(torch.device("cpu"))), *lines]))

@@ -169,7 +169,8 @@ def plot(rows: pd.DataFrame, path: Path) -> None:
 
 def markdown(rows: pd.DataFrame) -> str:
     lines = [
-        "| attention | resolution | G: GiB per image | D's penalty: GiB per image | images in 24 GiB | in 80 GiB | TFLOP | seconds |",
+        "| attention | resolution | G: GiB per image | D's penalty: GiB per image "
+        "| images in 24 GiB | in 80 GiB | TFLOP | seconds |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows.itertuples():
@@ -177,7 +178,8 @@ def markdown(rows: pd.DataFrame) -> str:
         fits = [f"{int(card // most)}" if most <= card else "does not fit" for card in CARDS]
         seconds = f"{row.seconds:.1f}" if row.seconds == row.seconds else "not run"
         lines.append(
-            f"| {row.attention} | {row.resolution} | {row.g_gib:.2f} | {row.d_gib:.2f} | {fits[0]} | {fits[1]} | {(row.g_gflop + row.d_gflop) / 1000:.2f} | {seconds} |"
+            f"| {row.attention} | {row.resolution} | {row.g_gib:.2f} | {row.d_gib:.2f} | {fits[0]} | {fits[1]} "
+            f"| {(row.g_gflop + row.d_gflop) / 1000:.2f} | {seconds} |"
         )
     return "\n".join(lines)
 

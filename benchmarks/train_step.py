@@ -148,7 +148,8 @@ def report(found: dict[str, dict[str, Any]], plan: TrainPlan, flops: int, peaks:
     images = plan.train.critic_steps * plan.train.batch_discriminator
     base = found.get("reference", {"failed": "not run"})
     lines = [
-        "| mode | s per iteration: median (least .. most) | real images/s | times the reference | peak memory GiB | TFLOP/s | of matmul peak | first iteration s |",
+        "| mode | s per iteration: median (least .. most) | real images/s | times the reference | peak memory GiB "
+        "| TFLOP/s | of matmul peak | first iteration s |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for mode, values in found.items():
@@ -163,7 +164,8 @@ def report(found: dict[str, dict[str, Any]], plan: TrainPlan, flops: int, peaks:
         )
         peak = peaks["bf16" if "bf16" in mode else "fp32"]
         lines.append(
-            f"| {mode} | {summary(values['seconds'])} | {images / median:.1f} | {summary(ratios) if ratios else 'not run'} | {values['peak_mib'] / 1024:.2f} "
+            f"| {mode} | {summary(values['seconds'])} | {images / median:.1f} "
+            f"| {summary(ratios) if ratios else 'not run'} | {values['peak_mib'] / 1024:.2f} "
             f"| {flops / median / 1e12:.3f} | {flops / median / peak:.0%} | {values['first']:.0f} |"
         )
     return lines

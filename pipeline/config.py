@@ -106,7 +106,7 @@ def load(path: str | Path = PARAMS) -> dict[str, Any]:
 
 
 def _check_network_settings(content: dict[str, Any], file: str) -> None:
-    """Every `model.generator` and `model.discriminator` against its family's schema, those no selected cell uses too."""
+    """Check every `model.generator` and `model.discriminator` against its family's schema, in use or not."""
     usual = content["model"]
     variants = content["variants"]
     entries: list[tuple[str, Any, list[Any]]] = [("", content, [usual])]
@@ -229,7 +229,7 @@ def resolve_networks(model: ModelConfig, data: DataConfig, layers: list[Layer], 
 
 
 def _refuse_unread(model: ModelConfig, layers: list[Layer], file: str) -> None:
-    """Settings shared by transformers, given by or above the layers that put other families in place of both networks."""
+    """Refuse transformers' shared settings that are given by or above the layers which replace both networks."""
     families = [getattr(model, network)["family"] for network in NETWORKS]
     if any(load_family(family).USES_SHARED for family in families):
         return

@@ -105,13 +105,16 @@ def describe_plan(index: dict[str, Any]) -> list[str]:
     """What the plan means, a line each, warnings included."""
     cells = index["cells"]
     trainings = sum(cell["twin_of"] is None for cell in cells)
+    kimg = sum(cell["kimg"] for cell in cells if cell["twin_of"] is None)
     lines = [
-        f"plan: profile {index['profile']}, {len(cells)} cells, {trainings} trainings of {sum(c['kimg'] for c in cells if c['twin_of'] is None):,.0f} kimg in all -> {PLAN}/"
+        f"plan: profile {index['profile']}, {len(cells)} cells, "
+        f"{trainings} trainings of {kimg:,.0f} kimg in all -> {PLAN}/"
     ]
     for cell in cells:
         if cell["twin_of"]:
             lines.append(
-                f"note: {cell['dataset']}: {cell['variant']} (seed {cell['seed']}) is the same network and training as {cell['twin_of']}; it is trained once"
+                f"note: {cell['dataset']}: {cell['variant']} (seed {cell['seed']}) is the same network and training as "
+                f"{cell['twin_of']}; it is trained once"
             )
     shadowed = [
         f"{key} ({', '.join(f'{origin}.{key}' for origin in origins)})"

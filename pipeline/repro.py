@@ -22,7 +22,8 @@ def dvc(*arguments: str) -> None:
     """Errors: `UserError` where dvc fails; it has said why."""
     if subprocess.run([*DVC, *arguments]).returncode:
         raise UserError(
-            f"dvc {' '.join(arguments)} failed, see above; what was finished is kept, the same command goes on from there"
+            f"dvc {' '.join(arguments)} failed, see above; what was finished is kept, "
+            "the same command goes on from there"
         )
 
 

@@ -1,4 +1,4 @@
-"""Settings of TransGAN's networks, as a person writes them in params.yaml (`model`, and the `model` part of overlays)."""
+"""Settings of TransGAN's networks, as a person writes them in params.yaml: `model`, and that part of overlays."""
 
 from typing import Annotated, Literal
 
