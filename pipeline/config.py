@@ -39,17 +39,23 @@ class Overlay(Strict):
 
 
 class Profile(Overlay):
+    """A budget: settings laid over those of every dataset."""
+
     datasets: dict[str, Overlay]  # what it changes for one dataset alone
     variants: dict[str, Overlay]  # what it changes in one variant alone
 
 
 class Dataset(Overlay):
+    """A dataset: where its images are, and the settings laid over the base for it."""
+
     data: DataConfig
     released: Overlay  # what the released code does differently from the paper's figure
     variants: dict[str, Overlay]  # what it changes in one variant alone
 
 
 class Matrix(Strict):
+    """The cells: every dataset x variant x seed."""
+
     datasets: Annotated[list[str], Field(min_length=1)]
     variants: Annotated[list[str], Field(min_length=1)]
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]

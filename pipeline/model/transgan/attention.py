@@ -74,6 +74,7 @@ class SelfAttention(nn.Module):
         self.relative_position = RelativePosition(side, side, heads) if relative_position else None
 
     def bias(self) -> Tensor | None:
+        """The bias of the scores by relative position (heads, n, n), or None."""
         return None if self.relative_position is None else self.relative_position()
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, *, fused: bool) -> Tensor:

@@ -52,6 +52,8 @@ def _lines(entry: str, blocks: list[BlockSpec]) -> list[str]:
 
 
 class GeneratorStageSpec(Strict):
+    """Blocks on one side of the map, and how the map gets there."""
+
     upsample: Upsample
     blocks: list[BlockSpec]
 
@@ -66,6 +68,8 @@ class DiscriminatorStageSpec(Strict):
 
 
 class GeneratorSpec(base.GeneratorSpec):
+    """TransGAN's generator: its stages, first to last."""
+
     family: Literal["transgan"] = "transgan"
     stages: list[GeneratorStageSpec]
 
@@ -82,6 +86,8 @@ class GeneratorSpec(base.GeneratorSpec):
 
 
 class DiscriminatorSpec(base.DiscriminatorSpec):
+    """TransGAN's discriminator: its stages from the image on, and the blocks over the class token."""
+
     family: Literal["transgan"] = "transgan"
     stages: list[DiscriminatorStageSpec]
     cls: BlockSpec
