@@ -44,7 +44,7 @@ MODES = {
 
 
 def without_emulation(modes: list[str], device: str) -> list[str]:
-    """`modes` without those in bf16 where the CPU has no such instructions: emulated, an iteration takes many minutes."""
+    """`modes` without bf16 where the CPU would emulate it: an iteration would take many minutes."""
     if device != "cpu" or has_bf16():
         return modes
     kept = [mode for mode in modes if MODES[mode].get("precision") != "bf16"]
