@@ -19,6 +19,7 @@ LAYERS = [
     {"training"},
     {"fingerprint", "provenance", "revision"},
     {"runtime"},
+    {"replicas"},
     {"sampling"},
     {"metrics"},
     {"report.config", "layers", "checks", "config"},  # settings of everything, merged and checked
