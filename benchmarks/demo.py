@@ -1,10 +1,8 @@
 """Where the wall time of the demo goes: python -m benchmarks.demo   (after `make repro`; nothing else should run)
 
 Trainings: seconds from results/<cell>/run.json. Their split into dispatch (Python, autograd, launching some thousand
-small
-operations) and arithmetic is an estimate: the same step on two images costs the dispatch and next to no arithmetic. DVC
-and the
-start of a process are timed here, a stage being one process.
+small operations) and arithmetic is an estimate: the same step on two images costs the dispatch and next to no
+arithmetic. DVC and the start of a process are timed here, a stage being one process.
 """
 
 import statistics
@@ -74,7 +72,8 @@ def main() -> None:
     idle = seconds_of(sys.executable, "-m", "dvc", "repro")
     lines += [
         "",
-        f"Start of a stage's process (interpreter, torch): {start:.1f} s, {stages - 1} stages: {start * (stages - 1):.0f} s.",
+        f"Start of a stage's process (interpreter, torch): {start:.1f} s, "
+        f"{stages - 1} stages: {start * (stages - 1):.0f} s.",
         f"`dvc repro` with nothing to do: {idle:.1f} s.",
     ]
     print("\n".join([str(facts(torch.device("cpu"))), *lines]))

@@ -171,7 +171,7 @@ def page(results: dict[str, Any]) -> str:
     lines = [
         "# On a GPU",
         "",
-        "This page is written by `make gpu-check` (`benchmarks/gpu_check.py`) together with `docs/gpu.json`. The check has",
+        "This page is written by `make gpu-check` (`benchmarks/gpu_check.py`) with `docs/gpu.json`. The check has",
         "four pieces, each less than 8 minutes, less than 20 together. It goes on where it was interrupted.",
     ]
     for name, piece in PIECES.items():

@@ -2,8 +2,8 @@
 
     python -m benchmarks.gpu_memory --device cuda --json memory.json
 
-One step (D with its penalty, then G) of the full model, batches doubled until the device has no more memory. Attention as
-training computes it, fused where it can be. Each pair is written as soon as it is known, and pairs that the file has are
+One step (D with its penalty, then G) of the full model, batches doubled until memory runs out. Attention as training
+computes it, fused where it can be. Each pair is written as soon as it is known, and pairs that the file has are
 not measured again.
 """
 

@@ -3,15 +3,11 @@
     python -m benchmarks.growth --out pipeline/report/growth.csv --plot docs/growth.png
 
 Geometry: the paper's figure (CelebA-HQ at 256, the same rule stopped earlier below), with the kind in force from 32 x
-32 maps
-on. Memory is that of what the backward pass keeps for one image, weights apart: G's own pass with attention as explicit
-matrix
-products, and D's penalty, which is differentiated twice. It is counted tensor by tensor on the meta device, which
-allocates
-nothing, so that what fits nowhere has a number too; --check measures it on the CPU where it fits. Time is measured on
-the CPU,
-one image, G forward and backward plus D's penalty, where the memory allows and the operations promise less than
---seconds.
+32 maps on. Memory is that of what the backward pass keeps for one image, weights apart: G's own pass with attention as
+explicit matrix products, and D's penalty, which is differentiated twice. It is counted tensor by tensor on the meta
+device, which allocates nothing, so that what fits nowhere has a number too; --check measures it on the CPU where it
+fits. Time is measured on the CPU, one image, G forward and backward plus D's penalty, where the memory allows and the
+operations promise less than --seconds.
 """
 
 import argparse
@@ -173,7 +169,8 @@ def plot(rows: pd.DataFrame, path: Path) -> None:
 
 def markdown(rows: pd.DataFrame) -> str:
     lines = [
-        "| attention | resolution | G: GiB per image | D's penalty: GiB per image | images in 24 GiB | in 80 GiB | TFLOP | seconds |",
+        "| attention | resolution | G: GiB per image | D's penalty: GiB per image "
+        "| images in 24 GiB | in 80 GiB | TFLOP | seconds |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows.itertuples():
@@ -181,7 +178,8 @@ def markdown(rows: pd.DataFrame) -> str:
         fits = [f"{int(card // most)}" if most <= card else "does not fit" for card in CARDS]
         seconds = f"{row.seconds:.1f}" if row.seconds == row.seconds else "not run"
         lines.append(
-            f"| {row.attention} | {row.resolution} | {row.g_gib:.2f} | {row.d_gib:.2f} | {fits[0]} | {fits[1]} | {(row.g_gflop + row.d_gflop) / 1000:.2f} | {seconds} |"
+            f"| {row.attention} | {row.resolution} | {row.g_gib:.2f} | {row.d_gib:.2f} | {fits[0]} | {fits[1]} "
+            f"| {(row.g_gflop + row.d_gflop) / 1000:.2f} | {seconds} |"
         )
     return "\n".join(lines)
 

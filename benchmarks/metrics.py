@@ -62,7 +62,7 @@ def benchmark_metrics(count: int, width: int, threads: int, device: str) -> None
         both = dict.fromkeys(("inception_clean", "inception_legacy"), Features(generated, None))
         total = np.zeros(2)
         for name in names:
-            plan = MeasurePlan(metrics=[name], n_gen=count, threads=threads, **PLAN)
+            plan = MeasurePlan(metrics=[name], n_gen=count, threads=threads, curve=[], **PLAN)
             _, seconds = timed(
                 f"measure: {name}",
                 lambda plan=plan: measure(plan, sides, both, device=device),

@@ -1,4 +1,4 @@
-"""How much faster several GPUs train one cell: a model from step times and bytes, and a check of it with real processes.
+"""How much faster several GPUs train one cell: a model from step times and bytes, checked with real processes.
 
     python -m benchmarks.parallel --geometry cifar10 --seconds 2.0 --fixed 0.02 --bandwidth 100
     python -m benchmarks.parallel --geometry digits --measure 1 2
@@ -46,7 +46,7 @@ class Cost:
     def predicted(self, processes: int, bandwidth: float) -> float:
         """Seconds of an iteration by `processes` devices that exchange `bandwidth` bytes/s in each direction.
 
-        A ring reduces n bytes in 2 (p - 1) messages of n / p bytes each (Patarasuk and Yuan 2009). Nothing overlaps: the
+        A ring reduces n bytes in 2 (p - 1) messages of n / p bytes each (Patarasuk, Yuan 2009). Nothing overlaps: the
         reduction comes when all gradients are there.
         """
         messages = 2 * (processes - 1)

@@ -1,10 +1,8 @@
-"""A training step in the style of the released loop, to compare ours with (train_derived.py, functions.py of the
-released code).
+"""A training step in the style of the released loop (its train_derived.py and functions.py), to compare ours with.
 
 The same networks, losses and augmentation; eager, fp32, attention as explicit matrix products everywhere, real, fake
-and
-interpolated images in separate passes, fakes made with their graph, Adam and clipping as PyTorch's defaults, the weight
-average tensor by tensor through copies, images through a DataLoader with a transform per image.
+and interpolated images in separate passes, fakes made with their graph, Adam and clipping as PyTorch's defaults, the
+weight average tensor by tensor through copies, images through a DataLoader with a transform per image.
 """
 
 import copy

@@ -1,8 +1,7 @@
 """Our training step against one in the style of the released loop, interleaved in one run.
 
     python -m benchmarks.train_step --geometry cifar10 --device cpu --batch 16/32
-    python -m benchmarks.train_step --geometry cifar10 --device cuda --batch 64/128 --modes reference fp32 bf16
-    bf16_compiled
+    python -m benchmarks.train_step --geometry cifar10 --device cuda --batch 64/128 --modes fp32 bf16_compiled
 
 One process per mode, so that each has its own peak memory; they take turns, one generator iteration (critic steps and a
 G step) at a time, so that a busy machine slows all of them. Batch: of D / of G.
@@ -45,7 +44,7 @@ MODES = {
 
 
 def without_emulation(modes: list[str], device: str) -> list[str]:
-    """`modes` without those in bf16 where the CPU has no such instructions: emulated, an iteration takes many minutes."""
+    """`modes` without bf16 where the CPU would emulate it: an iteration would take many minutes."""
     if device != "cpu" or has_bf16():
         return modes
     kept = [mode for mode in modes if MODES[mode].get("precision") != "bf16"]
@@ -95,8 +94,8 @@ def worker(pipe: Connection, plan: TrainPlan, mode: str, device_name: str, threa
 
 def step_flops(plan: TrainPlan) -> int:
     """Floating-point operations of the matrix products in one iteration of the reference, on the meta device."""
-    # Counted on the smallest batch, to which they are proportional; in a process of its own, as the reference changes
-    # modules.
+    # Counted on the smallest batch, to which they are proportional. The caller does it in a process of its own, as the
+    # reference changes modules.
     small = plan.model_copy(
         update={
             "train": plan.train.model_copy(update={"batch_discriminator": 1, "batch_generator": 2, "critic_steps": 1})
@@ -149,7 +148,8 @@ def report(found: dict[str, dict[str, Any]], plan: TrainPlan, flops: int, peaks:
     images = plan.train.critic_steps * plan.train.batch_discriminator
     base = found.get("reference", {"failed": "not run"})
     lines = [
-        "| mode | s per iteration: median (least .. most) | real images/s | times the reference | peak memory GiB | TFLOP/s | of matmul peak | first iteration s |",
+        "| mode | s per iteration: median (least .. most) | real images/s | times the reference | peak memory GiB "
+        "| TFLOP/s | of matmul peak | first iteration s |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for mode, values in found.items():
@@ -164,7 +164,8 @@ def report(found: dict[str, dict[str, Any]], plan: TrainPlan, flops: int, peaks:
         )
         peak = peaks["bf16" if "bf16" in mode else "fp32"]
         lines.append(
-            f"| {mode} | {summary(values['seconds'])} | {images / median:.1f} | {summary(ratios) if ratios else 'not run'} | {values['peak_mib'] / 1024:.2f} "
+            f"| {mode} | {summary(values['seconds'])} | {images / median:.1f} "
+            f"| {summary(ratios) if ratios else 'not run'} | {values['peak_mib'] / 1024:.2f} "
             f"| {flops / median / 1e12:.3f} | {flops / median / peak:.0%} | {values['first']:.0f} |"
         )
     return lines

@@ -13,6 +13,10 @@ from pipeline.training.objectives.registry import NO_PENALTY
 
 
 def check_train(train: TrainConfig, layers: Sequence[Layer], file: str) -> None:
+    """Refuse training settings that do not fit together.
+
+    Errors: `ConfigError`, which names the key in the layer that gave it, what was given and what is allowed.
+    """
     if (train.kimg is None) == (train.generator_steps is None):
         given = {"kimg": train.kimg, "generator_steps": train.generator_steps}
         raise ConfigError(

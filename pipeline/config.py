@@ -46,17 +46,23 @@ class Released(Overlay):
 
 
 class Profile(Overlay):
+    """A budget: settings laid over those of every dataset."""
+
     datasets: dict[str, Overlay]  # what it changes for one dataset alone
     variants: dict[str, Overlay]  # what it changes in one variant alone
 
 
 class Dataset(Overlay):
+    """A dataset: where its images are, and the settings laid over the base for it."""
+
     data: DataConfig
     released: Released  # what the released code does differently from the paper's figure
     variants: dict[str, Overlay]  # what it changes in one variant alone
 
 
 class Matrix(Strict):
+    """The cells: every dataset x variant x seed."""
+
     datasets: Annotated[list[str], Field(min_length=1)]
     variants: Annotated[list[str], Field(min_length=1)]
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
@@ -124,7 +130,7 @@ def _check_models(variants: dict[str, Any], file: str) -> None:
 
 
 def _check_network_settings(content: dict[str, Any], file: str) -> None:
-    """Every `model.generator` and `model.discriminator` against its family's schema, those no selected cell uses too."""
+    """Check every `model.generator` and `model.discriminator` against its family's schema, in use or not."""
     usual, variants = content["model"], content["variants"]
 
     def models(variant: str) -> list[Any]:
@@ -240,7 +246,7 @@ def resolve_networks(model: ModelConfig, data: DataConfig, layers: list[Layer], 
 
 
 def _refuse_unread(model: ModelConfig, layers: list[Layer], file: str) -> None:
-    """Settings shared by transformers, given by or above the layers that put other families in place of both networks."""
+    """Refuse transformers' shared settings that are given by or above the layers which replace both networks."""
     families = [getattr(model, network)["family"] for network in NETWORKS]
     if any(load_family(family).USES_SHARED for family in families):
         return

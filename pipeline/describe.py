@@ -5,6 +5,7 @@ python -m pipeline.describe --dataset cifar10 --variant full [--released] [--jso
 
 import argparse
 import json
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -46,7 +47,7 @@ def _parameters(network: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def _flops(forward) -> int:
+def _flops(forward: Callable[[], object]) -> int:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         forward()
     return counter.get_total_flops()

@@ -141,6 +141,5 @@ def _refuse_unseen(name: str, module: ast.Module) -> None:
             # `module.eval()` switches a network to evaluation; only the function of that name computes from text.
             if word == "eval" and isinstance(node, ast.Attribute):
                 continue
-            raise UserError(
-                f"{name}: line {node.lineno}: {word} is not allowed in code that trains, it hides what is run"
-            )
+            place = f"{name}: line {getattr(node, 'lineno', '?')}"
+            raise UserError(f"{place}: {word} is not allowed in code that trains, it hides what is run")

@@ -62,10 +62,12 @@ class TrainedGenerator:
 
     @property
     def channels(self) -> int:
+        """Channels C of an image: 1 or 3."""
         return self.network.channels
 
     @property
     def latent_dim(self) -> int:
+        """Components of a latent."""
         return self.network.latent_dim
 
     @property

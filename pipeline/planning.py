@@ -29,7 +29,8 @@ def write_plan(params: str | Path = "params.yaml") -> dict[str, Any]:
         resolve_cell(content, dataset, variant) for dataset in matrix["datasets"] for variant in matrix["variants"]
     ]
     files = _dataset_files(cells)
-    entries, trained = [], {}
+    entries: list[dict[str, Any]] = []
+    trained: dict[tuple[str, str], str] = {}
     for cell in cells:
         imported = None
         if cell.imports:
@@ -76,7 +77,8 @@ def _training(cell: Cell, seed: int) -> TrainPlan:
 
 def _dataset_files(cells: list[Cell]) -> dict[str, str]:
     """Plan files of prepare and reference; all cells of a dataset must agree on what is measured on real images."""
-    files, owners = {}, {}
+    files: dict[str, str] = {}
+    owners: dict[str, str] = {}
     for cell in cells:
         reference = dump(reference_plan(cell.evaluate))
         name = f"reference/{cell.dataset}.yaml"
@@ -113,13 +115,16 @@ def describe_plan(index: dict[str, Any]) -> list[str]:
     """What the plan means, a line each, warnings included."""
     cells = index["cells"]
     trainings = sum(cell["twin_of"] is None for cell in cells)
+    kimg = sum(cell["kimg"] for cell in cells if cell["twin_of"] is None)
     lines = [
-        f"plan: profile {index['profile']}, {len(cells)} cells, {trainings} trainings of {sum(c['kimg'] for c in cells if c['twin_of'] is None):,.0f} kimg in all -> {PLAN}/"
+        f"plan: profile {index['profile']}, {len(cells)} cells, "
+        f"{trainings} trainings of {kimg:,.0f} kimg in all -> {PLAN}/"
     ]
     for cell in cells:
         if cell["twin_of"]:
             lines.append(
-                f"note: {cell['dataset']}: {cell['variant']} (seed {cell['seed']}) is the same network and training as {cell['twin_of']}; it is trained once"
+                f"note: {cell['dataset']}: {cell['variant']} (seed {cell['seed']}) is the same network and training as "
+                f"{cell['twin_of']}; it is trained once"
             )
     shadowed = [
         f"{key} ({', '.join(f'{origin}.{key}' for origin in origins)})"

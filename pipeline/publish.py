@@ -4,9 +4,8 @@
 
 published/<name>/settings.yaml says what is trained: settings laid over params.yaml. The work goes on in a clone at this
 revision, .work/published/<name>, so neither `plan` nor `dvc repro` here knows of it. The same command goes on after an
-interruption.
-Results are tables, pictures of samples, settings and provenance, and the averaged generators, which
-`transgan generate --pretrained <name>/<variant>` finds; no image of the training data is written.
+interruption. Results are tables, pictures of samples, settings, provenance and the averaged generators, which
+`transgan generate --pretrained <name>/<variant>` finds. No image of the training data is written.
 """
 
 import argparse

@@ -2,8 +2,7 @@
 
 DVC runs stages one after the other. Cells do not depend on each other, and a small training keeps no more than one core
 busy; so cells are started `--jobs` at a time, each trained, measured and drawn by its own `dvc repro --single-item`,
-and a
-plain `dvc repro` does whatever is left. The result is that of `dvc repro` alone.
+and a plain `dvc repro` does whatever is left. The result is that of `dvc repro` alone.
 """
 
 import argparse
@@ -23,7 +22,8 @@ def dvc(*arguments: str) -> None:
     """Errors: `UserError` where dvc fails; it has said why."""
     if subprocess.run([*DVC, *arguments]).returncode:
         raise UserError(
-            f"dvc {' '.join(arguments)} failed, see above; what was finished is kept, the same command goes on from there"
+            f"dvc {' '.join(arguments)} failed, see above; what was finished is kept, "
+            "the same command goes on from there"
         )
 
 

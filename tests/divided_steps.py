@@ -1,6 +1,7 @@
-"""Training steps of small networks, by one process or divided over several: what tests/training/test_processes.py compares.
+"""Training steps of small networks, by one process or several: what tests/training/test_processes.py compares.
 
-python tests/divided_steps.py RANK PROCESSES STORE OUT CASE...: computes cases as one of the processes; process 0 writes OUT.CASE.safetensors.
+python tests/divided_steps.py RANK PROCESSES STORE OUT CASE...: computes cases as one of the processes.
+Process 0 writes OUT.CASE.safetensors.
 """
 
 import sys

@@ -34,6 +34,7 @@ def repository(tmp_path_factory):
     repository.edit(
         profile="smoke",
         matrix__variants=["full"],
+        matrix__seeds=[0],
         **{f"profiles__smoke__train__{key}": value for key, value in small.items()},
     )
     code, output = repository.dvc("repro", "prepare@digits")

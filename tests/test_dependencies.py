@@ -1,10 +1,8 @@
 """Every module of the project that a stage can import is among its deps in dvc.yaml, and no dep is without use.
 
 A missing dep would keep stale results after a change of code; a needless one would run a stage again for nothing.
-`train` is the
-exception: it depends on no code at all, as its plan file names the code its numbers depend on
-(pipeline/fingerprint.py). So
-`plan`, which writes those names, depends on every file that they are taken from.
+`train` is the exception: it depends on no code at all, as its plan file names the code its numbers depend on
+(pipeline/fingerprint.py). So `plan`, which writes those names, depends on every file that they are taken from.
 """
 
 import ast

@@ -321,7 +321,8 @@ def look(plan_file, found_file):
 
     def profile(frame, event, _):
         code = frame.f_code
-        if event == "call" and code.co_filename.startswith(root + "pipeline" + os.sep) and code.co_flags & 1:  # functions, not class bodies
+        function = code.co_flags & 1  # not the body of a class
+        if event == "call" and function and code.co_filename.startswith(root + "pipeline" + os.sep):
             ran.add((code.co_filename[len(root):-3].replace(os.sep, "."), code.co_name))
 
     sys.setprofile(profile)
@@ -378,7 +379,7 @@ def test_every_family_is_looked_at():
 
 @pytest.fixture(scope="module")
 def trainings(params, plan, augmentation, tmp_path_factory):
-    """Cell -> (its plan, what its training loaded and ran), from a process per cell; every operation is in the policy."""
+    """Cell -> (its plan, what its training loaded and ran), from a process per cell. The policy has every operation."""
     folder, plans = tmp_path_factory.mktemp("plans"), {}
     augment = augmentation(policy=["translation", "cutout", "color", "erase", "hue", "filter"])
     small = {
@@ -436,7 +437,7 @@ def test_every_function_that_a_training_runs_is_in_its_fingerprint(trainings, na
 
 @pytest.mark.parametrize("name", OUTSIDE)
 def test_loading_a_module_outside_only_defines(name):
-    """A module outside that did something when loaded, such as setting torch's precision, would change numbers unseen."""
+    """A module outside that acts when loaded, say by setting torch's precision, would change numbers unseen."""
     body = ast.parse(module.path(name).read_text()).body
     allowed = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
     for statement in body:

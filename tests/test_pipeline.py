@@ -4,6 +4,7 @@ The rows share one repository; each starts from a finished pipeline and puts bac
 tested by every row: it must come from the run cache.
 """
 
+import re
 from contextlib import contextmanager
 
 import pytest
@@ -30,7 +31,7 @@ def after_training(*variants: str) -> set[str]:
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory):
     repository = Repository(tmp_path_factory.mktemp("repository"))
-    repository.edit(profile="smoke", matrix__variants=["multiscale", "full"])
+    repository.edit(profile="smoke", matrix__variants=["multiscale", "full"], matrix__seeds=[0])
     repository.commit("smoke")
     code, output = repository.dvc("repro")
     assert code == 0, output
@@ -164,14 +165,62 @@ def test_code_of_the_report_reruns_the_report(repository):
         assert ran(output) == {"report"}
 
 
-def test_training_code_retrains(repository):
-    code, output = repository.dvc("status")
-    assert code == 0 and "up to date" in output
-    before = (repository.folder / "pipeline/training/losses.py").read_text()
-    repository.append("pipeline/training/losses.py")
-    code, output = repository.dvc("status")
-    assert all(training in output for training in TRAININGS)
-    (repository.folder / "pipeline/training/losses.py").write_text(before)
+@contextmanager
+def planned(repository, file, old, new):
+    """The trainings that dvc finds changed after an edit of code, once plan has run; then everything is put back."""
+    path = repository.folder / file
+    before = path.read_text()
+    assert old in before
+    path.write_text(before.replace(old, new) if old else before + new)
+    try:
+        code, output = repository.dvc("repro", "plan")
+        assert code == 0, output
+        code, output = repository.dvc("status")
+        yield set(re.findall(r"train@[\w-]+", output))
+    finally:
+        path.write_text(before)
+        code, output = repository.dvc("repro", "plan")
+        assert code == 0, output
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("pipeline/training/step.py", "", "# a comment\n"),
+        ("pipeline/training/loop.py", "Train one cell on images", "Train a cell on images"),
+        ("pipeline/runtime/progress.py", "min left", "min to go"),
+        ("pipeline/model/resnet/blocks.py", "", "SLOPE = 0.2\n"),
+        ("pipeline/training/objectives/hinge.py", "", "MARGIN = 1.0\n"),
+    ],
+    ids=["a comment", "a docstring", "a progress line", "another family", "another objective"],
+)
+def test_code_that_cannot_change_a_trainings_numbers_trains_nothing(repository, file, old, new):
+    with planned(repository, file, old, new) as trainings:
+        assert trainings == set()
+
+
+def test_a_numeric_line_retrains_the_cells_whose_code_holds_it_and_going_back_trains_nothing(repository):
+    with changed(repository, matrix__variants=["full", "sngan"]) as output:
+        assert {name for name in ran(output) if name.startswith("train")} == {"train@digits-sngan-0"}
+        for file, expected in (
+            ("pipeline/model/resnet/blocks.py", {"train@digits-sngan-0"}),
+            ("pipeline/model/transgan/norm.py", {"train@digits-full-0"}),
+            ("pipeline/training/ema.py", {"train@digits-full-0", "train@digits-sngan-0"}),
+        ):
+            with planned(repository, file, "", "NEW = 1.0\n") as trainings:
+                assert trainings == expected, file
+        assert not re.findall(r"train@", repository.dvc("status")[1])
+
+
+def test_code_that_was_changed_and_changed_back_comes_from_the_run_cache(repository):
+    file = repository.folder / "pipeline/training/ema.py"
+    before = file.read_text()
+    file.write_text(before + "NEW = 1.0\n")
+    code, output = repository.dvc("repro")
+    assert code == 0 and ran(output) >= {"plan"} | TRAININGS, output
+    file.write_text(before)
+    code, output = repository.dvc("repro")
+    assert code == 0 and ran(output) <= {"plan", "report"}, output
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,7 @@ def full_names(config: EvaluateConfig) -> list[str]:
 
 
 def measure_plan(config: EvaluateConfig) -> MeasurePlan:
+    """What `measure` reads. Settings that none of the metrics reads are None."""
     names = full_names(config)
     return MeasurePlan(
         metrics=names,
@@ -104,10 +105,12 @@ def measure_plan(config: EvaluateConfig) -> MeasurePlan:
 
 
 def illustrate_plan(config: EvaluateConfig) -> IllustratePlan:
+    """What `illustrate` reads."""
     return IllustratePlan(seed=config.seed, batch=config.batch, threads=config.threads)
 
 
 def reference_plan(config: EvaluateConfig) -> ReferencePlan:
+    """What `reference` reads: metrics without counts, and only what they need of the real images."""
     names = list(dict.fromkeys(parse(name).countless.name for name in config.metrics))
     used, reference = extractors(names), config.reference
     return ReferencePlan(

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -11,13 +12,14 @@ from pipeline.metrics.config import MeasurePlan
 from pipeline.metrics.extractor import best_device
 from pipeline.metrics.registry import SPREAD
 from pipeline.metrics.store import Reference
-from pipeline.metrics.suite import measure
+from pipeline.metrics.suite import Features, measure
 from pipeline.sampling import kept_weights
 
 FILE = "progress.csv"
+Sampled = Callable[[MeasurePlan, Reference, Path, torch.device, Path], dict[str, Features]]
 
 
-def write_curve(plan: MeasurePlan, *, run: Path, known: Reference, out: Path, sampled) -> int:
+def write_curve(plan: MeasurePlan, *, run: Path, known: Reference, out: Path, sampled: Sampled) -> int:
     """Measure `plan.curve` at every kept generator of `run` and write progress.csv: kimg, seconds, a column a value.
 
     `sampled(plan, known, run, device, weights)` gives features as `pipeline.metrics.measure.sampled_features` does.

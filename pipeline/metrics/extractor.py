@@ -63,6 +63,7 @@ class Extractor:
             rows.flush()
 
     def step(self, batch: int) -> int:
+        """Images at a time for a wanted `batch`: no more than the network takes."""
         return min(batch, self.largest)
 
     def _pairs(self, images: np.ndarray, batch: int) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:

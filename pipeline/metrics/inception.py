@@ -83,6 +83,7 @@ class Inception(nn.Module):
     def __init__(self, resize: Callable[[Tensor], Tensor], body: nn.Module, head: Tensor | None) -> None:
         super().__init__()
         self.resize, self.body = resize, body
+        self.head: Tensor | None
         self.register_buffer("head", head)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor | None]:

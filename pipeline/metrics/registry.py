@@ -117,6 +117,7 @@ class Protocol:
 
     @property
     def formula(self) -> Formula:
+        """What is computed, and what it needs."""
         return FORMULAS[self.kind]
 
     @property
@@ -160,6 +161,7 @@ class Protocol:
 
     @property
     def countless(self) -> "Protocol":
+        """The same without the number of generated images: its name on the real side."""
         return replace(self, count=None)
 
     def resolved(self, n_gen: int) -> "Protocol":

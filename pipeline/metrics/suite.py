@@ -21,11 +21,16 @@ T = TypeVar("T")
 class Settings(Shape):
     """What `measure` reads of a plan (`ReferencePlan` or `MeasurePlan`). What no metric reads may be None."""
 
-    metrics: list[str]
-    splits: int | None
-    subsets: int | None
-    subset_size: int | None
-    neighbours: int | None
+    @property
+    def metrics(self) -> list[str]: ...
+    @property
+    def splits(self) -> int | None: ...
+    @property
+    def subsets(self) -> int | None: ...
+    @property
+    def subset_size(self) -> int | None: ...
+    @property
+    def neighbours(self) -> int | None: ...
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,12 @@ The module of a family has, without importing torch where it can:
     resolve_generator(settings, shared, resolution=, channels=) -> GeneratorSpec
     resolve_discriminator(settings, shared, resolution=, channels=) -> DiscriminatorSpec
                                                 `shared`: `pipeline.model.config.SharedSettings`
-    GENERATOR, DISCRIMINATOR                    "module:Class" of the networks, subclasses of
-    `pipeline.model.interface`'s
+    GENERATOR, DISCRIMINATOR                    "module:Class" of the networks: subclasses of the classes with these
+                                                names in `pipeline.model.interface`
     USES_SHARED                                 whether the settings directly under `model` are read
     RECOMPUTES                                  optional: whether `set_recompute` works; False without it
-    ATTENTION                                   optional, "module:function": a generator and latents (B, latent_dim),
-    seed=
-                                                -> `pipeline.model.interface.AttentionMaps`
+    ATTENTION                                   optional, "module:function": a generator, latents (B, latent_dim) and
+                                                seed= -> `pipeline.model.interface.AttentionMaps`
 
 This file is outside the fingerprint of a training (`pipeline.fingerprint`): a new line trains nothing again.
 """

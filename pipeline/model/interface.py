@@ -22,6 +22,7 @@ class Network(nn.Module):
 
     @property
     def device(self) -> torch.device:
+        """The device of the parameters."""
         return next(self.parameters()).device
 
     def set_recompute(self, on: bool) -> None:

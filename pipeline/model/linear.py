@@ -1,9 +1,10 @@
 """The linear layer of both networks. On the CPU its fp32 products are oneDNN's.
 
 PyTorch gives fp32 products to MKL, which on AMD processors does without AVX-512 and takes twice as long
-(docs/performance.md);
-bf16 products and compiled code go to oneDNN anyway.
+(docs/performance.md); bf16 products and compiled code go to oneDNN anyway.
 """
+
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -25,11 +26,11 @@ class Product(torch.autograd.Function):
         return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
 
     @staticmethod
-    def setup_context(ctx, inputs: tuple[Tensor, Tensor, Tensor | None], output: Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor | None], output: Tensor) -> None:
         ctx.save_for_backward(inputs[0], inputs[1])
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         x, weight = ctx.saved_tensors
         needs_x, needs_weight, needs_bias = ctx.needs_input_grad
         return (

@@ -33,10 +33,14 @@ class FamilySpec(Strict):
 
 
 class GeneratorSpec(FamilySpec):
+    """What every generator has, whatever its family."""
+
     latent_dim: int = Field(ge=1)  # z ~ N(0, I)
 
 
 class DiscriminatorSpec(FamilySpec):
+    """What every discriminator has, whatever its family."""
+
     @property
     def batch_unit(self) -> int:
         """Batches of training are multiples of it, or smaller: it is the group of a minibatch statistic."""

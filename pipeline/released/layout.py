@@ -49,12 +49,14 @@ def with_noise(spec: NetworkSpec, average: dict[str, Tensor], discriminator: dic
 
 
 def generator_side(spec: NetworkSpec) -> Side:
+    """Our generator's tensors and the released names of each, without allocating them."""
     with torch.device("meta"):
         network = build_generator(spec)
         return Side(shapes=_shapes(network), places=generator_places(network, spec))
 
 
 def discriminator_side(spec: NetworkSpec) -> Side:
+    """Our discriminator's tensors and the released names of each, without allocating them."""
     with torch.device("meta"):
         network = build_discriminator(spec)
         return Side(shapes=_shapes(network), places=discriminator_places(network, spec))

@@ -1,6 +1,6 @@
 """Tensor names of the released modules, and how this project's tensors become theirs and back.
 
-Names and shapes as in the released code (paper.md 3.2, 4.2, 4.3). What differs:
+Names and shapes as in the released code. What differs:
 
     ours                                       released
     to_tokens, to_rgb                          l1, deconv.0 (a 1x1 convolution: weight (3, C, 1, 1))
@@ -83,8 +83,7 @@ def computed(network: nn.Module, places: dict[str, Place]) -> dict[str, Tensor]:
     for name, module in network.named_modules():
         if isinstance(module, RelativePosition):
             released = places[f"{name}.table"].name.removesuffix("_bias_table")
-            index: Tensor = module.index  # type: ignore[assignment]
-            found[f"{released}_index"] = index.reshape(module.tokens, module.tokens).clone()
+            found[f"{released}_index"] = module.index.reshape(module.tokens, module.tokens).clone()
     return found
 
 

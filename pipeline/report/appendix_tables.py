@@ -8,8 +8,8 @@ import pandas as pd
 from pipeline.report import paper
 from pipeline.report.curve_summary import NOTE, summary
 from pipeline.report.metrics import metrics_among
-from pipeline.report.results import NOT_RUN, cells_of, load_history, measurement, why_not
-from pipeline.report.statistics import interval, number
+from pipeline.report.results import cells_of, load_history, measurement, why_not
+from pipeline.report.statistics import NOT_RUN, interval, number
 from pipeline.report.tables import Table, peak_memory, seconds_per_kimg, trained_cells
 
 CASES = {

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from pipeline.report.drawing import COLOURS, INK, Chart, draw_whole
@@ -34,7 +34,7 @@ def diagram(
     longest = max(len(boxes) for _, boxes, _ in rows)
     size = (longest * (WIDTH + GAP) + 0.2, len(rows) * (HEIGHT + 0.75))
 
-    def panel(axis: plt.Axes) -> None:
+    def panel(axis: Axes) -> None:
         axis.set_xlim(0, size[0])
         axis.set_ylim(0, size[1])
         for row, (name, boxes, colour) in enumerate(rows):
@@ -101,7 +101,7 @@ def _blocks(stage: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _chain(axis: plt.Axes, boxes: list[Box], name: str, bottom: float, colour: str) -> None:
+def _chain(axis: Axes, boxes: list[Box], name: str, bottom: float, colour: str) -> None:
     """A row of boxes with arrows, under its name."""
     axis.text(0.1, bottom + HEIGHT + 0.16, name, fontsize=11, fontweight="bold", color=INK)
     for place, (heading, text) in enumerate(boxes):

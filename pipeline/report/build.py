@@ -82,7 +82,8 @@ def main_section(report: Content, networks: dict[str, dict[str, Any]]) -> Sectio
     datasets = list(dict.fromkeys([*(d for d in report.datasets if paper.in_paper(d)), *paper.MAIN_DATASETS]))
     tables: list[Block] = [paper_tables.main_results(report.cells, d, report.config.confidence) for d in datasets]
     text = [
-        "The paper's main table. A method that this matrix trains has its measurement beside it. Every other row is the "
+        "The paper's main table. A method that this matrix trains has its measurement beside it. Every "
+        "other row is the "
         "paper's alone. The training behind a paper value is that method's own."
     ]
     note = "Drawn from params.yaml, whether or not it was trained."

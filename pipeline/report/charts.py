@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullLocator
 
 from pipeline.report import paper
@@ -31,7 +31,7 @@ def ranking(
         return None
 
     def panel(metric: str) -> Panel:
-        def draw_panel(axis: plt.Axes) -> None:
+        def draw_panel(axis: Axes) -> None:
             for place, variant in enumerate(variants):
                 values = measurement(cells, dataset, variant, metric).values
                 if values.empty:
@@ -68,7 +68,7 @@ def axis_label(metric: str) -> str:
     return f"{metric} ({'lower' if kind and kind.lower else 'higher'} is better)"
 
 
-def reference_line(axis: plt.Axes, dataset: str, metric: str, *, horizontal: bool) -> None:
+def reference_line(axis: Axes, dataset: str, metric: str, *, horizontal: bool) -> None:
     """The paper's number, only where the metric is its protocol."""
     for name in ("FID", "IS"):
         value = paper.paper_value("main", "TransGAN", dataset, name)
@@ -92,7 +92,7 @@ def cost(path: Path, dpi: int) -> Chart:
     computed = computed.sort_values("resolution")
 
     def panel(network: str) -> Panel:
-        def draw_panel(axis: plt.Axes) -> None:
+        def draw_panel(axis: Axes) -> None:
             for index, kind in enumerate(KINDS):
                 own = computed[computed.variant == f"{kind}_attention"]
                 _line(axis, index, own.resolution, own[f"flops_{network}"].astype(float) / 1e9)
@@ -101,7 +101,7 @@ def cost(path: Path, dpi: int) -> Chart:
 
         return draw_panel
 
-    def parameters(axis: plt.Axes) -> None:
+    def parameters(axis: Axes) -> None:
         own = computed[computed.variant == "full"]
         for index, (column, label) in enumerate((("parameters_g", "G"), ("parameters_d", "D"))):
             axis.plot(
@@ -134,7 +134,7 @@ def growth(path: Path, dpi: int) -> Chart:
     }
 
     def panel(column: str) -> Panel:
-        def draw_panel(axis: plt.Axes) -> None:
+        def draw_panel(axis: Axes) -> None:
             for index, kind in enumerate(KINDS):
                 own = rows[rows.attention == kind]
                 _line(axis, index, own.resolution, own[column].astype(float))
@@ -161,12 +161,12 @@ def growth(path: Path, dpi: int) -> Chart:
     )  # fmt: skip
 
 
-def _line(axis: plt.Axes, index: int, sides: pd.Series, values: pd.Series) -> None:
+def _line(axis: Axes, index: int, sides: pd.Series, values: pd.Series) -> None:
     """A line per kind, moved sideways by its index, with open markers."""
     axis.plot(sides * DODGE ** (index - 1.5), values, **style(index, marked=1), markerfacecolor=LINE)
 
 
-def log_values(axis: plt.Axes) -> None:
+def log_values(axis: Axes) -> None:
     """A logarithmic axis of values with plain numbers at 1, 2 and 5, or at powers of ten where it is long."""
     axis.set_yscale("log")
     low, high = axis.get_ylim()
@@ -175,7 +175,7 @@ def log_values(axis: plt.Axes) -> None:
     axis.yaxis.set_minor_locator(NullLocator())
 
 
-def _resolutions(axis: plt.Axes, sides: pd.Series) -> None:
+def _resolutions(axis: Axes, sides: pd.Series) -> None:
     """Both axes logarithmic, a tick at every resolution."""
     places = sorted(set(sides))
     axis.set_xscale("log", base=2)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from pipeline.report import paper
 from pipeline.report.comparisons import Outcome
-from pipeline.report.results import NOT_RUN
+from pipeline.report.statistics import NOT_RUN
 from pipeline.report.tables import Table
 
 PICTURES = {  # name in a rule -> anchor of its section; {} is the first dataset of the matrix

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from pipeline.report import paper
-from pipeline.report.results import NOT_RUN, cells_of, dataset_metrics, measurement
-from pipeline.report.statistics import difference_text
+from pipeline.report.results import cells_of, dataset_metrics, measurement
+from pipeline.report.statistics import NOT_RUN, difference_text
 from pipeline.report.verdict import Order, order
 
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 
 from pipeline.report import paper
 from pipeline.report.charts import axis_label, log_values, reference_line
@@ -70,7 +70,7 @@ def training_curves(
         return None
 
     def panel(column: str) -> Panel:
-        def draw_panel(axis: plt.Axes) -> None:
+        def draw_panel(axis: Axes) -> None:
             for index, runs in enumerate(found.values()):
                 own = [history[["kimg", column]].dropna() for history in runs if column in history]
                 for history in own:
@@ -146,7 +146,7 @@ def _series_panel(
 ) -> Panel:
     column, words, unit = place
 
-    def draw_panel(axis: plt.Axes) -> None:
+    def draw_panel(axis: Axes) -> None:
         for index, runs in enumerate(found.values()):
             own = [run[[column, metric]].dropna() for run in runs if {column, metric} <= {*run}]
             for run in own:

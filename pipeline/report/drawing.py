@@ -15,6 +15,9 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt  # noqa: E402  (the backend has to be chosen before)
+from matplotlib.axes import Axes  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
+from matplotlib.lines import Line2D  # noqa: E402
 
 from pipeline.files import atomic_write  # noqa: E402
 
@@ -42,7 +45,7 @@ THEME: Any = {
     "figure.facecolor": PAPER,
 }
 
-Panel = Callable[[plt.Axes], None]
+Panel = Callable[[Axes], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +94,7 @@ def draw(path: Path, panels: list[Panel], *, title: str, alt: str, dpi: int, lab
         for axis in axes.flat[len(panels) :]:
             axis.axis("off")
         if labels:
-            handles = [plt.Line2D([], [], **style(index, marked=1)) for index in range(len(labels))]
+            handles = [Line2D([], [], **style(index, marked=1)) for index in range(len(labels))]
             figure.legend(handles, labels, loc="upper center", ncols=min(wide, len(labels)), frameon=False)
         save(figure, path, dpi)
         drawn = []
@@ -119,14 +122,14 @@ def draw_whole(path: Path, size: tuple[float, float], panel: Panel, *, title: st
     return Chart(name=path.stem, title=title, alt=alt, panels=[with_svg], note=note, wide=True)
 
 
-def save(figure: plt.Figure, path: Path, dpi: int) -> None:
+def save(figure: Figure, path: Path, dpi: int) -> None:
     """Write a PNG. Without metadata the same figure gives the same bytes."""
     with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=dpi, metadata={"Software": None})
     plt.close(figure)
 
 
-def svg(figure: plt.Figure, salt: str, *, close: bool = True) -> str:
+def svg(figure: Figure, salt: str, *, close: bool = True) -> str:
     """SVG to be put into a page: colours as the page's variables, no identifiers that could clash."""
     buffer = io.StringIO()
     with plt.rc_context({"svg.hashsalt": salt}):
@@ -145,7 +148,7 @@ def svg(figure: plt.Figure, salt: str, *, close: bool = True) -> str:
     return re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', 'width="100%" aria-hidden="true"', text, count=1)
 
 
-def _margins(figure: plt.Figure, rows: int, columns: int, left: float, above: float) -> None:
+def _margins(figure: Figure, rows: int, columns: int, left: float, above: float) -> None:
     """Place rows x columns axes by margins in inches; `above`: room for a legend over them."""
     width, height = SIZE[0] - left - RIGHT, SIZE[1] - TOP - BOTTOM
     figure.subplots_adjust(

@@ -86,9 +86,11 @@ def sentence(found: dict[str, Dynamics]) -> str:
     answer = "yes" if more and not less else "no" if not more else "in part"
     listed = "; ".join(f"{heading}: {', '.join(names)}" for heading, names in sides.items() if names)
     return (
-        f"**Are transformer GANs less stable here? By these counts {answer}.** {own.trainings} trainings of transformers "
+        f"**Are transformer GANs less stable here? By these counts {answer}.** {own.trainings} trainings "
+        "of transformers "
         f"against {other.trainings} of CNNs. {_capital('; '.join(texts))}. {_capital(listed)}. A spike is a "
-        f"gradient norm above {SPIKE:g} times the training's median. The spread is the standard deviation over the mean, "
+        f"gradient norm above {SPIKE:g} times the training's median. The spread is the standard "
+        "deviation over the mean, "
         "its median over rows. These are counts without a test, and recipes differ between the two kinds."
     )
 

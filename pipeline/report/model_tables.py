@@ -8,8 +8,8 @@ import pandas as pd
 from pipeline.report import paper
 from pipeline.report.comparisons import COMPARISONS, off_full, outcome, verdict_text
 from pipeline.report.paper_tables import make_table
-from pipeline.report.results import NOT_RUN, cells_of, load_series, measurement
-from pipeline.report.statistics import difference_text, number
+from pipeline.report.results import cells_of, load_series, measurement
+from pipeline.report.statistics import NOT_RUN, difference_text, number
 from pipeline.report.tables import (
     Table,
     both,

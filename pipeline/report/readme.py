@@ -67,7 +67,8 @@ def block(reports: Path, plan: Path) -> str:
     return "\n\n".join(
         [
             rows(pd.DataFrame(shown)),
-            f"Means and {_confidence(own)} intervals over seeds {', '.join(map(str, index['seeds']))}. Of {len(decisions)} "
+            f"Means and {_confidence(own)} intervals over seeds {', '.join(map(str, index['seeds']))}. Of "
+            f"{len(decisions)} "
             f"pairs of rows that a paired test over seeds compares: {counted}. {' '.join(decided)}".strip(),
         ]
     )

@@ -18,6 +18,7 @@ from pipeline.schema import read_yaml
 
 
 def load_index(plan: str | Path = "plan") -> dict[str, Any]:
+    """`index.json` of the folder `plan`: the cells, and what `plan` noticed about them."""
     return read_json(Path(plan) / "index.json")
 
 
@@ -118,6 +119,7 @@ class Measurement:
 
 
 def cells_of(cells: pd.DataFrame, dataset: str, variant: str | None) -> pd.DataFrame:
+    """The rows of `cells` that belong to dataset x variant."""
     return cells[(cells.dataset == dataset) & (cells.variant == variant)]
 
 

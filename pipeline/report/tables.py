@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from pipeline.report.results import (
-    NOT_RUN,
     Measurement,
     cells_of,
     dataset_metrics,
@@ -13,7 +12,7 @@ from pipeline.report.results import (
     measurement,
     protocol_text,
 )
-from pipeline.report.statistics import number
+from pipeline.report.statistics import NOT_RUN, number
 from pipeline.report.training_flops import forward_flops
 
 DETAILS = [

@@ -1,8 +1,7 @@
 """The state of an unfinished training on disk: exact to the bit, written whole or not at all, never trusted unchecked.
 
 A checkpoint is a pair: `step-<n>.safetensors` holds every tensor, `step-<n>.json` everything else, the key of the
-training,
-the hash of the tensors and its own. The JSON is written last. The newest two pairs are kept.
+training, the hash of the tensors and its own. The JSON is written last. The newest two pairs are kept.
 """
 
 import hashlib

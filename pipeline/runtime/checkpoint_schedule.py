@@ -94,9 +94,8 @@ class CheckpointSchedule(Observer):
         if found is not None:
             put_back(outcome, found["state"], self.device)
             outcome.resumed.append(self.kimg(outcome))
-            self.progress.note(
-                f"resumed at {self.kimg(outcome):,.1f} kimg from the checkpoint of {time.strftime('%H:%M:%S', time.localtime(found['saved']))}{self.now_by(outcome)}"
-            )
+            kimg, saved = self.kimg(outcome), time.strftime("%H:%M:%S", time.localtime(found["saved"]))
+            self.progress.note(f"resumed at {kimg:,.1f} kimg from the checkpoint of {saved}{self.now_by(outcome)}")
         if largest(outcome.step) != outcome.step:
             raise UserError(
                 f"{self.folder}: not every process could read the newest checkpoint; the same command tries again"
@@ -112,7 +111,10 @@ class CheckpointSchedule(Observer):
         return f", by {world()} process{'es' if world() > 1 else ''} where it was {before:.0f} before"
 
     def after_iteration(self, outcome: Outcome) -> None:
-        """After every iteration. Errors: `Stopped` after a signal, once the state is stored; `UserError` where it cannot be."""
+        """After every iteration: store the state when it is due.
+
+        Errors: `Stopped` after a signal, once the state is stored; `UserError` where it cannot be stored.
+        """
         self.events.after_iteration(outcome)
         reason = REASONS[largest(REASONS.index(self.signal or self.asked() or ""))]
         if reason or time.monotonic() >= self.due:
@@ -120,7 +122,8 @@ class CheckpointSchedule(Observer):
         if reason:
             largest(0)  # the state is stored before any process ends
             raise Stopped(
-                f"{self.progress.name}: stopped by {reason} at {self.kimg(outcome):,.1f} of {self.config.kimg:,.1f} kimg, its state is stored; the same command goes on from there"
+                f"{self.progress.name}: stopped by {reason} at {self.kimg(outcome):,.1f} of "
+                f"{self.config.kimg:,.1f} kimg, its state is stored; the same command goes on from there"
             )
 
     def save(self, outcome: Outcome) -> None:
@@ -129,7 +132,8 @@ class CheckpointSchedule(Observer):
             return
         began, kimg = time.monotonic(), self.kimg(outcome)
         with explain_disk_error(
-            f"{self.folder}: the checkpoint at {kimg:,.1f} kimg could not be written; once that is mended the same command goes on from the one before"
+            f"{self.folder}: the checkpoint at {kimg:,.1f} kimg could not be written; "
+            "once that is mended the same command goes on from the one before"
         ):
             save(
                 self.folder,

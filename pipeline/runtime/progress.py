@@ -38,7 +38,10 @@ class Progress(Observer):
         pace = (now - self.ticked) / (kimg - self.ticked_at)
         left = (self.total - kimg) * (now - self.began) / (kimg - self.resumed_at)
         self.ticked, self.ticked_at = now, kimg
-        text = f"{kimg:,.1f}/{self.total:,.1f} kimg, {pace:.2f} s/kimg, {left / 60:.1f} min left, {memory_mib:,} MiB, W {row['wasserstein']:.2f}"
+        text = (
+            f"{kimg:,.1f}/{self.total:,.1f} kimg, {pace:.2f} s/kimg, {left / 60:.1f} min left, "
+            f"{memory_mib:,} MiB, W {row['wasserstein']:.2f}"
+        )
         if self.stream.isatty():
             self._write(f"\r\x1b[Ktrain: {self.name}: {text}", end="")
         else:

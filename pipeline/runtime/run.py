@@ -75,7 +75,8 @@ def run_cell(plan: TrainPlan, *, data: str | Path, out: str | Path, name: str) -
             leave()
         if os.getppid() != parent:
             progress.note(
-                "whoever started this training is gone and cannot record it: its state is kept, the same command only writes it again"
+                "whoever started this training is gone and cannot record it: its state is kept, "
+                "the same command only writes it again"
             )
         elif record["status"] != "oom" or not stored(work):  # another try may have more memory
             shutil.rmtree(work)
@@ -106,7 +107,8 @@ def train_cell(plan: TrainPlan, images: np.ndarray, out: Path, schedule: Checkpo
         facts = {"status": "oom", "kimg": 0.0, **shortage(error, plan.train)}
     record = facts | _circumstances(plan, schedule.key, progress, device)
     with explain_disk_error(
-        f"{out}: could not be written; the training is complete and kept, once that is mended the same command writes it"
+        f"{out}: could not be written; the training is complete and kept, "
+        "once that is mended the same command writes it"
     ):
         write_run(out, plan, outcome, record)
         for path in sorted((schedule.folder / WEIGHTS).glob("*.safetensors")):

@@ -15,9 +15,9 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from pipeline.errors import UserError
 from pipeline.files import write_text
-from pipeline.runtime.checkpoint import stored
 from pipeline.runtime.checkpoint_schedule import SIGNALS
 from pipeline.runtime.group import LOST, check_devices, read_notes, stay_on_this_host
+from pipeline.runtime.work_dirs import stored
 from pipeline.schema import dump
 from pipeline.training.config import TrainPlan
 

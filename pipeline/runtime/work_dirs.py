@@ -1,14 +1,12 @@
 """Work directories of unfinished trainings: python -m pipeline.runtime.work_dirs [--remove KEY|all]
 
 A training's state lies in .work/<key>/ of the main repository, outside everything that DVC knows. The key is the hash
-of all
-that the training depends on (`run.run_key`), so a changed setting, image or line of code finds no state and begins
-anew.
-Without an argument the directories are listed; nothing but --remove and the success of a training removes one.
+of all that the training depends on (`run.run_key`), so a changed setting, image or line of code finds no state and
+begins anew. Without an argument the directories are listed; nothing but --remove and the success of a training removes
+one.
 """
 
 import argparse
-import fcntl
 import hashlib
 import os
 import shutil
@@ -18,6 +16,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from pipeline.errors import UserError, command_line
 from pipeline.files import read_json
@@ -36,25 +36,21 @@ def lock(path: Path, name: str, busy: Callable[[str], None]) -> Iterator[None]:
 
     The kernel gives a lock back when its process ends, however it ends: a file that was left behind is no obstacle.
     """
-    while True:
+    own, timeout = FileLock(path), 0.0
+    while not own.is_locked:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            file = open(path, "a+")
+            own.acquire(timeout=timeout)
+        except Timeout:
+            busy(holder(path) or "another process")
+            timeout = -1.0  # `busy` did not raise, so we wait
         except FileNotFoundError:  # whoever held it before has just removed the directory
             continue
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            busy(holder(path) or "another process")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        if path.is_file() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
-            break
-        file.close()
-    with file:
-        file.truncate(0)
-        file.write(f"process {os.getpid()} ({name})")
-        file.flush()
+    try:
+        path.write_text(f"process {os.getpid()} ({name})", encoding="utf-8")
         yield
+    finally:
+        own.release()
 
 
 def holder(path: Path) -> str | None:
@@ -67,14 +63,13 @@ def holder(path: Path) -> str | None:
 
 def held(path: Path) -> bool:
     """Whether a living process holds the lock file."""
-    try:
-        with open(path, "r+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
+    if not path.exists():
         return False
-    except BlockingIOError:
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except Timeout:
         return True
-    return False
 
 
 @contextmanager
@@ -83,7 +78,8 @@ def only_trainer(out: Path, name: str) -> Iterator[None]:
 
     def refuse(who: str) -> None:
         raise UserError(
-            f"{out}: is being trained by {who}; wait until it has ended, or end it: the same command then goes on from where it was"
+            f"{out}: is being trained by {who}; wait until it has ended, or end it: "
+            "the same command then goes on from where it was"
         )
 
     path = work_root() / CELLS / f"{hashlib.sha256(str(out.absolute()).encode()).hexdigest()}.lock"
@@ -154,7 +150,8 @@ def describe(entry: Entry) -> str:
     cell = entry.who.partition("(")[2].rstrip(")") or entry.who
     kimg = "no checkpoint" if entry.kimg is None else f"{entry.kimg:,.1f} kimg"
     state = f"running, {entry.who.partition(' (')[0]}" if entry.running else "not running"
-    return f"{entry.folder.name[:12]}: {cell}, {kimg}, {entry.size / 2**20:,.1f} MiB, {(time.time() - entry.saved) / 3600:.1f} h ago, {state}"
+    hours = (time.time() - entry.saved) / 3600
+    return f"{entry.folder.name[:12]}: {cell}, {kimg}, {entry.size / 2**20:,.1f} MiB, {hours:.1f} h ago, {state}"
 
 
 def remove(root: Path, key: str) -> list[Entry]:

@@ -1,5 +1,4 @@
-"""DiffAug (Zhao et al. 2020) as TransGAN uses it (paper 5.1; sizes and probabilities of the released code, paper.md
-3.3).
+"""DiffAug (Zhao et al. 2020) as TransGAN uses it (paper 5.1). Sizes and probabilities are those of the released code.
 
 Every operation takes images (B, C, H, W) in [-1, 1] and returns the same shape, differentiable in the images, twice
 where the gradient penalty needs it. Random numbers come from torch's global generator of the images' device. Empty
@@ -10,6 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -25,9 +25,8 @@ class Operation:
     """One operation, its randomness apart from its arithmetic.
 
     `draw(images, config)` makes the random numbers of a batch, tensors with one row an image; `apply(images, *drawn)`
-    is a
-    pure function: a part of a batch with its part of the rows gives that part of the result (gradient accumulation),
-    and it compiles.
+    is a pure function: a part of a batch with its part of the rows gives that part of the result (gradient
+    accumulation), and it compiles.
     """
 
     draw: Callable[[Tensor, AugmentConfig], tuple[Tensor, ...]]
@@ -65,6 +64,7 @@ def per_image(images: Tensor, low: float, high: float) -> Tensor:
 
 
 def draw_color(images: Tensor, config: AugmentConfig) -> tuple[Tensor, ...]:
+    """What `apply_color` takes, each (B, 1, 1, 1)."""
     return per_image(images, -0.5, 0.5), per_image(images, 0.0, 2.0), per_image(images, 0.5, 1.5)
 
 
@@ -78,6 +78,7 @@ def apply_color(images: Tensor, brightness: Tensor, saturation: Tensor, contrast
 
 
 def draw_translation(images: Tensor, config: AugmentConfig) -> tuple[Tensor, ...]:
+    """Pixels down and to the right, each (B, 1), uniform within `translation_ratio` of the side."""
     most = [int(side * config.translation_ratio + 0.5) for side in images.shape[-2:]]
     return tuple(torch.randint(-bound, bound + 1, (len(images), 1), device=images.device) for bound in most)
 
@@ -119,6 +120,7 @@ def draw_erase(images: Tensor, config: AugmentConfig) -> tuple[Tensor, ...]:
 
 
 def apply_mask(images: Tensor, kept: Tensor) -> Tensor:
+    """Images times a mask (B, 1, H, W) of zeros and ones."""
     return images * kept
 
 
@@ -149,6 +151,7 @@ def _outside(images: Tensor, axis: int, length: Tensor) -> Tensor:
 
 
 def draw_hue(images: Tensor, config: AugmentConfig) -> tuple[Tensor, ...]:
+    """With `hue_probability` an angle uniform in [-pi, pi), else 0, per image (B, 1, 1, 1)."""
     chosen = per_image(images, 0.0, 1.0) < config.hue_probability
     return (torch.where(chosen, per_image(images, -math.pi, math.pi), 0.0),)
 
@@ -170,6 +173,7 @@ def draw_filter(images: Tensor, config: AugmentConfig) -> tuple[Tensor, ...]:
 
     What is drawn is the whole filter of each image, (B, taps).
     """
+    like: dict[str, Any]
     batch, like = len(images), {"device": images.device, "dtype": images.dtype}
     bank, power = _bank(images.device, images.dtype)
     gains = torch.ones(batch, 4, **like)
@@ -189,6 +193,7 @@ def _bank(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
 
 
 def apply_filter(images: Tensor, kernel: Tensor) -> Tensor:
+    """Every channel filtered by its image's kernel (B, taps), along rows and then columns."""
     batch, channels, height, width = images.shape
     kernel, pad = kernel.repeat_interleave(channels, dim=0), kernel.shape[1] // 2
     x = images.reshape(1, batch * channels, height, width)

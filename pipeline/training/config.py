@@ -59,6 +59,8 @@ class AnnealConfig(Strict):
 
 
 class TrainConfig(Strict):
+    """Settings of a training, as a person writes them under `train`."""
+
     loss: Loss  # wgan_gp (the paper) | hinge | non_saturating | relativistic
     penalty: Penalty  # on D's slope: gradient_norm (WGAN-GP, the paper) | r1 | r2 | r1_r2 | finite_difference | none
     penalty_weight: NotNegative  # lambda of gradient_norm, 10; gamma of the others

@@ -1,19 +1,16 @@
 """When a training that still computes finite numbers is over all the same: the rule of collapse.
 
 A tick is *ailing* if it shows one of the SYMPTOMS; a run has *collapsed* once the same symptom was seen in each of the
-last
-TICKS ticks. So a bad moment is forgiven, nothing can fire before tick number TICKS, and a run of fewer ticks never
+last TICKS ticks. So a bad moment is forgiven, nothing can fire before tick number TICKS, and a run of fewer ticks never
 collapses.
 
 - Every latent gives one image: over 16 fixed latents the averaged generator's pixels differ, as a standard deviation,
-by
-  less than one of 256 grey levels. Healthy runs lie forty times and more above that.
+  by less than one of 256 grey levels. Healthy runs lie forty times and more above that.
 - The images have left the range they are shown in: that spread is above 10, where images in [-1, 1] cannot reach more
-than 1.
+  than 1.
 - G learns nothing: the norm of its gradient, before clipping, is below 1e-6; healthy runs have about 1.
-- The critic's estimate has lost its meaning: beyond 1e4. Images in [-1, 1] lie at most 2 sqrt(C H W) apart, 887 at 256
-x 256,
-  and a critic of slope 1, to which the penalty pulls it, cannot say more than that.
+- The critic's estimate has lost its meaning: beyond 1e4. Images in [-1, 1] lie at most 2 sqrt(C H W) apart, 887 at
+  256 x 256, and a critic of slope 1, to which the penalty pulls it, cannot say more than that.
 """
 
 from collections.abc import Callable

@@ -18,10 +18,9 @@ def update_ema(ema: Generator, generator: Generator, beta: float) -> None:
 def ema_beta(config: TrainConfig, images: int) -> float:
     """Decay of the weight average per G step, for a half-life of `ema_kimg` (less while ramping up) in real images.
 
-    `images`: real images shown so far. Without an average (`ema_kimg` null) the decay is 0.
-    With `ema_clock: released` the images of one D step are taken for those between two G steps, as the released code
-    does:
-    its real half-life is critic_steps times the nominal one.
+    `images`: real images shown so far. Without an average (`ema_kimg` null) the decay is 0. With `ema_clock: released`
+    the images of one D step are taken for those between two G steps, as the released code does. Its real half-life is
+    critic_steps times the nominal one.
     """
     if config.ema_kimg is None:
         return 0.0

@@ -86,19 +86,17 @@ def train(plan: TrainPlan, images: np.ndarray, device: torch.device, observer: O
     """Train one cell on images (N, C, H, W) uint8.
 
     Deterministic on the CPU: same plan, images and machine give the same bytes, however often the run is interrupted
-    and
-    resumed. A loss, gradient or weight that is not finite, or a collapse (`divergence.py`), ends the run with status
-    `diverged` and the weights of the last healthy tick.
+    and resumed. A loss, gradient or weight that is not finite, or a collapse (`divergence.py`), ends the run with
+    status `diverged` and the weights of the last healthy tick.
     """
     config = plan.train
     torch.set_num_threads(config.threads)
     if device.type == "cuda":
-        # The CPU's kernels used here are deterministic as they are, and the switch alone imports the whole compiler (3
-        # s).
-        # A GPU's are asked to be; bicubic upsampling and attention have backward passes that only warn
-        # (docs/training.md).
+        # A GPU has to be asked for deterministic kernels. The backward passes of bicubic upsampling and attention have
+        # none and warn (docs/training.md). The CPU's kernels used here are deterministic without the switch, which
+        # imports the whole compiler (3 s).
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.utils.deterministic.fill_uninitialized_memory = False
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         torch.use_deterministic_algorithms(True, warn_only=True)
     torch.manual_seed(plan.seed)
     outcome = Outcome(networks=build(plan.network, config, device), processes=[[0.0, world()]])
@@ -149,6 +147,7 @@ def iteration(
 ) -> dict[str, Tensor]:
     """The D steps and the G step of iteration `step` (from 1). `penalty_weight`: that of this moment, if it moves."""
     penalty_weight = config.penalty_weight if penalty_weight is None else penalty_weight
+    scalars: dict[str, Tensor]
     size, scalars = config.batch_discriminator, {}
     for critic in range(config.critic_steps):
         number = (step - 1) * config.critic_steps + critic

@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -42,7 +43,7 @@ def build(spec: NetworkSpec, config: TrainConfig, device: torch.device) -> Netwo
     if config.execution == "compiled_graphs":
         for parameter in (*generator.parameters(), *discriminator.parameters()):
             parameter.register_hook(copied_out)
-    adam = {"lr": config.lr, "betas": (config.beta1, config.beta2), "fused": True}
+    adam: dict[str, Any] = {"lr": config.lr, "betas": (config.beta1, config.beta2), "fused": True}
     return Networks(
         generator=generator,
         ema=ema,

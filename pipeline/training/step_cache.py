@@ -25,13 +25,10 @@ class StepCache:
     """`network` as a function for one step: `cache(images)`; after the step's backward passes, `cache.finish()`.
 
     bf16: weights of linear layers are cast to bf16 here, everything else stays fp32 and the passes run under autocast,
-    so
-    that norms, sums of residuals and softmax keep fp32 where autocast says so. The casts are part of the graph:
-    gradients
-    arrive in the fp32 weights, and are summed there. A shared tensor is a leaf whose gradient all passes add to;
-    `finish`
-    takes it through its computation once.
-    With `recompute` nothing is shared: a block that computes itself again must find the tensors it had.
+    so that norms, sums of residuals and softmax keep fp32 where autocast says so. The casts are part of the graph:
+    gradients arrive in the fp32 weights, and are summed there. A shared tensor is a leaf whose gradient all passes add
+    to; `finish` takes it through its computation once. With `recompute` nothing is shared: a block that computes itself
+    again must find the tensors it had.
     """
 
     def __init__(self, network: Network, config: TrainConfig):

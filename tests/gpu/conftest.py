@@ -1,4 +1,4 @@
-"""Every test of this folder runs twice: on a GPU (marker `gpu`, skipped where there is none) and, as a trial of the test
+"""Every test of this folder runs twice: on a GPU (marker `gpu`, skipped without one) and, as a trial of the test
 itself, on the CPU.
 """
 

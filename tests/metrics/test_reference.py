@@ -252,9 +252,8 @@ def test_every_value_carries_its_protocol(project):
     folder = project()
     build(folder, plan(*INCEPTION))
     names = ["fid50_train_legacy", "fid20_test_clean", "is50", "kid50", "pr50_3"]
-    evaluate = MeasurePlan(
-        metrics=names, n_gen=50, seed=7, batch=8, splits=3, subsets=10, subset_size=20, neighbours=3, threads=1
-    )
+    sizes = {"n_gen": 50, "splits": 3, "subsets": 10, "subset_size": 20, "neighbours": 3}
+    evaluate = MeasurePlan(metrics=names, curve=[], seed=7, batch=8, threads=1, **sizes)
     found = protocols(evaluate, load_reference(folder / "reference"))
     assert list(found) == ["fid50_train_legacy", "fid20_test_clean", "is50", "kid50", "precision50_3", "recall50_3"]
     assert found["fid20_test_clean"] == {

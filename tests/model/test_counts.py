@@ -37,7 +37,8 @@ def test_layer_norm_variant_is_the_released_cifar_generator(cell):
 def test_the_papers_figure_keeps_the_width_up_to_64_and_ends_at_a_sixteenth(cell):
     stages = describe(cell("church256", "full"))["generator"]["stages"]
     assert [(stage["upsample"], stage["blocks"][0]["width"]) for stage in stages] == [
-        ("none", 1024), ("bicubic", 1024), ("bicubic", 1024), ("bicubic", 1024), ("pixel_shuffle", 256), ("pixel_shuffle", 64)
+        ("none", 1024), ("bicubic", 1024), ("bicubic", 1024), ("bicubic", 1024),
+        ("pixel_shuffle", 256), ("pixel_shuffle", 64),
     ]  # fmt: skip
 
 

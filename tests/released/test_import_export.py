@@ -114,7 +114,7 @@ def test_every_name_and_shape_of_the_released_modules(dataset):
 def test_the_shapes_that_tests_go_by_have_the_released_parameter_count():
     shapes = official.generator_shapes(MODELS["celebahq256"]), official.discriminator_shapes(MODELS["celebahq256"])
     counts = [sum(map(math.prod, names.values())) for names in shapes]
-    assert counts == [205_291_927, 17_748_681]  # paper.md 3.4, counted on the released modules
+    assert counts == [205_291_927, 17_748_681]  # counted on the released modules
 
 
 # ---- in ----

@@ -94,7 +94,8 @@ def test_a_signal_ends_the_training_after_its_iteration_stored(schedule, plan, i
     with (
         pytest.raises(
             UserError,
-            match=rf"cell: stopped by {number.name} at 0\.0 of 0\.1 kimg, its state is stored; the same command goes on from there",
+            match=rf"cell: stopped by {number.name} at 0\.0 of 0\.1 kimg, its state is stored; "
+            "the same command goes on from there",
         ),
         one.stoppable(),
     ):
@@ -129,7 +130,8 @@ def test_a_refusal_is_one_line_that_says_what_becomes_of_it(schedule, plan, imag
     one = schedule(least=0.0)
     with pytest.raises(
         UserError,
-        match=r"the checkpoint at 0\.0 kimg could not be written; .* goes on from the one before \(.*No space left on device\)",
+        match=r"the checkpoint at 0\.0 kimg could not be written; .* goes on from the one before "
+        r"\(.*No space left on device\)",
     ) as error:
         train(plan(), images, CPU, one)
     assert "\n" not in str(error.value)

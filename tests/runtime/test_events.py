@@ -24,7 +24,7 @@ from pipeline.schema import dump
 
 ROOT = Path(__file__).parent.parent.parent
 ALL = {"scalars": 0, "images": 0}  # the reader keeps every point, no sample of them
-# A training that stores its state after every fourth iteration and is killed, as by `kill -9`, after the one it is told.
+# A training that stores its state after every fourth iteration and is killed, as by `kill -9`, after a given one.
 TRAINER = """
 import os, signal, sys
 from pipeline.runtime.checkpoint_schedule import CheckpointSchedule

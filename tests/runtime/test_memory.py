@@ -6,7 +6,10 @@ import torch
 from pipeline.runtime.memory import bytes_asked, out_of_memory, peak_memory
 from pipeline.runtime.shortage import shortage, would_help
 
-CUDA = "CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has a total capacity of 79.10 GiB of which 1.02 GiB is free.\nMore."
+CUDA = (
+    "CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has a total capacity of 79.10 GiB of which 1.02 GiB is free."
+    "\nMore."
+)
 
 
 @pytest.mark.parametrize(
@@ -15,7 +18,8 @@ CUDA = "CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has a total capaci
         (CUDA, 2684354560),
         ("CUDA out of memory. Tried to allocate 20.00 MiB (GPU 0; 23.65 GiB total capacity)", 20971520),
         (
-            "[enforce fail at alloc_cpu.cpp:119] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 4000000000000 bytes. Error code 12",
+            "[enforce fail at alloc_cpu.cpp:119] err == 0. DefaultCPUAllocator: can't allocate memory: "
+            "you tried to allocate 4000000000000 bytes. Error code 12",
             4000000000000,
         ),
         ("no room", None),
@@ -35,9 +39,9 @@ def test_the_facts_say_what_was_asked_for_and_what_would_help(settings):
     facts = shortage(torch.OutOfMemoryError(CUDA), settings(batch_discriminator=64, batch_generator=128))
     assert facts["detail"] == CUDA.splitlines()[0] and facts["bytes_asked"] == 2684354560
     assert (facts["batch_discriminator"], facts["batch_generator"]) == (64, 128)
-    assert (
-        facts["would_help"]
-        == "train.recompute: true, train.accumulate: 2, train.precision: bf16, smaller train.batch_discriminator and train.batch_generator"
+    assert facts["would_help"] == (
+        "train.recompute: true, train.accumulate: 2, train.precision: bf16, "
+        "smaller train.batch_discriminator and train.batch_generator"
     )
 
 

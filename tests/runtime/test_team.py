@@ -1,4 +1,4 @@
-"""Several processes on one cell, really started: what they leave, and that every end is one line with the state kept."""
+"""Several processes on one cell, started: what they leave, and that every end is one line and keeps the state."""
 
 import os
 import re
@@ -118,7 +118,8 @@ def test_ended_in_every_way_it_goes_on_and_with_another_number_too(plan, start):
     stage.process.send_signal(signal.SIGTERM)
     (line,) = errors(stage.end())
     assert re.fullmatch(
-        rf"error: {NAME}: stopped by SIGTERM at [\d.]+ of 0.8 kimg, its state is stored; the same command goes on from there",
+        rf"error: {NAME}: stopped by SIGTERM at [\d.]+ of 0.8 kimg, "
+        r"its state is stored; the same command goes on from there",
         line,
     )
 

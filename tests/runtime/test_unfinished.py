@@ -1,4 +1,4 @@
-"""What is known of a training while it is not complete, as data, as lines of a terminal, and of a command at its end."""
+"""What is known of an unfinished training, as data and as lines of a terminal, and of a command at its end."""
 
 import sys
 import time

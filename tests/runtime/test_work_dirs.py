@@ -29,7 +29,10 @@ def elsewhere(root):
     started = []
 
     def start(statement: str):
-        code = f"import sys; from pathlib import Path; from pipeline.runtime.work_dirs import *\nwith {statement}:\n    print('held', flush=True); sys.stdin.read()"
+        code = (
+            "import sys; from pathlib import Path; from pipeline.runtime.work_dirs import *\n"
+            f"with {statement}:\n    print('held', flush=True); sys.stdin.read()"
+        )
         process = subprocess.Popen(
             [sys.executable, "-c", textwrap.dedent(code)],
             cwd=ROOT,

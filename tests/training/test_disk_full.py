@@ -58,7 +58,8 @@ def test_no_room_for_a_checkpoint(plan, data, disk, tmp_path, whole, monkeypatch
     monkeypatch.setattr(CheckpointSchedule, "after_iteration", after_iteration)
     with pytest.raises(
         UserError,
-        match=r"the checkpoint at 0\.0 kimg could not be written; .* goes on from the one before \(.*No space left on device",
+        match=r"the checkpoint at 0\.0 kimg could not be written; .* goes on from the one before "
+        r"\(.*No space left on device",
     ) as error:
         run_cell(plan(), data=data, out=out, name="cell")
     assert "\n" not in str(error.value) and not out.exists()

@@ -96,8 +96,7 @@ def test_a_training_that_collapses_ends_with_the_weights_from_before(plan, image
     )
     rows = outcome.history
     assert len(rows) < 20 and all(symptom_of(entry) for entry in rows[-TICKS:])
-    # The weights, their kimg and the grids are of the last healthy tick; the rows after it stay, they show what
-    # happened.
+    # The weights, their kimg and the grids are of the last healthy tick. The rows after it show what happened.
     healthy = [entry["kimg"] for entry in rows if not symptom_of(entry)]
     assert outcome.kimg == max(healthy, default=0.0) < rows[-1]["kimg"] and max(outcome.grids_kimg) <= outcome.kimg
     if not healthy:

@@ -1,5 +1,5 @@
-"""What makes a step fast or small must not change its gradients: the families of CNN GANs, as tests/training/test_levers.py
-does it for TransGAN. Their presets use batch statistics, which forbid dividing a batch; without those they divide too.
+"""What makes a step fast or small must not change its gradients: CNN GANs, as tests/training/test_levers.py does it for
+TransGAN. Their presets use batch statistics, which forbid dividing a batch; without those they divide too.
 """
 
 from copy import deepcopy
@@ -46,7 +46,7 @@ def network(params):
 
 @pytest.fixture
 def gradients(network, settings):
-    """(variant, **settings) -> by name: D's gradients of its whole loss, G's, and G's buffers, at equal random numbers."""
+    """(variant, **settings) -> by name: gradients of D's whole loss, of G's, and G's buffers, at equal draws."""
 
     def compute(variant, divisible=False, **changes):
         config = settings(**{"penalty": "r1", "penalty_weight": 1.0} | changes)

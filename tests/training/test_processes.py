@@ -1,4 +1,4 @@
-"""A batch divided over 1, 2 and 3 processes gives the same gradients, weights and history, but for the order of sums."""
+"""A batch divided over 1, 2 and 3 processes gives the same gradients, weights and history, up to the order of sums."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ THREE = (
     "sngan",
     "stylegan2",
 )
-# Relative L2 distance of gradients, and of all weights of a network after steps. A step of Adam divides by the size of a
+# Relative L2 distance of gradients, and of all weights of a network after steps. Adam's step divides by the size of a
 # gradient, however small: rounding in weights that have none (a bias before a norm) grows there.
 BOUNDS = {"fp64": (1e-12, 1e-10), "fp32": (2e-6, 1e-3), "bf16": (0.02, 0.02)}
 

@@ -43,7 +43,7 @@ def work(tmp_path, monkeypatch):
 
 @pytest.fixture
 def cut_after(monkeypatch):
-    """(iterations, stored every so many) -> trainings are cut off after so many iterations of a sitting; None: never."""
+    """(iterations, stored every so many) -> trainings end after so many iterations of a sitting; None: never."""
     original = CheckpointSchedule.after_iteration
 
     def choose(iterations, every=1):
@@ -161,7 +161,8 @@ def test_files_that_cannot_be_written_cost_no_training(plan, data, tmp_path, wor
         patch.setattr(module, "write_outcome", full)
         with pytest.raises(
             UserError,
-            match=r"could not be written; the training is complete and kept, once that is mended the same command writes it \(.*No space left",
+            match=r"could not be written; the training is complete and kept, "
+            r"once that is mended the same command writes it \(.*No space left",
         ) as error:
             run_cell(plan(), data=data, out=out, name="cell")
     assert "\n" not in str(error.value)
@@ -204,7 +205,18 @@ def test_too_little_memory_halfway_keeps_the_state_for_another_try(plan, data, t
 
 
 # ---- real processes, really killed ----
-TRAINER = "import sys; from pathlib import Path; from pipeline.schema import bind, read_yaml; from pipeline.training.config import TrainPlan; from pipeline.runtime.run import run_cell; from pipeline.errors import command_line\ncommand_line(lambda: run_cell(bind(TrainPlan, read_yaml('plan.yaml'), file='plan.yaml'), data='data/digits', out='runs/digits/full/seed0', name='digits/full/seed0'))()"
+TRAINER = """
+from pipeline.errors import command_line
+from pipeline.runtime.run import run_cell
+from pipeline.schema import bind, read_yaml
+from pipeline.training.config import TrainPlan
+
+def main():
+    plan = bind(TrainPlan, read_yaml("plan.yaml"), file="plan.yaml")
+    run_cell(plan, data="data/digits", out="runs/digits/full/seed0", name="digits/full/seed0")
+
+command_line(main)()
+"""
 
 
 @pytest.fixture

@@ -83,6 +83,7 @@ class Block(nn.Module):
         self.shortcut = convolution(spec.inputs, spec.width, 1, spectral=spectral) if learned else None
 
     def pooled(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H / 2, W / 2) where the block halves the side, else `x`."""
         return F.avg_pool2d(x, 2) if self.downsample else x
 
     def forward(self, x: Tensor) -> Tensor:

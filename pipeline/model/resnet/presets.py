@@ -19,6 +19,8 @@ GAINS: dict[Init, float] = {"he": math.sqrt(2), "xavier": 1.0}  # of 3 x 3 convo
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratorGeometry:
+    """Sizes of a published generator at one resolution."""
+
     latent_dim: int
     base_side: int
     width: int  # of the first feature map
@@ -27,6 +29,8 @@ class GeneratorGeometry:
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratorPreset:
+    """What a published generator is at every resolution: norms, output, initial weights."""
+
     norm: Norm
     rgb_norm: Norm
     tanh: bool
@@ -36,6 +40,8 @@ class GeneratorPreset:
 
 @dataclass(frozen=True, kw_only=True)
 class DiscriminatorPreset:
+    """What a published discriminator is at every resolution."""
+
     spectral_norm: bool
     pooling: Pooling
     head_bias: bool

@@ -63,6 +63,8 @@ class BlockSpec(Strict):
 
 
 class GeneratorSpec(base.GeneratorSpec):
+    """A residual generator, every number explicit."""
+
     family: Literal["resnet"] = "resnet"
     base_side: Positive
     width: Positive  # of the first feature map
@@ -86,6 +88,8 @@ class GeneratorSpec(base.GeneratorSpec):
 
 
 class DiscriminatorSpec(base.DiscriminatorSpec):
+    """A residual discriminator, every number explicit."""
+
     family: Literal["resnet"] = "resnet"
     blocks: list[BlockSpec]
     spectral_norm: bool

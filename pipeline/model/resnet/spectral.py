@@ -22,6 +22,8 @@ FIRST_ITERATIONS = 15  # for new weights, so that their very first scores are ne
 
 
 class Spectral(Protocol):
+    """A layer with spectral norm: its weight and the vectors of its power iteration."""
+
     weight: Tensor
     u: Tensor
     v: Tensor

@@ -40,6 +40,8 @@ class DiscriminatorSettings(Strict):
 
 
 class GeneratorPreset(Strict):
+    """Sizes of a published configuration's generator."""
+
     latent_dim: Positive
     style_dim: Positive
     mapping_layers: Positive
@@ -49,6 +51,8 @@ class GeneratorPreset(Strict):
 
 
 class DiscriminatorPreset(Strict):
+    """Sizes of a published configuration's discriminator."""
+
     channel_base: Positive
     channel_max: Positive
     architecture: DiscriminatorArchitecture

@@ -20,6 +20,8 @@ class StageSpec(Strict):
 
 
 class GeneratorSpec(base.GeneratorSpec):
+    """A StyleGAN2 generator, every number explicit."""
+
     family: Literal["stylegan2"] = "stylegan2"
     style_dim: Positive
     mapping_layers: Positive
@@ -34,6 +36,8 @@ class GeneratorSpec(base.GeneratorSpec):
 
 
 class DiscriminatorSpec(base.DiscriminatorSpec):
+    """A StyleGAN2 discriminator, every number explicit."""
+
     family: Literal["stylegan2"] = "stylegan2"
     architecture: DiscriminatorArchitecture
     minibatch_group: int = Field(ge=0)  # images per minibatch standard deviation; 0: none

@@ -26,7 +26,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, *, fused: bool)
         flat = [tensor.flatten(0, -4) for tensor in (q, k, v)]
         mask = None if bias is None else bias.unsqueeze(0)
         mixed = (
-            biased_attention(*flat, bias) if applies(q, bias) else F.scaled_dot_product_attention(*flat, attn_mask=mask)
+            biased_attention(*flat, bias) if applies(q, bias) else F.scaled_dot_product_attention(*flat, attn_mask=mask)  # type: ignore
         )
         return mixed.unflatten(0, q.shape[:-3])
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
@@ -48,6 +48,7 @@ class RelativePosition(StepConstant):
         y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
         y, x = y.flatten(), x.flatten()
         rows = (y[:, None] - y[None, :] + height - 1) * (2 * width - 1) + (x[:, None] - x[None, :] + width - 1)
+        self.index: Tensor
         self.register_buffer("index", rows.flatten(), persistent=False)
         self.tokens = height * width
 
@@ -69,9 +70,11 @@ class SelfAttention(nn.Module):
         self.qkv = Linear(width, 3 * width, bias=False)
         self.proj = Linear(width, width)
         self.noise_strength = nn.Parameter(torch.zeros(())) if noise else None
+        self.relative_position: RelativePosition | nn.ModuleDict | None
         self.relative_position = RelativePosition(side, side, heads) if relative_position else None
 
     def bias(self) -> Tensor | None:
+        """The bias of the scores by relative position (heads, n, n), or None."""
         return None if self.relative_position is None else self.relative_position()
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, *, fused: bool) -> Tensor:
@@ -101,17 +104,20 @@ class GridAttention(SelfAttention):
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, *, fused: bool) -> Tensor:
         cells = [to_windows(t, self.side, self.window, self.window) for t in (q, k, v)]
-        return from_windows(attend(*cells, self.bias(), fused=fused), self.side, self.window, self.window)
+        return from_windows(
+            attend(*cells, self.bias(), fused=fused),  # type: ignore[misc,arg-type]
+            self.side,
+            self.window,
+            self.window,
+        )
 
 
 class AxisAttention(SelfAttention):
     """Row attention, then column attention on its output: A_columns (A_rows V).
 
     The factorisation of axial attention (Ho et al. 2019, arXiv 1912.12180: attention along one axis at a time, rows
-    then
-    columns), with one set of q, k, v and one `proj` for both, so that parameters equal the other kinds'. A token
-    reaches
-    every token of the map within one layer. With relative position each axis has its own table.
+    then columns), with one set of q, k, v and one `proj` for both, so that parameters equal the other kinds'. A token
+    reaches every token of the map within one layer. With relative position each axis has its own table.
     """
 
     def __init__(self, width: int, heads: int, side: int, *, relative_position: bool, noise: bool):
@@ -122,9 +128,9 @@ class AxisAttention(SelfAttention):
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, *, fused: bool) -> Tensor:
         for axis, height, width in (("rows", 1, self.side), ("columns", self.side, 1)):
-            bias = None if self.relative_position is None else self.relative_position[axis]()
+            bias = None if self.relative_position is None else self.relative_position[axis]()  # type: ignore[index]
             lines = [to_windows(t, self.side, height, width) for t in (q, k, v)]
-            v = from_windows(attend(*lines, bias, fused=fused), self.side, height, width)
+            v = from_windows(attend(*lines, bias, fused=fused), self.side, height, width)  # type: ignore[misc,arg-type]
         return v
 
 
@@ -133,10 +139,9 @@ class NystromAttention(SelfAttention):
 
     Landmarks q~, k~ are means over consecutive runs of tokens; the pseudo-inverse is the paper's iteration of six
     third-order steps, scaled per matrix so that no image depends on its batch, and always in fp32. The depthwise
-    convolution that the
-    original adds is left out (TransGAN has no convolution). With as many landmarks as tokens the factors are the
-    softmax matrix itself and the approximation is standard attention; as in the original code it is then computed as
-    such.
+    convolution that the original adds is left out (TransGAN has no convolution). With as many landmarks as tokens the
+    factors are the softmax matrix itself and the approximation is standard attention; as in the original code it is
+    then computed as such.
     """
 
     ITERATIONS = 6

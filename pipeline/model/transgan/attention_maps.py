@@ -10,17 +10,20 @@ from torch import Tensor, nn
 
 from pipeline.model.interface import AttentionMaps
 from pipeline.model.transgan.attention import GridAttention, RelativePosition, SelfAttention
-from pipeline.model.transgan.generator import Generator
+from pipeline.model.transgan.generator import Generator, GeneratorStage
 
 LARGEST = 64  # tokens a side of the largest map looked at: full attention on more does not fit into memory
 
 
 def attention_maps(generator: Generator, latents: Tensor, *, seed: int) -> AttentionMaps:
     """The last block on the largest map of at most 64 x 64 tokens, for latents (B, latent_dim)."""
+    stages = [stage for stage in generator.stages if isinstance(stage, GeneratorStage)]
     index, stage = max(
-        (stage.side, index, stage) for index, stage in enumerate(generator.stages) if stage.side <= LARGEST
-    )[1:]
-    module: SelfAttention = stage.blocks[-1].attention
+        ((index, stage) for index, stage in enumerate(stages) if stage.side <= LARGEST),
+        key=lambda entry: (entry[1].side, entry[0]),
+    )
+    module = list(stage.blocks)[-1].attention
+    assert isinstance(module, SelfAttention)
     queries = sorted({(stage.side // 4, stage.side // 4), (stage.side // 2, stage.side // 2)})
     places = [y * stage.side + x for y, x in queries]
     weights = effective_attention(generator, module, latents, places, seed=seed)
@@ -43,13 +46,14 @@ def effective_attention(
     Every kind of attention is linear in its values, so a query's weights are the gradient of its output with respect to
     values of one channel: exact for grid, axis and Nystroem attention too, whatever they form inside.
     """
-    mix, kept = module.mix, {}
+    mix = module.mix
+    kept: dict[str, Tensor] = {}
 
     def keeping(q: Tensor, k: Tensor, v: Tensor, *, fused: bool) -> Tensor:
         kept["q"], kept["k"] = q, k
         return mix(q, k, v, fused=fused)
 
-    module.mix = keeping
+    module.mix = keeping  # type: ignore[method-assign]  # a method of this one module, taken off again below
     try:
         with torch.no_grad():
             torch.manual_seed(seed)
@@ -71,8 +75,9 @@ def tables(module: SelfAttention) -> list[tuple[str, np.ndarray]]:
     position = module.relative_position
     if position is None:
         return []
-    parts = position.items() if isinstance(position, nn.ModuleDict) else [("", position)]
-    return [(f"_{name}" if name else "", _table(part, module, name)) for name, part in parts]
+    parts = dict(position.items()) if isinstance(position, nn.ModuleDict) else {"": position}
+    tables_of = {name: part for name, part in parts.items() if isinstance(part, RelativePosition)}
+    return [(f"_{name}" if name else "", _table(part, module, name)) for name, part in tables_of.items()]
 
 
 def _table(part: RelativePosition, module: SelfAttention, axis: str) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The transformer block both networks are made of, and runs of equal blocks."""
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,11 +22,11 @@ class GeluDerivative(torch.autograd.Function):
         return torch.ops.aten.gelu_backward(gradient, x)
 
     @staticmethod
-    def setup_context(ctx, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
         ctx.save_for_backward(*inputs)
 
     @staticmethod
-    def backward(ctx, upper: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx: Any, upper: Tensor) -> tuple[Tensor, Tensor]:
         gradient, x = ctx.saved_tensors
         square = x * x
         second = (2 - square) * torch.exp(-0.5 * square) * (gradient * upper) * (2 * math.pi) ** -0.5
@@ -40,11 +41,11 @@ class TwiceGelu(torch.autograd.Function):
         return F.gelu(x)
 
     @staticmethod
-    def setup_context(ctx, inputs: tuple[Tensor], output: Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
         ctx.save_for_backward(*inputs)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> Tensor:
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
         return GeluDerivative.apply(gradient, x)
 
@@ -59,16 +60,14 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor, *, fused: bool = True) -> Tensor:
         hidden = self.fc1(x)
-        # The compiler loses the second derivative of a custom function inside torch.func.grad, and needs none: it fuses
-        # PyTorch's.
+        # Inside torch.func.grad the compiler loses the second derivative of a custom function. It does not need one
+        # either, as it fuses PyTorch's GELU by itself.
         plain = fused or torch.compiler.is_compiling()
         return self.fc2(F.gelu(hidden) if plain else TwiceGelu.apply(hidden))
 
 
 class Block(nn.Module):
-    """Pre-norm block: x + attention(norm1(x)), then x + mlp(norm2(x)); no dropout (paper.md 3.1). (B, N, C) -> (B, N,
-    C).
-    """
+    """Pre-norm block: x + attention(norm1(x)), then x + mlp(norm2(x)), without dropout. (B, N, C) -> (B, N, C)."""
 
     def __init__(self, spec: BlockSpec, *, running: bool):
         super().__init__()

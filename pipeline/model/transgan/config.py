@@ -1,4 +1,4 @@
-"""Settings of TransGAN's networks, as a person writes them in params.yaml (`model`, and the `model` part of overlays)."""
+"""Settings of TransGAN's networks, as a person writes them in params.yaml: `model`, and that part of overlays."""
 
 from typing import Annotated, Literal
 
@@ -32,7 +32,7 @@ class GeneratorSettings(Strict):
     """`model.generator` of the family transgan."""
 
     family: Literal["transgan"]
-    latent_dim: Positive  # z ~ N(0, I); 256 for CIFAR-10, 512 elsewhere (paper.md 3.2)
+    latent_dim: Positive  # z ~ N(0, I); 256 for CIFAR-10, 512 elsewhere (released code)
     base_side: Positive  # side of the first token map, 8 (12 for STL-10)
     stages: Annotated[list[GeneratorStage], Field(min_length=1)]
     heads: Positive | None = None  # None: the shared setting of the same name

@@ -2,6 +2,8 @@
 mask.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
@@ -14,10 +16,8 @@ class BiasedAttention(torch.autograd.Function):
     """softmax(q k^T / sqrt(d) + bias) v for q, k, v (B, heads, n, d) and bias (heads, n, n), differentiable once.
 
     Forward is PyTorch's fused kernel, which keeps one number a row instead of n x n weights. Backward forms the weights
-    again
-    from that number (the logarithm of each row's sum), a few images at a time, as flash attention does (Dao et al.
-    2022,
-    algorithm 4), and adds up the bias's gradient on the way.
+    again from that number (the logarithm of each row's sum), a few images at a time, as flash attention does (Dao et
+    al. 2022, algorithm 4), and adds up the bias's gradient on the way.
     """
 
     @staticmethod
@@ -25,13 +25,13 @@ class BiasedAttention(torch.autograd.Function):
         return torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(q, k, v, attn_mask=bias.unsqueeze(0))
 
     @staticmethod
-    def setup_context(ctx, inputs: tuple[Tensor, Tensor, Tensor, Tensor], output: tuple[Tensor, Tensor]) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, Tensor], output: tuple[Tensor, Tensor]) -> None:
         ctx.save_for_backward(*inputs, *output)
         ctx.mark_non_differentiable(output[1])
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, gradient: Tensor, _: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         q, k, v, bias, out, logsum = ctx.saved_tensors
         scale, tokens = q.shape[-1] ** -0.5, q.shape[-2]
         of_q, of_k, of_v = (torch.empty_like(tensor) for tensor in (q, k, v))

@@ -2,9 +2,8 @@
 
 State dict, for carrying weights across (S = stage, J = block; block names as in `pipeline.model.transgan.generator`):
 
-    stages.S.patches.weight (width, channels P P), .bias    patch embedding; index = (channel, row, column) of the
-    patch,
-                                                            = a kernel-P stride-P convolution's weight flattened from 1
+    stages.S.patches.weight (width, channels P P), .bias    patch embedding; index = (channel, row, column) in a patch:
+                                                            a kernel-P stride-P convolution's weight, flattened from 1
     stages.S.widen.weight (added, C), .bias                 instead of it where a stage has no patch scale of its own
     stages.S.position (1, N, C)
     stages.S.blocks.J...

@@ -52,6 +52,8 @@ def _lines(entry: str, blocks: list[BlockSpec]) -> list[str]:
 
 
 class GeneratorStageSpec(Strict):
+    """Blocks on one side of the map, and how the map gets there."""
+
     upsample: Upsample
     blocks: list[BlockSpec]
 
@@ -66,6 +68,8 @@ class DiscriminatorStageSpec(Strict):
 
 
 class GeneratorSpec(base.GeneratorSpec):
+    """TransGAN's generator: its stages, first to last."""
+
     family: Literal["transgan"] = "transgan"
     stages: list[GeneratorStageSpec]
 
@@ -82,6 +86,8 @@ class GeneratorSpec(base.GeneratorSpec):
 
 
 class DiscriminatorSpec(base.DiscriminatorSpec):
+    """TransGAN's discriminator: its stages from the image on, and the blocks over the class token."""
+
     family: Literal["transgan"] = "transgan"
     stages: list[DiscriminatorStageSpec]
     cls: BlockSpec
@@ -173,7 +179,7 @@ def resolve_discriminator(
         if stage.width < before:
             raise Impossible(f"{key}.width", stage.width, f"at least the width of the stage before, {before}")
         added = stage.width - before
-        shape = {"side": resolution // patch, "width": stage.width}
+        shape: dict[str, Any] = {"side": resolution // patch, "width": stage.width}
         groups = (
             [_blocks(both, depth=stage.depth - stage.full_blocks, **shape)] if stage.depth > stage.full_blocks else []
         )

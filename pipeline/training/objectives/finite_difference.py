@@ -1,8 +1,7 @@
 """R1 and R2 without a second derivative: the slope along one random direction per image (GAT, 2025).
 
 E over e ~ N(0, I) of ((D(x + s e) - D(x)) / s)^2 is ||grad D(x)||^2 up to terms of s^2. No double backward: fused
-attention,
-compilation and plain data parallelism work with it.
+attention, compilation and plain data parallelism work with it.
 """
 
 import torch

@@ -43,7 +43,7 @@ def test_a_cell_whose_norm_is_batch_norm_can_be_differentiated_twice():
 
 
 def test_autogans_cells_are_wired_as_found(params):
-    """Nearest, shortcut; bilinear, shortcut, skip from 1; nearest, no shortcut, skips from 1 and 2 (with their skips)."""
+    """Nearest, shortcut; bilinear, shortcut, skip from 1; nearest, no shortcut, skips from 1 and 2."""
     content = {**params, "variants": {**params["variants"], "mine": {"model": narrow("autogan")}}}
     g = build_generator(resolve_cell(content, "cifar10", "mine").network)
     z = torch.randn(3, 128)

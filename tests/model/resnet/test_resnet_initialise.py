@@ -26,7 +26,7 @@ def networks(cell):
     [("wgan_gp", math.sqrt(2), 0.0), ("sngan", math.sqrt(2), 0.0), ("autogan", 1.0, None)],
 )
 def test_convolutions_follow_their_scheme(networks, variant, gain, biases):
-    """He's gain for 3 x 3 convolutions inside blocks; Glorot for shortcuts, skips and RGB; AutoGAN: Glorot throughout."""
+    """He for 3 x 3 convolutions inside blocks; Glorot for shortcuts, skips and RGB; AutoGAN: Glorot throughout."""
     for network in networks(variant).values():
         for name, layer in network.named_modules():
             if isinstance(layer, nn.Conv2d):

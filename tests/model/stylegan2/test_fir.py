@@ -11,7 +11,7 @@ TAPS = np.array([1.0, 3.0, 3.0, 1.0]) / 8
 
 
 def resampled(x, taps, *, up=1, down=1, before, after):
-    """Zeros between samples, padding (before the filter, in samples of the upsampled signal), filter, every `down`-th."""
+    """Zeros between samples, padding (in samples of the upsampled signal), filter, every `down`-th."""
     for axis in (2, 3):
         x = np.moveaxis(x, axis, -1)
         stuffed = np.zeros((*x.shape[:-1], x.shape[-1] * up))
