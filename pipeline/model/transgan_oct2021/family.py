@@ -15,6 +15,7 @@ __all__ = [
     "ATTENTION",
     "DISCRIMINATOR",
     "GENERATOR",
+    "RECOMPUTES",
     "USES_SHARED",
     "DiscriminatorSettings",
     "DiscriminatorSpec",
@@ -28,3 +29,4 @@ GENERATOR = "pipeline.model.transgan_oct2021.generator:Generator"
 DISCRIMINATOR = "pipeline.model.transgan_oct2021.discriminator:Discriminator"
 ATTENTION = "pipeline.model.transgan.attention_maps:attention_maps"
 USES_SHARED = True
+RECOMPUTES = True
