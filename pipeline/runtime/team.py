@@ -85,7 +85,7 @@ def _verdict(codes: dict[int, int], work: Path, processes: int, name: str) -> di
 
 @contextmanager
 def _signals_passed_on(file: Path) -> Iterator[None]:
-    """The first signal is left for process 0 to find, which has all stop together; the same one again ends them at once.
+    """The first signal is left for process 0 to find, which has all stop together; the same one again ends them now.
 
     Two different ones may be one event (`CheckpointSchedule.stoppable`).
     """
