@@ -2,16 +2,17 @@
 # make lint: ruff and mypy.  make format: ruff mends what it can.  make hooks: both before every commit.
 # make compare A=<rev> B=<rev>: two of them side by side.
 # make watch: TensorBoard on the trainings at work; make watch TEXT=1: lines on the terminal.
+# make cell CELL=..., make submit ENGINE=slurm|ray, make gather: the matrix on many machines (docs/cluster.md).
 # make unfinished: interrupted trainings, which the same command goes on with.  make kill-test: dvc repro killed 24 times.
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
-# Trainings at a time: one on a GPU, one per core (8 at most) without.
-JOBS ?= $(shell if command -v nvidia-smi >/dev/null 2>&1; then echo 1; else n=$$(nproc 2>/dev/null || echo 1); echo $$(( n < 8 ? n : 8 )); fi)
+# Trainings at a time; by default one per GPU, or one per core (8 at most) without.
+JOBS ?=
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: repro test lint format hooks kill-test setup smoke lock compare watch unfinished gpu-check faces pretrained
+.PHONY: repro test lint format hooks kill-test setup smoke lock compare watch unfinished gpu-check faces pretrained cell submit gather cluster-test
 
 # Networks that are kept in git, about 1 MB each, so that a clone draws images before any training.
 PRETRAINED ?= digits/full digits/no_augment
@@ -20,7 +21,7 @@ A ?= HEAD
 B ?= workspace
 
 repro: $(READY)
-	@python -m pipeline.repro --jobs $(JOBS)
+	@python -m pipeline.repro $(if $(JOBS),--jobs $(JOBS))
 	@echo "report: $(CURDIR)/reports/README.md and $(CURDIR)/reports/index.html"
 
 test: $(READY)
@@ -53,6 +54,21 @@ unfinished: $(READY)
 # What only a GPU shows, in less than 20 minutes, into docs/gpu.md; the same command goes on after an interruption.
 gpu-check: $(READY)
 	@python -m benchmarks.gpu_check $(PIECES)
+
+# The matrix on many machines (docs/cluster.md): make cell CELL=digits/full/seed1; make gather RESTORE=1;
+# make submit ENGINE=slurm SBATCH="--partition=gpu --time=24:00:00", or ENGINE=ray ADDRESS=ray://head:10001; GPUS=0 without.
+cell: $(READY)
+	@python -m pipeline.worker --cell "$(CELL)"
+
+submit: $(READY)
+	@python -m pipeline.cluster.submit --engine "$(ENGINE)" $(if $(ADDRESS),--address "$(ADDRESS)") $(if $(GPUS),--gpus $(GPUS)) -- $(SBATCH)
+
+gather: $(READY)
+	@python -m pipeline.cluster.gather $(if $(RESTORE),--restore)
+
+# A real SLURM (as root, Debian's packages slurm-wlm and munge) and a real Ray (pip install '.[ray]') on this machine.
+cluster-test: $(READY)
+	python -m pytest -m cluster tests/cluster
 
 # Faces at 32 x 32, trained and measured into published/faces32: make faces DATA=/path/to/folder/or.zip
 faces: $(READY)

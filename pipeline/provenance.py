@@ -2,25 +2,21 @@
 
 import os
 import platform
-import subprocess
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import torch
 
-CODE = ("pipeline", "stages", "params.yaml", "dvc.yaml", "requirements.txt")
-LIBRARIES = ("torch", "numpy", "dvc", "scikit-learn", "torch-fidelity", "clean-fid")
+from pipeline.revision import LIBRARIES, changes, installed, revision
 
 
 def provenance(device: torch.device) -> dict[str, Any]:
     """Revision, whether code or parameters differed from it, versions, hardware."""
-    revision = _git("rev-parse", "HEAD")
-    changes = _git("status", "--porcelain", "--", *CODE)
+    dirty = changes()
     return {
-        "revision": revision or "no git repository",
-        "dirty": None if changes is None else bool(changes),
+        "revision": revision() or "no git repository",
+        "dirty": None if dirty is None else bool(dirty),
         "python": platform.python_version(),
-        "libraries": {name: _version(name) for name in LIBRARIES},
+        "libraries": {name: installed(name) for name in LIBRARIES},
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
         "threads": torch.get_num_threads(),
         "platform": f"{platform.system()} {platform.machine()}",
@@ -42,19 +38,3 @@ def processor() -> str:
 def has_bf16() -> bool:
     """Whether the CPU multiplies bf16 numbers by itself (AVX-512 with bf16, or AMX)."""
     return bool(torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
-
-
-def _git(*arguments: str) -> str | None:
-    try:
-        return subprocess.run(
-            ["git", *arguments], capture_output=True, text=True, check=True, timeout=30
-        ).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "absent"

@@ -1,21 +1,27 @@
-"""`dvc repro` with cells side by side: python -m pipeline.repro --jobs 2
+"""`dvc repro` with cells side by side: python -m pipeline.repro [--jobs 2]
 
 DVC runs stages one after the other. Cells do not depend on each other, and a small training keeps no more than one core
-busy; so cells are started `--jobs` at a time, each trained, measured and drawn by its own `dvc repro --single-item`,
-and a plain `dvc repro` does whatever is left. The result is that of `dvc repro` alone.
+or GPU busy; so cells are started several at a time, one on each GPU, each trained, measured and drawn by its own
+`dvc repro --single-item`, and a plain `dvc repro` does whatever is left. The result is that of `dvc repro` alone.
 """
 
 import argparse
+import os
+import queue
 import subprocess
-import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from dvc.repo import Repo
 
+from pipeline.board import EVERY, Board
+from pipeline.cluster.devices import slots, visible_gpus
+from pipeline.cluster.dvc_run import DVC, ERROR
+from pipeline.cluster.units import CELL_STAGES, INDEX, Unit, read_units
 from pipeline.errors import UserError, command_line
-
-CELL_STAGES = ("train", "measure", "illustrate", "collect")  # of one cell, in their order
-DVC = [sys.executable, "-m", "dvc"]
+from pipeline.files import read_json
+from pipeline.runtime.work_dirs import local_root
 
 
 def dvc(*arguments: str) -> None:
@@ -27,29 +33,109 @@ def dvc(*arguments: str) -> None:
         )
 
 
-def reproduce(jobs: int) -> None:
-    """Bring everything up to date, up to `jobs` cells at a time."""
+def reproduce(jobs: int | None) -> None:
+    """Bring everything up to date, up to `jobs` cells at a time (None: one a GPU, or one a core)."""
     with Repo() as repo:
         if not repo.status():
             print("Data and pipelines are up to date.")
             return
-        names = [stage.addressing for stage in repo.index.stages]
-    cells = [name.partition("@")[2] for name in names if name.startswith("train@")]
-    if jobs > 1 and len(cells) > 1:
+        names = {stage.addressing for stage in repo.index.stages}
+    if jobs != 1 and sum(name.startswith("train@") for name in names) > 1:
         dvc("repro", "plan")
-        dvc("repro", *(name for name in names if name.startswith("reference@")))
-        print(f"repro: {len(cells)} trainings, {jobs} at a time; each says how long it expects to take", flush=True)
-        work = [[f"{stage}@{cell}" for stage in CELL_STAGES if f"{stage}@{cell}" in names] for cell in cells]
-        with ThreadPoolExecutor(jobs) as pool:
-            try:
-                # All are tried, whatever becomes of one; the first failure is raised after the last has ended.
-                for done in [pool.submit(dvc, "--wait-for-lock", "repro", "--single-item", *stages) for stages in work]:
-                    done.result()
-            except KeyboardInterrupt:
-                # The terminal tells those at work, too: they store their state and end. No other one begins.
-                pool.shutdown(cancel_futures=True)
-                raise
+        dvc("repro", *sorted(name for name in names if name.startswith("reference@")))
+        units = read_units()
+        places = slots(visible_gpus(), max(unit.processes for unit in units), jobs)
+        run_units(units, places, Board(planned(), len(places)))
     dvc("repro")
+
+
+def planned() -> dict[str, float]:
+    """kimg to train of each cell of the plan; 0 for a twin, which is copied."""
+    return {
+        f"{cell['dataset']}/{cell['variant']}/seed{cell['seed']}": 0.0 if cell["twin_of"] else cell["kimg"]
+        for cell in read_json(INDEX)["cells"]
+    }
+
+
+def run_units(units: list[Unit], places: list[dict[str, str]], board: Board) -> None:
+    """All units, one in each of `places` (environment variables) at a time; all are tried, whatever becomes of one.
+
+    Errors: `UserError` of the first that failed, after the last has ended.
+    """
+    print(f"repro: {len(units)} trainings, {len(places)} at a time; each cell's log is in {logs()}", flush=True)
+    free: queue.SimpleQueue[dict[str, str]] = queue.SimpleQueue()
+    for place in places:
+        free.put(place)
+
+    def in_a_place(unit: Unit) -> None:
+        place = free.get()
+        try:
+            run_unit(unit, place, board)
+        finally:
+            free.put(place)
+
+    ended = threading.Event()
+    drawing = threading.Thread(target=_draw, args=(board, ended), daemon=True)
+    drawing.start()
+    with ThreadPoolExecutor(len(places)) as pool:
+        try:
+            for done in [pool.submit(in_a_place, unit) for unit in units]:
+                done.result()
+        except KeyboardInterrupt:
+            # The terminal tells those at work, too: they store their state and end. No other one begins.
+            pool.shutdown(cancel_futures=True)
+            raise
+        finally:
+            ended.set()
+            drawing.join()
+
+
+def run_unit(unit: Unit, place: dict[str, str], board: Board) -> None:
+    """One unit: its output goes to the cell's log. Errors: `UserError` where a stage fails; the others' go on."""
+    log, error = logs() / f"{unit.name.replace('/', '-')}.log", ""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = [*DVC, "--wait-for-lock", "repro", "--single-item", *unit.stages(CELL_STAGES)]
+    cells = {address: cell for cell in unit.cells for address in Unit((cell,)).stages(CELL_STAGES)}
+    with (
+        open(log, "w", encoding="utf-8") as file,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | place
+        ) as process,
+    ):
+        assert process.stdout is not None
+        for line in process.stdout:
+            file.write(line)
+            file.flush()
+            if line.startswith("Running stage '"):
+                stage = line.split("'")[1]
+                board.event(cells[stage], stage.partition("@")[0])
+            elif not error and (found := ERROR.match(line)):
+                error = found[1]
+    if process.returncode:
+        board.event(unit.name, "failed", f"{error or 'see its log'} (log: {log})")
+        raise UserError(
+            f"{unit.name}: {error or f'dvc failed, see {log}'}; "
+            "what was finished is kept, the same command goes on from there"
+        )
+    for cell in unit.cells:
+        board.event(cell, "done", result(cell))
+
+
+def result(cell: str) -> str:
+    """The first number that was measured of a cell, `fd_digits 49.2`; empty where there is none."""
+    file = Path("measured") / cell / "metrics.json"
+    values = read_json(file) if file.is_file() else {}
+    return next((f"{name} {value:.4g}" for name, value in values.items() if name.startswith("f") and value), "")
+
+
+def logs() -> Path:
+    return local_root() / "logs"
+
+
+def _draw(board: Board, ended: threading.Event) -> None:
+    while not ended.wait(EVERY):
+        board.refresh()
+    board.refresh()
 
 
 @command_line
@@ -57,9 +143,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.repro", description="dvc repro, with trainings side by side."
     )
-    parser.add_argument("--jobs", type=int, default=1, help="trainings at a time (1)")
+    parser.add_argument("--jobs", type=int, help="trainings at a time (one a GPU, or one a core, 8 at most)")
     arguments = parser.parse_args()
-    if arguments.jobs < 1:
+    if arguments.jobs is not None and arguments.jobs < 1:
         raise UserError(f"--jobs: given {arguments.jobs}; allowed: 1 or more")
     reproduce(arguments.jobs)
 

@@ -38,7 +38,8 @@ def work_elsewhere(tmp_path_factory):
     """Trainings of the tests keep their state in a folder of the tests: the one that DVC would name."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DVC_ROOT", str(tmp_path_factory.getbasetemp()))
-        patch.delenv("CHECKPOINT_SECONDS", raising=False)
+        for name in ("CHECKPOINT_SECONDS", "TRANSGAN_WORK", "TRANSGAN_WORKER"):
+            patch.delenv(name, raising=False)
         yield
 
 

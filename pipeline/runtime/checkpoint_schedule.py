@@ -57,6 +57,7 @@ class CheckpointSchedule(Observer):
         self.asked, self.writes, self.facts = asked, writes, facts or {}
         self.folder, self.key, self.config, self.device, self.progress = folder, key, config, device, progress
         self.least, self.share = least, share
+        progress.file = folder / "progress.json" if writes else None
         self.events = EventLog(events_folder(progress.name, key), progress.note) if writes else Observer()
         self.due = time.monotonic() + least
         self.signal: str | None = None
@@ -147,12 +148,17 @@ class CheckpointSchedule(Observer):
 
     @contextmanager
     def stoppable(self) -> Iterator[None]:
-        """SIGTERM, Ctrl-C and a closed terminal end the training after its iteration, the second one at once."""
+        """SIGTERM, Ctrl-C and a closed terminal end the training after its iteration, the same one again at once.
+
+        Two different ones may be one event: a batch system tells every process, and the worker tells its training.
+        """
+        seen = set()
 
         def remember(number: int, _frame: object) -> None:
-            if self.signal:
+            if number in seen:
                 raise KeyboardInterrupt
-            self.signal = signal.Signals(number).name
+            seen.add(number)
+            self.signal = self.signal or signal.Signals(number).name
 
         # One that is ignored (nohup) stays so; Python lets only the main thread handle any.
         handled = (

@@ -2,10 +2,13 @@
 
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import TextIO
 
 import torch
 
+from pipeline.files import write_json
 from pipeline.runtime.memory import peak_memory
 from pipeline.training.loop import Observer
 
@@ -15,6 +18,7 @@ class Progress(Observer):
 
     def __init__(self, name: str, stream: TextIO | None = None):
         self.name, self.stream = name, stream or sys.stdout
+        self.file: Path | None = None  # progress.json of the work folder: what others see of this training
         self.total, self.resumed_at, self.before = 0.0, 0.0, 0.0
         self.began = self.ticked = time.monotonic()
         self.ticked_at = 0.0
@@ -26,6 +30,7 @@ class Progress(Observer):
         self.began = self.ticked = time.monotonic()
         self.ticked_at = kimg
         self.note(f"{total_kimg:,.1f} kimg")
+        self._publish(kimg, None, None)
 
     def seconds(self) -> float:
         """Seconds trained so far, earlier sittings included."""
@@ -38,6 +43,7 @@ class Progress(Observer):
         pace = (now - self.ticked) / (kimg - self.ticked_at)
         left = (self.total - kimg) * (now - self.began) / (kimg - self.resumed_at)
         self.ticked, self.ticked_at = now, kimg
+        self._publish(kimg, pace, left)
         text = (
             f"{kimg:,.1f}/{self.total:,.1f} kimg, {pace:.2f} s/kimg, {left / 60:.1f} min left, "
             f"{memory_mib:,} MiB, W {row['wasserstein']:.2f}"
@@ -66,6 +72,22 @@ class Progress(Observer):
     def stop(self, status: str) -> None:
         lead = "\r\x1b[K" if self.stream.isatty() else ""
         self._write(f"{lead}train: {self.name}: {status} after {self.seconds():,.0f} s", end="\n")
+
+    def _publish(self, kimg: float, pace: float | None, left: float | None) -> None:
+        """Write progress.json; a disk that refuses does not end the training, its checkpoint will say so."""
+        if self.file is not None:
+            with suppress(OSError):
+                write_json(
+                    self.file,
+                    {
+                        "cell": self.name,
+                        "kimg": kimg,
+                        "of": self.total,
+                        "s_per_kimg": pace,
+                        "seconds_left": left,
+                        "updated": time.time(),
+                    },
+                )
 
     def _write(self, text: str, end: str) -> None:
         print(text, end=end, file=self.stream, flush=True)

@@ -28,11 +28,14 @@ from pipeline.runtime.notify import notified
 from pipeline.runtime.progress import Progress
 from pipeline.runtime.shortage import shortage
 from pipeline.runtime.team import train_together
+from pipeline.runtime.watchdog import WORKER, end_with_worker
 from pipeline.runtime.work_dirs import only_trainer, stored, work_folder
 from pipeline.schema import dump
 from pipeline.tiling import tile
 from pipeline.training.config import TrainPlan, same_training
 from pipeline.training.loop import Outcome, train
+
+TRAINING = 32  # hexadecimal digits of a key that name the training; the others name the machine
 
 
 def run_cell(plan: TrainPlan, *, data: str | Path, out: str | Path, name: str) -> dict[str, Any]:
@@ -40,10 +43,12 @@ def run_cell(plan: TrainPlan, *, data: str | Path, out: str | Path, name: str) -
 
     Where a finished run of the same dataset (another variant) has the same settings, images and code, it is the same
     training: its files are copied and the record says so. A training that was interrupted goes on from its last
-    checkpoint and leaves the same bytes.
+    checkpoint and leaves the same bytes. Its state is removed at the end, by the worker where a worker started it:
+    that one first pushes the results (pipeline/cluster/worker.py).
     Errors: `UserError` where another process trains this cell, after a signal, and where the disk does not take the
     checkpoint or the run; the checkpoints stay.
     """
+    end_with_worker()
     check_code(plan, name)
     out, parent = Path(out), os.getppid()
     device = own_device()
@@ -78,8 +83,8 @@ def run_cell(plan: TrainPlan, *, data: str | Path, out: str | Path, name: str) -
                 "whoever started this training is gone and cannot record it: its state is kept, "
                 "the same command only writes it again"
             )
-        elif record["status"] != "oom" or not stored(work):  # another try may have more memory
-            shutil.rmtree(work)
+        elif twin is not None or not (os.environ.get(WORKER) or (record["status"] == "oom" and stored(work))):
+            shutil.rmtree(work)  # kept after a shortage of memory: another try may have more
     return record
 
 
@@ -159,6 +164,8 @@ def copy_run(twin: Path, out: Path) -> dict[str, Any]:
 def run_key(plan: TrainPlan, images_sha256: str, device: torch.device) -> str:
     """Hash of everything a training's bytes depend on: its plan (settings and code), images, torch, device.
 
+    The first half (`TRAINING` digits) is of the plan and the images alone: what is trained, on whatever machine.
+
     The number of processes is left out, though the order of sums depends on it: an interrupted training may go on
     with another number, and run.json says which there were.
     """
@@ -168,8 +175,8 @@ def run_key(plan: TrainPlan, images_sha256: str, device: torch.device) -> str:
         else f"{processor().rsplit(',')[0]} {torch.backends.cpu.get_cpu_capability()}"
     )
     alike = plan.model_copy(update={"train": same_training(plan.train)})
-    parts = (dump(alike), images_sha256, torch.__version__, device.type, kernels)
-    return hashlib.sha256("".join(parts).encode()).hexdigest()
+    training, machine = (dump(alike), images_sha256), (torch.__version__, device.type, kernels)
+    return "".join(hashlib.sha256("".join(parts).encode()).hexdigest()[:TRAINING] for parts in (training, machine))
 
 
 def check_code(plan: TrainPlan, name: str) -> None:
@@ -198,10 +205,10 @@ def check_device(plan: TrainPlan, device: torch.device, name: str) -> None:
 
 
 def find_twin(out: Path, key: str) -> Path | None:
-    """A finished run beside `out` (runs/<dataset>/*/seed*) with the same key."""
+    """A finished run beside `out` (runs/<dataset>/*/seed*) of the same training as `key`'s, on whatever machine."""
     for record in sorted(out.parent.parent.glob("*/seed*/run.json")):
         facts = read_json(record) if record.parent != out else {}
-        if facts.get("key") == key and facts["status"] != "oom":
+        if facts.get("key", "")[:TRAINING] == key[:TRAINING] and facts["status"] != "oom":
             return record.parent
     return None
 

@@ -85,12 +85,18 @@ def _verdict(codes: dict[int, int], work: Path, processes: int, name: str) -> di
 
 @contextmanager
 def _signals_passed_on(file: Path) -> Iterator[None]:
-    """The first signal is left for process 0 to find, which has all stop together; a second one ends them at once."""
+    """The first signal is left for process 0 to find, which has all stop together; the same one again ends them now.
+
+    Two different ones may be one event (`CheckpointSchedule.stoppable`).
+    """
+    seen = set()
 
     def pass_on(number: int, _frame: object) -> None:
-        if file.exists():
+        if number in seen:
             raise KeyboardInterrupt
-        file.write_text(signal.Signals(number).name)
+        seen.add(number)
+        if not file.exists():
+            file.write_text(signal.Signals(number).name)
 
     main = threading.current_thread() is threading.main_thread()
     handled = [one for one in SIGNALS if signal.getsignal(one) != signal.SIG_IGN] if main else []

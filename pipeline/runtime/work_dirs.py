@@ -2,14 +2,16 @@
 
 A training's state lies in .work/<key>/ of the main repository, outside everything that DVC knows. The key is the hash
 of all that the training depends on (`run.run_key`), so a changed setting, image or line of code finds no state and
-begins anew. Without an argument the directories are listed; nothing but --remove and the success of a training removes
-one.
+begins anew. The environment variable TRANSGAN_WORK names another folder. It may be shared by several machines: a
+training that lost its machine then goes on elsewhere (docs/cluster.md says which file systems keep locks).
+Without an argument the directories are listed; nothing but --remove and the success of a training removes one.
 """
 
 import argparse
 import hashlib
 import os
 import shutil
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -22,12 +24,27 @@ from filelock import FileLock, Timeout
 from pipeline.errors import UserError, command_line
 from pipeline.files import read_json
 
+SHARED = "TRANSGAN_WORK"  # environment variable: an absolute folder, shared by machines or not
 CELLS, EVENTS = "cells", "events"  # folders beside the work directories: locks of cells, and curves for TensorBoard
+NO_TRAININGS = (CELLS, EVENTS, "clones", "jobs", "logs", "published", "states")  # all that hold something else
+
+
+def local_root() -> Path:
+    """`.work` of the repository. DVC names it, the main one even where an experiment runs in a temporary copy."""
+    return Path(os.environ.get("DVC_ROOT", ".")) / ".work"
 
 
 def work_root() -> Path:
-    """`.work` of the repository. DVC names it, the main one even where an experiment runs in a temporary copy."""
-    return Path(os.environ.get("DVC_ROOT", ".")) / ".work"
+    """Where unfinished trainings lie: the folder that TRANSGAN_WORK names, else `.work` of the repository.
+
+    Errors: `UserError` for a relative path, which would name a different folder in each clone.
+    """
+    given = os.environ.get(SHARED)
+    if not given:
+        return local_root()
+    if not os.path.isabs(given):
+        raise UserError(f"{SHARED}: given {given!r}; allowed: an absolute path")
+    return Path(given)
 
 
 @contextmanager
@@ -47,7 +64,8 @@ def lock(path: Path, name: str, busy: Callable[[str], None]) -> Iterator[None]:
         except FileNotFoundError:  # whoever held it before has just removed the directory
             continue
     try:
-        path.write_text(f"process {os.getpid()} ({name})", encoding="utf-8")
+        host = f" on {socket.gethostname()}" if os.environ.get(SHARED) else ""
+        path.write_text(f"process {os.getpid()}{host} ({name})", encoding="utf-8")
         yield
     finally:
         own.release()
@@ -82,7 +100,8 @@ def only_trainer(out: Path, name: str) -> Iterator[None]:
             "the same command then goes on from where it was"
         )
 
-    path = work_root() / CELLS / f"{hashlib.sha256(str(out.absolute()).encode()).hexdigest()}.lock"
+    # The run's folder is this clone's, and so is its lock, wherever the state lies.
+    path = local_root() / CELLS / f"{hashlib.sha256(str(out.absolute()).encode()).hexdigest()}.lock"
     with lock(path, name, refuse):
         try:
             yield
@@ -118,9 +137,7 @@ class Entry:
 
 def entries(root: Path) -> list[Entry]:
     """The work directories in `root`."""
-    return [
-        _entry(folder) for folder in sorted(root.glob("*")) if folder.is_dir() and folder.name not in (CELLS, EVENTS)
-    ]
+    return [_entry(folder) for folder in sorted(root.glob("*")) if folder.is_dir() and folder.name not in NO_TRAININGS]
 
 
 def stored(folder: Path) -> list[Path]:
@@ -174,6 +191,14 @@ def remove(root: Path, key: str) -> list[Entry]:
         with lock(entry.folder / "lock", "being removed", refuse):
             shutil.rmtree(entry.folder)
     return found
+
+
+def discard(key: str) -> None:
+    """Remove the directory of the training `key`, once nobody holds it; there may be none."""
+    folder = work_root() / key
+    if folder.is_dir():
+        with lock(folder / "lock", "being removed", lambda who: None):
+            shutil.rmtree(folder)
 
 
 @command_line

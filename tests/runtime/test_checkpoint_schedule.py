@@ -110,6 +110,14 @@ def test_a_second_signal_ends_it_at_once(schedule):
         os.kill(os.getpid(), signal.SIGINT)
 
 
+def test_two_different_signals_are_one_event(schedule):
+    one = schedule()
+    with one.stoppable():
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
+    assert one.signal == "SIGTERM"
+
+
 def test_a_signal_that_is_ignored_stays_ignored(schedule):
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:

@@ -5,6 +5,7 @@ import io
 import pytest
 import torch
 
+from pipeline.files import read_json
 from pipeline.runtime import progress as module
 from pipeline.runtime.progress import Progress
 
@@ -117,3 +118,24 @@ def test_a_line_that_renews_itself_is_ended_before_anything_else_is_said(termina
     progress.newline()
     progress.newline()
     assert stream.getvalue() == before + "\n" * ends
+
+
+def test_others_see_how_far_a_training_is(clock, tmp_path):
+    progress = Progress("cell", Stream(terminal=False))
+    progress.file = tmp_path / "progress.json"
+    progress.start(1000.0)
+    assert read_json(progress.file) | {"updated": 0} == {
+        "cell": "cell", "kimg": 0.0, "of": 1000.0, "s_per_kimg": None, "seconds_left": None, "updated": 0,
+    }  # fmt: skip
+    clock[0] += 200.0
+    progress.tick({"kimg": 100.0, "wasserstein": 0.0}, CPU)
+    seen = read_json(progress.file)
+    assert (seen["kimg"], seen["s_per_kimg"], seen["seconds_left"]) == (100.0, 2.0, 1800.0)
+
+
+def test_a_disk_that_refuses_does_not_end_the_training(clock, tmp_path):
+    progress = Progress("cell", Stream(terminal=False))
+    (tmp_path / "file").touch()
+    progress.file = tmp_path / "file/progress.json"
+    progress.start(1000.0)
+    assert "1,000.0 kimg" in progress.stream.getvalue()

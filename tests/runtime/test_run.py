@@ -254,6 +254,17 @@ def test_a_cell_is_not_its_own_twin_and_other_datasets_have_none(runs):
     assert find_twin(runs.parent / "cifar10/full/seed0", key) is None
 
 
+def test_a_run_of_another_machine_is_a_twin_and_no_state_to_go_on_from(runs, plan, monkeypatch):
+    original = plan()
+    here = module.run_key(original, "images", torch.device("cpu"))
+    monkeypatch.setattr(module, "processor", lambda: "Another Processor, 2 cores")
+    there = module.run_key(original, "images", torch.device("cpu"))
+    assert here != there and here[: module.TRAINING] == there[: module.TRAINING] and len(there) == 64
+    key = read_json(runs / "full/seed0/run.json")["key"]
+    assert find_twin(runs / "grid_attention/seed0", key[: module.TRAINING] + "0" * 32) == runs / "full/seed0"
+    assert find_twin(runs / "grid_attention/seed0", "0" * 32 + key[module.TRAINING :]) is None
+
+
 def test_a_folder_without_a_record_is_no_finished_run(runs, tmp_path):
     key = read_json(runs / "full/seed0/run.json")["key"]
     (runs / "full/seed0/run.json").unlink()

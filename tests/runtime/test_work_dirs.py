@@ -20,6 +20,7 @@ ROOT = Path(__file__).parent.parent.parent
 @pytest.fixture
 def root(tmp_path, monkeypatch):
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.delenv("TRANSGAN_WORK", raising=False)
     return tmp_path / ".work"
 
 
@@ -54,6 +55,28 @@ def test_the_root_is_what_dvc_names_or_the_current_folder(root, monkeypatch):
     assert work_root() == root
     monkeypatch.delenv("DVC_ROOT")
     assert work_root() == Path(".work")
+
+
+def test_a_shared_folder_holds_states_and_the_clone_its_own_lock(root, tmp_path, monkeypatch):
+    shared = tmp_path / "shared"
+    monkeypatch.setenv("TRANSGAN_WORK", str(shared))
+    assert work_root() == shared
+    with only_trainer(tmp_path / "runs", "cell"), work_folder("abc", "cell", print) as folder:
+        assert folder == shared / "abc" and list((root / "cells").glob("*.lock"))
+        assert re.fullmatch(rf"process {os.getpid()} on \S+ \(cell\)", work_dirs.holder(folder / "lock"))
+        assert "cell, no checkpoint" in describe(entries(shared)[0])
+
+
+def test_a_relative_shared_folder_is_refused_in_one_line(root, monkeypatch):
+    monkeypatch.setenv("TRANSGAN_WORK", "work")
+    with pytest.raises(UserError, match="TRANSGAN_WORK: given 'work'; allowed: an absolute path"):
+        work_root()
+
+
+def test_folders_that_hold_no_training_are_not_listed(root):
+    for name in ("states", "clones", "jobs", "logs", "cells"):
+        (root / name).mkdir(parents=True)
+    assert entries(root) == []
 
 
 def test_a_second_trainer_on_a_cell_is_refused_in_one_line_that_names_the_first(root, elsewhere, tmp_path):
