@@ -4,6 +4,8 @@ No part of training: `pipeline.model.families` names this module apart from the 
 again.
 """
 
+from typing import cast
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -17,7 +19,7 @@ LARGEST = 64  # tokens a side of the largest map looked at: full attention on mo
 
 def attention_maps(generator: Generator, latents: Tensor, *, seed: int) -> AttentionMaps:
     """The last block on the largest map of at most 64 x 64 tokens, for latents (B, latent_dim)."""
-    stages = [stage for stage in generator.stages if isinstance(stage, GeneratorStage)]
+    stages = cast(list[GeneratorStage], list(generator.stages))  # or of a related family: with side and blocks
     index, stage = max(
         ((index, stage) for index, stage in enumerate(stages) if stage.side <= LARGEST),
         key=lambda entry: (entry[1].side, entry[0]),
