@@ -135,14 +135,6 @@ def refusals(config: EvaluateConfig, *, resolution: int, channels: int) -> Itera
             yield key, getattr(config, key), f"less than evaluate.n_gen, {config.n_gen}"
     if len(set(names)) != len(names):
         yield "metrics", config.metrics, "every metric at most once"
-    measured = {parse(name).countless.name for name in config.metrics}
-    for name in config.curve:
-        if parse(name).countless.name not in measured:
-            yield (
-                "curve",
-                name,
-                f"metrics of the kinds in evaluate.metrics, with any count: {' | '.join(sorted(measured))}",
-            )
     for name in names:
         least = parse(name).least(config.splits, config.neighbours)
         if (parse(name).count or config.n_gen) < least:
@@ -157,4 +149,12 @@ def refusals(config: EvaluateConfig, *, resolution: int, channels: int) -> Itera
                 "metrics",
                 config.metrics,
                 f"metrics of {network.title} on images of {network.channels} channels alone",
+            )
+    measured = {parse(name).countless.name for name in config.metrics}
+    for name in config.curve:
+        if parse(name).countless.name not in measured:
+            yield (
+                "curve",
+                name,
+                f"metrics of the kinds in evaluate.metrics, with any count: {' | '.join(sorted(measured))}",
             )
