@@ -1,16 +1,22 @@
 """The paper's matrix on 1, 8 and 64 GPUs, on paper: hours, GPU hours, bytes, from counted operations and a pace.
 
     python -m benchmarks.matrix_cost --tflops 50 [--gpus 1 8 64] [--seeds 3]
+    python -m benchmarks.matrix_cost --ladder [cifar10 ...] [--pace 40 200]
 
 Operations of a training: `pipeline/report/training_flops.py`. `--tflops` is the pace that one GPU keeps over a whole
 step; it is an assumption until `benchmarks.train_step` has measured it on the GPU at hand. Trainings are handed out
 longest first, whole, one GPU each. Nothing is trained.
+
+`--ladder` prints what a single training of `full` costs by data set and machine instead (`benchmarks/ladder.py`,
+docs/ladder.md).
 """
 
 import argparse
 import heapq
 
+from benchmarks import ladder
 from pipeline.config import load, resolve_cell
+from pipeline.errors import UserError, choices, command_line
 from pipeline.fingerprint import fingerprint
 from pipeline.report.training_flops import flops_per_kimg, forward_flops
 from pipeline.schema import dump
@@ -72,14 +78,10 @@ def hours(lengths: list[float], gpus: int) -> float:
     return max(busy)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tflops", type=float, required=True)
-    parser.add_argument("--gpus", type=int, nargs="+", default=[1, 8, 64])
-    parser.add_argument("--seeds", type=int, default=3)
-    options = parser.parse_args()
-    rows = trainings(options.seeds)
-    lengths = [flop / (options.tflops * 1e12) / 3600 for _, flop, _ in rows]
+def matrix(tflops: float, gpu_counts: list[int], seeds: int) -> None:
+    """Print what the whole matrix costs."""
+    rows = trainings(seeds)
+    lengths = [flop / (tflops * 1e12) / 3600 for _, flop, _ in rows]
     for dataset in DATASETS:
         of = [(length, row[1]) for length, row in zip(lengths, rows, strict=True) if row[0] == dataset]
         print(
@@ -94,13 +96,44 @@ def main() -> None:
         f"{pushed / 2**30:.1f} GiB of runs pushed and pulled by the head"
     )
     print(f"prepared images: {', '.join(f'{name} {count / 2**30:.2f} GiB' for name, count in inputs.items())}")
-    for gpus in options.gpus:
+    for gpus in gpu_counts:
         took = hours(lengths, gpus)
         used = sum(lengths) / (took * gpus)
         pulled = sum(inputs.values()) * min(gpus, len(rows))
         print(
             f"{gpus} GPUs: {took:,.0f} h, {100 * used:.0f} % at work, up to {pulled / 2**30:.1f} GiB of images pulled"
         )
+
+
+@command_line
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.matrix_cost",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--tflops", type=float, help="assumed pace of one GPU over whole steps, TFLOP/s")
+    parser.add_argument("--gpus", type=int, nargs="+", default=[1, 8, 64])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--ladder", nargs="*", metavar="DATASET", help="one training on three machines")
+    parser.add_argument(
+        "--pace",
+        type=float,
+        nargs=2,
+        default=[40, 200],
+        metavar="TFLOPS",
+        help="of a consumer GPU and an H200 (40 200)",
+    )
+    options = parser.parse_args()
+    if options.ladder is not None:
+        for name in options.ladder:
+            if name not in ladder.DATASETS:
+                raise UserError(f"--ladder: given {name!r}; allowed: {choices(ladder.DATASETS, name)}")
+        print("\n".join(ladder.table(options.ladder or list(ladder.DATASETS), *options.pace)))
+    elif options.tflops is None:
+        raise UserError("--tflops: given nothing; allowed: the pace of one GPU in TFLOP/s, or --ladder")
+    else:
+        matrix(options.tflops, options.gpus, options.seeds)
 
 
 if __name__ == "__main__":

@@ -59,3 +59,22 @@ def test_the_demos_step_is_timed(monkeypatch, plan):
 def test_the_machine_is_described_and_its_peak_measured():
     assert machine.facts(torch.device("cpu")).keys() >= {"device", "torch", "threads", "date"}
     assert machine.matmul_peak(torch.device("cpu"), torch.float32, side=64) > 1e6
+
+
+def test_the_ladder_computes_a_training_on_three_machines():
+    rows = run("-m", "benchmarks.matrix_cost", "--ladder", "cifar10", "--pace", "40", "200").splitlines()[2:]
+    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+    assert [row[1] for row in cells] == ["paper"] * 3 + ["short"] * 3
+    consumer, h200, eight = (float(row[7].replace(",", "")) for row in cells[:3])
+    # By hand: 500,000 iterations of 15.9 TFLOP at 40 TFLOP/s, and 0.1 s of launches each.
+    assert abs(consumer - 500_000 * (15.86 / 40 + 0.1) / 3600) < 0.5
+    assert h200 / 8 < eight < h200 < consumer
+
+
+def test_a_batch_is_divided_where_it_does_not_fit():
+    code = """
+from benchmarks.ladder import Memory
+needed = Memory(fixed=4, image=1.5)
+print([needed.images(24), needed.parts(128, 24), needed.parts(8, 24), needed.images(5), needed.parts(128, 5)])
+"""
+    assert eval(run("-c", code)) == [12, 16, 1, 0, None]
