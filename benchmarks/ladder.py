@@ -46,7 +46,7 @@ class Memory:
     def parts(self, batch: int, gib: float) -> int | None:
         """The least `train.accumulate`, a power of two, with which a batch fits; None where no image does."""
         fits = self.images(gib)
-        return 2 ** max(math.ceil(math.log2(batch / fits)), 0) if fits else None
+        return 1 << max(math.ceil(math.log2(batch / fits)), 0) if fits else None
 
 
 def machines(consumer: float, h200: float) -> list[Machine]:
@@ -103,7 +103,7 @@ def row(cell: Cell, profile: str, machine: Machine, needed: Memory) -> str:
 def table(datasets: list[str], consumer: float, h200: float) -> list[str]:
     """The ladder as Markdown: every data set with the profile `paper`, then with `short`."""
     lines = [
-        "| data set | profile | EFLOP | machine | images that fit a GPU | `accumulate` | s per iteration | hours | days |",
+        "| data set | profile | EFLOP | machine | images a GPU | `accumulate` | s per iteration | hours | days |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     content = load("params.yaml")
