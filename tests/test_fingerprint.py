@@ -32,14 +32,16 @@ OUTSIDE = {
     "pipeline.model.families": "names of modules, which are in the closure by themselves",
     "pipeline.model.spec": "settings; their values are in the plan",
     **{
-        f"pipeline.model.{family}{part}": why
-        for family in families.FAMILIES
-        for part, why in {
-            "": "empty",
-            ".config": "settings; their values are in the plan",
-            ".family": "names of modules and schemas",
-            ".spec": "settings; their values are in the plan",
+        name: why
+        for family in families.FAMILIES.values()
+        if family.endswith(".family")  # a folder; a family of one file is in the closure whole
+        for name, why in {
+            family.removesuffix(".family"): "empty",
+            family: "names of modules and schemas",
+            family.replace(".family", ".config"): "settings; their values are in the plan",
+            family.replace(".family", ".spec"): "settings; their values are in the plan",
         }.items()
+        if module.path(name)
     },
     "pipeline.model.resnet.presets": "settings; their values are in the plan",
     "pipeline.model.stylegan2.resolve": "settings; their values are in the plan",
@@ -52,6 +54,7 @@ OUTSIDE = {
 FINDERS = {
     "pipeline.model.families": {"load", "generator_class", "discriminator_class", "_named"},
     "pipeline.training.objectives.registry": {"load"},
+    "pipeline.model.transgan_oct2021.spec": {"plain"},  # two values of the plan, handed on as they are
 }
 
 
@@ -358,7 +361,7 @@ CELLS = {
 }
 
 
-# A small network of every family, for the digits. A new family has its line here.
+# Small networks of every family (`model` of a variant), for the digits. A new family has its entry here.
 NETWORKS = {
     "transgan": None,  # in the cells above
     "resnet": {
@@ -368,6 +371,28 @@ NETWORKS = {
     "stylegan2": {
         "generator": {"family": "stylegan2", "preset": "small"},
         "discriminator": {"family": "stylegan2", "preset": "small"},
+    },
+    "transgan_oct2021": {
+        "generator": {
+            "family": "transgan_oct2021",
+            "latent_dim": 16,
+            "base_side": 2,
+            "stages": [
+                {"upsample": "none", "width": 64, "depth": 0},
+                {"upsample": "bicubic", "width": 64, "depth": 1},
+                {"upsample": "pixel_shuffle", "width": 16, "depth": 1, "smooth": True},
+            ],
+        },
+        "discriminator": {
+            "family": "transgan_oct2021",
+            "patch": 2,
+            "overlap": 1,
+            "stages": [{"width": 16, "depth": 1}, {"width": 32, "depth": 1}],
+            "cls_depth": 1,
+            "relative_position": False,
+        },
+        "attention_from": 4,
+        "window": 2,
     },
 }
 CELLS |= {family: (family, {"penalty": "r1"}) for family, networks in NETWORKS.items() if networks}
