@@ -25,6 +25,7 @@ FIXED = {
     },
     "profiles.demo": {"train": {"kimg": 192.0}, "evaluate": {"n_gen": 1797, "subsets": 100, "subset_size": 500}},
     f"{DIGITS}.train": {"lr": 0.001},
+    f"{DIGITS}.evaluate.curve": [],
     f"{DIGITS}.model": {
         "attention_from": 8,
         "window": 4,

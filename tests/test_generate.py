@@ -12,7 +12,7 @@ from PIL import Image
 from pipeline import generate, write_images
 from pipeline.library import load_generator
 from pipeline.runtime.progress import Progress
-from pipeline.runtime.run import write_run
+from pipeline.runtime.run_files import write_run
 from pipeline.training.config import TrainPlan, effective_settings
 from pipeline.training.loop import train
 

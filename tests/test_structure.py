@@ -22,7 +22,7 @@ LAYERS = [
     {"replicas"},
     {"sampling"},
     {"metrics"},
-    {"report.config", "layers", "checks", "config"},  # settings of everything, merged and checked
+    {"report.config", "layers", "checks", "network_settings", "config"},  # settings of everything, merged and checked
     {"illustrations", "released", "report"},
 ]
 

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline.report.pictures import Tile, coloured, contact_sheet, enlarged
-from pipeline.report.results import Sheet, cell_sheet, load_maps
 from pipeline.report.sample_figures import Group, Picture, label
+from pipeline.report.sheets import Sheet, cell_sheet, load_maps
 
 TOKEN = 12  # pixels a token of an attention map gets
 COLOURS = "cividis"

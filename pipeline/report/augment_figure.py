@@ -6,8 +6,8 @@ import pandas as pd
 
 from pipeline.report.paper import MAIN_VARIANT
 from pipeline.report.pictures import Tile, contact_sheet, grid
-from pipeline.report.results import cell_sheet
 from pipeline.report.sample_figures import Group, Picture
+from pipeline.report.sheets import cell_sheet
 
 
 def augmentation_preview(cells: pd.DataFrame, results: str, folder: Path) -> Group | None:

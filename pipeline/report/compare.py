@@ -17,7 +17,6 @@ from pipeline.report import verdict
 from pipeline.report.paper import name_of
 from pipeline.report.pictures import Tile, contact_sheet, grid
 from pipeline.report.results import (
-    cell_sheet,
     dataset_metrics,
     dataset_protocol,
     measurement,
@@ -26,6 +25,7 @@ from pipeline.report.results import (
 )
 from pipeline.report.sample_figures import Group, Picture
 from pipeline.report.sections import Block, Section, write_report
+from pipeline.report.sheets import cell_sheet
 from pipeline.report.snapshots import Snapshot, changed_params, snapshot
 from pipeline.report.statistics import difference_text
 from pipeline.report.tables import Table

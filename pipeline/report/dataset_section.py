@@ -19,9 +19,10 @@ from pipeline.report import (
 from pipeline.report.config import ReportConfig
 from pipeline.report.content import Content
 from pipeline.report.metrics import family
-from pipeline.report.results import cell_sheet, dataset_metrics, dataset_protocol, protocol_text
+from pipeline.report.results import dataset_metrics, dataset_protocol, protocol_text
 from pipeline.report.sample_figures import SPACES
 from pipeline.report.sections import Block, Section
+from pipeline.report.sheets import cell_sheet
 from pipeline.report.tables import seeds_note
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from pipeline.report.config import ReportConfig
 from pipeline.report.paper import MAIN_VARIANT
 from pipeline.report.pictures import GAP, Tile, contact_sheet, grid
-from pipeline.report.results import Sheet, cell_sheet
+from pipeline.report.sheets import Sheet, cell_sheet
 
 # Most pixels of each group's pictures in the page, over all datasets: with photographs, about 5 MB in all.
 PAGE_PIXELS = {"timelines": 700_000, "samples": 1_000_000, "interpolations": 250_000, "neighbours": 250_000}

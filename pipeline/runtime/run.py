@@ -2,9 +2,7 @@
 trained.
 """
 
-import csv
 import hashlib
-import io
 import os
 import shutil
 from pathlib import Path
@@ -12,28 +10,26 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
 from pipeline.data.array import read_array, read_manifest
 from pipeline.errors import UserError
-from pipeline.files import atomic_write, read_json, write_json, write_text
+from pipeline.files import read_json, write_json
 from pipeline.fingerprint import fingerprint
 from pipeline.model.distributed import largest
 from pipeline.provenance import has_bf16, processor, provenance
-from pipeline.runtime.checkpoint import save_weights
 from pipeline.runtime.checkpoint_schedule import WEIGHTS, CheckpointSchedule, explain_disk_error, least_seconds
 from pipeline.runtime.group import join, leave, own_device, under_torchrun
 from pipeline.runtime.memory import out_of_memory, peak_memory
 from pipeline.runtime.notify import notified
 from pipeline.runtime.progress import Progress
+from pipeline.runtime.run_files import write_run
 from pipeline.runtime.shortage import shortage
 from pipeline.runtime.team import train_together
 from pipeline.runtime.watchdog import WORKER, end_with_worker
 from pipeline.runtime.work_dirs import only_trainer, stored, work_folder
 from pipeline.schema import dump
-from pipeline.tiling import tile
 from pipeline.training.config import TrainPlan, same_training
-from pipeline.training.loop import Outcome, train
+from pipeline.training.loop import train
 
 TRAINING = 32  # hexadecimal digits of a key that name the training; the others name the machine
 
@@ -211,45 +207,3 @@ def find_twin(out: Path, key: str) -> Path | None:
         if facts.get("key", "")[:TRAINING] == key[:TRAINING] and facts["status"] != "oom":
             return record.parent
     return None
-
-
-def write_run(out: Path, plan: TrainPlan, outcome: Outcome | None, record: dict[str, Any]) -> None:
-    """The run's folder; run.json last, so that a folder that has one is complete. No outcome: settings and record
-    alone.
-    """
-    write_text(out / "config.yaml", dump(plan))
-    write_text(out / "network.yaml", dump(plan.network))
-    if outcome is not None:
-        write_outcome(out, plan, outcome)
-    write_json(out / "run.json", record)
-
-
-def write_outcome(out: Path, plan: TrainPlan, outcome: Outcome) -> None:
-    """Weights, history, what the machine did meanwhile, and fixed-latent grids."""
-    networks = outcome.networks
-    for name, module in (
-        ("generator", networks.generator),
-        ("generator_ema", networks.ema),
-        ("discriminator", networks.discriminator),
-    ):
-        save_weights(out / f"{name}.safetensors", module)
-    write_text(out / "history.csv", _table(outcome.history))
-    write_text(out / "machine.csv", _table(outcome.machine))
-    with atomic_write(out / "grids.npy") as temporary, open(temporary, "wb") as file:
-        np.save(file, np.stack(outcome.grids))
-    write_json(out / "grids.json", {"kimg": outcome.grids_kimg})
-    with atomic_write(out / "grid.png") as temporary:
-        Image.fromarray(tile(outcome.grids[-1], columns=8, scale=max(1, 32 // plan.network.resolution)).squeeze()).save(
-            temporary
-        )
-
-
-def _table(rows: list[dict[str, float]]) -> str:
-    columns = list(dict.fromkeys(name for row in rows or [{"kimg": 0}] for name in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(
-        {name: f"{value:.7g}" if isinstance(value, float) else value for name, value in row.items()} for row in rows
-    )
-    return text.getvalue()

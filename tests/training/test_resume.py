@@ -16,6 +16,7 @@ from runs import content, work_dirs
 from pipeline.errors import UserError
 from pipeline.files import read_json
 from pipeline.runtime import run as module
+from pipeline.runtime import run_files
 from pipeline.runtime.checkpoint_schedule import CheckpointSchedule
 from pipeline.runtime.run import run_cell
 from pipeline.schema import dump
@@ -158,7 +159,7 @@ def test_files_that_cannot_be_written_cost_no_training(plan, data, tmp_path, wor
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "write_outcome", full)
+        patch.setattr(run_files, "write_outcome", full)
         with pytest.raises(
             UserError,
             match=r"could not be written; the training is complete and kept, "

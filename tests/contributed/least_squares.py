@@ -1,0 +1,18 @@
+"""An example of an objective in one file (CONTRIBUTING.md): the least-squares loss (Mao et al. 2017).
+
+`tests/test_contributing.py` copies this file to pipeline/training/objectives/ in a copy of the project.
+"""
+
+from torch import Tensor
+
+from pipeline.training.objectives.interface import Loss
+
+
+class LeastSquares(Loss):
+    """D: E[(D(x) - 1)^2] / 2 + E[D(G(z))^2] / 2. G: E[(D(G(z)) - 1)^2] / 2."""
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        return ((real - 1).square().mean() + fake.square().mean()) / 2
+
+    def generator(self, fake: Tensor, real: Tensor | None) -> Tensor:
+        return (fake - 1).square().mean() / 2
