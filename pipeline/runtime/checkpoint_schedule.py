@@ -171,6 +171,7 @@ class CheckpointSchedule(Observer):
             yield
         finally:
             self.progress.newline()
+            self.events.stop("")  # its file is closed however the training ends
             for one, handler in before.items():
                 signal.signal(one, handler)
 

@@ -9,6 +9,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -63,9 +64,10 @@ class EventLog(Observer):
             self._give_up(error)
 
     def stop(self, status: str) -> None:
-        if self.file is not None:
-            self.file.close()
-            self.file = None
+        file, self.file = self.file, None
+        if file is not None:
+            with suppress(OSError):  # a full disk costs the last curves and no training
+                file.close()
 
     def _begin(self, outcome: Outcome) -> None:
         self.stop("")
@@ -93,7 +95,7 @@ class EventLog(Observer):
         self.rows, self.grids = len(outcome.history), len(outcome.grids)
 
     def _give_up(self, error: OSError) -> None:
-        self.file = None
+        self.stop("")
         self.say(f"{self.folder}: no curves for TensorBoard from here on ({error}); the training goes on")
 
 

@@ -67,6 +67,7 @@ def test_no_room_for_a_checkpoint(plan, data, disk, tmp_path, whole, monkeypatch
     assert [path.name for path in stored(work)] == ["step-000000002.json", "step-000000001.json"]
     assert sorted(path.name for path in work.iterdir()) == [
         "lock",
+        "progress.json",
         *sorted(f"step-00000000{step}.{kind}" for step in (1, 2) for kind in ("json", "safetensors")),
     ]
     assert disk.size(64)
