@@ -85,7 +85,11 @@ def test_settings_are_laid_over_params_and_name_the_data(tmp_path):
     (tmp_path / "params.yaml").write_text(text)
     cell = resolve_cell(load(tmp_path / "params.yaml"), "faces", "full")
     assert cell.data.path == str(tmp_path / "faces.zip")
-    assert cell.train.kimg == 64.0 and cell.train.threads == 1 and cell.evaluate.metrics == ["fid_train_clean", "kid", "pr3"]
+    assert (
+        cell.train.kimg == 64.0
+        and cell.train.threads == 1
+        and cell.evaluate.metrics == ["fid_train_clean", "kid", "pr3"]
+    )
 
 
 def test_data_that_is_not_there_is_refused(tmp_path):
