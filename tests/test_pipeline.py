@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 from repository import Repository, ran, restored
+
 from runs import content
 
 pytestmark = pytest.mark.pipeline
@@ -304,8 +305,11 @@ def test_a_clone_without_cache_renders_its_report_again(repository, tmp_path):
     assert "digits_full_training.png" in (clone / "reports/README.md").read_text()
 
 
-def test_another_machine_restores_everything_and_runs_nothing_but_collecting(repository, tmp_path):
-    """A head that has the settings and the shared run cache, but no results: the workers' numbers reach its git."""
+def test_another_machine_restores_everything_but_images_and_runs_nothing_but_collecting(repository, tmp_path):
+    """A head that has the settings and the shared run cache, but no results: the workers' numbers reach its git.
+
+    Prepared images are never pushed (`push: false`), so it prepares its own.
+    """
     repository.dvc("repro")
     repository.git("clone", "--quiet", str(repository.folder), str(tmp_path / "head"))
     head = Repository.__new__(Repository)
@@ -323,7 +327,7 @@ def test_another_machine_restores_everything_and_runs_nothing_but_collecting(rep
     finally:
         repository.dvc("remote", "remove", "--local", "shared")
     assert code == 0, output
-    assert ran(output) <= {"plan", "collect_reference@digits", *cells("collect"), "report"}, output
+    assert ran(output) <= {"plan", "prepare@digits", "collect_reference@digits", *cells("collect"), "report"}, output
     files = [path.relative_to(repository.folder) for path in (repository.folder / "results").rglob("*.*")]
     assert len(files) > 20
     assert all((head.folder / file).read_bytes() == (repository.folder / file).read_bytes() for file in files)

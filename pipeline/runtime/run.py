@@ -26,7 +26,7 @@ from pipeline.runtime.run_files import write_run
 from pipeline.runtime.shortage import shortage
 from pipeline.runtime.team import train_together
 from pipeline.runtime.watchdog import WORKER, end_with_worker
-from pipeline.runtime.work_dirs import only_trainer, stored, work_folder
+from pipeline.runtime.work_dirs import only_trainer, remove_folder, stored, work_folder
 from pipeline.schema import dump
 from pipeline.training.config import TrainPlan, same_training
 from pipeline.training.loop import train
@@ -80,7 +80,7 @@ def run_cell(plan: TrainPlan, *, data: str | Path, out: str | Path, name: str) -
                 "the same command only writes it again"
             )
         elif twin is not None or not (os.environ.get(WORKER) or (record["status"] == "oom" and stored(work))):
-            shutil.rmtree(work)  # kept after a shortage of memory: another try may have more
+            remove_folder(work)  # kept after a shortage of memory: another try may have more
     return record
 
 

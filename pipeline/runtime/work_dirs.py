@@ -189,8 +189,22 @@ def remove(root: Path, key: str) -> list[Entry]:
         )
     for entry in found:
         with lock(entry.folder / "lock", "being removed", refuse):
-            shutil.rmtree(entry.folder)
+            remove_folder(entry.folder)
     return found
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a training's directory, whose lock the caller holds.
+
+    A process that waits for that lock may put its file there again meanwhile; then it is removed once more.
+    Errors: `OSError` where the directory cannot be removed.
+    """
+    for _ in range(100):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.01)
+    shutil.rmtree(folder)
 
 
 def discard(key: str) -> None:
@@ -198,7 +212,7 @@ def discard(key: str) -> None:
     folder = work_root() / key
     if folder.is_dir():
         with lock(folder / "lock", "being removed", lambda who: None):
-            shutil.rmtree(folder)
+            remove_folder(folder)
 
 
 @command_line
