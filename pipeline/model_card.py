@@ -146,6 +146,7 @@ def _body(
         "",
         "```python",
         "from pipeline.library import load_generator",
+        "",
         f'images = load_generator("{name}").sample(16, seed=0)  # uint8 (16, {spec.resolution}, {spec.resolution}, '
         f"{spec.channels})",
         "```",
