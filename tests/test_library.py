@@ -122,6 +122,7 @@ def test_mistakes_are_said_in_one_line(run, call, said):
 
 def test_a_name_finds_a_published_network_and_a_wrong_one_lists_them(run, monkeypatch, tmp_path):
     monkeypatch.setattr(pretrained, "PRETRAINED", tmp_path)
+    monkeypatch.setattr(pretrained, "PUBLISHED", tmp_path / "published")
     with pytest.raises(UserError, match="pretrained/ has none"):
         load_generator("digits/full")
     (tmp_path / "digits").mkdir()
