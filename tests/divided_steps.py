@@ -13,7 +13,6 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from safetensors.torch import save_file
-from trainings import AUGMENT, TRAIN
 
 from pipeline.config import load, resolve_cell
 from pipeline.model.spec import NetworkSpec
@@ -25,6 +24,7 @@ from pipeline.training.step import (
     generator_gradients,
     generator_step,
 )
+from trainings import AUGMENT, TRAIN
 
 BATCH = 12  # divided by 1, 2 and 3 processes, and by 2 parts in each
 ITERATIONS = 1

@@ -4,9 +4,9 @@ import subprocess
 import sys
 
 import torch
-from repository import ROOT
 
 from benchmarks import demo, machine, metrics, operators
+from repository import ROOT
 
 
 def run(*command: str) -> str:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
-from repository import ROOT
 
 from pipeline.config import ineffective, load, resolve_cell
 from pipeline.errors import ConfigError
 from pipeline.layers import Layer
 from pipeline.planning import write_plan
+from repository import ROOT
 
 GONE = object()  # as a value: take the key out
 DIGITS = "datasets.digits"

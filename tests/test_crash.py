@@ -12,13 +12,13 @@ import time
 from pathlib import Path
 
 import pytest
-from repository import Repository
-from runs import content, work_dirs
 
 from pipeline.files import read_json
 from pipeline.runtime.run import run_cell
 from pipeline.schema import bind, read_yaml
 from pipeline.training.config import TrainPlan
+from repository import Repository
+from runs import content, work_dirs
 
 pytestmark = pytest.mark.pipeline
 STAGE, RUN = "train@digits-full-0", Path("runs/digits/full/seed0")

@@ -6,10 +6,10 @@ import sys
 import numpy as np
 import pytest
 import torch
-from trained_networks import write_trained
 
 from pipeline import export
 from pipeline.library import load_generator
+from trained_networks import write_trained
 
 
 @pytest.mark.parametrize("variant", ["full", "nystrom_attention", "batch_norm"])

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import kstest, truncnorm
-from trained_networks import write_trained
 
 from pipeline import pretrained
 from pipeline.errors import UserError
 from pipeline.library import load_generator, truncate, walk
 from pipeline.sampling import load_generator as load_network
 from pipeline.sampling import sample
+from trained_networks import write_trained
 
 ROOT = Path(__file__).parent.parent
 

@@ -7,7 +7,6 @@ import zipfile
 import numpy as np
 import pytest
 from PIL import Image
-from small_extractor import small
 
 from pipeline import image_metrics, measure_images
 from pipeline.data.array import write_dataset
@@ -16,6 +15,7 @@ from pipeline.metrics import weights
 from pipeline.metrics.frechet import fit, frechet_distance
 from pipeline.metrics.kernel import polynomial_mmd
 from pipeline.metrics.precision_recall import precision_recall
+from small_extractor import small
 
 
 def pixels(count, seed, side=8):

@@ -8,8 +8,8 @@ import re
 from contextlib import contextmanager
 
 import pytest
-from repository import Repository, ran, restored
 
+from repository import Repository, ran, restored
 from runs import content
 
 pytestmark = pytest.mark.pipeline

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
-from repository import ROOT
 
 from pipeline.data.config import DataConfig
 from pipeline.errors import ConfigError
@@ -14,6 +13,7 @@ from pipeline.metrics.config import IllustratePlan, MeasurePlan, ReferencePlan
 from pipeline.planning import describe_plan, write_plan
 from pipeline.schema import bind, read_yaml
 from pipeline.training.config import TrainPlan
+from repository import ROOT
 
 START = {
     "profile": "smoke",

@@ -1,11 +1,11 @@
 """Stage prepare under the real dvc: two data sets of one's own images, each prepared once, each by its own settings."""
 
 import pytest
-from image_files import encoded, pixels, write_zip
 from omegaconf import OmegaConf
-from repository import Repository, ran
 
+from image_files import encoded, pixels, write_zip
 from pipeline.data.array import read_manifest
+from repository import Repository, ran
 
 pytestmark = pytest.mark.pipeline
 STAGES = ["prepare@faces", "prepare@places"]

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-from trained_networks import write_trained
 
 from pipeline import pretrained
 from pipeline.errors import UserError
 from pipeline.files import write_json
 from pipeline.library import load_generator
 from pipeline.model_card import model_card
+from trained_networks import write_trained
 
 
 @pytest.fixture

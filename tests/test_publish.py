@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 from PIL import Image
-from trained_networks import write_trained
 
 from pipeline import pretrained, publish
 from pipeline.config import load, resolve_cell
 from pipeline.errors import UserError
 from pipeline.illustrations.contact_sheet import write_sheet
 from pipeline.library import load_generator
+from trained_networks import write_trained
 
 CELL = "faces/full/seed1"
 

@@ -4,10 +4,10 @@ from copy import deepcopy
 
 import pytest
 from omegaconf import OmegaConf
-from repository import ROOT
 
 from pipeline.config import ineffective, load, resolve_cell
 from pipeline.errors import ConfigError
+from repository import ROOT
 
 TABLE = ["full", "no_augment", "wgan_gp", "wgan_gp_augment", "autogan", "autogan_augment", "stylegan2"]
 TABLE += ["stylegan2_augment", "sngan"]

@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 
 import pytest
-from repository import Repository, ran
 
 from cluster.stub_project import StubProject
+from repository import Repository, ran
 
 CELLS = [f"digits/{variant}/seed{seed}" for variant in ("grid_attention", "full", "again") for seed in (0, 1)]
 

@@ -5,13 +5,13 @@ import time
 from pathlib import Path
 
 import pytest
-from repository import ran, restored
 
 from cluster.stub_project import StubProject
 from pipeline.cluster.clone import take
 from pipeline.cluster.inputs import SHAREABLE
 from pipeline.cluster.remote import RemoteCells, check_remote, copy_remotes, opened
 from pipeline.errors import UserError
+from repository import ran, restored
 
 pytestmark = pytest.mark.pipeline
 CELL = "digits/full/seed0"

@@ -11,12 +11,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from runs import content
 
 from cluster.conftest import CELLS, wait_for
 from pipeline.runtime.run import run_cell
 from pipeline.schema import bind, read_yaml
 from pipeline.training.config import TrainPlan
+from runs import content
 
 SCRIPT = Path(__file__).parent / "slurm.sh"
 pytestmark = [

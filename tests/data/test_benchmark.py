@@ -2,9 +2,8 @@
 
 import sys
 
-from image_files import encoded, pixels, write_zip
-
 from benchmarks import prepare
+from image_files import encoded, pixels, write_zip
 
 
 def test_both_sides_give_the_same_pixels_and_a_line_each(tmp_path, monkeypatch, capsys):

@@ -7,10 +7,10 @@ import tarfile
 
 import numpy as np
 import pytest
-from image_files import config
 from PIL import Image
 from torchvision.datasets import CIFAR10
 
+from image_files import config
 from pipeline.data import sources
 from pipeline.data.array import has_array, read_array, read_manifest
 from pipeline.data.prepare import prepare

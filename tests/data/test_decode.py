@@ -10,10 +10,10 @@ import numpy as np
 import PIL
 import pytest
 import torch
-from image_files import config, encoded, pixels
 from PIL import Image
 from torchvision.transforms.v2 import functional as vision
 
+from image_files import config, encoded, pixels
 from pipeline.data.decode import decode, in_parallel, resize_rule
 from pipeline.data.prepare import prepare
 from pipeline.errors import UserError

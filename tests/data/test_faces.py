@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from image_files import encoded, pixels, write_zip
 
+from image_files import encoded, pixels, write_zip
 from pipeline.config import load, resolve_cell
 from pipeline.data.array import read_array, read_manifest
 from pipeline.data.config import DataConfig

@@ -7,8 +7,8 @@ from contextlib import ExitStack
 
 import numpy as np
 import pytest
-from image_files import config, encoded, pixels, write_zip
 
+from image_files import config, encoded, pixels, write_zip
 from pipeline.data import archives, folder
 from pipeline.data.array import read_array, read_manifest
 from pipeline.data.folder import find_images

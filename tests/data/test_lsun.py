@@ -5,8 +5,8 @@ import hashlib
 import lmdb
 import numpy as np
 import pytest
-from image_files import config, encoded, pixels, write_zip
 
+from image_files import config, encoded, pixels, write_zip
 from pipeline.data import readers, sources
 from pipeline.data.array import read_array, read_manifest
 from pipeline.data.prepare import prepare

@@ -7,8 +7,8 @@ import shutil
 
 import numpy as np
 import pytest
-from image_files import config, encoded, pixels
 
+from image_files import config, encoded, pixels
 from pipeline.data import array, decode, readers
 from pipeline.data import prepare as module
 from pipeline.data.array import read_array, read_manifest

@@ -4,9 +4,9 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from image_files import config, encoded, pixels
 from sklearn.datasets import load_digits
 
+from image_files import config, encoded, pixels
 from pipeline.data import readers
 from pipeline.data.array import read_array, read_manifest
 from pipeline.data.config import Source

@@ -8,8 +8,8 @@ import threading
 
 import pytest
 import requests
-from image_files import config, encoded, pixels, write_zip
 
+from image_files import config, encoded, pixels, write_zip
 from pipeline import download
 from pipeline.data.prepare import prepare
 from pipeline.data.sources import OFFICIAL, PublishedFile, locate

@@ -6,10 +6,10 @@ import tarfile
 
 import numpy as np
 import pytest
-from image_files import config
 from PIL import Image
 from torchvision.datasets import STL10
 
+from image_files import config
 from pipeline.data import sources, stl10
 from pipeline.data.array import read_array, read_manifest
 from pipeline.data.prepare import prepare

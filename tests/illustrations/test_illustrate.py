@@ -7,7 +7,6 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
-from small_extractor import small
 
 from pipeline.data.array import write_dataset
 from pipeline.errors import UserError
@@ -19,6 +18,7 @@ from pipeline.metrics.config import IllustratePlan
 from pipeline.model.transgan.generator import Generator
 from pipeline.sampling import load_generator, sample
 from pipeline.schema import dump
+from small_extractor import small
 
 PLAN = IllustratePlan(seed=3, batch=50, threads=1)
 AUGMENT = {

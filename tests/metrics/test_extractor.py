@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from small_extractor import small
 
 from pipeline.metrics.frechet import fit, frechet_distance
+from small_extractor import small
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (37, 3, 9, 9), dtype=np.uint8)
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from small_extractor import small
 
 from pipeline.data.array import write_dataset
 from pipeline.errors import UserError
@@ -15,6 +14,7 @@ from pipeline.metrics.config import MeasurePlan, ReferencePlan
 from pipeline.metrics.measure import measure_run
 from pipeline.model.transgan.generator import Generator
 from pipeline.schema import dump
+from small_extractor import small
 
 SETTINGS = {"splits": 2, "subsets": 3, "subset_size": 10, "neighbours": 3, "threads": 1}
 NAMES = ["fid20_train_legacy", "fid12_train_clean", "is20", "kid20", "pr20_3"]

@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 from safetensors.torch import load_file
-from small_extractor import small
 
 from pipeline.data.array import read_manifest, write_dataset
 from pipeline.data.config import DataConfig
@@ -19,6 +18,7 @@ from pipeline.metrics.measure import protocols
 from pipeline.metrics.reference import build_reference
 from pipeline.metrics.store import load_reference
 from pipeline.metrics.suite import real_side
+from small_extractor import small
 
 METRICS = ["fd_digits", "is_digits", "kd_digits", "pr_digits"]
 COUNT = 601

@@ -3,14 +3,14 @@
 import math
 from pathlib import Path
 
-import october
 import official
 import pytest
 import torch
 import yaml
-from october import SMALL, WHOLE
 from safetensors.torch import load_file
 
+import october
+from october import SMALL, WHOLE
 from pipeline.config import load
 from pipeline.errors import UserError
 from pipeline.library import load_generator

@@ -1,6 +1,7 @@
 """Two synthetic projects and their reports for all tests of this folder."""
 
 import pytest
+
 from report_project import MODEL_CELLS, render, write_project
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from PIL import Image
-from report_project import PARAMS, render, write_project
-from repository import ROOT
 
 from pipeline.describe import describe
 from pipeline.report import paper
+from report_project import PARAMS, render, write_project
+from repository import ROOT
 
 GOLDEN = Path(__file__).parent / "golden"
 

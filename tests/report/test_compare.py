@@ -5,12 +5,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from report_project import write_project
 
 from pipeline.errors import UserError
 from pipeline.report.appendix_tables import flat
 from pipeline.report.compare import compare
 from pipeline.report.snapshots import changed_params, snapshot
+from report_project import write_project
 
 
 def git(*arguments: str) -> str:

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from report_project import render, write_project
 
 from pipeline.report.curve_summary import LEAST_TICKS, direction, ending, parts, spikes, summary
+from report_project import render, write_project
 
 OK = {"status": "ok", "state": "ok"}
 TICKS = 200

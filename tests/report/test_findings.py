@@ -4,10 +4,10 @@ import re
 
 import pandas as pd
 import pytest
-from report_project import MODEL_CELLS, render, write_project
-from repository import ROOT
 
 from pipeline.report import claims, paper
+from report_project import MODEL_CELLS, render, write_project
+from repository import ROOT
 
 
 def section(report, title):

@@ -3,13 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
-from report_project import CNN, MODEL_CELLS, RECIPE, TRANSFORMER, render, write_project
 
 from pipeline.illustrations.contact_sheet import write_sheet
 from pipeline.report import architecture, paper, sample_figures
 from pipeline.report.curves import MOST_LINES, curve_groups
 from pipeline.report.model_tables import equal_cost_differences
 from pipeline.report.training_flops import flops_per_kimg
+from report_project import CNN, MODEL_CELLS, RECIPE, TRANSFORMER, render, write_project
 
 
 def read(report, name):

@@ -3,11 +3,11 @@
 import re
 from html.parser import HTMLParser
 
-import chromium
 import pytest
-from repository import ROOT
 
+import chromium
 from pipeline.report.page import inline, is_absent, paragraphs, sort_key
+from repository import ROOT
 
 WIDTHS = (390, 1440)
 

@@ -4,6 +4,7 @@ import json
 
 import pandas as pd
 import pytest
+
 from report_project import render, write_project
 
 

@@ -3,9 +3,9 @@
 import json
 
 from PIL import Image
-from report_project import render, write_project
 
 from pipeline.report.published import published_runs
+from report_project import render, write_project
 
 
 def write_run(folder):

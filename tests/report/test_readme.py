@@ -1,10 +1,10 @@
 """The measured part of README.md comes from the report's tables."""
 
 import pytest
-from repository import ROOT
 
 from pipeline.errors import UserError
 from pipeline.report.readme import BEGIN, END, block, updated
+from repository import ROOT
 
 
 def test_the_block_holds_paper_and_measurement_and_what_was_decided(models_report):

@@ -1,12 +1,12 @@
 """A report that is rendered during a run shows what is at work; one that is rendered after it does not."""
 
 import pytest
-from report_project import render, write_project
 
 from pipeline.files import read_json, write_json
 from pipeline.runtime.checkpoint_schedule import CheckpointSchedule
 from pipeline.runtime.run import run_cell
 from pipeline.schema import dump
+from report_project import render, write_project
 
 CELLS = {"full": [10.0, None, None], "multiscale": [None, None, None]}
 NAME = "digits/full/seed1"

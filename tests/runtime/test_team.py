@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from runs import content
 from safetensors.torch import load_file
 
 from pipeline.errors import UserError
@@ -18,6 +17,7 @@ from pipeline.files import read_json
 from pipeline.runtime import group, team
 from pipeline.runtime.run import run_cell, run_key
 from pipeline.schema import dump
+from runs import content
 
 ROOT = Path(__file__).parent.parent.parent
 NAME = "digits/full/seed0"

@@ -3,12 +3,12 @@
 import subprocess
 
 import pytest
-from runs import content
 
 from pipeline.errors import UserError
 from pipeline.runtime.checkpoint_schedule import CheckpointSchedule
 from pipeline.runtime.run import run_cell
 from pipeline.runtime.work_dirs import entries, stored
+from runs import content
 
 
 class Disk:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from divided_steps import CASES
 from safetensors.torch import load_file
 
+from divided_steps import CASES
 from pipeline.model.distributed import average, largest, mean, own_rows, part_rows, whole, world
 
 ROOT = Path(__file__).parent.parent.parent

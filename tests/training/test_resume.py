@@ -11,7 +11,6 @@ from threading import Thread
 
 import pytest
 import torch
-from runs import content, work_dirs
 
 from pipeline.errors import UserError
 from pipeline.files import read_json
@@ -20,6 +19,7 @@ from pipeline.runtime import run_files
 from pipeline.runtime.checkpoint_schedule import CheckpointSchedule
 from pipeline.runtime.run import run_cell
 from pipeline.schema import dump
+from runs import content, work_dirs
 
 ROOT = Path(__file__).parent.parent.parent
 # What may change the numbers a step draws, or what it leaves behind: each of these is cut off and resumed.

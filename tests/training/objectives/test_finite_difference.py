@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from critics import Critic, linear, penalty_values, quadratic
 from torch.autograd.function import once_differentiable
 
+from critics import Critic, linear, penalty_values, quadratic
 from pipeline.training.objectives import finite_difference as module
 from pipeline.training.objectives.finite_difference import FiniteDifference
 

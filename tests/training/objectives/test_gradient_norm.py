@@ -4,9 +4,9 @@ import math
 
 import pytest
 import torch
-from critics import Critic, linear, mean, penalty_values, quadratic
 from torch import nn
 
+from critics import Critic, linear, mean, penalty_values, quadratic
 from pipeline.model.transgan.discriminator import Discriminator
 
 

@@ -1,8 +1,8 @@
 import math
 
 import pytest
-from critics import mean
 
+from critics import mean
 from pipeline.training.objectives.non_saturating import NonSaturating
 
 

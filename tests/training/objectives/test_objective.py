@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from critics import mean
 
+from critics import mean
 from pipeline.training.objectives.objective import make_objective
 from pipeline.training.objectives.registry import LOSSES, PENALTIES, load
 

@@ -4,8 +4,8 @@ import math
 
 import pytest
 import torch
-from critics import mean
 
+from critics import mean
 from pipeline.training.objectives.relativistic import Relativistic
 
 REAL = torch.tensor([2.0, -1.0, 0.5, 3.0])

@@ -1,6 +1,6 @@
 import pytest
-from critics import mean
 
+from critics import mean
 from pipeline.training.objectives.wasserstein import Wasserstein
 
 

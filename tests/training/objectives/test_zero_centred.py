@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from critics import Critic, linear, mean, penalty_values, quadratic
 
 AT = {"r1": ["real"], "r2": ["fake"], "r1_r2": ["real", "fake"]}
