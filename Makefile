@@ -3,6 +3,7 @@
 # make compare A=<rev> B=<rev>: two of them side by side.
 # make watch: TensorBoard on the trainings at work; make watch TEXT=1: lines on the terminal.
 # make cell CELL=..., make submit ENGINE=slurm|ray, make gather: the matrix on many machines (docs/cluster.md).
+# make faces DATA=..., make publish NAME=... DATA=...: trainings too long for make repro, kept under published/.
 # make unfinished: interrupted trainings, which the same command goes on with.  make kill-test: dvc repro killed 24 times.
 PYTHON ?= python3
 VENV := .venv
@@ -12,7 +13,7 @@ JOBS ?=
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: repro test lint format hooks kill-test setup smoke lock compare watch unfinished gpu-check faces pretrained cell submit gather cluster-test
+.PHONY: repro test lint format hooks kill-test setup smoke lock compare watch unfinished gpu-check faces publish pretrained cell submit gather cluster-test
 
 # Networks that are kept in git, about 1 MB each, so that a clone draws images before any training.
 PRETRAINED ?= digits/full digits/no_augment
@@ -73,6 +74,10 @@ cluster-test: $(READY)
 # Faces at 32 x 32, trained and measured into published/faces32: make faces DATA=/path/to/folder/or.zip
 faces: $(READY)
 	@python -m pipeline.publish faces32 $(if $(DATA),--data "$(DATA)")
+
+# Any run that published/ describes: make publish NAME=faces32_rows DATA=/path/to/folder/or.zip
+publish: $(READY)
+	@python -m pipeline.publish "$(NAME)" $(if $(DATA),--data "$(DATA)")
 
 # Copies finished runs (the smallest seed of each) to pretrained/, with a model card each.
 pretrained: $(READY)

@@ -1,10 +1,10 @@
 """Runs that are worth keeping: trained in a clone of this repository, their results written to published/<name>/.
 
-    python -m pipeline.publish faces32 --data /path/to/faces.zip        # or: make faces DATA=/path/to/faces.zip
+    python -m pipeline.publish faces32 --data /path/to/faces.zip     # or: make publish NAME=faces32 DATA=/path/to/faces.zip
 
 published/<name>/settings.yaml says what is trained: settings laid over params.yaml. The work goes on in a clone at this
-revision, .work/published/<name>, so neither `plan` nor `dvc repro` here knows of it. The same command goes on after an
-interruption. Results are tables, pictures of samples, settings, provenance and the averaged generators, which
+revision, .work/published/<name>, so neither `plan` nor `dvc repro` here knows of it. All such clones share one DVC cache,
+so that runs on the same images prepare and measure those once. The same command goes on after an interruption. Results are tables, pictures of samples, settings, provenance and the averaged generators, which
 `transgan generate --pretrained <name>/<variant>` finds. No image of the training data is written.
 """
 
@@ -23,6 +23,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from pipeline import pretrained
+from pipeline.cluster.clone import share_cache
 from pipeline.errors import UserError, command_line
 from pipeline.files import atomic_write, read_json, write_json, write_text
 from pipeline.schema import read_yaml
@@ -45,9 +46,9 @@ def publish(name: str, *, data: Path | None, root: Path = ROOT) -> Path:
     settings = read_yaml(folder / "settings.yaml")
     clone = prepare_clone(name, settings, data, root)
     print(f"publish: {name}: {settings.get('about', 'no word on its cost')} -> {folder}/", flush=True)
-    done = subprocess.run([sys.executable, "-m", "dvc", "repro"], cwd=clone, env=_environment(clone))
+    done = subprocess.run([sys.executable, "-m", "pipeline.repro"], cwd=clone, env=_environment(clone))
     if done.returncode:
-        raise UserError(f"dvc repro failed in {clone}, see above; the same command goes on from there")
+        raise UserError(f"the pipeline failed in {clone}, see above; the same command goes on from there")
     return write_published(clone, folder)
 
 
@@ -65,6 +66,7 @@ def prepare_clone(name: str, settings: dict[str, Any], data: Path | None, root: 
         _git(root, "clone", "--quiet", str(root), str(clone))
     _git(clone, "fetch", "--quiet", "origin", revision)
     _git(clone, "checkout", "--quiet", "--force", "--detach", revision)
+    share_cache(clone, clone.parent / "cache")
     write_text(clone / "params.yaml", overlaid(clone / "params.yaml", settings, data))
     return clone
 
