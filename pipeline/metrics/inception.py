@@ -88,7 +88,9 @@ class Inception(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         # In place: what a resize returns is its own, and memory is slower than arithmetic.
-        features = self.body(self.resize(images.float()).sub_(128).div_(128)).flatten(1)
+        pixels = self.resize(images.float()).sub_(128).div_(128)
+        # Channels last: a CPU's convolutions take a sixth less time.
+        features = self.body(pixels.contiguous(memory_format=torch.channels_last)).flatten(1)
         return features, None if self.head is None else features @ self.head.t()
 
 
