@@ -25,8 +25,9 @@ repro: $(READY)
 	@python -m pipeline.repro $(if $(JOBS),--jobs $(JOBS))
 	@echo "report: $(CURDIR)/reports/README.md and $(CURDIR)/reports/index.html"
 
+# Two files of tests at a time.
 test: $(READY)
-	python -m pytest
+	python -m pytest -n 2 --dist loadfile
 
 lint: $(READY)
 	ruff check .

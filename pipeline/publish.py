@@ -1,10 +1,12 @@
 """Runs that are worth keeping: trained in a clone of this repository, their results written to published/<name>/.
 
-    python -m pipeline.publish faces32 --data /path/to/faces.zip     # or: make publish NAME=faces32 DATA=/path/to/faces.zip
+    python -m pipeline.publish faces32 --data /path/to/faces.zip
+    make publish NAME=faces32 DATA=/path/to/faces.zip               # the same
 
 published/<name>/settings.yaml says what is trained: settings laid over params.yaml. The work goes on in a clone at this
-revision, .work/published/<name>, so neither `plan` nor `dvc repro` here knows of it. All such clones share one DVC cache,
-so that runs on the same images prepare and measure those once. The same command goes on after an interruption. Results are tables, pictures of samples, settings, provenance and the averaged generators, which
+revision, .work/published/<name>, so neither `plan` nor `dvc repro` here knows of it. All such clones share one DVC
+cache, so that runs on the same images prepare and measure those once. The same command goes on after an interruption.
+Results are tables, pictures of samples, settings, provenance and the averaged generators, which
 `transgan generate --pretrained <name>/<variant>` finds. No image of the training data is written.
 """
 

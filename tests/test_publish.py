@@ -5,6 +5,7 @@ import subprocess
 
 import numpy as np
 import pytest
+from dvc.repo import Repo
 from omegaconf import OmegaConf
 from PIL import Image
 
@@ -97,16 +98,40 @@ def test_data_that_is_not_there_is_refused(tmp_path):
         publish.overlaid(publish.ROOT / "params.yaml", {"matrix": {"datasets": ["faces"]}}, tmp_path / "none.zip")
 
 
-def test_a_changed_working_tree_is_refused(tmp_path):
+@pytest.fixture
+def source(tmp_path):
+    """A repository of git and DVC with a params.yaml, and its git."""
+
     def git(*arguments):
         subprocess.run(
             ["git", "-c", "user.name=t", "-c", "user.email=t@example.invalid", *arguments], cwd=tmp_path, check=True
         )
 
     git("init", "--quiet")
-    (tmp_path / "params.yaml").write_text("a: 1\n")
+    Repo.init(str(tmp_path)).close()
+    (tmp_path / "params.yaml").write_text("a: 1\nmatrix: {datasets: [faces]}\n")
+    (tmp_path / ".gitignore").write_text(".work\n")
     git("add", ".")
     git("commit", "--quiet", "-m", "one")
-    (tmp_path / "params.yaml").write_text("a: 2\n")
+    return tmp_path, git
+
+
+def test_a_changed_working_tree_is_refused(source):
+    folder, _ = source
+    (folder / "params.yaml").write_text("a: 2\n")
     with pytest.raises(UserError, match="commit your changes first"):
-        publish.prepare_clone("faces32", {}, None, tmp_path)
+        publish.prepare_clone("faces32", {}, None, folder)
+
+
+def test_clones_share_one_cache_and_follow_the_repositorys_revision(source):
+    folder, git = source
+    caches = []
+    for name, settings in (("one", {"b": 1}), ("two", {"b": 2})):
+        clone = publish.prepare_clone(name, {"about": "minutes", **settings}, None, folder)
+        assert OmegaConf.load(clone / "params.yaml") == {"a": 1, "matrix": {"datasets": ["faces"]}, **settings}
+        with Repo(str(clone)) as repo:
+            caches.append(repo.cache.local.path)
+    assert caches == [str(folder / ".work/published/cache/files/md5")] * 2
+    (folder / "params.yaml").write_text("a: 3\nmatrix: {datasets: [faces]}\n")
+    git("commit", "--quiet", "-am", "two")
+    assert OmegaConf.load(publish.prepare_clone("one", {}, None, folder) / "params.yaml").a == 3
