@@ -129,7 +129,8 @@ def test_a_base_key_that_every_cell_overrides_is_warned_about_and_reruns_nothing
 
 @contextmanager
 def edited(repository, *files):
-    """The pipeline's output after a change of code, which is put back."""
+    """The pipeline's output after a change of code alone, which is put back."""
+    back(repository)
     before = {file: (repository.folder / file).read_text() for file in files}
     for file in files:
         repository.append(file)
