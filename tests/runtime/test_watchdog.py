@@ -45,7 +45,7 @@ def test_it_is_told_to_end_when_its_worker_is_killed():
     assert process.communicate(timeout=60)[1] == "stored\n" and process.returncode == 1
 
 
-@pytest.mark.parametrize("worker", [None, str(os.getpid())])
+@pytest.mark.parametrize("worker", [None, str(os.getpid())], ids=["without", "its worker"])
 def test_it_goes_on_while_its_worker_lives_or_without_one(worker):
     process = trainer(worker, 1.5)
     assert process.communicate(timeout=60)[1] == "" and process.returncode == 0
