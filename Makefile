@@ -72,12 +72,10 @@ gather: $(READY)
 cluster-test: $(READY)
 	python -m pytest -m cluster tests/cluster
 
-# Faces at 32 x 32, trained and measured into published/faces32: make faces DATA=/path/to/folder/or.zip
-faces: $(READY)
-	@python -m pipeline.publish faces32 $(if $(DATA),--data "$(DATA)")
-
-# Any run that published/ describes: make publish NAME=faces32_rows DATA=/path/to/folder/or.zip
-publish: $(READY)
+# Any run that published/ describes, trained and measured into its folder: make publish NAME=faces32_rows DATA=/path/to/folder/or.zip
+# Faces at 32 x 32: make faces DATA=/path/to/folder/or.zip
+faces: NAME := faces32
+faces publish: $(READY)
 	@python -m pipeline.publish "$(NAME)" $(if $(DATA),--data "$(DATA)")
 
 # Copies finished runs (the smallest seed of each) to pretrained/, with a model card each.
