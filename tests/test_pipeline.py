@@ -230,10 +230,18 @@ def test_code_that_was_changed_and_changed_back_comes_from_the_run_cache(reposit
     ("override", "key"),
     [
         ("+model.nrm=layer", "model.nrm"),
+        ("model.norm=laye", "model.norm"),
+        ("model.mlp_ratio=four", "model.mlp_ratio"),
+        ("+variants.full.train.augmnt.policy=[]", "variants.full.train.augmnt"),
         ("train.beta2=1.5", "train.beta2"),
+        ("profile=smok", "profile"),
         ("+report.dpy=80", "report.dpy"),
+        ("+repot.dpi=80", "repot"),
         ("matrix.variants=[fll]", "matrix.variants"),
+        ("matrix.variants=[full-1]", "matrix.variants"),
+        ("matrix.datasets=[mnist]", "matrix.datasets"),
         ("datasets.digits.model.window=3", "datasets.digits.model.window"),
+        ("datasets.digits.model.heads=5", "datasets.digits.model.heads"),
     ],
 )
 def test_a_mistake_ends_in_one_line_before_any_work(repository, override, key):
