@@ -126,10 +126,10 @@ def describe_plan(index: dict[str, Any]) -> list[str]:
                 f"note: {cell['dataset']}: {cell['variant']} (seed {cell['seed']}) is the same network and training as "
                 f"{cell['twin_of']}; it is trained once"
             )
-    shadowed = [
-        f"{key} ({', '.join(f'{origin}.{key}' for origin in origins)})"
-        for key, origins in index["without_effect"].items()
-    ]
-    if shadowed:
-        lines.append(f"warning: params.yaml: no effect, as every selected cell overrides it: {'; '.join(shadowed)}")
+    overridden: dict[str, list[str]] = {}
+    for key, origins in index["without_effect"].items():
+        overridden.setdefault(" or ".join(origins), []).append(key)
+    if overridden:
+        keys = "; ".join(f"{', '.join(keys)} (set in {origins})" for origins, keys in overridden.items())
+        lines.append(f"note: params.yaml: base settings without effect, as every selected cell overrides them: {keys}")
     return lines

@@ -203,7 +203,7 @@ def test_twins_are_named_after_the_first_of_them_and_counted_once(plan):
     lines = describe_plan(index)
     assert "10 cells, 6 trainings" in lines[0]
     assert "note: digits: one_window (seed 7) is the same network and training as standard; it is trained once" in lines
-    assert sum(line.startswith("note: ") for line in lines) == 4
+    assert sum(" is the same network and training as " in line for line in lines) == 4
 
 
 def test_evaluation_is_no_part_of_being_twins(plan):
@@ -216,18 +216,15 @@ def test_the_kimg_of_all_trainings_are_added_up(plan):
     assert lines[0] == "plan: profile smoke, 6 cells, 6 trainings of 9,000 kimg in all -> plan/"
 
 
-def test_base_keys_without_effect_are_warned_of(plan):
-    index = plan({"matrix.variants": ["multiscale", "grid_attention"], "datasets.digits.train.beta2": 0.5})
+def test_base_keys_without_effect_are_named_once_for_each_place_that_overrides_them(plan):
+    changes = {"datasets.digits.train.beta2": 0.5, "datasets.digits.train.beta1": 0.5}
+    index = plan({"matrix.variants": ["multiscale", "grid_attention"], **changes})
     assert index["without_effect"]["model.norm"] == ["variants.grid_attention", "variants.multiscale"]
-    lines = describe_plan(index)
-    (warning,) = [
-        line
-        for line in lines
-        if line.startswith("warning: params.yaml: no effect, as every selected cell overrides it: ")
-    ]
-    assert "train.beta2 (datasets.digits.train.beta2)" in warning
-    assert "model.norm (variants.grid_attention.model.norm, variants.multiscale.model.norm)" in warning
-    assert not any("train.drift_weight " in line for line in lines)
+    (line,) = [line for line in describe_plan(index) if "base settings without effect" in line]
+    (group,) = [part for part in line.split("; ") if part.endswith("(set in datasets.digits)")]
+    assert "train.beta1" in group and "train.beta2" in group
+    assert "model.norm" in line and "(set in variants.grid_attention or variants.multiscale)" in line
+    assert "train.drift_weight" not in line
     assert "model.norm" not in plan({"matrix.variants": ["multiscale", "full"]})["without_effect"]
 
 
