@@ -22,11 +22,10 @@ from dvc.utils.serialize import dump_yaml
 from omegaconf import OmegaConf
 
 ROOT = Path(__file__).parent.parent
-VARIANTS = 8
 
 
-def copy(folder: Path, cells: int) -> None:
-    """A repository of this one's files with `cells` cells at least: the default rows and many seeds."""
+def copy(folder: Path, cells: int) -> int:
+    """A repository of this one's files, the default rows and seeds for `cells` cells at least; returns how many."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.decode()
     for name in filter(None, listed.split("\0")):
         if not name.startswith(("plan/", "results/", "reports/", "docs/", "dvc.lock", "published/")):
@@ -35,9 +34,11 @@ def copy(folder: Path, cells: int) -> None:
     (folder / "published").mkdir(exist_ok=True)
     (folder / "published/README.md").write_text("none\n")
     params = OmegaConf.load(folder / "params.yaml")
-    params.matrix.seeds = list(range(-(-cells // VARIANTS)))
+    rows = len(params.matrix.variants)
+    params.matrix.seeds = list(range(-(-cells // rows)))
     OmegaConf.save(params, folder / "params.yaml")
     subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
+    return rows * len(params.matrix.seeds)
 
 
 def pretend(folder: Path) -> int:
@@ -75,8 +76,7 @@ def measure(cells: int) -> dict[str, float | int]:
     """One row of the table."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        copy(folder, cells)
-        row: dict[str, float | int] = {"cells": -(-cells // VARIANTS) * VARIANTS}
+        row: dict[str, float | int] = {"cells": copy(folder, cells)}
         for label, command in (
             ("plan", ("stages.plan",)),
             ("status", ("dvc", "status")),
