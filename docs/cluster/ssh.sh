@@ -1,5 +1,5 @@
 #!/bin/sh
-# Plain ssh: one cell at a time on each host, until every line of the list is done.
+# Plain ssh: one cell at a time on each host, each line of the list once. Status 1 where a cell failed or was not begun.
 #   docs/cluster/ssh.sh cells.txt host1 host2 ...
 # Every host has a checkout with `make setup` done in $FOLDER (~/transgan), at the head's revision, and a DVC remote that
 # all of them see (`dvc remote add --local --default store ssh://...`). cells.txt: a line a cell, twins left out.
@@ -8,16 +8,27 @@ list=$1
 shift
 folder=${FOLDER:-transgan}
 revision=$(git rev-parse HEAD)
+work=${TRANSGAN_WORK:+TRANSGAN_WORK=$TRANSGAN_WORK} # a folder that all hosts see, if there is one
 next=$(mktemp -d)
 trap 'rm -rf "$next"' EXIT
 
 serve() {
-    while read -r cell; do
+    while read -r cell || [ -n "$cell" ]; do
         # The name of a folder is taken once: whoever makes it has the cell.
-        mkdir "$next/$(echo "$cell" | tr / _)" 2>/dev/null || continue
+        taken="$next/$(echo "$cell" | tr / _)"
+        mkdir "$taken" 2>/dev/null || continue
         # -tt: if this ends, the worker ends too, and stores its state.
-        ssh -tt -n "$1" "cd $folder && . .venv/bin/activate && transgan worker --cell $cell --revision $revision" ||
+        status=0
+        command="transgan worker --cell $cell --revision $revision"
+        ssh -tt -n "$1" "cd $folder && . .venv/bin/activate && $work $command" || status=$?
+        if [ $status -eq 255 ]; then # ssh's own: the host cannot be reached, so its cells are for the others
+            rmdir "$taken"
+            echo "$1 cannot be reached; it gets no more cells" >&2
+            return
+        elif [ $status -ne 0 ]; then
+            touch "$next/failed"
             echo "failed: $cell on $1; start this script again, it goes on from there" >&2
+        fi
     done < "$list"
 }
 
@@ -25,3 +36,7 @@ for host in "$@"; do
     serve "$host" &
 done
 wait
+while read -r cell || [ -n "$cell" ]; do
+    [ -d "$next/$(echo "$cell" | tr / _)" ] || { echo "not begun: $cell" >&2; touch "$next/failed"; }
+done < "$list"
+[ ! -e "$next/failed" ]

@@ -29,6 +29,7 @@ class DvcRun:
     def __init__(
         self, *arguments: str, root: Path, environment: Mapping[str, str], pass_fds: tuple[int, ...] = ()
     ) -> None:
+        self.stopped = False
         self.process = subprocess.Popen(
             [*DVC, *arguments],
             cwd=root,
@@ -43,7 +44,13 @@ class DvcRun:
         )
 
     def stop(self) -> None:
-        """SIGINT to dvc and its stage: dvc waits for the stage, which stores its state."""
+        """SIGINT to dvc and its stage, once: dvc waits for the stage, which stores its state.
+
+        A second one would end the stage before it has stored anything.
+        """
+        if self.stopped:
+            return
+        self.stopped = True
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGINT)
 

@@ -21,7 +21,7 @@ from pipeline.cluster.remote import RemoteCells, check_remote, opened
 from pipeline.cluster.units import CELL_STAGES, Unit, address, read_units
 from pipeline.errors import UserError, command_line
 from pipeline.files import read_json
-from pipeline.revision import other_libraries
+from pipeline.revision import other_libraries, revision
 
 ORDER = ("there", "running", "stopped", "failed", "missing")
 
@@ -35,8 +35,11 @@ class Seen:
     detail: str = ""
 
 
-def look(units: list[Unit], there: set[str]) -> list[Seen]:
-    """The state of every cell; `there` are those whose results are in the remote."""
+def look(units: list[Unit], there: set[str], at: str | None = None) -> list[Seen]:
+    """The state of every cell; `there` are those whose results are in the remote, `at` the head's revision.
+
+    What a worker said at another revision, and works on no more, says nothing about this one: its cell is missing.
+    """
     progress = states.progress()
     seen = []
     for unit in units:
@@ -54,6 +57,8 @@ def look(units: list[Unit], there: set[str]) -> list[Seen]:
                     f", {trained['seconds_left'] / 60:,.0f} min left" if trained and trained["seconds_left"] else ""
                 )
                 seen.append(Seen(cell, "running", f"on {said.host}: {reached or 'no training yet'}{minutes}"))
+            elif at is not None and said.revision != at:
+                seen.append(Seen(cell, "missing", f"at {said.revision[:12]}, another revision, it was {said.status}"))
             elif said.status == "failed":
                 seen.append(Seen(cell, "failed", said.detail))
             elif said.status == "pushed":  # by another plan, or into another remote
@@ -88,7 +93,7 @@ def gather(root: Path, *, restore: bool) -> list[Seen]:
         check_remote(repo)
         remote = RemoteCells(repo)
         there = {cell for unit in units for cell in unit.cells if remote.holds(cell)}
-    seen = look(units, there)
+    seen = look(units, there, revision(root))
     print("\n".join(describe(seen)), flush=True)
     if restore and there:
         bring_home(root, [one.cell for one in seen if one.state == "there"], whole=len(there) == len(seen))
@@ -102,14 +107,14 @@ def bring_home(root: Path, cells: list[str], *, whole: bool) -> None:
     """
     began = time.monotonic()
     if whole:
-        ended = _dvc(root, "repro", "--pull")
+        ran = _dvc(root, "repro", "--pull").ran
     else:
         names = [address(stage, cell) for stage in CELL_STAGES for cell in cells]
-        _dvc(root, "repro", "--pull", "--single-item", *names)
+        ran = _dvc(root, "repro", "--pull", "--single-item", *names).ran
         datasets = sorted({cell.partition("/")[0] for cell in cells})
         references = [f"collect_reference@{dataset}" for dataset in datasets]
-        ended = _dvc(root, "repro", "--single-item", *references, "report")
-    trained = sum(name.startswith("train@") for name in ended.ran)
+        ran += _dvc(root, "repro", "--single-item", *references, "report").ran
+    trained = sum(name.startswith("train@") for name in ran)
     print(f"gather: {len(cells)} cells restored in {time.monotonic() - began:,.0f} s, {trained} trained", flush=True)
     for cell in cells:
         libraries = read_json(root / "runs" / cell / "run.json").get("libraries", {})

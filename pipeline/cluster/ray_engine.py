@@ -48,7 +48,7 @@ def submit(job: Job, address: str | None) -> list[str]:
         raise UserError("Ray is not installed: pip install '.[ray]'") from None
     ray.init(address=address, log_to_driver=False, include_dashboard=False if address is None else None)
     try:
-        check_resources(job.units, job.gpus, ray.cluster_resources())
+        check_resources(job.units, job.gpus, [node["Resources"] for node in ray.nodes() if node["Alive"]])
         task = ray.remote(run_unit)
         waiting = {}
         for unit in job.units:
@@ -60,12 +60,13 @@ def submit(job: Job, address: str | None) -> list[str]:
         ray.shutdown()
 
 
-def check_resources(units: list[Unit], gpus: int, resources: dict[str, float]) -> None:
-    """Errors: `UserError` where a unit would wait for ever."""
+def check_resources(units: list[Unit], gpus: int, nodes: list[dict[str, float]]) -> None:
+    """Errors: `UserError` where a unit would wait for ever, as no node has the GPUs that it needs on one."""
     most = max(units, key=lambda unit: unit.processes)
-    if most.processes * gpus > resources.get("GPU", 0):
+    largest = max((node.get("GPU", 0) for node in nodes), default=0)
+    if most.processes * gpus > largest:
         raise UserError(
-            f"{most.name} needs {most.processes * gpus} GPUs, the cluster has {resources.get('GPU', 0):.0f}; "
+            f"{most.name} needs {most.processes * gpus} GPUs, the cluster's largest node has {largest:.0f}; "
             "--gpus 0 trains on processors"
         )
 

@@ -108,7 +108,9 @@ def opened(root: str | Path = ".") -> Iterator[Repo]:
     with Repo(str(root)) as repo:
         try:
             yield repo
-        except (OSError, DvcException) as error:
+        except (UserError, KeyboardInterrupt):
+            raise
+        except Exception as error:  # the clients of S3, GS, Azure and ssh have errors of their own
             raise UserError(f"the DVC remote cannot be read ({' '.join(str(error).split())})") from None
 
 

@@ -7,6 +7,7 @@ worker stores the training's state and the task puts itself into the queue again
 import argparse
 import shlex
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -23,7 +24,7 @@ ARRAY = """\
 #SBATCH --requeue
 #SBATCH --open-mode=append
 #SBATCH --signal=B:USR1@{warn}
-#SBATCH --output={logs}/%a.log
+#SBATCH --output="{logs}/%a.log"
 {gpus}# Task k trains line k of the list of cells.
 cd {root} || exit 1
 export TRANSGAN_WORK={work}
@@ -36,14 +37,17 @@ trap 'kill -TERM $worker' TERM
 wait $worker; status=$?
 # A signal ends `wait`, not the worker, which stores its state first.
 while kill -0 $worker 2>/dev/null; do wait $worker; status=$?; done
-if [ $status -eq {again} ]; then scontrol requeue "$SLURM_JOB_ID"; fi
+# Whatever a signal made of the last `wait`, this one has the worker's own status.
+wait $worker; status=$?
+# {killed}: SIGUSR1 came before the worker listened to signals, so nothing had begun.
+if [ $status -eq {again} ] || [ $status -eq {killed} ]; then scontrol requeue "$SLURM_JOB_ID"; fi
 exit $status
 """
 
 GATHER = """\
 #!/bin/bash
 #SBATCH --job-name=transgan-gather
-#SBATCH --output={logs}/gather.log
+#SBATCH --output="{logs}/gather.log"
 cd {root} || exit 1
 export TRANSGAN_WORK={work}
 {python} -m pipeline.cluster.gather --restore
@@ -65,6 +69,7 @@ def array_script(job: Job, units: list[Unit], cells: Path, *, warn: int, at_once
         python=shlex.quote(job.python),
         options=shlex.join(job.options()),
         again=TRY_AGAIN,
+        killed=128 + signal.SIGUSR1,
     )
 
 
@@ -102,11 +107,23 @@ def submit(job: Job, options: argparse.Namespace) -> list[str]:
     if shutil.which("sbatch") is None:
         raise UserError(f"sbatch: no such command here; the scripts are in {job.folder}, submit them where SLURM is")
     numbers = [_sbatch(*options.options, str(array)) for array in arrays]
-    # Options that ask for GPUs or tasks are the arrays'; of the others, those that say where a job may run serve both.
-    where = [one for one in options.options if one.startswith(("--partition", "--account", "--qos"))]
+    print(f"submit: array {', '.join(numbers)}; logs: {job.folder}/logs", flush=True)
+    where = whereabouts(options.options)
     numbers.append(_sbatch(*where, f"--dependency=afterany:{':'.join(numbers)}", str(last)))
-    print(f"submit: array {', '.join(numbers[:-1])}, gathering {numbers[-1]}; logs: {job.folder}/logs", flush=True)
+    print(f"submit: gathering {numbers[-1]}, when they have ended", flush=True)
     return numbers
+
+
+def whereabouts(options: list[str]) -> list[str]:
+    """Of the options of sbatch those that say where a job may run: they serve the gathering too.
+
+    The others ask for GPUs, tasks and time, and are the arrays' alone.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for short, name in (("-p", "--partition"), ("-A", "--account"), ("-q", "--qos")):
+        parser.add_argument(short, name)
+    found = vars(parser.parse_known_args(options)[0])
+    return [f"--{name}={value}" for name, value in found.items() if value is not None]
 
 
 def _sbatch(*arguments: str) -> str:

@@ -14,7 +14,8 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from pipeline.cluster import states
 from pipeline.cluster.clone import inherit, inherited, take
 from pipeline.cluster.dvc_run import DvcRun, Ended, stage_environment
 from pipeline.cluster.remote import RemoteCells, check_remote, opened
-from pipeline.cluster.units import INDEX, Unit, address, find_unit, read_units
+from pipeline.cluster.units import Unit, address, find_unit, read_units
 from pipeline.errors import UserError, command_line
 from pipeline.files import read_json
 from pipeline.revision import check_clean, check_libraries
@@ -53,7 +54,8 @@ class Worker:
         """From now on SIGTERM, SIGINT and SIGUSR1 stop what is at work."""
 
         def stop(number: int, _frame: object) -> None:
-            self.signal = signal.Signals(number).name
+            # The first one counts: a scheduler and its script may both send one.
+            self.signal = self.signal or signal.Signals(number).name
             if self.run is not None:
                 self.run.stop()
 
@@ -65,8 +67,11 @@ class Worker:
         if self.signal:
             raise Stopped(self.signal)
         environment = stage_environment() | {WORKER: str(os.getpid())}
-        self.run = DvcRun(*arguments, root=self.root, environment=environment, pass_fds=inherited())
-        ended = self.run.wait(show)
+        run = DvcRun(*arguments, root=self.root, environment=environment, pass_fds=inherited())
+        self.run = run
+        if self.signal:  # it came while dvc was being started
+            run.stop()
+        ended = run.wait(show)
         self.run = None
         if self.signal:
             raise Stopped(self.signal)
@@ -76,7 +81,8 @@ class Worker:
         """Do the unit of `cell`, whole. Errors: `UserError` for what failed; `Stopped`."""
         with opened(self.root) as repo:
             check_remote(repo)
-        if not (self.root / INDEX).is_file():
+        # Whatever plan is there, of the commit or of the clone's last revision: it follows from params.yaml.
+        with self._telling((cell,)):
             self._checked(self.dvc("repro", "plan"), "plan")
         unit = find_unit(read_units(self.root), cell)
         if unit.name != cell:
@@ -86,17 +92,11 @@ class Worker:
             _say(f"{unit.name} is at work by {who}, which is waited for")
 
         with states.claim(unit.name, busy):
-            self._tell(unit, "running", "")
-            try:
+            self._tell(unit.cells, "running", "")
+            with self._telling(unit.cells):
                 self._reproduce(unit)
                 self._push(unit)
-            except Stopped as stopped:
-                self._tell(unit, "stopped", f"by {stopped}, its state is stored")
-                raise
-            except UserError as error:
-                self._tell(unit, "failed", str(error))
-                raise
-            self._tell(unit, "pushed", "")
+            self._tell(unit.cells, "pushed", "")
             self._clean(unit)
         return unit
 
@@ -124,10 +124,25 @@ class Worker:
         """The state of a training is kept until its results are pushed. After a shortage of memory it stays."""
         record = read_json(self.root / "runs" / unit.name / "run.json")
         if record["status"] != "oom" and "key" in record:  # an imported run has none
-            discard(record["key"])
+            try:
+                discard(record["key"])
+            except OSError as error:  # a network's file system may hold on to a file: the results are pushed
+                _say(f"the state of {unit.name} could not be removed ({error}); transgan unfinished --remove does it")
 
-    def _tell(self, unit: Unit, status: str, detail: str) -> None:
-        for cell in unit.cells:
+    @contextmanager
+    def _telling(self, cells: tuple[str, ...]) -> Iterator[None]:
+        """Say of `cells` how the work ended, where it did not come to its end."""
+        try:
+            yield
+        except Stopped as stopped:
+            self._tell(cells, "stopped", f"by {stopped}, its state is stored")
+            raise
+        except UserError as error:
+            self._tell(cells, "failed", str(error))
+            raise
+
+    def _tell(self, cells: tuple[str, ...], status: str, detail: str) -> None:
+        for cell in cells:
             states.say(cell, status, detail, self.revision)
 
     def _checked(self, ended: Ended, name: str) -> None:

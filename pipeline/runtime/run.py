@@ -79,9 +79,20 @@ def run_cell(plan: TrainPlan, *, data: str | Path, out: str | Path, name: str) -
                 "whoever started this training is gone and cannot record it: its state is kept, "
                 "the same command only writes it again"
             )
-        elif twin is not None or not (os.environ.get(WORKER) or (record["status"] == "oom" and stored(work))):
-            remove_folder(work)  # kept after a shortage of memory: another try may have more
+        elif not _kept(work, key, record, copied=twin is not None):
+            remove_folder(work)
     return record
+
+
+def _kept(work: Path, key: str, record: dict[str, Any], *, copied: bool) -> bool:
+    """Whether the training's state in `work` stays, although the run is written.
+
+    A worker removes it when the results are pushed. After a shortage of memory another try may have more. Of a run that
+    was copied it stays where it is the state of the training copied from, and a worker has yet to push that.
+    """
+    if copied:
+        return bool(os.environ.get(WORKER)) and record.get("key") == key
+    return bool(os.environ.get(WORKER) or (record["status"] == "oom" and stored(work)))
 
 
 def train_cell(plan: TrainPlan, images: np.ndarray, out: Path, schedule: CheckpointSchedule) -> dict[str, Any]:

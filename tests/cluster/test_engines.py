@@ -20,7 +20,7 @@ GOLDEN = """\
 #SBATCH --requeue
 #SBATCH --open-mode=append
 #SBATCH --signal=B:USR1@180
-#SBATCH --output={folder}/logs/cells4/%a.log
+#SBATCH --output="{folder}/logs/cells4/%a.log"
 #SBATCH --gres=gpu:4
 # Task k trains line k of the list of cells.
 cd '/a head' || exit 1
@@ -34,7 +34,10 @@ trap 'kill -TERM $worker' TERM
 wait $worker; status=$?
 # A signal ends `wait`, not the worker, which stores its state first.
 while kill -0 $worker 2>/dev/null; do wait $worker; status=$?; done
-if [ $status -eq 75 ]; then scontrol requeue "$SLURM_JOB_ID"; fi
+# Whatever a signal made of the last `wait`, this one has the worker's own status.
+wait $worker; status=$?
+# 138: SIGUSR1 came before the worker listened to signals, so nothing had begun.
+if [ $status -eq 75 ] || [ $status -eq 138 ]; then scontrol requeue "$SLURM_JOB_ID"; fi
 exit $status
 """
 
@@ -74,6 +77,14 @@ def test_the_gathering_waits_for_every_array_and_takes_what_says_where(job, monk
     assert asked[2][:2] == ("--partition=gpu", "--dependency=afterany:1:2")
 
 
+@pytest.mark.parametrize(
+    "given", [["-p", "gpu", "-Ax"], ["--partition", "gpu", "--account", "x"], ["-pgpu", "--account=x"]]
+)
+def test_every_spelling_of_what_says_where_is_understood(given):
+    found = slurm.whereabouts(["--time=1", *given, "--gres", "gpu:2", "-N", "1"])
+    assert found == ["--partition=gpu", "--account=x"]
+
+
 def test_no_sbatch_is_one_line_that_says_where_the_scripts_are(job, monkeypatch):
     monkeypatch.setattr(slurm.shutil, "which", lambda name: None)
     options = argparse.Namespace(warn=60, at_once=0, dry_run=False, options=[])
@@ -106,9 +117,9 @@ def test_the_task_script_hands_a_signal_on_and_asks_to_be_requeued(tmp_path):
 
 # ---- Ray ----
 def test_ray_is_refused_where_a_unit_would_wait_for_ever(job):
-    with pytest.raises(UserError, match=r"d/b/seed0 needs 4 GPUs, the cluster has 2; --gpus 0"):
-        ray_engine.check_resources(job.units, 1, {"CPU": 8.0, "GPU": 2.0})
-    ray_engine.check_resources(job.units, 0, {"CPU": 8.0})
+    with pytest.raises(UserError, match=r"d/b/seed0 needs 4 GPUs, the cluster's largest node has 2; --gpus 0"):
+        ray_engine.check_resources(job.units, 1, [{"CPU": 8.0, "GPU": 2.0}] * 3)
+    ray_engine.check_resources(job.units, 0, [{"CPU": 8.0}])
 
 
 def test_a_missing_ray_is_one_line(job, monkeypatch):

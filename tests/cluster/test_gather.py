@@ -55,11 +55,18 @@ def test_results_pushed_by_another_plan_are_missing(work):
     assert look([unit("a")], there=set())[0].state == "missing"
 
 
+def test_what_was_said_at_another_revision_is_no_failure_of_this_one(work):
+    states.say("digits/a/seed0", "failed", "a fault that was mended", "r0")
+    (seen,) = look([unit("a")], there=set(), at="r1")
+    assert seen.state == "missing" and "at r0, another revision, it was failed" in seen.detail
+    assert look([unit("a")], there=set(), at="r0")[0].state == "failed"
+
+
 def test_cells_that_are_there_alone_are_named_to_dvc(work, monkeypatch, capsys):
     asked = []
 
     class Ended:
-        ran = ["collect@digits-a-0"]
+        ran = ["train@digits-a-0"]
 
     monkeypatch.setattr(gather, "_dvc", lambda root, *arguments: asked.append(arguments) or Ended())
     run = work / "runs/digits/a/seed0"
@@ -74,5 +81,5 @@ def test_cells_that_are_there_alone_are_named_to_dvc(work, monkeypatch, capsys):
         "collect@digits-a-0",
     )
     shown = capsys.readouterr().out
-    assert "1 cells restored" in shown and "0 trained" in shown
+    assert "1 cells restored" in shown and "2 trained" in shown  # of both commands
     assert "digits/a/seed0 was trained with other library versions: torch 1.0" in shown

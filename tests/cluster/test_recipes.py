@@ -41,6 +41,28 @@ def test_the_ssh_recipe_gives_each_cell_to_one_host(tmp_path):
     assert {line.split()[0] for line in asked} == {"h1", "h2"}
 
 
+def test_a_host_that_cannot_be_reached_takes_no_cells_and_a_failed_one_is_said(tmp_path):
+    (tmp_path / "ssh").write_text(
+        '#!/bin/sh\n[ "$3" = gone ] && exit 255\necho "$@" >> "$RECORD"\ncase "$*" in *seed1*) exit 1;; esac\n'
+    )
+    (tmp_path / "ssh").chmod(0o755)
+    cells = [f"digits/full/seed{seed}" for seed in range(4)]
+    (tmp_path / "cells.txt").write_text("\n".join(cells))  # no newline after the last
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "RECORD": str(tmp_path / "record")}
+
+    def run(*hosts):
+        command = ["sh", str(RECIPES / "ssh.sh"), str(tmp_path / "cells.txt"), *hosts]
+        return subprocess.run(command, env=environment, cwd=RECIPES, capture_output=True, text=True, timeout=60)
+
+    done = run("gone")
+    assert done.returncode == 1 and "gone cannot be reached" in done.stderr
+    assert all(f"not begun: {cell}" in done.stderr for cell in cells) and not (tmp_path / "record").exists()
+    done = run("there")
+    assert done.returncode == 1 and "failed: digits/full/seed1 on there" in done.stderr
+    asked = (tmp_path / "record").read_text()
+    assert all(f"--cell {cell}" in asked for cell in cells)
+
+
 @pytest.mark.parametrize("recipe", ["skypilot.yaml", "ssh.sh"])
 def test_the_options_of_the_worker_exist(recipe, monkeypatch):
     text = (RECIPES / recipe).read_text()

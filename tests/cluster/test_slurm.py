@@ -4,6 +4,7 @@ Needs root and Debian's packages slurm-wlm and munge. Run by hand: make cluster-
 """
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -59,7 +60,7 @@ def test_six_cells_on_two_nodes_with_a_requeue_a_drain_and_a_lost_node(slurm, he
     one = head(profiles__smoke__train__kimg=3.0)
     code, output = one.run("pipeline.cluster.submit", "--engine", "slurm", "--warn", "60")
     assert code == 0 and "4 trainings, 0 are there, 4 to do" in output, output
-    (array,) = [line.split("array ")[1].split(",")[0] for line in output.splitlines() if "array " in line]
+    (array,) = re.findall(r"submit: array (\d+);", output)
     logs = next(one.work.glob("jobs/*/logs"))
 
     def training(task: int) -> bool:

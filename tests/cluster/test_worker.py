@@ -1,6 +1,8 @@
 """What a worker asks of dvc, what it refuses, and what it says when something fails; dvc is a script that records."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -9,6 +11,7 @@ import pytest
 
 from pipeline import revision
 from pipeline.cluster import dvc_run, states, worker
+from pipeline.cluster.dvc_run import DvcRun
 from pipeline.cluster.worker import Stopped, Worker, check
 from pipeline.errors import UserError
 from pipeline.revision import check_libraries, other_libraries
@@ -70,7 +73,8 @@ def test_a_unit_is_trained_then_pushed_and_the_run_cache_last(clone):
         f"{stage}@digits-{variant}-0" for variant in ("full", "again") for stage in ("train", "measure", "illustrate")
     ]
     first = ["repro", "--pull", "train@digits-full-0"]  # before the twin, which copies it
-    assert asked == [first, ["repro", "--pull", *stages], ["push", *stages], ["push", "--run-cache", *stages]]
+    assert asked[0] == ["repro", "plan"]  # whatever plan lies there, of the commit or of a revision before
+    assert asked[1:] == [first, ["repro", "--pull", *stages], ["push", *stages], ["push", "--run-cache", *stages]]
     assert all(call[1].isdigit() for call in calls(clone))  # the training knows whom to end with
     assert unit.cells == (CELL, "digits/again/seed0")
     assert states.read(CELL).status == "pushed" and states.read("digits/again/seed0").status == "pushed"
@@ -83,6 +87,33 @@ def test_a_failed_stage_is_one_line_and_a_state(clone, monkeypatch):
         Worker(clone, "r1").work(CELL)
     assert "\n" not in str(error.value) and states.read(CELL).status == "failed"
     assert "the disk is full" in states.read(CELL).detail and len(calls(clone)) == 1
+
+
+def test_two_signals_stop_a_training_once_and_the_first_one_counts(clone, monkeypatch):
+    """slurmstepd signals every process of a task, and the task's script its worker once more."""
+    sent = []
+    monkeypatch.setattr(dvc_run.os, "killpg", lambda group, number: sent.append(number))
+    one = Worker(clone, "r1")
+    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)}
+    try:
+        one.handle_signals()
+        one.run = DvcRun("push", root=clone, environment={})
+        for number in (signal.SIGUSR1, signal.SIGTERM):
+            os.kill(os.getpid(), number)
+        one.run.wait(lambda line: None)
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+    assert sent == [signal.SIGINT] and one.signal == "SIGUSR1"
+
+
+def test_a_state_that_a_file_system_holds_on_to_fails_no_cell(clone, monkeypatch, capsys):
+    def busy(key):
+        raise OSError("Device or resource busy: .nfs0001")
+
+    monkeypatch.setattr(worker, "discard", busy)
+    Worker(clone, "r1").work(CELL)
+    assert states.read(CELL).status == "pushed" and "could not be removed (Device or" in capsys.readouterr().out
 
 
 def test_a_remote_that_refuses_loses_nothing_and_says_what_to_do(clone, monkeypatch):

@@ -1,5 +1,6 @@
 """A run's folder, the key it is known by, and twins that are copied instead of trained again."""
 
+import os
 import shutil
 
 import numpy as np
@@ -17,6 +18,8 @@ from pipeline.model.transgan.discriminator import Discriminator
 from pipeline.model.transgan.generator import Generator
 from pipeline.runtime import run as module
 from pipeline.runtime.run import find_twin, run_cell, run_key
+from pipeline.runtime.watchdog import WORKER
+from pipeline.runtime.work_dirs import work_root
 from pipeline.schema import bind, read_yaml
 from pipeline.training.config import TrainPlan
 
@@ -200,6 +203,21 @@ def test_a_finished_run_with_the_same_key_is_copied_and_says_so(runs, plan, data
         assert (runs / "grid_attention/seed0" / name).read_bytes() == (runs / "full/seed0" / name).read_bytes()
     original = read_json(runs / "full/seed0/run.json")
     assert original["copied_from"] is None and original | {"copied_from": "digits/full/seed0"} == record
+
+
+@pytest.mark.parametrize("worker", [False, True])
+def test_a_copy_leaves_the_state_of_its_training_to_the_worker_that_pushes(
+    runs, plan, data, untrainable, monkeypatch, worker
+):
+    """Until the push the state is all there is of a training, should the clone's disk be lost."""
+    if worker:
+        monkeypatch.setenv(WORKER, str(os.getpid()))
+    key = read_json(runs / "full/seed0/run.json")["key"]
+    state = work_root() / key / "step-000000001.json"
+    state.parent.mkdir(parents=True, exist_ok=True)
+    state.write_text("{}")
+    run_cell(plan(kimg=0.06), data=data, out=runs / "grid_attention/seed0", name="twin")
+    assert state.exists() == worker
 
 
 @pytest.mark.parametrize(
