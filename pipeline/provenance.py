@@ -24,7 +24,10 @@ def provenance(device: torch.device) -> dict[str, Any]:
 
 
 def processor() -> str:
-    """Model name of the CPU and the number of cores this process may use."""
+    """Model name of the CPU, the cores this process may use, and the widest vector instructions torch uses on it.
+
+    Machines whose names are alike may differ in the last, and with it their sums differ.
+    """
     name = platform.processor() or platform.machine()
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
@@ -32,7 +35,8 @@ def processor() -> str:
     except OSError:
         pass
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{name}, {cores} cores"
+    count = f"{cores} core" if cores == 1 else f"{cores} cores"
+    return f"{name}, {count}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def has_bf16() -> bool:

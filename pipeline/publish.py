@@ -28,6 +28,7 @@ from pipeline import pretrained
 from pipeline.cluster.clone import share_cache
 from pipeline.errors import UserError, command_line
 from pipeline.files import atomic_write, read_json, write_json, write_text
+from pipeline.revision import CODE, git
 from pipeline.schema import read_yaml
 from pipeline.tiling import tile
 
@@ -35,7 +36,7 @@ ROOT = Path(__file__).parent.parent
 PUBLISHED = "published"
 KEPT = ("history.csv", "machine.csv")  # of each cell
 GRIDS = {"samples": 8, "grids": 8, "interpolation": 9}  # contact sheets, and images a row of the picture made of each
-RECORD = ("revision", "dirty", "kimg", "seconds", "device", "status", "peak_memory_mib", "parameters_g", "parameters_d")
+RECORD = ("revision", "kimg", "seconds", "device", "status", "peak_memory_mib", "parameters_g", "parameters_d")
 
 
 def publish(name: str, *, data: Path | None, root: Path = ROOT) -> Path:
@@ -94,11 +95,13 @@ def write_published(clone: Path, folder: Path) -> Path:
         for cell in read_json(clone / "plan/index.json")["cells"]
     ]
     rows, records = [], {}
+    # params.yaml differs from the revision by what settings.yaml says. Other changes of the clone are no revision's.
+    changed = bool(git("status", "--porcelain", "--", *(path for path in CODE if path != "params.yaml"), root=clone))
     for cell in cells:
         results = clone / "results" / cell
         rows.append({"cell": cell, **read_json(results.with_suffix(".json"))})
         record = read_json(results / "run.json")
-        records[cell] = {key: record[key] for key in RECORD if key in record}
+        records[cell] = {key: record[key] for key in RECORD if key in record} | {"dirty": changed}
         place = folder if len(cells) == 1 else folder / cell
         place.mkdir(parents=True, exist_ok=True)
         for file in KEPT:

@@ -1,5 +1,6 @@
 """Where a result comes from: revision, changes, versions, machine; absence is written down and never an error."""
 
+import re
 import subprocess
 
 import pytest
@@ -60,4 +61,4 @@ def test_versions_are_those_of_the_libraries_and_absence_is_told(monkeypatch):
 
 def test_the_machine_is_named_with_its_cores():
     found = provenance(CPU)
-    assert "cores" in found["device"] and found["threads"] == torch.get_num_threads()
+    assert re.search(r", \d+ cores?, \w+$", found["device"]) and found["threads"] == torch.get_num_threads()

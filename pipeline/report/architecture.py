@@ -41,7 +41,7 @@ def diagram(
             _chain(axis, boxes, name, size[1] - (row + 1) * (HEIGHT + 0.75) + 0.15, colour)
 
     words = "; ".join(
-        f"{name}: " + ", ".join(" ".join(box).replace("\n", ", ") for box in b) for name, b in chains.items()
+        f"{name}: " + ", then ".join(" ".join(" ".join(box).split()) for box in b) for name, b in chains.items()
     )
     return draw_whole(path, size, panel, title=f"Networks of {title}", alt=words, dpi=dpi, note=note)
 

@@ -34,7 +34,7 @@ def attention(cells: pd.DataFrame, results: str, folder: Path) -> Group | None:
         for index, (head, query) in enumerate(zip(facts["heads"], facts["queries"], strict=True)):
             shares = sheet.images[0][index] * _reachable(sheet)
             image = _marked(coloured(shares, COLOURS, 0, most), query)
-            caption = f"head {head}, token {query[0]},{query[1]}; at most {shares.max():.2g}"
+            caption = f"head {head} at {query[0]},{query[1]}; max {shares.max():.2g}"
             tiles.append(Tile(caption, image))
             alt = (
                 f"Attention of token row {query[0]}, column {query[1]} of {facts['side']} x {facts['side']}, head "

@@ -2,7 +2,7 @@
 
 claims.csv lists the claims section by section. `rule` says what its state is computed from, words apart by spaces:
 code (built here), pair:a>b (the verdict of a comparison), pairs (all of them), data:name (a data set of the paper),
-metric:name (a protocol), picture:name (a figure of this report).
+metric:name (a protocol), picture:name (a figure of this report), test:path (what is checked whenever the tests run).
 """
 
 from collections import Counter
@@ -106,7 +106,7 @@ def _evidence(
     if kind == "picture":
         place = PICTURES[name].format(datasets[0] if datasets else "")
         return [f"[{name.replace('_', ' ')}](#{place})" if name in drawn else f"{name.replace('_', ' ')}: not drawn"]
-    return []
+    return [f"tests: `{name}`"] if kind == "test" else []
 
 
 def _pair(rule: str, outcomes: dict[str, list[Outcome]]) -> list[Outcome]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullLocator
 
 from pipeline.report import paper
 from pipeline.report.charts import axis_label, log_values, reference_line
@@ -19,7 +20,7 @@ CURVES = {
     "score_fake": "mean D(fake)",
     "gradient_d": "gradient norm of D, unclipped",
     "gradient_g": "gradient norm of G, unclipped",
-    "ema_distance": "distance of the averaged G,\nrelative",
+    "ema_distance": "relative distance of averaged G",
     "sample_spread": "spread of samples over latents",
 }
 LOGARITHMIC = {"penalty", "gradient_d", "gradient_g", "ema_distance"}
@@ -101,9 +102,11 @@ def training_curves(
     )  # fmt: skip
 
 
-def progress(cells: pd.DataFrame, dataset: str, results: str, path: Path, dpi: int) -> Chart | None:
-    """Metrics measured on the way against kimg and against hours; None where no training was measured twice."""
-    found = _series(cells, results, "progress", "kimg")
+def progress(
+    cells: pd.DataFrame, dataset: str, results: str, variants: list[str], title: str, path: Path, dpi: int
+) -> Chart | None:
+    """Metrics of `variants` on the way against kimg and hours; None where no training of them was measured twice."""
+    found = _series(cells, results, variants, "progress", "kimg")
     metrics = metrics_among({column for runs in found.values() for run in runs for column in run})
     places = [("kimg", KIMG, 1.0), ("seconds", "hours of training", 3600.0)]
     axes = [(metric, place) for metric in metrics for place in places]
@@ -112,13 +115,16 @@ def progress(cells: pd.DataFrame, dataset: str, results: str, path: Path, dpi: i
     alt = f"{', '.join(metrics)} of {', '.join(found)} on {paper.name_of(dataset)} against kimg and against hours."
     return draw(
         path, [_series_panel(found, dataset, metric, place) for metric, place in axes], alt=alt, dpi=dpi,
-        title="Metrics over training", labels=list(found), note="Thin: every seed. Thick: the mean over seeds.",
+        title=f"Metrics over training: {title}", labels=list(found),
+        note="Thin: every seed. Thick: the mean over seeds.",
     )  # fmt: skip
 
 
-def sample_sizes(cells: pd.DataFrame, dataset: str, results: str, path: Path, dpi: int) -> Chart | None:
-    """Metrics of the same networks against the number of generated images; None where that was not measured."""
-    found = _series(cells, results, "sample_size", "n_gen")
+def sample_sizes(
+    cells: pd.DataFrame, dataset: str, results: str, variants: list[str], title: str, path: Path, dpi: int
+) -> Chart | None:
+    """Metrics of `variants` against the number of generated images; None where that was not measured."""
+    found = _series(cells, results, variants, "sample_size", "n_gen")
     metrics = metrics_among({column for runs in found.values() for run in runs for column in run})
     if not metrics:
         return None
@@ -126,19 +132,21 @@ def sample_sizes(cells: pd.DataFrame, dataset: str, results: str, path: Path, dp
     alt = f"{', '.join(metrics)} of {', '.join(found)} on {paper.name_of(dataset)} against the number of samples."
     return draw(
         path, [_series_panel(found, dataset, metric, place, log=True) for metric in metrics], alt=alt, dpi=dpi,
-        title="How many samples a metric needs", labels=list(found),
+        title=f"How many samples a metric needs: {title}", labels=list(found),
         note="A distance from few samples is too large: values of different sample sizes are not compared.",
     )  # fmt: skip
 
 
-def _series(cells: pd.DataFrame, results: str, name: str, place: str) -> dict[str, list[pd.DataFrame]]:
-    """The optional files `name`.csv by variant, those with two rows or more; MOST_LINES variants at most."""
+def _series(
+    cells: pd.DataFrame, results: str, variants: list[str], name: str, place: str
+) -> dict[str, list[pd.DataFrame]]:
+    """The optional files `name`.csv of `variants`, in their order: those with two rows or more."""
     found: dict[str, list[pd.DataFrame]] = {}
-    for _, cell in cells.iterrows():
+    for _, cell in cells[cells.variant.isin(variants)].iterrows():
         frame = load_series(results, cell, name)
         if frame is not None and place in frame and len(frame) > 1:
             found.setdefault(cell.variant, []).append(frame)
-    return dict(list(found.items())[:MOST_LINES])
+    return {variant: found[variant] for variant in variants if variant in found}
 
 
 def _series_panel(
@@ -155,7 +163,10 @@ def _series_panel(
                 mean = pd.concat(own).groupby(level=0).mean()
                 axis.plot(mean[column] / unit, mean[metric], **style(index, marked=1))
         if log:
+            places = sorted({place for runs in found.values() for run in runs for place in run[column]})
             axis.set_xscale("log")
+            axis.set_xticks(places, [f"{place:,}" for place in places])
+            axis.xaxis.set_minor_locator(NullLocator())
         reference_line(axis, dataset, metric, horizontal=True)
         axis.set_xlabel(words)
         axis.set_ylabel(axis_label(metric))

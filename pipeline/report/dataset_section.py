@@ -72,13 +72,16 @@ def training_blocks(report: Content, dataset: str) -> list[Block | None]:
     """Charts of training, then what the curves hold as numbers."""
     cells, figures, dpi = report.cells, report.figures, report.config.dpi
     own = cells[cells.dataset == dataset]
-    blocks: list[Block | None] = [
-        curves.progress(own, dataset, report.results, figures / f"{dataset}_progress.png", dpi),
-        curves.sample_sizes(own, dataset, report.results, figures / f"{dataset}_sample_sizes.png", dpi),
-    ]
-    for title, variants in curves.curve_groups(list(dict.fromkeys(own.variant)), report.cnns()).items():
-        path = figures / f"{dataset}_curves_{title.replace(',', '').replace(' ', '_')}.png"
-        blocks.append(curves.training_curves(own, dataset, report.results, variants, title, path, dpi))
+    groups = curves.curve_groups(list(dict.fromkeys(own.variant)), report.cnns())
+    blocks: list[Block | None] = []
+    for kind, chart in (
+        ("progress", curves.progress),
+        ("sample_sizes", curves.sample_sizes),
+        ("curves", curves.training_curves),
+    ):
+        for title, variants in groups.items():
+            path = figures / f"{dataset}_{kind}_{title.replace(',', '').replace(' ', '_')}.png"
+            blocks.append(chart(own, dataset, report.results, variants, title, path, dpi))
     return [*blocks, appendix_tables.training_curves(cells, dataset, report.results)]
 
 

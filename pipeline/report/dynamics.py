@@ -34,8 +34,12 @@ class Dynamics:
 
 
 def counted(cells: pd.DataFrame, dataset: str, results: str, cnns: set[str]) -> dict[str, Dynamics]:
-    """Both kinds of networks by name; {} unless trainings of both are there. Mixed pairs count as neither."""
-    own = cells[(cells.dataset == dataset) & (cells.status != NOT_RUN) & ~cells.variant.isin(paper.MIXED)]
+    """Both kinds of networks by name; {} unless trainings of both are there.
+
+    Mixed pairs count as neither, and so do rows beyond the paper: their recipes are not those of the paper's networks.
+    """
+    aside = {*paper.MIXED, *paper.BEYOND}
+    own = cells[(cells.dataset == dataset) & (cells.status != NOT_RUN) & ~cells.variant.isin(aside)]
     sides = {"transformers": own[~own.variant.isin(cnns)], "CNNs": own[own.variant.isin(cnns)]}
     if any(side.empty for side in sides.values()):
         return {}
@@ -104,7 +108,7 @@ def table(found: dict[str, Dynamics], dataset: str) -> Table | None:
         | {words: _share(getattr(entry, name)) for name, words in MEASURES.items()}
         for kind, entry in found.items()
     ]
-    note = "Mixed pairs count as neither. The curves are in the chart of transformer and CNN."
+    note = "Mixed pairs and rows beyond the paper count as neither. The curves are in the chart of transformer and CNN."
     return Table(
         name=f"{dataset}_dynamics",
         title="Training dynamics of transformer and CNN",

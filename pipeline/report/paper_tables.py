@@ -13,7 +13,7 @@ from pipeline.report.comparisons import (
     paper_side,
     verdict_text,
 )
-from pipeline.report.metrics import PAPER_PROTOCOLS, as_in_the_paper, metrics_among
+from pipeline.report.metrics import as_in_the_paper, metrics_among, paper_protocols
 from pipeline.report.results import cells_of, dataset_metrics, dataset_protocol, measurement
 from pipeline.report.tables import (
     DETAILS,
@@ -40,12 +40,13 @@ ELSEWHERE = {
 def main_results(cells: pd.DataFrame, dataset: str, confidence: float) -> Table:
     """The paper's Table 1 on one dataset: every method it lists, and what this pipeline measured of it."""
     methods = list(dict.fromkeys(paper.paper_rows("main", dataset).row)) or ["TransGAN"]
-    metrics = dataset_metrics(cells, dataset) or list(PAPER_PROTOCOLS.values())
-    columns = metrics_among({*metrics, *(PAPER_PROTOCOLS.values() if paper.in_paper(dataset) else ())})
+    protocols = paper_protocols(dataset)
+    metrics = dataset_metrics(cells, dataset) or list(protocols.values())
+    columns = metrics_among({*metrics, *(protocols.values() if paper.in_paper(dataset) else ())})
     rows = []
     for method in methods:
         variant = paper.METHODS.get(method)
-        values = {metric: paper.paper_value("main", method, dataset, metric) for metric in PAPER_PROTOCOLS}
+        values = {metric: paper.paper_value("main", method, dataset, metric) for metric in protocols}
         row = {"method": f"{method} (`{variant}`)" if len(cells_of(cells, dataset, variant)) else method}
         row |= _paper_columns(values, {kind: kind for kind in values}, ("main", "TransGAN", dataset))
         row |= {
@@ -56,7 +57,7 @@ def main_results(cells: pd.DataFrame, dataset: str, confidence: float) -> Table:
             f"measured: {metric}": measurement(cells, dataset, variant, metric).text(confidence) for metric in columns
         }
         for metric, value in values.items():
-            name = PAPER_PROTOCOLS[metric] if PAPER_PROTOCOLS[metric] in metrics else metrics[0]
+            name = protocols[metric] if protocols[metric] in metrics else metrics[0]
             row[f"verdict on {metric}"] = verdict.against_paper(
                 measurement(cells, dataset, variant, name),
                 value,

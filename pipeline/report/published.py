@@ -5,6 +5,8 @@ settings.yaml, metrics.csv or metrics.json, samples.png and optionally curve.csv
 lists several cells, each has its own samples.png and curve.csv in the folder of its name. Every file may be missing.
 """
 
+import posixpath
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,7 +95,7 @@ def _read(folder: Path) -> Published:
     lines = (folder / "README.md").read_text(encoding="utf-8").splitlines() if (folder / "README.md").is_file() else []
     title = next((line.lstrip("# ").strip() for line in lines if line.startswith("#")), folder.name)
     paragraphs = "\n".join(line for line in lines if not line.startswith("#")).strip().split("\n\n")
-    text = " ".join(paragraphs[0].split()) if paragraphs else ""
+    text = _from_reports(" ".join(paragraphs[0].split()), folder) if paragraphs else ""
     run = read_json(folder / "run.json") if (folder / "run.json").is_file() else {}
     known = run.get("cells") or {folder.name: run}
     return Published(
@@ -104,6 +106,15 @@ def _read(folder: Path) -> Published:
         metrics=_metrics(folder),
         folder=folder,
     )
+
+
+def _from_reports(text: str, folder: Path) -> str:
+    """Links of a run's own text, which are relative to its folder, as they are from reports/ beside published/."""
+
+    def moved(match: re.Match[str]) -> str:
+        return f"]({posixpath.normpath(posixpath.join('..', folder.parent.name, folder.name, match[1]))})"
+
+    return re.sub(r"\]\((?![a-z]+:|#|/)([^)\s]+)\)", moved, text)
 
 
 def _cell(name: str, record: dict[str, Any], folder: Path) -> PublishedCell:

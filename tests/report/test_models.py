@@ -94,8 +94,8 @@ def test_optional_files_become_charts(tmp_path):
     sizes = folder / "results/digits/full/seed0/sample_size.csv"
     sizes.write_text("n_gen,fd_digits\n100,30\n1000,12\n")
     report = render(folder)
-    assert (report / "figures/digits_progress.png").is_file()
-    assert (report / "figures/digits_sample_sizes.png").is_file()
+    assert (report / "figures/digits_progress_beyond_the_paper.png").is_file()
+    assert (report / "figures/digits_sample_sizes_the_other_components.png").is_file()
     table = read(report, "digits_beyond").set_index("variant")
     assert table.loc["lazy_penalty", "fd_digits minus `full`, at equal seconds"] == "+0.000"
     # Its kimg cost less, so at equal FLOP `full` is read at an earlier, worse moment.

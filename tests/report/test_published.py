@@ -12,7 +12,9 @@ def write_run(folder):
     run = folder / "published/cifar10_long"
     run.mkdir(parents=True)
     (folder / "published/README.md").write_text("# Published runs\n")
-    (run / "README.md").write_text("# CIFAR-10, 2,000 kimg\n\nTrained on\none GPU.\n\nMore.\n")
+    (run / "README.md").write_text(
+        "# CIFAR-10, 2,000 kimg\n\nTrained on\none [GPU](../../docs/gpu.md) ([card](https://a.example/card)).\n\nMore.\n"
+    )
     (run / "run.json").write_text(json.dumps({"revision": "a" * 40, "kimg": 2000.0, "device": "a card"}))
     (run / "settings.yaml").write_text("train: {}\n")
     (run / "metrics.json").write_text(json.dumps({"fid10k_train_legacy": 35.5, "facts": {"n": 1}}))
@@ -26,7 +28,10 @@ def test_a_published_run_has_a_section_of_its_own(tmp_path):
     report = render(folder)
     text = (report / "README.md").read_text()
     part = text[text.index("## Published run: CIFAR-10, 2,000 kimg") :].split("\n## ")[0]
-    assert "Trained on one GPU." in part and "revision `aaaaaaaaaaaa`; 2,000 kimg; device: a card" in part
+    assert (
+        "Trained on one [GPU](../docs/gpu.md) ([card](https://a.example/card))." in part
+        and "revision `aaaaaaaaaaaa`; 2,000 kimg; device: a card" in part
+    )
     assert "[settings.yaml](../published/cifar10_long/settings.yaml)" in part and "More." not in part
     assert "| fid10k_train_legacy |\n| --- |\n| 35.5 |" in part and "facts" not in part
     assert (report / "figures/published_cifar10_long_samples.png").is_file()

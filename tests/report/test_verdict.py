@@ -5,6 +5,7 @@ import pytest
 
 from pipeline.report.metrics import better, family, metrics_among
 from pipeline.report.paper import PaperValue
+from pipeline.report.paper_tables import main_results
 from pipeline.report.results import Measurement
 from pipeline.report.verdict import RULES, Order, against_paper, change, order
 
@@ -45,6 +46,14 @@ def test_better_and_worse_follow_the_metrics_direction():
 def test_no_verdict_says_why(changes, reason):
     text = judged(**changes)
     assert text.startswith("no verdict") and reason in text
+
+
+@pytest.mark.parametrize(("dataset", "count"), [("cifar10", "50k"), ("stl10", "20k")])
+def test_each_data_set_is_judged_by_the_papers_own_number_of_images(dataset, count):
+    cells = pd.DataFrame(columns=["dataset", "variant", "seed", "status", "kimg"])
+    frame = main_results(cells, dataset, 0.95).frame
+    measured = [name.removeprefix("measured: ") for name in frame if name.startswith("measured: ")]
+    assert set(measured[:2]) == {f"fid{count}_train_legacy", f"is{count}"}
 
 
 def test_a_row_without_a_paper_value_gets_no_verdict():
