@@ -212,9 +212,8 @@ def settings(params: dict[str, Any]) -> Table:
         selected[table] = {name: params.get(table, {}).get(name) or "as the base" for name in names}
     rows = [{"key": key, "value": str(value)} for key, value in flat(selected).items()]
     note = (
-        "params.yaml as it was for this report; later ones win: base, `datasets`, `profiles`, `variants`. What "
-        "each cell "
-        "was trained with is in plan/train/."
+        "params.yaml as it was for this report; later ones win: base, `datasets`, `profiles`, `variants`, then the "
+        "`variants` of a dataset and of a profile. What each cell was trained with is in plan/train/."
     )
     return Table(name="settings", title="Settings", frame=pd.DataFrame(rows), note=note, folded=True)
 
