@@ -82,6 +82,8 @@ NAMES = {
     "celebahq256": "CelebA-HQ 256",
     "church256": "LSUN-Church 256",
     "digits": "Digits 8 (demo)",
+    "faces": "Faces 32 (CelebA)",
+    "folder": "Images of your own",
 }
 STATUS = {"checked": "", "quoted": "quoted", "recalled": "recalled", "weak": "weak"}
 MEANINGS = {
