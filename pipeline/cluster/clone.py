@@ -32,11 +32,18 @@ def take(source: str, clones: Path, revision: str) -> tuple[Path, TextIO]:
         number += 1
     clone = place / str(number)
     if not (clone / ".git").is_dir():
-        shutil.rmtree(clone, ignore_errors=True)
-        _run("clone", "--quiet", "--no-checkout", source, str(clone), at=place)
-    if git("cat-file", "-e", f"{revision}^{{commit}}", root=clone) is None:
-        _run("fetch", "--quiet", "origin", at=clone)
-    (clone / ".git/index.lock").unlink(missing_ok=True)  # of a git that was killed: this clone is ours
+        # Under another name until it is whole: a clone that was killed leaves a .git too.
+        unfinished = place / f"{number}.unfinished"
+        for folder in (clone, unfinished):
+            shutil.rmtree(folder, ignore_errors=True)
+        _run("clone", "--quiet", "--no-checkout", source, str(unfinished), at=place)
+        unfinished.rename(clone)
+    for left in (clone / ".git").glob("*.lock"):  # of a git that was killed: this clone is ours
+        left.unlink()
+    # The second is for a head that is on no branch.
+    for fetched in (["origin"], ["origin", "HEAD"]):
+        if git("cat-file", "-e", f"{revision}^{{commit}}", root=clone) is None:
+            _run("fetch", "--quiet", *fetched, at=clone)
     _run("checkout", "--quiet", "--force", "--detach", revision, at=clone)
     if Path(source).is_dir():
         copy_remotes(source, clone)

@@ -111,7 +111,7 @@ def opened(root: str | Path = ".") -> Iterator[Repo]:
         except (UserError, KeyboardInterrupt):
             raise
         except Exception as error:  # the clients of S3, GS, Azure and ssh have errors of their own
-            raise UserError(f"the DVC remote cannot be read ({' '.join(str(error).split())})") from None
+            raise UserError(f"the DVC remote cannot be read ({' '.join(str(error).split())})") from error
 
 
 def copy_remotes(source: str | Path, clone: str | Path) -> None:

@@ -1,5 +1,6 @@
 """DVC's remote as the transport, with the real dvc and stages that do nothing."""
 
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ from pipeline.cluster.clone import take
 from pipeline.cluster.inputs import SHAREABLE
 from pipeline.cluster.remote import RemoteCells, check_remote, copy_remotes, opened
 from pipeline.errors import UserError
+from pipeline.revision import revision
 from repository import ran, restored
 
 pytestmark = pytest.mark.pipeline
@@ -140,6 +142,22 @@ def test_workers_at_the_same_time_have_clones_of_their_own(project, tmp_path):
     assert again == first
     other.close()
     third.close()
+
+
+def test_a_clone_that_was_cut_off_is_made_again_and_follows_a_head_on_no_branch(project, tmp_path):
+    source = project.clone("detached")
+    cut_off = tmp_path / "clones" / socket.gethostname() / "0.unfinished/.git"
+    cut_off.mkdir(parents=True)
+    first, lock = take(str(source), tmp_path / "clones", project.revision())
+    lock.close()
+    (first / ".git/HEAD.lock").touch()
+    names = ["-c", "user.name=t", "-c", "user.email=t@example.invalid"]
+    for command in (["checkout", "--quiet", "--detach"], [*names, "commit", "--quiet", "--allow-empty", "-m", "later"]):
+        subprocess.run(["git", *command], cwd=source, check=True)
+    later = revision(source)
+    again, lock = take(str(source), tmp_path / "clones", later)
+    lock.close()
+    assert again == first and revision(again) == later and not cut_off.exists()
 
 
 def test_a_revision_that_the_source_lacks_is_refused_in_one_line(project, tmp_path):
