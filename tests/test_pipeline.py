@@ -120,11 +120,11 @@ def test_the_base_norm_reruns_every_variant_that_does_not_override_it(repository
         assert ran(output) == {"plan", "train@digits-full-0"} | after_training("full")
 
 
-def test_a_base_key_that_every_cell_overrides_is_warned_about_and_reruns_nothing_but_the_plan(repository):
+def test_a_base_key_that_every_cell_overrides_is_named_and_reruns_nothing_but_the_plan(repository):
     with changed(repository, train__lr=0.0002) as output:
         assert ran(output) <= {"plan", "report"}
-        (warning,) = [line for line in output.splitlines() if "warning" in line and "train.lr " in line]
-        assert "datasets.digits.train.lr" in warning
+        (note,) = [line for line in output.splitlines() if "base settings without effect" in line]
+        assert re.search(r"train\.lr[ ,][^;]*set in datasets\.digits", note)
 
 
 @contextmanager

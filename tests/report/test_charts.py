@@ -34,11 +34,11 @@ def test_the_papers_number_is_a_line_under_its_protocol_alone(tmp_path):
 def test_metrics_over_training_need_two_measurements(tmp_path):
     first = cells("cifar10", FID).head(1)
     results = history(tmp_path, f"kimg,seconds,{FID}\n10,3600,80\n20,7200,\n30,10800,40\n", name="progress")
-    chart = progress(first, "cifar10", results, tmp_path / "metrics.png", 60)
+    chart = progress(first, "cifar10", results, ["full"], "all", tmp_path / "metrics.png", 60)
     assert len(chart.panels) == 2 and f"{FID} (lower is better)" in chart.panels[0]
     assert "kimg" in chart.panels[0] and "hours" in chart.panels[1]
     (tmp_path / "results/cifar10/full/seed0/progress.csv").write_text(f"kimg,seconds,{FID}\n30,1,40\n")
-    assert progress(first, "cifar10", results, tmp_path / "metrics.png", 60) is None
+    assert progress(first, "cifar10", results, ["full"], "all", tmp_path / "metrics.png", 60) is None
 
 
 def drawn(first, results, path):
