@@ -28,7 +28,7 @@ from pipeline import pretrained
 from pipeline.cluster.clone import share_cache
 from pipeline.errors import UserError, command_line
 from pipeline.files import atomic_write, read_json, write_json, write_text
-from pipeline.revision import CODE, git
+from pipeline.revision import changes
 from pipeline.schema import read_yaml
 from pipeline.tiling import tile
 
@@ -96,7 +96,7 @@ def write_published(clone: Path, folder: Path) -> Path:
     ]
     rows, records = [], {}
     # params.yaml differs from the revision by what settings.yaml says. Other changes of the clone are no revision's.
-    changed = bool(git("status", "--porcelain", "--", *(path for path in CODE if path != "params.yaml"), root=clone))
+    changed = bool(changes(clone, aside="params.yaml"))
     for cell in cells:
         results = clone / "results" / cell
         rows.append({"cell": cell, **read_json(results.with_suffix(".json"))})

@@ -27,9 +27,12 @@ def revision(root: str | Path = ".") -> str | None:
     return git("rev-parse", "HEAD", root=root)
 
 
-def changes(root: str | Path = ".") -> str | None:
-    """Changes of code and settings that no commit has, as `git status` lists them; None without a repository."""
-    return git("status", "--porcelain", "--", *CODE, root=root)
+def changes(root: str | Path = ".", *, aside: str | None = None) -> str | None:
+    """Changes of code and settings that no commit has, as `git status` lists them; None without a repository.
+
+    `aside`: an entry of CODE that is not looked at.
+    """
+    return git("status", "--porcelain", "--", *(path for path in CODE if path != aside), root=root)
 
 
 def installed(name: str) -> str:

@@ -61,8 +61,8 @@ def look(units: list[Unit], there: set[str], at: str | None = None) -> list[Seen
                 seen.append(Seen(cell, "missing", f"at {said.revision[:12]}, another revision, it was {said.status}"))
             elif said.status == "failed":
                 seen.append(Seen(cell, "failed", said.detail))
-            elif said.status == "pushed":  # by another plan, or into another remote
-                seen.append(Seen(cell, "missing", "an earlier revision's results were pushed"))
+            elif said.status == "pushed":
+                seen.append(Seen(cell, "missing", "its results were pushed, by another plan or into another remote"))
             else:
                 ended = said.detail or f"its worker on {said.host} is gone"
                 seen.append(Seen(cell, "stopped", f"{ended}{f', at {reached}' if reached else ''}"))

@@ -108,7 +108,7 @@ def opened(root: str | Path = ".") -> Iterator[Repo]:
     with Repo(str(root)) as repo:
         try:
             yield repo
-        except (UserError, KeyboardInterrupt):
+        except UserError:
             raise
         except Exception as error:  # the clients of S3, GS, Azure and ssh have errors of their own
             raise UserError(f"the DVC remote cannot be read ({' '.join(str(error).split())})") from error

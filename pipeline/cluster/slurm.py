@@ -34,9 +34,9 @@ echo "task $SLURM_ARRAY_TASK_ID on $(hostname), start ${{SLURM_RESTART_COUNT:-0}
 worker=$!
 trap 'kill -USR1 $worker' USR1
 trap 'kill -TERM $worker' TERM
-wait $worker; status=$?
+wait $worker
 # A signal ends `wait`, not the worker, which stores its state first.
-while kill -0 $worker 2>/dev/null; do wait $worker; status=$?; done
+while kill -0 $worker 2>/dev/null; do wait $worker; done
 # Whatever a signal made of the last `wait`, this one has the worker's own status.
 wait $worker; status=$?
 # {killed}: SIGUSR1 came before the worker listened to signals, so nothing had begun.
