@@ -12,17 +12,21 @@ work=${TRANSGAN_WORK:+TRANSGAN_WORK=$TRANSGAN_WORK} # a folder that all hosts se
 next=$(mktemp -d)
 trap 'rm -rf "$next"' EXIT
 
+# The folder that marks the cell $1 as taken.
+taken() {
+    echo "$next/$(echo "$1" | tr / _)"
+}
+
 serve() {
     while read -r cell || [ -n "$cell" ]; do
-        # The name of a folder is taken once: whoever makes it has the cell.
-        taken="$next/$(echo "$cell" | tr / _)"
-        mkdir "$taken" 2>/dev/null || continue
+        # Only one host can make a folder of this name: that host has the cell.
+        mkdir "$(taken "$cell")" 2>/dev/null || continue
         # -tt: if this ends, the worker ends too, and stores its state.
         status=0
         command="transgan worker --cell $cell --revision $revision"
         ssh -tt -n "$1" "cd $folder && . .venv/bin/activate && $work $command" || status=$?
         if [ $status -eq 255 ]; then # ssh's own: the host cannot be reached, so its cells are for the others
-            rmdir "$taken"
+            rmdir "$(taken "$cell")"
             echo "$1 cannot be reached; it gets no more cells" >&2
             return
         elif [ $status -ne 0 ]; then
@@ -37,6 +41,6 @@ for host in "$@"; do
 done
 wait
 while read -r cell || [ -n "$cell" ]; do
-    [ -d "$next/$(echo "$cell" | tr / _)" ] || { echo "not begun: $cell" >&2; touch "$next/failed"; }
+    [ -d "$(taken "$cell")" ] || { echo "not begun: $cell" >&2; touch "$next/failed"; }
 done < "$list"
 [ ! -e "$next/failed" ]
