@@ -74,7 +74,7 @@ cluster-test: $(READY)
 
 # Any run that published/ describes, trained and measured into its folder: make publish NAME=faces32_rows DATA=/path/to/folder/or.zip
 # Faces at 32 x 32: make faces DATA=/path/to/folder/or.zip
-faces: NAME := faces32_deep_d
+faces: NAME := faces32_relativistic
 faces publish: $(READY)
 	@python -m pipeline.publish "$(NAME)" $(if $(DATA),--data "$(DATA)")
 

@@ -181,9 +181,8 @@ def machines(cells: pd.DataFrame) -> str:
         return ""
     names = sorted(set(cells.device.dropna()))
     return (
-        f"**Machine:** trained on {'; '.join(names)}. The same settings on another kind of processor "
-        "give other values, "
-        "as another seed does; by how much was measured once, see `docs/demo.md`."
+        f"**Machine:** trained on {'; '.join(names)}. The same settings on another kind of processor give other "
+        "values, as another seed does. That can turn a verdict into `undecided`: `docs/demo.md` has measured cases."
     )
 
 
