@@ -213,6 +213,7 @@ def test_known_geometries_have_their_size(cell):
     for dataset, variant in [
         ("digits", "full"),
         ("cifar10", "full"),
+        ("faces", "full"),
         ("celeba64", "nystrom_attention"),
         ("church256", "axis_attention"),
     ]:
