@@ -38,7 +38,7 @@ def build_report(config: ReportConfig, params: dict[str, Any], *, networks: dict
     although the matrix may not train them.
     """
     report, runs = Content(config, plan, results, Path(out)), published_runs(published_folder)
-    sections = [published_section(run, Path(out), config.dpi) for run in runs]
+    sections = [published_section(run, Path(out), config) for run in runs]
     sections += [dataset_section(report, dataset) for dataset in report.datasets]
     sections += [main_section(report, networks or {}), cost_section(report)]
     at_work = unfinished.section(report.index, report.figures, config.dpi, plan=plan, results=results)
@@ -61,7 +61,7 @@ def heading(index: dict[str, Any]) -> list[str]:
 def findings_section(report: Content, runs: list[Published]) -> Section:
     """What was found, before anything else, with the numbers behind it."""
     text = findings(report.index, report.cells, report.outcomes, report.beyond, report.results, report.cnns())
-    text += published.sentences(runs)
+    text += published.sentences(runs, report.config.confidence)
     tables: list[Block] = [
         paper_tables.decisions(found, dataset, seeds_note(report.cells, dataset, report.config.confidence))
         for dataset, found in report.outcomes.items()
@@ -98,13 +98,13 @@ def main_section(report: Content, networks: dict[str, dict[str, Any]]) -> Sectio
     return Section(title="The paper's main results", anchor="main", text=text, blocks=blocks)
 
 
-def published_section(run: Published, out: Path, dpi: int) -> Section:
+def published_section(run: Published, out: Path, config: ReportConfig) -> Section:
     """A published run, beside the matrix."""
     return Section(
         title=f"Published run: {run.title}",
         anchor=run.anchor,
         text=published.introduction(run),
-        blocks=list(published_blocks(run, out, dpi)),
+        blocks=list(published_blocks(run, out, config.dpi, config.confidence)),
     )
 
 

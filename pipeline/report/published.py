@@ -15,7 +15,7 @@ import pandas as pd
 
 from pipeline.files import read_json
 from pipeline.report.metrics import metrics_among
-from pipeline.report.statistics import number
+from pipeline.report.statistics import mean_text
 
 SHOWN = 2  # metrics of a cell in the findings
 
@@ -58,7 +58,12 @@ def introduction(run: Published) -> list[str]:
     links = [f"[{name}]({base}/{name})" for name in ("README.md", "settings.yaml") if (run.folder / name).is_file()]
     several = len(run.cells) > 1
     facts = [f"{f'`{cell.name}`: ' if several else ''}{origin(cell, base)}" for cell in run.cells]
-    seeds = "One training each, so no interval can be given." if several else "One training: no interval can be given."
+    if seeds_of(run):
+        seeds = "Several seeds: mean and interval of each setting stand below."
+    elif several:
+        seeds = "One training each, so no interval can be given."
+    else:
+        seeds = "One training: no interval can be given."
     lines = [f"- {fact}" for fact in facts] if several else facts
     return [*run.text, f"{seeds} {' '.join(links)}".strip(), *lines]
 
@@ -75,20 +80,51 @@ def origin(cell: PublishedCell, base: str) -> str:
     return "; ".join(facts) + "."
 
 
-def sentences(runs: list[Published]) -> list[str]:
+def seeds_of(run: Published) -> dict[str, pd.DataFrame]:
+    """The measured rows of metrics.csv of every setting (`faces/full`) that was measured with several seeds."""
+    if "cell" not in run.metrics:
+        return {}
+    measured = run.metrics[run.metrics[metrics_among(run.metrics.columns)].notna().any(axis=1)]
+    settings = measured.cell.str.rpartition("/seed")[0]
+    return {str(name): rows for name, rows in measured.groupby(settings, sort=False) if name and len(rows) > 1}
+
+
+def means(run: Published, confidence: float) -> pd.DataFrame:
+    """A row for every setting with several seeds: which, and each metric's mean and interval; may be empty."""
+    names = metrics_among(run.metrics.columns)
+    return pd.DataFrame(
+        [
+            {
+                "setting": setting,
+                "seeds": ", ".join(rows.cell.str.rpartition("/seed")[2]),
+                **{name: mean_text(rows[name], confidence) for name in names},
+            }
+            for setting, rows in seeds_of(run).items()
+        ]
+    )
+
+
+def sentences(runs: list[Published], confidence: float) -> list[str]:
     """What was published beside the matrix, with its first metrics; [] where nothing was."""
     if not runs:
         return []
-    lines = ["**Published beside this matrix**, one training each, without intervals and without verdicts:"]
+    lines = ["**Published beside this matrix**, without verdicts. A number without an interval is of one training:"]
     for run in runs:
-        values = []
-        names = metrics_among(run.metrics.columns)[:SHOWN]
-        for row in run.metrics.to_dict("records"):
-            shown = ", ".join(f"`{name}` {number(float(row[name]))}" for name in names if pd.notna(row[name]))
-            name = f"`{row['cell']}` " if "cell" in row else ""
-            values.append(name + (shown or "not measured"))
+        names, groups = metrics_among(run.metrics.columns)[:SHOWN], seeds_of(run)
+        together = {cell for rows in groups.values() for cell in rows.cell}
+        alone = run.metrics[~run.metrics.cell.isin(together)] if groups else run.metrics
+        shown = [(f"{setting}, {len(rows)} seeds", rows) for setting, rows in groups.items()]
+        shown += [(str(row.get("cell", "")), alone.loc[[index]]) for index, row in alone.iterrows()]
+        values = [_values(name, rows, names, confidence) for name, rows in shown]
         lines.append(f"- [{run.title}](#{run.anchor})" + (f": {'; '.join(values)}." if values and names else "."))
     return lines
+
+
+def _values(name: str, rows: pd.DataFrame, metrics: list[str], confidence: float) -> str:
+    """The `metrics` of a cell or of several seeds: `faces/full/seed1` `fid1k_train_clean` 170.3."""
+    known = [metric for metric in metrics if rows[metric].notna().any()]
+    shown = ", ".join(f"`{metric}` {mean_text(rows[metric], confidence)}" for metric in known)
+    return (f"`{name}` " if name else "") + (shown or "not measured")
 
 
 def _read(folder: Path) -> Published:

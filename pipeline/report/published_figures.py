@@ -10,7 +10,7 @@ from PIL import Image
 
 from pipeline.files import atomic_write
 from pipeline.report.drawing import Chart, Panel, draw, style
-from pipeline.report.published import Published, PublishedCell
+from pipeline.report.published import Published, PublishedCell, means
 from pipeline.report.sample_figures import Group, Picture
 from pipeline.report.tables import Table
 
@@ -19,7 +19,7 @@ MOST_PANELS = 6
 PLACES = ("kimg", "step", "seconds")  # columns of a curve that are no metric
 
 
-def blocks(run: Published, out: Path, dpi: int) -> Iterator[Group | Chart | Table]:
+def blocks(run: Published, out: Path, dpi: int, confidence: float) -> Iterator[Group | Chart | Table]:
     """Samples of every cell, curves with a line a cell, and the metrics of one run, as the report shows them."""
     if samples := _samples(run, out):
         yield samples
@@ -33,6 +33,9 @@ def blocks(run: Published, out: Path, dpi: int) -> Iterator[Group | Chart | Tabl
         yield draw(path, panels, title="Over training", alt=alt, dpi=dpi, labels=names if len(names) > 1 else None)
     if len(run.metrics):
         yield Table(name=run.anchor, title="Metrics", frame=run.metrics)
+    if len(frame := means(run, confidence)):
+        note = f"Mean over the seeds and its {confidence:.0%} interval (Student's t). Two seeds make it wide."
+        yield Table(name=f"{run.anchor}_means", title="Means over seeds", frame=frame, note=note)
 
 
 def _samples(run: Published, out: Path) -> Group | None:

@@ -74,6 +74,24 @@ def test_every_cell_of_a_published_run_has_samples_revision_settings_and_a_line(
     assert "`faces/wgan_gp/seed1` `fid2k_train_clean` 52.00, `kid` 0.0200." in findings
 
 
+def test_several_seeds_of_one_setting_are_a_mean_with_an_interval(tmp_path):
+    folder = write_project(tmp_path, {"full": [10.0, 12.0, 14.0]})
+    run = folder / "published/faces32"
+    run.mkdir(parents=True)
+    cells = ["faces/full/seed1", "faces/full/seed2", "faces/full/seed3", "faces/no_augment/seed1"]
+    (run / "run.json").write_text(json.dumps({"cells": {cell: {"kimg": 40.0} for cell in cells}}))
+    values = dict(zip(cells, (170.0, 180.0, "", 333.0), strict=True))
+    lines = "".join(f"{cell},{'ok' if value else 'diverged'},{value}\n" for cell, value in values.items())
+    (run / "metrics.csv").write_text("cell,status,fid1k_train_clean\n" + lines)
+    text = (render(folder) / "README.md").read_text()
+    part = text[text.index("## Published run: faces32") :].split("\n## ")[0]
+    # t of one degree of freedom at 97.5 %: 12.7062; the standard error of 170 and 180 is 5.
+    assert "| faces/full | 1, 2 | 175.0 ± 63.53 |" in part and "| faces/no_augment |" not in part
+    assert "no interval can be given" not in part
+    findings = text[text.index("## Findings") :].split("\n## ")[0]
+    assert "`faces/full, 2 seeds` `fid1k_train_clean` 175.0 ± 63.53; `faces/full/seed3` not measured;" in findings
+
+
 def test_a_folder_with_nothing_but_a_name_is_no_run(tmp_path):
     (tmp_path / "published/empty").mkdir(parents=True)
     assert published_runs(tmp_path / "published") == [] and published_runs(tmp_path / "nowhere") == []
