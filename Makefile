@@ -22,7 +22,7 @@ A ?= HEAD
 B ?= workspace
 
 repro: $(READY)
-	@python -m pipeline.repro $(if $(JOBS),--jobs $(JOBS))
+	@python -m pipeline.matrix.repro $(if $(JOBS),--jobs $(JOBS))
 	@echo "report: $(CURDIR)/reports/README.md and $(CURDIR)/reports/index.html"
 
 # Two files of tests at a time.
@@ -47,11 +47,11 @@ kill-test: $(READY)
 
 # Curves and pictures of the trainings at work.
 watch: $(READY)
-	@python -m pipeline.runtime.watch $(if $(TEXT),--text)
+	@python -m pipeline.runs.watch $(if $(TEXT),--text)
 
 # Trainings that were interrupted; make unfinished REMOVE=<key> or REMOVE=all removes their state.
 unfinished: $(READY)
-	@python -m pipeline.runtime.work_dirs $(if $(REMOVE),--remove $(REMOVE))
+	@python -m pipeline.runs.work_dirs $(if $(REMOVE),--remove $(REMOVE))
 
 # What only a GPU shows, in less than 20 minutes, into docs/gpu.md; the same command goes on after an interruption.
 gpu-check: $(READY)
@@ -60,27 +60,27 @@ gpu-check: $(READY)
 # The matrix on many machines (docs/cluster.md): make cell CELL=digits/full/seed1; make gather RESTORE=1;
 # make submit ENGINE=slurm SBATCH="--partition=gpu --time=24:00:00", or ENGINE=ray ADDRESS=ray://head:10001; GPUS=0 without.
 cell: $(READY)
-	@python -m pipeline.worker --cell "$(CELL)"
+	@python -m pipeline.matrix.cluster.worker --cell "$(CELL)"
 
 submit: $(READY)
-	@python -m pipeline.cluster.submit --engine "$(ENGINE)" $(if $(ADDRESS),--address "$(ADDRESS)") $(if $(GPUS),--gpus $(GPUS)) -- $(SBATCH)
+	@python -m pipeline.matrix.cluster.submit --engine "$(ENGINE)" $(if $(ADDRESS),--address "$(ADDRESS)") $(if $(GPUS),--gpus $(GPUS)) -- $(SBATCH)
 
 gather: $(READY)
-	@python -m pipeline.cluster.gather $(if $(RESTORE),--restore)
+	@python -m pipeline.matrix.cluster.gather $(if $(RESTORE),--restore)
 
 # A real SLURM (as root, Debian's packages slurm-wlm and munge) and a real Ray (pip install '.[ray]') on this machine.
 cluster-test: $(READY)
-	python -m pytest -m cluster tests/cluster
+	python -m pytest -m cluster tests/matrix/cluster
 
 # Any run that published/ describes, trained and measured into its folder: make publish NAME=faces32_rows DATA=/path/to/folder/or.zip
 # Faces at 32 x 32: make faces DATA=/path/to/folder/or.zip
 faces: NAME := faces32_relativistic
 faces publish: $(READY)
-	@python -m pipeline.publish "$(NAME)" $(if $(DATA),--data "$(DATA)")
+	@python -m pipeline.matrix.publish "$(NAME)" $(if $(DATA),--data "$(DATA)")
 
 # Copies finished runs (the smallest seed of each) to pretrained/, with a model card each.
 pretrained: $(READY)
-	@python -m pipeline.pretrained $(PRETRAINED)
+	@python -m pipeline.generators.pretrained $(PRETRAINED)
 
 compare: $(READY)
 	@python -m pipeline.report.compare "$(A)" "$(B)"

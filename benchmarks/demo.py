@@ -14,9 +14,9 @@ from pathlib import Path
 import torch
 
 from benchmarks.machine import facts
-from pipeline.config import load, resolve_cell
-from pipeline.errors import UserError, command_line
-from pipeline.files import read_json
+from pipeline.base.errors import UserError, command_line
+from pipeline.base.files import read_json
+from pipeline.plan.config import load, resolve_cell
 from pipeline.training.config import TrainConfig
 from pipeline.training.step import build, discriminator_step, generator_step
 

@@ -16,10 +16,10 @@ from pathlib import Path
 import torch
 
 from benchmarks.machine import facts
-from pipeline.config import load, resolve_cell
+from pipeline.base.errors import command_line
 from pipeline.data.array import read_array
 from pipeline.data.prepare import prepare
-from pipeline.errors import command_line
+from pipeline.plan.config import load, resolve_cell
 from pipeline.training.config import TrainPlan, effective_settings
 
 
@@ -27,13 +27,13 @@ def spent_on_events(plan: TrainPlan, folder: Path) -> dict[str, float]:
     """Seconds of the training, of them for event files, and for importing their code (in a process that has not)."""
     images = read_array(folder / "data")  # the data's code is imported before the clock starts
     before = time.perf_counter()
-    assert "pipeline.runtime.event_file" not in sys.modules
-    import pipeline.runtime.event_file  # noqa: F401  (its import is what is timed)
+    assert "pipeline.runs.event_file" not in sys.modules
+    import pipeline.runs.event_file  # noqa: F401  (its import is what is timed)
 
     imported = time.perf_counter() - before
-    from pipeline.runtime.checkpoint_schedule import CheckpointSchedule
-    from pipeline.runtime.events import EventLog
-    from pipeline.runtime.progress import Progress
+    from pipeline.runs.checkpoint_schedule import CheckpointSchedule
+    from pipeline.runs.events import EventLog
+    from pipeline.runs.progress import Progress
     from pipeline.training.loop import train
 
     spent = [0.0]

@@ -23,9 +23,9 @@ import torch
 
 from benchmarks import gpu_memory
 from benchmarks.machine import facts
-from pipeline.errors import UserError, command_line
-from pipeline.files import read_json, write_json, write_text
-from pipeline.provenance import provenance
+from pipeline.base.errors import UserError, command_line
+from pipeline.base.files import read_json, write_json, write_text
+from pipeline.base.provenance import provenance
 
 ROOT = Path(__file__).parent.parent
 NOT_RUN = "Not run: no GPU was at hand."

@@ -17,10 +17,10 @@ import torch
 
 from benchmarks.growth import DATASETS, KINDS, network
 from benchmarks.machine import facts
-from pipeline.config import load, resolve_cell
-from pipeline.errors import UserError, command_line
-from pipeline.files import read_json, write_json
-from pipeline.runtime.memory import out_of_memory, peak_memory
+from pipeline.base.errors import UserError, command_line
+from pipeline.base.files import read_json, write_json
+from pipeline.base.memory import out_of_memory, peak_memory
+from pipeline.plan.config import load, resolve_cell
 from pipeline.training.config import TrainConfig
 from pipeline.training.data import RealImages
 from pipeline.training.loop import iteration

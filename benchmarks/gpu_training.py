@@ -18,13 +18,13 @@ import pandas as pd
 import torch
 
 from benchmarks.machine import facts
-from pipeline.config import load, resolve_cell
+from pipeline.base.errors import UserError, command_line
+from pipeline.base.files import read_json, write_json, write_text
+from pipeline.base.schema import dump
 from pipeline.data.config import DataConfig
 from pipeline.data.prepare import prepare
-from pipeline.errors import UserError, command_line
-from pipeline.files import read_json, write_json, write_text
-from pipeline.fingerprint import fingerprint
-from pipeline.schema import dump
+from pipeline.plan.config import load, resolve_cell
+from pipeline.plan.fingerprint import fingerprint
 from pipeline.training.config import TrainPlan, effective_settings
 
 ROOT = Path(__file__).parent.parent

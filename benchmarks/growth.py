@@ -25,12 +25,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.machine import facts, matmul_peak
 from benchmarks.reference import explicit_everywhere
-from pipeline.config import load, resolve_cell
-from pipeline.errors import command_line
-from pipeline.model.spec import NetworkSpec
-from pipeline.model.transgan.discriminator import Discriminator
-from pipeline.model.transgan.generator import Generator
-from pipeline.runtime.memory import peak_memory
+from pipeline.base.errors import command_line
+from pipeline.base.memory import peak_memory
+from pipeline.networks.spec import NetworkSpec
+from pipeline.networks.transgan.discriminator import Discriminator
+from pipeline.networks.transgan.generator import Generator
+from pipeline.plan.config import load, resolve_cell
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from benchmarks.growth import count
 from benchmarks.parallel import Cost, traffic
-from pipeline.config import Cell, load, resolve_cell
-from pipeline.errors import ConfigError
-from pipeline.model.interface import build_discriminator, build_generator
+from pipeline.base.errors import ConfigError
+from pipeline.networks.interface import build_discriminator, build_generator
+from pipeline.plan.config import Cell, load, resolve_cell
 from pipeline.report.training_flops import flops_per_kimg, forward_flops
 from pipeline.training.config import effective_settings
 

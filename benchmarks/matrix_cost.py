@@ -15,11 +15,11 @@ import argparse
 import heapq
 
 from benchmarks import ladder
-from pipeline.config import load, resolve_cell
-from pipeline.errors import UserError, choices, command_line
-from pipeline.fingerprint import fingerprint
+from pipeline.base.errors import UserError, choices, command_line
+from pipeline.base.schema import dump
+from pipeline.plan.config import load, resolve_cell
+from pipeline.plan.fingerprint import fingerprint
 from pipeline.report.training_flops import flops_per_kimg, forward_flops
-from pipeline.schema import dump
 from pipeline.training.config import TrainPlan, effective_settings
 
 DATASETS = {"cifar10": 50_000, "stl10": 105_000, "celeba64": 202_599}  # and their training images
@@ -61,7 +61,7 @@ def size(cell, snapshots: int, images: int) -> float:
     """Bytes of a run: G, its average and D in fp32, and the grids of fixed latents; the rest is small."""
     import torch
 
-    from pipeline.model.interface import build_discriminator, build_generator
+    from pipeline.networks.interface import build_discriminator, build_generator
 
     with torch.device("meta"):
         networks = build_generator(cell.network), build_discriminator(cell.network)

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline.errors import UserError
+from pipeline.base.errors import UserError
 from pipeline.metrics import weights
 from pipeline.metrics.config import MeasurePlan
 from pipeline.metrics.frechet import fit

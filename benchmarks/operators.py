@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.model.linear import Product
-from pipeline.model.transgan.attention import attend
-from pipeline.model.transgan.blocks import TwiceGelu
-from pipeline.model.transgan.cpu_bias_attention import biased_attention
+from pipeline.networks.linear import Product
+from pipeline.networks.transgan.attention import attend
+from pipeline.networks.transgan.blocks import TwiceGelu
+from pipeline.networks.transgan.cpu_bias_attention import biased_attention
 
 Work = Callable[[], object]
 

@@ -21,10 +21,10 @@ import torch
 import torch.distributed as dist
 
 from benchmarks.machine import facts
-from pipeline.config import Cell, load, resolve_cell
-from pipeline.errors import UserError, command_line
-from pipeline.model.distributed import average
-from pipeline.model.interface import build_discriminator, build_generator
+from pipeline.base.errors import UserError, command_line
+from pipeline.networks.distributed import average
+from pipeline.networks.interface import build_discriminator, build_generator
+from pipeline.plan.config import Cell, load, resolve_cell
 from pipeline.training.data import RealImages
 from pipeline.training.loop import iteration
 from pipeline.training.step import build

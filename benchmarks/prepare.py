@@ -22,12 +22,12 @@ import torchvision
 from PIL import Image
 from torchvision.transforms import v2
 
+from pipeline.base.errors import command_line
+from pipeline.base.provenance import processor
 from pipeline.data.config import DataConfig
 from pipeline.data.decode import LIBRARY
 from pipeline.data.folder import find_images
 from pipeline.data.prepare import prepare
-from pipeline.errors import command_line
-from pipeline.provenance import processor
 
 
 def plain_loop(source: Path, resolution: int, _: Path) -> np.ndarray:

@@ -20,12 +20,12 @@ import numpy as np
 from PIL import Image
 from torchvision.datasets import CIFAR10
 
+from pipeline.base.download import PublishedFile
+from pipeline.base.errors import command_line
 from pipeline.data.array import read_array, read_manifest
 from pipeline.data.config import DataConfig
 from pipeline.data.prepare import prepare
 from pipeline.data.sources import OFFICIAL
-from pipeline.download import PublishedFile
-from pipeline.errors import command_line
 
 
 def official_archive(arrays: dict[str, np.ndarray], path: Path) -> None:

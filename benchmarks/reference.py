@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from pipeline.model.linear import Linear
-from pipeline.model.transgan import attention, blocks
-from pipeline.model.transgan.discriminator import Discriminator
-from pipeline.model.transgan.generator import Generator
+from pipeline.networks.linear import Linear
+from pipeline.networks.transgan import attention, blocks
+from pipeline.networks.transgan.discriminator import Discriminator
+from pipeline.networks.transgan.generator import Generator
 from pipeline.training.augment import augment
 from pipeline.training.config import TrainPlan
 from pipeline.training.ema import ema_beta

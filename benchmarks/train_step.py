@@ -22,10 +22,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.machine import facts, matmul_peak, summary, synchronize
 from benchmarks.reference import Reference
-from pipeline.config import load, resolve_cell
-from pipeline.errors import UserError, choices, command_line
-from pipeline.provenance import has_bf16
-from pipeline.runtime.memory import peak_memory
+from pipeline.base.errors import UserError, choices, command_line
+from pipeline.base.memory import peak_memory
+from pipeline.base.provenance import has_bf16
+from pipeline.plan.config import load, resolve_cell
 from pipeline.training.config import TrainPlan
 from pipeline.training.data import RealImages
 from pipeline.training.loop import iteration

@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from pipeline.errors import UserError, choices, command_line
+from pipeline.base.errors import UserError, choices, command_line
 
 DISTRIBUTION = "transgan-pipeline"
 
@@ -23,19 +23,21 @@ class Command:
 
 
 COMMANDS = {
-    "describe": Command("pipeline.describe", "stages, parameters and FLOPs of a cell's networks"),
-    "generate": Command("pipeline.generate", "pictures, arrays and videos of a trained generator"),
-    "measure": Command("pipeline.measure_images", "FID, KID and the like of images from anywhere"),
-    "export": Command("pipeline.export", "a trained generator as a torch.export program or a released checkpoint"),
+    "describe": Command("pipeline.generators.describe", "stages, parameters and FLOPs of a cell's networks"),
+    "generate": Command("pipeline.commands.generate", "pictures, arrays and videos of a trained generator"),
+    "measure": Command("pipeline.commands.measure_images", "FID, KID and the like of images from anywhere"),
+    "export": Command(
+        "pipeline.generators.export", "a trained generator as a torch.export program or a released checkpoint"
+    ),
     "import-released": Command("pipeline.released.import_weights", "weights of the released code as a run"),
-    "publish": Command("pipeline.publish", "train a run of published/ and keep its results there"),
-    "repro": Command("pipeline.repro", "dvc repro, with several trainings at a time"),
-    "worker": Command("pipeline.cluster.worker", "train, measure and push one cell, in a clone of its own"),
-    "submit": Command("pipeline.cluster.submit", "hand the cells that are missing to SLURM or Ray"),
-    "gather": Command("pipeline.cluster.gather", "which cells are there, and bring them home"),
+    "publish": Command("pipeline.matrix.publish", "train a run of published/ and keep its results there"),
+    "repro": Command("pipeline.matrix.repro", "dvc repro, with several trainings at a time"),
+    "worker": Command("pipeline.matrix.cluster.worker", "train, measure and push one cell, in a clone of its own"),
+    "submit": Command("pipeline.matrix.cluster.submit", "hand the cells that are missing to SLURM or Ray"),
+    "gather": Command("pipeline.matrix.cluster.gather", "which cells are there, and bring them home"),
     "compare": Command("pipeline.report.compare", "two revisions or experiments side by side"),
-    "watch": Command("pipeline.runtime.watch", "trainings at work: TensorBoard, or lines on the terminal"),
-    "unfinished": Command("pipeline.runtime.work_dirs", "interrupted trainings that can go on"),
+    "watch": Command("pipeline.runs.watch", "trainings at work: TensorBoard, or lines on the terminal"),
+    "unfinished": Command("pipeline.runs.work_dirs", "interrupted trainings that can go on"),
 }
 
 

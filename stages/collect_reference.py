@@ -2,8 +2,8 @@
 
 import sys
 
-from pipeline.collect import collect_reference
-from pipeline.errors import command_line
+from pipeline.base.errors import command_line
+from pipeline.matrix.collect import collect_reference
 
 
 @command_line

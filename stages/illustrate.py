@@ -4,10 +4,10 @@ import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported; see stages/train.py
 
-from pipeline.errors import command_line
-from pipeline.illustrations.illustrate import illustrate_run
+from pipeline.base.errors import command_line
+from pipeline.base.stage_cli import begin
 from pipeline.metrics.config import IllustratePlan
-from pipeline.stage_cli import begin
+from pipeline.pictures.illustrate import illustrate_run
 
 
 @command_line

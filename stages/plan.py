@@ -1,7 +1,7 @@
 """Stage `plan`: params.yaml -> plan/, everything checked."""
 
-from pipeline.errors import command_line
-from pipeline.planning import describe_plan, write_plan
+from pipeline.base.errors import command_line
+from pipeline.plan.planning import describe_plan, write_plan
 
 
 @command_line

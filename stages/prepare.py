@@ -1,9 +1,9 @@
 """Stage `prepare@<dataset>`: images read, checked and stored once -> data/<dataset>/."""
 
+from pipeline.base.errors import command_line
+from pipeline.base.stage_cli import begin
 from pipeline.data.config import DataConfig
 from pipeline.data.prepare import prepare
-from pipeline.errors import command_line
-from pipeline.stage_cli import begin
 
 
 @command_line

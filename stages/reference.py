@@ -4,10 +4,10 @@ import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported; see stages/train.py
 
-from pipeline.errors import command_line
+from pipeline.base.errors import command_line
+from pipeline.base.stage_cli import begin
 from pipeline.metrics.config import ReferencePlan
 from pipeline.metrics.reference import build_reference
-from pipeline.stage_cli import begin
 
 
 @command_line

@@ -1,11 +1,11 @@
 """Stage `report`: tables and figures -> reports/. Also checks the whole of params.yaml, as `plan` does."""
 
-from pipeline.config import PARAMS, load, resolve_cell
-from pipeline.errors import command_line
+from pipeline.base.errors import command_line
+from pipeline.base.schema import bind
+from pipeline.plan.config import PARAMS, load, resolve_cell
+from pipeline.plan.report_config import ReportConfig
 from pipeline.report.build import build_report
-from pipeline.report.config import ReportConfig
 from pipeline.report.paper import MAIN_VARIANT
-from pipeline.schema import bind
 
 DRAWN = ("celebahq256",)  # data sets of the paper whose networks are drawn from params.yaml
 

@@ -9,13 +9,13 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import command_line
+from pipeline.base.errors import command_line
+from pipeline.base.stage_cli import begin
+from pipeline.plan.import_plan import ImportPlan
 from pipeline.released.import_networks import import_run
-from pipeline.released.plan import ImportPlan
-from pipeline.runtime.group import under_torchrun
-from pipeline.runtime.rank import follow_cell
-from pipeline.runtime.run import run_cell
-from pipeline.stage_cli import begin
+from pipeline.runs.group import under_torchrun
+from pipeline.runs.rank import follow_cell
+from pipeline.runs.run import run_cell
 from pipeline.training.config import TrainPlan
 
 

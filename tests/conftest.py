@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.config import load, resolve_cell
+from pipeline.plan.config import load, resolve_cell
 
 ROOT = Path(__file__).parent.parent
 pytest_plugins = ["trainings"]  # fixtures of small trainings

@@ -14,8 +14,8 @@ import torch
 import torch.distributed as dist
 from safetensors.torch import save_file
 
-from pipeline.config import load, resolve_cell
-from pipeline.model.spec import NetworkSpec
+from pipeline.networks.spec import NetworkSpec
+from pipeline.plan.config import load, resolve_cell
 from pipeline.training.ema import ema_beta
 from pipeline.training.step import (
     build,

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.illustrations.contact_sheet import write_maps, write_sheet
+from pipeline.pictures.contact_sheet import write_maps, write_sheet
+from pipeline.plan.report_config import ReportConfig
 from pipeline.report.build import build_report
-from pipeline.report.config import ReportConfig
 
 SEEDS = [0, 1, 2]
 METRICS = ["fd_digits", "is_digits", "kd_digits", "precision_digits", "recall_digits"]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.runtime.work_dirs import entries
+from pipeline.runs.work_dirs import entries
 
 DIFFER = ("run.json", "machine.csv")  # hold times and memory
 

@@ -2,9 +2,9 @@
 
 import sys
 
-from pipeline.errors import command_line
-from pipeline.runtime.run import run_cell
-from pipeline.schema import bind, read_yaml
+from pipeline.base.errors import command_line
+from pipeline.base.schema import bind, read_yaml
+from pipeline.runs.run import run_cell
 from pipeline.training.config import TrainPlan
 
 

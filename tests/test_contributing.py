@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.planning import write_plan
+from pipeline.plan.planning import write_plan
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = Path(__file__).parent / "contributed"
-FAMILIES, OBJECTIVES = "pipeline/model/families.py", "pipeline/training/objectives/registry.py"
+FAMILIES, OBJECTIVES = "pipeline/networks/families.py", "pipeline/training/objectives/registry.py"
 NEW_FILES = {
-    "mlp.py": "pipeline/model/mlp.py",
+    "mlp.py": "pipeline/networks/mlp.py",
     "least_squares.py": "pipeline/training/objectives/least_squares.py",
 }
 NEW_LINES = {
-    FAMILIES: ("FAMILIES = {\n", '    "mlp": "pipeline.model.mlp",\n'),
+    FAMILIES: ("FAMILIES = {\n", '    "mlp": "pipeline.networks.mlp",\n'),
     OBJECTIVES: ("LOSSES = {\n", '    "least_squares": "pipeline.training.objectives.least_squares:LeastSquares",\n'),
 }
 VARIANT = {
@@ -35,8 +35,8 @@ import sys
 from pathlib import Path
 import numpy as np, torch
 import pipeline
-from pipeline.planning import write_plan
-from pipeline.schema import bind, read_yaml
+from pipeline.plan.planning import write_plan
+from pipeline.base.schema import bind, read_yaml
 from pipeline.training.config import TrainPlan
 from pipeline.training.loop import Observer, train
 
@@ -107,7 +107,7 @@ def test_no_other_training_runs_again(extended):
 def test_the_plan_of_the_new_cell_names_the_new_modules_and_no_other_family(extended):
     _, after, _ = extended
     code = yaml.safe_load(after["plan/train/digits/perceptrons/seed1.yaml"])["code"]
-    assert {"pipeline.model.mlp", "pipeline.training.objectives.least_squares"} <= code.keys()
-    assert not [name for name in code if name.count(".") > 2 and name.startswith("pipeline.model")]
+    assert {"pipeline.networks.mlp", "pipeline.training.objectives.least_squares"} <= code.keys()
+    assert not [name for name in code if name.count(".") > 2 and name.startswith("pipeline.networks")]
     others = [yaml.safe_load(text).get("code", {}) for name, text in after.items() if "perceptrons" not in name]
     assert not any("mlp" in module or "least_squares" in module for code in others for module in code)

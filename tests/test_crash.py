@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.files import read_json
-from pipeline.runtime.run import run_cell
-from pipeline.schema import bind, read_yaml
+from pipeline.base.files import read_json
+from pipeline.base.schema import bind, read_yaml
+from pipeline.runs.run import run_cell
 from pipeline.training.config import TrainPlan
 from repository import Repository
 from runs import content, work_dirs

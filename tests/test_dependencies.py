@@ -2,7 +2,7 @@
 
 A missing dep would keep stale results after a change of code; a needless one would run a stage again for nothing.
 `train` is the exception: it depends on no code at all, as its plan file names the code its numbers depend on
-(pipeline/fingerprint.py). So `plan`, which writes those names, depends on every file that they are taken from.
+(pipeline/plan/fingerprint.py). So `plan`, which writes those names, depends on every file that they are taken from.
 """
 
 import ast
@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline import fingerprint
-from pipeline.model import families
+from pipeline.networks import families
+from pipeline.plan import fingerprint
 from pipeline.training.objectives import registry
 
 ROOT = Path(__file__).parent.parent

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from benchmarks import gpu_check, gpu_memory
-from pipeline.files import read_json
+from pipeline.base.files import read_json
 
 ROOT = Path(__file__).parent.parent
 

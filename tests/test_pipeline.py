@@ -150,12 +150,12 @@ def test_code_of_a_metric_measures_again_and_neither_trains_nor_draws(repository
 
 def test_code_of_a_picture_draws_again_and_never_measures(repository):
     names = ("contact_sheet", "attention_maps", "nearest_images")
-    with edited(repository, *(f"pipeline/illustrations/{name}.py" for name in names)) as output:
+    with edited(repository, *(f"pipeline/pictures/{name}.py" for name in names)) as output:
         assert ran(output) == cells("illustrate")
 
 
 def test_a_picture_that_looks_different_reaches_the_report_without_measuring(repository):
-    path = repository.folder / "pipeline/illustrations/illustrate.py"
+    path = repository.folder / "pipeline/pictures/illustrate.py"
     before = path.read_text()
     path.write_text(before.replace("SAMPLES = 64 ", "SAMPLES = 63 "))
     code, output = repository.dvc("repro")
@@ -191,8 +191,8 @@ def planned(repository, file, old, new):
     [
         ("pipeline/training/step.py", "", "# a comment\n"),
         ("pipeline/training/loop.py", "Train one cell on images", "Train a cell on images"),
-        ("pipeline/runtime/progress.py", "min left", "min to go"),
-        ("pipeline/model/resnet/blocks.py", "", "SLOPE = 0.2\n"),
+        ("pipeline/runs/progress.py", "min left", "min to go"),
+        ("pipeline/networks/resnet/blocks.py", "", "SLOPE = 0.2\n"),
         ("pipeline/training/objectives/hinge.py", "", "MARGIN = 1.0\n"),
     ],
     ids=["a comment", "a docstring", "a progress line", "another family", "another objective"],
@@ -206,8 +206,8 @@ def test_a_numeric_line_retrains_the_cells_whose_code_holds_it_and_going_back_tr
     with changed(repository, matrix__variants=["full", "sngan"]) as output:
         assert {name for name in ran(output) if name.startswith("train")} == {"train@digits-sngan-0"}
         for file, expected in (
-            ("pipeline/model/resnet/blocks.py", {"train@digits-sngan-0"}),
-            ("pipeline/model/transgan/norm.py", {"train@digits-full-0"}),
+            ("pipeline/networks/resnet/blocks.py", {"train@digits-sngan-0"}),
+            ("pipeline/networks/transgan/norm.py", {"train@digits-full-0"}),
             ("pipeline/training/ema.py", {"train@digits-full-0", "train@digits-sngan-0"}),
         ):
             with planned(repository, file, "", "NEW = 1.0\n") as trainings:

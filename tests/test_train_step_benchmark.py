@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks import train_step
 from benchmarks.train_step import MODES, without_emulation
-from pipeline.errors import UserError
+from pipeline.base.errors import UserError
 
 
 def test_bf16_modes_are_skipped_where_the_cpu_would_emulate_them(monkeypatch, capsys):

@@ -5,10 +5,10 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from pipeline.files import write_json, write_text
-from pipeline.model.interface import build_generator
-from pipeline.model.spec import NetworkSpec
-from pipeline.schema import dump
+from pipeline.base.files import write_json, write_text
+from pipeline.base.schema import dump
+from pipeline.networks.interface import build_generator
+from pipeline.networks.spec import NetworkSpec
 
 
 def write_trained(folder: Path, spec: NetworkSpec, *, seed: int = 0) -> Path:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline.data.array import write_dataset
-from pipeline.fingerprint import fingerprint
+from pipeline.plan.fingerprint import fingerprint
 from pipeline.training.config import AugmentConfig, TrainConfig, TrainPlan
 
 AUGMENT = AugmentConfig(

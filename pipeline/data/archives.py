@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from pipeline.errors import UserError
+from pipeline.base.errors import UserError
 
 MAX_FILE = 256 << 20  # bytes of one image file
 MAX_RATIO = 50  # unpacked bytes per packed byte; images hardly compress, so more is a sign of a zip bomb

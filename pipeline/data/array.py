@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.errors import UserError
-from pipeline.files import check_sha256, read_json, write_json
+from pipeline.base.errors import UserError
+from pipeline.base.files import check_sha256, read_json, write_json
 
 ROWS = 1024  # images written at a time, where the whole array is in memory
 

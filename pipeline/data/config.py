@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipeline.schema import Strict
+from pipeline.base.schema import Strict
 
 Source = Literal["digits", "cifar10", "stl10", "celeba", "celebahq", "lsun_church", "folder"]
 

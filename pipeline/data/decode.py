@@ -12,8 +12,8 @@ import PIL
 import PIL.ImageFile
 from PIL import Image, ImageOps, features
 
+from pipeline.base.errors import UserError
 from pipeline.data.config import DataConfig
-from pipeline.errors import UserError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")

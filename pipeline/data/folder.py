@@ -6,8 +6,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from pipeline.base.errors import UserError
 from pipeline.data.archives import MAX_FILE, member_reader, open_zip, split_inside
-from pipeline.errors import UserError
 
 EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 ORDER = "by path below the folder, compared character by character (Unicode code points)"

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import lmdb
 
+from pipeline.base.errors import UserError
 from pipeline.data.archives import copy_member, open_zip
 from pipeline.data.decode import ImageFile
-from pipeline.errors import UserError
 
 
 def find_lmdb(path: Path, scratch: Path) -> Path | None:

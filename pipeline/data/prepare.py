@@ -10,10 +10,10 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from pipeline.base.errors import UserError
 from pipeline.data.array import Split, write_dataset
 from pipeline.data.config import DataConfig
 from pipeline.data.readers import Content, Job, read
-from pipeline.errors import UserError
 
 SPARE = 1.02  # room needed per byte of images: headers, labels and the file system's own data come on top
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.base.errors import UserError
 from pipeline.data.archives import split_inside
 from pipeline.data.array import Split, in_memory
 from pipeline.data.cifar10 import load_cifar10
@@ -20,7 +21,6 @@ from pipeline.data.resize import fit_chunks
 from pipeline.data.sources import locate
 from pipeline.data.stl10 import NATIVE as STL10_NATIVE
 from pipeline.data.stl10 import Stl10
-from pipeline.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)

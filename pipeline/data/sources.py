@@ -10,10 +10,10 @@ A folder may hold the official file itself or what it unpacks to.
 
 from pathlib import Path
 
+from pipeline.base.download import ROOT, Mismatch, PublishedFile, check, data_root, download, first_existing, places
+from pipeline.base.errors import UserError
 from pipeline.data.archives import split_inside
 from pipeline.data.config import DataConfig, Source
-from pipeline.download import ROOT, Mismatch, PublishedFile, check, data_root, download, first_existing, places
-from pipeline.errors import UserError
 
 OFFICIAL: dict[Source, PublishedFile] = {
     "cifar10": PublishedFile(

@@ -11,9 +11,9 @@ from typing import IO
 
 import numpy as np
 
+from pipeline.base.download import Mismatch, check
+from pipeline.base.errors import UserError
 from pipeline.data.array import Split
-from pipeline.download import Mismatch, check
-from pipeline.errors import UserError
 
 NATIVE = 96  # pixels a side
 COUNTS = {"train": 5_000, "unlabeled": 100_000, "test": 8_000}  # images

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from pipeline.errors import UserError
-from pipeline.images import to_float
+from pipeline.base.errors import UserError
+from pipeline.base.images import to_float
 from pipeline.metrics.config import ClassifierConfig
 from pipeline.metrics.extractor import Extractor
 from pipeline.metrics.registry import DIGITS

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from pipeline.base.schema import Strict
 from pipeline.metrics.registry import DIGITS, NETWORKS, SETTINGS, check, extractors, parse, used_settings
-from pipeline.schema import Strict
 
 Metric = Annotated[str, AfterValidator(check)]  # pipeline/metrics/registry.py says which names there are
 Metrics = Annotated[list[Metric], Field(min_length=1)]

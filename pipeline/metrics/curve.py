@@ -7,13 +7,13 @@ from pathlib import Path
 
 import torch
 
-from pipeline.files import write_text
+from pipeline.base.files import write_text
 from pipeline.metrics.config import MeasurePlan
 from pipeline.metrics.extractor import best_device
 from pipeline.metrics.registry import SPREAD
 from pipeline.metrics.store import Reference
 from pipeline.metrics.suite import Features, measure
-from pipeline.sampling import kept_weights
+from pipeline.networks.sampling import kept_weights
 
 FILE = "progress.csv"
 Sampled = Callable[[MeasurePlan, Reference, Path, torch.device, Path], dict[str, Features]]

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from pipeline.files import atomic_write
-from pipeline.replicas import device_of, replicas, shared_out
+from pipeline.base.files import atomic_write
+from pipeline.base.parallel import device_of, replicas, shared_out
 
 DTYPE = "float32 features, float64 statistics"
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from safetensors.torch import load_file
 
-from pipeline.errors import UserError
-from pipeline.files import check_sha256, read_json, sha256
+from pipeline.base.errors import UserError
+from pipeline.base.files import check_sha256, read_json, sha256
 from pipeline.metrics.classifier import DigitsClassifier, digits_extractor
 from pipeline.metrics.extractor import Extractor
 from pipeline.metrics.inception import load_inception

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 
-from pipeline.errors import UserError
+from pipeline.base.errors import UserError
 from pipeline.metrics.extractor import Extractor
 from pipeline.metrics.weights import FIDELITY, PACKAGED, Weights
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 
-from pipeline.errors import UserError
-from pipeline.files import read_json, write_json
+from pipeline.base.errors import UserError
+from pipeline.base.files import read_json, write_json
 from pipeline.metrics.config import MeasurePlan
 from pipeline.metrics.curve import write_curve
 from pipeline.metrics.extractor import best_device
@@ -14,7 +14,7 @@ from pipeline.metrics.registry import SPREAD, parse
 from pipeline.metrics.sample_size import write_sample_sizes
 from pipeline.metrics.store import Reference, load_reference
 from pipeline.metrics.suite import Features, measure
-from pipeline.sampling import draw_images, draw_latents, load_generator, memory_advice
+from pipeline.networks.sampling import draw_images, draw_latents, load_generator, memory_advice
 
 
 def measure_run(plan: MeasurePlan, *, run: str | Path, reference: str | Path, out: str | Path) -> dict[str, Any]:

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
+from pipeline.base.errors import UserError
+from pipeline.base.files import atomic_write, sha256, write_json
 from pipeline.data.array import has_array, read_array, read_manifest
-from pipeline.errors import UserError
-from pipeline.files import atomic_write, sha256, write_json
 from pipeline.metrics import weights
 from pipeline.metrics.classifier import train_classifier
 from pipeline.metrics.config import ReferencePlan

@@ -5,7 +5,7 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipeline.files import write_text
+from pipeline.base.files import write_text
 from pipeline.metrics.frechet import fit, frechet_distance
 from pipeline.metrics.registry import parse
 from pipeline.metrics.suite import Features, Real

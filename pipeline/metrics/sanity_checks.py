@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from pipeline.errors import UserError
-from pipeline.images import to_float, to_uint8
+from pipeline.base.errors import UserError
+from pipeline.base.images import to_float, to_uint8
 from pipeline.metrics.config import ReferencePlan
 from pipeline.metrics.extractor import Extractor
 from pipeline.metrics.registry import parse

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.errors import UserError
-from pipeline.files import atomic_write, check_sha256, read_json
+from pipeline.base.errors import UserError
+from pipeline.base.files import atomic_write, check_sha256, read_json
 from pipeline.metrics.extractor import Extractor
 from pipeline.metrics.extractors import load_extractor
 from pipeline.metrics.frechet import Gaussian

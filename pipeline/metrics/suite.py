@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from pipeline.errors import UserError
+from pipeline.base.errors import UserError
 from pipeline.metrics.frechet import Gaussian, fit, frechet_distance
 from pipeline.metrics.inception_score import inception_score
 from pipeline.metrics.kernel import kernel_distance

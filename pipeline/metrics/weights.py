@@ -8,9 +8,9 @@ from pathlib import Path
 
 import torch
 
-from pipeline.download import Mismatch, PublishedFile, download, first_existing, places
-from pipeline.errors import UserError
-from pipeline.files import sha256
+from pipeline.base.download import Mismatch, PublishedFile, download, first_existing, places
+from pipeline.base.errors import UserError
+from pipeline.base.files import sha256
 
 SETTING = "evaluate.reference.weights"
 NO_LOGITS = "these weights have no logits"
@@ -28,7 +28,7 @@ class Weights:
 
     @property
     def published(self) -> PublishedFile:
-        """The file as `pipeline.download` fetches it."""
+        """The file as `pipeline.base.download` fetches it."""
         return PublishedFile(
             file=self.name,
             address=self.url,

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.errors import UserError
+from pipeline.base.errors import UserError
 from pipeline.released.names import learned
 
 # best_fid is a numpy number. These make one and can do nothing else; older versions of numpy name the first otherwise.

@@ -11,11 +11,12 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from pipeline.errors import UserError
-from pipeline.files import atomic_write
-from pipeline.model.interface import build_discriminator, build_generator
-from pipeline.model.spec import NetworkSpec
-from pipeline.model.transgan.attention import AxisAttention
+from pipeline.base.errors import UserError
+from pipeline.base.files import atomic_write
+from pipeline.networks.interface import build_discriminator, build_generator
+from pipeline.networks.sampling import read_networks
+from pipeline.networks.spec import NetworkSpec
+from pipeline.networks.transgan.attention import AxisAttention
 from pipeline.released.names import (
     PREFIX,
     Place,
@@ -24,7 +25,6 @@ from pipeline.released.names import (
     generator_places,
     to_released,
 )
-from pipeline.sampling import read_networks
 from pipeline.training.augment import band_filters
 
 FILES = {

@@ -7,13 +7,13 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pipeline.errors import UserError
-from pipeline.files import atomic_write, check_sha256, sha256, write_json, write_text
-from pipeline.model.spec import NetworkSpec
+from pipeline.base.errors import UserError
+from pipeline.base.files import atomic_write, check_sha256, sha256, write_json, write_text
+from pipeline.base.schema import dump
+from pipeline.networks.spec import NetworkSpec
+from pipeline.plan.import_plan import ImportPlan
 from pipeline.released.checkpoint import read_checkpoint
 from pipeline.released.layout import Side, check_fit, discriminator_side, generator_side, nearest
-from pipeline.released.plan import ImportPlan
-from pipeline.schema import dump
 
 
 class DoesNotFit(UserError):

@@ -10,11 +10,11 @@ from typing import Any
 
 from torch import Tensor
 
-from pipeline.config import PARAMS, load
-from pipeline.errors import UserError, command_line
+from pipeline.base.errors import UserError, command_line
+from pipeline.plan.config import PARAMS, load
+from pipeline.plan.released_models import DATASETS, released_specs
 from pipeline.released.import_networks import DoesNotFit, import_networks
 from pipeline.released.layout import generator_side, with_noise
-from pipeline.released.models import DATASETS, released_specs
 from pipeline.released.names import differences
 
 

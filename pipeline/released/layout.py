@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline.errors import UserError
-from pipeline.model.interface import build_discriminator, build_generator
-from pipeline.model.spec import NetworkSpec
+from pipeline.base.errors import UserError
+from pipeline.networks.interface import build_discriminator, build_generator
+from pipeline.networks.spec import NetworkSpec
 from pipeline.released.names import Place, differences, discriminator_places, from_released, generator_places
 
 SHOWN = 3  # differences that a refusal names

@@ -29,9 +29,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipeline.model.spec import NetworkSpec
-from pipeline.model.transgan.attention import RelativePosition
-from pipeline.model.transgan.discriminator import PatchEmbedding
+from pipeline.networks.spec import NetworkSpec
+from pipeline.networks.transgan.attention import RelativePosition
+from pipeline.networks.transgan.discriminator import PatchEmbedding
 
 COMPUTED = re.compile(r"(.*\.)?(relative_position_index|Hz_fbank|Hz_geom)")
 PREFIX = "module."  # of networks that were wrapped for several GPUs

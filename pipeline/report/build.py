@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from pipeline.plan.report_config import ReportConfig
 from pipeline.report import appendix_tables, architecture, charts, paper, paper_tables, published, unfinished
 from pipeline.report.claims import claims, counts
-from pipeline.report.config import ReportConfig
 from pipeline.report.content import Content
 from pipeline.report.dataset_section import dataset_section
 from pipeline.report.findings import findings

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.config import PARAMS, load
-from pipeline.errors import command_line
+from pipeline.base.errors import command_line
+from pipeline.plan.config import PARAMS, load
 from pipeline.report import verdict
 from pipeline.report.paper import name_of
 from pipeline.report.pictures import Tile, contact_sheet, grid

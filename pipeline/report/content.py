@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from pipeline.plan.report_config import ReportConfig
 from pipeline.report import paper
 from pipeline.report.comparisons import Outcome, beyond_outcomes, outcomes
-from pipeline.report.config import ReportConfig
 from pipeline.report.results import (
     families,
     load_cells,

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from pipeline.plan.report_config import ReportConfig
 from pipeline.report import (
     appendix_tables,
     architecture,
@@ -16,7 +17,6 @@ from pipeline.report import (
     reach_figure,
     sample_figures,
 )
-from pipeline.report.config import ReportConfig
 from pipeline.report.content import Content
 from pipeline.report.metrics import family
 from pipeline.report.results import dataset_metrics, dataset_protocol, protocol_text

@@ -19,7 +19,7 @@ from matplotlib.axes import Axes  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 from matplotlib.lines import Line2D  # noqa: E402
 
-from pipeline.files import atomic_write  # noqa: E402
+from pipeline.base.files import atomic_write  # noqa: E402
 
 INK, LINE, PAPER = "#1b1b1b", "#cfcfcf", "#ffffff"
 COLOURS = ["#0072b2", "#d55e00", "#009e73", "#b4508f", "#a66f00", "#2a89bf", "#000001", "#8b6f47"]

@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from pipeline.files import atomic_write
+from pipeline.base.files import atomic_write
 
 GAP = 224  # grey of the gaps between images
 TILE_SIDE = 240  # pixels a side, at least, of a tile on a contact sheet

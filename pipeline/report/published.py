@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.files import read_json
+from pipeline.base.files import read_json
 from pipeline.report.metrics import metrics_among
 from pipeline.report.statistics import mean_text
 

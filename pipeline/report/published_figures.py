@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from PIL import Image
 
-from pipeline.files import atomic_write
+from pipeline.base.files import atomic_write
 from pipeline.report.drawing import Chart, Panel, draw, style
 from pipeline.report.published import Published, PublishedCell, means
 from pipeline.report.sample_figures import Group, Picture

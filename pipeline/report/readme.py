@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.errors import UserError, command_line
-from pipeline.files import read_json, write_text
+from pipeline.base.errors import UserError, command_line
+from pipeline.base.files import read_json, write_text
 from pipeline.report import paper
 from pipeline.report.markdown import rows
 from pipeline.report.tables import ABSENT

@@ -8,11 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.files import read_json
+from pipeline.base.files import read_json
+from pipeline.base.schema import read_yaml
 from pipeline.metrics.registry import FACTS
 from pipeline.report.metrics import metrics_among
 from pipeline.report.statistics import NOT_RUN, mean_text, number
-from pipeline.schema import read_yaml
 
 
 def load_index(plan: str | Path = "plan") -> dict[str, Any]:

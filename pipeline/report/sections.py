@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.files import write_text
+from pipeline.base.files import write_text
 from pipeline.report import markdown
 from pipeline.report.drawing import Chart
 from pipeline.report.page import render

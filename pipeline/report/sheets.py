@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pipeline.files import read_json
+from pipeline.base.files import read_json
 from pipeline.report.results import cell_folder
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.errors import UserError
+from pipeline.base.errors import UserError
+from pipeline.base.schema import read_yaml
 from pipeline.report.appendix_tables import flat
 from pipeline.report.results import load_cells, load_index
-from pipeline.schema import read_yaml
 
 WORKSPACE = "workspace"
 NEEDED = ("plan", "results", "params.yaml")

@@ -10,14 +10,14 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
-from pipeline.errors import UserError
-from pipeline.files import read_json, sha256
+from pipeline.base.errors import UserError
+from pipeline.base.files import read_json, sha256
 from pipeline.report.curves import CURVES, KIMG, LOGARITHMIC, MOST_LINES
 from pipeline.report.drawing import Chart, Panel, draw, style
 from pipeline.report.sections import Block, Section
 from pipeline.report.tables import Table
-from pipeline.runtime.unfinished import Unfinished, unfinished
-from pipeline.runtime.work_dirs import work_root
+from pipeline.runs.unfinished import Unfinished, unfinished
+from pipeline.runs.work_dirs import work_root
 
 
 def section(index: dict[str, Any], figures: Path, dpi: int, *, plan: str, results: str) -> list[Section]:

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from pipeline.errors import choices
-from pipeline.model.spec import NetworkSpec
-from pipeline.schema import Strict
+from pipeline.base.errors import choices
+from pipeline.base.schema import Strict
+from pipeline.networks.spec import NetworkSpec
 from pipeline.training.objectives.registry import LOSSES, NO_PENALTY, PENALTIES
 
 Operation = Literal["translation", "cutout", "color", "erase", "hue", "filter"]
@@ -147,7 +147,7 @@ def same_training(train: TrainConfig) -> TrainConfig:
 class TrainPlan(Strict):
     """All a training run depends on beside its images: the content of plan/train/<cell>.yaml.
 
-    `code`: a digest per module that computes (`pipeline.fingerprint`).
+    `code`: a digest per module that computes (`pipeline.plan.fingerprint`).
     """
 
     network: NetworkSpec

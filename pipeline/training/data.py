@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.images import to_float
+from pipeline.base.images import to_float
 
 CHUNK = 1024  # images copied to a GPU at a time
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from pipeline.model.interface import Generator
+from pipeline.networks.interface import Generator
 from pipeline.training.config import TrainConfig
 
 

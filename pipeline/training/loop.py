@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.images import to_uint8
-from pipeline.model.distributed import largest, of_first, world
-from pipeline.model.interface import Discriminator, Generator
+from pipeline.base.images import to_uint8
+from pipeline.networks.distributed import largest, of_first, world
+from pipeline.networks.interface import Discriminator, Generator
 from pipeline.training.config import TrainConfig, TrainPlan
 from pipeline.training.data import RealImages
 from pipeline.training.divergence import TICKS, collapsed, sample_spread, symptom_of
@@ -52,7 +52,7 @@ class Outcome:
 class Observer:
     """What `train` tells the outside, and asks of it. It can change no number of a training; this one does nothing.
 
-    `pipeline.runtime` has the real one: progress, checkpoints, signals.
+    `pipeline.runs` has the real one: progress, checkpoints, signals.
     """
 
     def resume(self, outcome: Outcome) -> None:

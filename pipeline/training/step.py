@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline.model.distributed import average, joined, mean_value, part_rows, world
-from pipeline.model.interface import Discriminator, Generator, build_discriminator, build_generator
-from pipeline.model.spec import NetworkSpec
+from pipeline.networks.distributed import average, joined, mean_value, part_rows, world
+from pipeline.networks.interface import Discriminator, Generator, build_discriminator, build_generator
+from pipeline.networks.spec import NetworkSpec
 from pipeline.training.augment import Drawn, apply, draw, rows
 from pipeline.training.config import TrainConfig
 from pipeline.training.ema import update_ema

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from pipeline.model.interface import Network, StepConstant
-from pipeline.model.linear import Linear
+from pipeline.networks.interface import Network, StepConstant
+from pipeline.networks.linear import Linear
 from pipeline.training.config import TrainConfig
 
 

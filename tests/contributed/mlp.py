@@ -1,6 +1,6 @@
 """An example of a family of networks in one file (CONTRIBUTING.md): multi-layer perceptrons of two layers.
 
-`tests/test_contributing.py` copies this file to pipeline/model/mlp.py in a copy of the project.
+`tests/test_contributing.py` copies this file to pipeline/networks/mlp.py in a copy of the project.
 """
 
 from typing import Any, Literal
@@ -9,12 +9,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from pipeline.model import interface, spec
-from pipeline.model.precision import full_precision
-from pipeline.schema import Strict
+from pipeline.base.schema import Strict
+from pipeline.networks import interface, spec
+from pipeline.networks.precision import full_precision
 
-GENERATOR = "pipeline.model.mlp:Generator"
-DISCRIMINATOR = "pipeline.model.mlp:Discriminator"
+GENERATOR = "pipeline.networks.mlp:Generator"
+DISCRIMINATOR = "pipeline.networks.mlp:Discriminator"
 USES_SHARED = False
 
 

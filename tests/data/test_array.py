@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from pipeline.base.errors import UserError
+from pipeline.base.files import sha256
 from pipeline.data.array import Split, has_array, read_array, read_manifest, write_dataset
-from pipeline.errors import UserError
-from pipeline.files import sha256
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 3, 4, 5), dtype=np.uint8)
 LABELS = np.arange(6, dtype=np.int64)

@@ -11,11 +11,11 @@ from PIL import Image
 from torchvision.datasets import CIFAR10
 
 from image_files import config
+from pipeline.base.download import PublishedFile
+from pipeline.base.errors import UserError
 from pipeline.data import sources
 from pipeline.data.array import has_array, read_array, read_manifest
 from pipeline.data.prepare import prepare
-from pipeline.download import PublishedFile
-from pipeline.errors import UserError
 
 PER_BATCH = 4
 IMAGES = np.random.default_rng(0).integers(0, 256, (6 * PER_BATCH, 3, 32, 32), dtype=np.uint8)

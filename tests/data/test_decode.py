@@ -14,9 +14,9 @@ from PIL import Image
 from torchvision.transforms.v2 import functional as vision
 
 from image_files import config, encoded, pixels
+from pipeline.base.errors import UserError
 from pipeline.data.decode import decode, in_parallel, resize_rule
 from pipeline.data.prepare import prepare
-from pipeline.errors import UserError
 
 RGB, GREY = pixels(0), pixels(0, channels=1)
 

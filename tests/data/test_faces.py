@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from image_files import encoded, pixels, write_zip
-from pipeline.config import load, resolve_cell
 from pipeline.data.array import read_array, read_manifest
 from pipeline.data.config import DataConfig
 from pipeline.data.prepare import prepare
+from pipeline.plan.config import load, resolve_cell
 
 ROOT = Path(__file__).parents[2]
 KINDS = ("standard_attention", "nystrom_attention", "axis_attention", "grid_attention", "full")

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from image_files import config, encoded, pixels, write_zip
+from pipeline.base.errors import UserError
 from pipeline.data import archives, folder
 from pipeline.data.array import read_array, read_manifest
 from pipeline.data.folder import find_images
 from pipeline.data.prepare import prepare
-from pipeline.errors import UserError
 
 ORDERED = ["B.png", "a.png", "a/10.PNG", "a/9.png", "a/deep/er/x.webp", "c/é.png"]
 OTHERS = ["notes.txt", ".hidden.png", "__MACOSX/a.png", "c/._é.png", ".git/x.png"]

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from image_files import config, encoded, pixels, write_zip
+from pipeline.base.download import PublishedFile
+from pipeline.base.errors import UserError
 from pipeline.data import readers, sources
 from pipeline.data.array import read_array, read_manifest
 from pipeline.data.prepare import prepare
-from pipeline.download import PublishedFile
-from pipeline.errors import UserError
 
 COUNT = 70
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from image_files import config, encoded, pixels
+from pipeline.base.errors import UserError
 from pipeline.data import array, decode, readers
 from pipeline.data import prepare as module
 from pipeline.data.array import read_array, read_manifest
 from pipeline.data.prepare import prepare
-from pipeline.errors import UserError
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ import pytest
 from sklearn.datasets import load_digits
 
 from image_files import config, encoded, pixels
+from pipeline.base.errors import UserError
 from pipeline.data import readers
 from pipeline.data.array import read_array, read_manifest
 from pipeline.data.config import Source
 from pipeline.data.prepare import prepare
 from pipeline.data.readers import READERS, read_digits
-from pipeline.errors import UserError
 
 
 @pytest.fixture(scope="module")

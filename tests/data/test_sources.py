@@ -10,10 +10,10 @@ import pytest
 import requests
 
 from image_files import config, encoded, pixels, write_zip
-from pipeline import download
+from pipeline.base import download
+from pipeline.base.errors import UserError
 from pipeline.data.prepare import prepare
 from pipeline.data.sources import OFFICIAL, PublishedFile, locate
-from pipeline.errors import UserError
 
 CONTENT = b"the official archive"
 

@@ -10,11 +10,11 @@ from PIL import Image
 from torchvision.datasets import STL10
 
 from image_files import config
+from pipeline.base.download import PublishedFile
+from pipeline.base.errors import UserError
 from pipeline.data import sources, stl10
 from pipeline.data.array import read_array, read_manifest
 from pipeline.data.prepare import prepare
-from pipeline.download import PublishedFile
-from pipeline.errors import UserError
 
 COUNTS = {"train": 3, "unlabeled": 5, "test": 2}
 IMAGES = {

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch.utils._pytree import tree_map
 
-from pipeline.runtime.checkpoint import capture, load, put_back, save
-from pipeline.runtime.checkpoint_schedule import CheckpointSchedule
-from pipeline.runtime.progress import Progress
-from pipeline.runtime.run import run_cell
+from pipeline.runs.checkpoint import capture, load, put_back, save
+from pipeline.runs.checkpoint_schedule import CheckpointSchedule
+from pipeline.runs.progress import Progress
+from pipeline.runs.run import run_cell
 from pipeline.training.loop import train
 
 SPARED = 256 * 2**20  # bytes of a GPU left free when it is filled

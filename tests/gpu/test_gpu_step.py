@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from pipeline.images import to_uint8
-from pipeline.model.transgan import attention
+from pipeline.base.images import to_uint8
+from pipeline.networks.transgan import attention
 from pipeline.training.data import RealImages
 from pipeline.training.loop import iteration
 from pipeline.training.step import build

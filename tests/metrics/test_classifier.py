@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.base.errors import UserError
 from pipeline.data.config import DataConfig
 from pipeline.data.readers import read_digits
-from pipeline.errors import UserError
 from pipeline.metrics.classifier import DigitsClassifier, digits_extractor, split, train_classifier
 from pipeline.metrics.config import ClassifierConfig
 

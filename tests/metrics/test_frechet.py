@@ -9,7 +9,7 @@ import scipy.linalg
 import torch
 from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
 
-from pipeline.errors import UserError
+from pipeline.base.errors import UserError
 from pipeline.metrics import frechet
 from pipeline.metrics.frechet import Gaussian, fit, frechet_distance, square_root
 

@@ -9,7 +9,7 @@ from cleanfid.resize import build_resizer
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 
-from pipeline.errors import UserError
+from pipeline.base.errors import UserError
 from pipeline.metrics import weights
 from pipeline.metrics.frechet import fit, frechet_distance
 from pipeline.metrics.inception import Inception, from_fidelity, load_inception, resize_clean, resize_legacy

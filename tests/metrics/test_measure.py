@@ -5,15 +5,15 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from pipeline.base.errors import UserError
+from pipeline.base.files import read_json, sha256, write_json, write_text
+from pipeline.base.schema import dump
 from pipeline.data.array import write_dataset
-from pipeline.errors import UserError
-from pipeline.files import read_json, sha256, write_json, write_text
 from pipeline.metrics import measure as measuring
 from pipeline.metrics import reference, store, weights
 from pipeline.metrics.config import MeasurePlan, ReferencePlan
 from pipeline.metrics.measure import measure_run
-from pipeline.model.transgan.generator import Generator
-from pipeline.schema import dump
+from pipeline.networks.transgan.generator import Generator
 from small_extractor import small
 
 SETTINGS = {"splits": 2, "subsets": 3, "subset_size": 10, "neighbours": 3, "threads": 1}

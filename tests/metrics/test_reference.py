@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
+from pipeline.base.errors import UserError
+from pipeline.base.files import read_json, sha256, write_json
 from pipeline.data.array import read_manifest, write_dataset
 from pipeline.data.config import DataConfig
 from pipeline.data.readers import read_digits
-from pipeline.errors import UserError
-from pipeline.files import read_json, sha256, write_json
 from pipeline.metrics import reference, store, weights
 from pipeline.metrics.config import ClassifierConfig, MeasurePlan, ReferencePlan
 from pipeline.metrics.knn_radii import squared_radii

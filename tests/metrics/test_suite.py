@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from pipeline.errors import UserError
+from pipeline.base.errors import UserError
 from pipeline.metrics.config import ReferencePlan
 from pipeline.metrics.frechet import fit, frechet_distance
 from pipeline.metrics.inception_score import inception_score

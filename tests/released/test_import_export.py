@@ -14,16 +14,16 @@ import yaml
 from official import MODELS
 from safetensors.torch import load_file
 
-from pipeline.config import load
-from pipeline.errors import UserError
-from pipeline.files import read_json
-from pipeline.library import load_generator
-from pipeline.model.interface import build_discriminator
+from pipeline.base.errors import UserError
+from pipeline.base.files import read_json
+from pipeline.generators.library import load_generator
+from pipeline.networks.interface import build_discriminator
+from pipeline.networks.sampling import read_networks
+from pipeline.plan.config import load
+from pipeline.plan.released_models import released_specs
 from pipeline.released.export_weights import export_released
 from pipeline.released.import_weights import import_weights
 from pipeline.released.layout import discriminator_side, generator_side
-from pipeline.released.models import released_specs
-from pipeline.sampling import read_networks
 
 ROOT = Path(__file__).parent.parent.parent
 SMALL = {

@@ -7,15 +7,15 @@ import pytest
 import torch
 import yaml
 
-from pipeline import planning
-from pipeline.config import load
-from pipeline.errors import ConfigError, UserError
-from pipeline.files import read_json, write_json
-from pipeline.library import load_generator
+from pipeline.base.errors import ConfigError, UserError
+from pipeline.base.files import read_json, write_json
+from pipeline.base.schema import bind, read_yaml
+from pipeline.generators.library import load_generator
+from pipeline.plan import planning
+from pipeline.plan.config import load
+from pipeline.plan.import_plan import ImportPlan
 from pipeline.released.import_networks import import_run
-from pipeline.released.plan import ImportPlan
 from pipeline.report.results import load_cells
-from pipeline.schema import bind, read_yaml
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipeline.describe import describe
+from pipeline.generators.describe import describe
 from pipeline.report import paper
 from report_project import PARAMS, render, write_project
 from repository import ROOT
@@ -208,7 +208,7 @@ def test_every_paper_value_says_where_it_was_seen():
 
 
 def test_known_geometries_have_their_size(cell):
-    """The file that spares the report torch; `python -m pipeline.geometry` writes it anew."""
+    """The file that spares the report torch; `python -m pipeline.report.geometry` writes it anew."""
     stored = paper.packaged("cost_geometry.csv").set_index(["dataset", "variant"])
     for dataset, variant in [
         ("digits", "full"),

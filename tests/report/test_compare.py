@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import UserError
+from pipeline.base.errors import UserError
 from pipeline.report.appendix_tables import flat
 from pipeline.report.compare import compare
 from pipeline.report.snapshots import changed_params, snapshot

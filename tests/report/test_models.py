@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.illustrations.contact_sheet import write_sheet
+from pipeline.pictures.contact_sheet import write_sheet
 from pipeline.report import architecture, paper, sample_figures
 from pipeline.report.curves import MOST_LINES, curve_groups
 from pipeline.report.model_tables import equal_cost_differences

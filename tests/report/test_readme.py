@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.errors import UserError
+from pipeline.base.errors import UserError
 from pipeline.report.readme import BEGIN, END, block, updated
 from repository import ROOT
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from pipeline.files import read_json, write_json
-from pipeline.runtime.checkpoint_schedule import CheckpointSchedule
-from pipeline.runtime.run import run_cell
-from pipeline.schema import dump
+from pipeline.base.files import read_json, write_json
+from pipeline.base.schema import dump
+from pipeline.runs.checkpoint_schedule import CheckpointSchedule
+from pipeline.runs.run import run_cell
 from report_project import render, write_project
 
 CELLS = {"full": [10.0, None, None], "multiscale": [None, None, None]}

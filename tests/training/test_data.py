@@ -1,10 +1,10 @@
-"""Which image is shown when, and what the networks see of it (the quantisation itself: tests of pipeline.images)."""
+"""Which image is shown when, and what the networks see of it (the quantisation itself: tests of pipeline.base.images)."""
 
 import numpy as np
 import pytest
 import torch
 
-from pipeline.images import to_uint8
+from pipeline.base.images import to_uint8
 from pipeline.training.data import RealImages, resident
 
 COUNT = 10

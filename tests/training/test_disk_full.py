@@ -4,10 +4,10 @@ import subprocess
 
 import pytest
 
-from pipeline.errors import UserError
-from pipeline.runtime.checkpoint_schedule import CheckpointSchedule
-from pipeline.runtime.run import run_cell
-from pipeline.runtime.work_dirs import entries, stored
+from pipeline.base.errors import UserError
+from pipeline.runs.checkpoint_schedule import CheckpointSchedule
+from pipeline.runs.run import run_cell
+from pipeline.runs.work_dirs import entries, stored
 from runs import content
 
 

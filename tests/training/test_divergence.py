@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from pipeline.runtime.progress import Progress
+from pipeline.runs.progress import Progress
 from pipeline.training.divergence import TICKS, collapsed, sample_spread, symptom_of
 from pipeline.training.loop import train
 

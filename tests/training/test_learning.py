@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.config import resolve_cell
+from pipeline.plan.config import resolve_cell
 from pipeline.training.config import TrainPlan
 from pipeline.training.loop import Observer, train
 

@@ -5,7 +5,7 @@ both networks.
 import pytest
 import torch
 
-from pipeline.model.transgan.attention import RelativePosition
+from pipeline.networks.transgan.attention import RelativePosition
 from pipeline.training.step import build, discriminator_gradients, generator_gradients
 from pipeline.training.step_cache import StepCache
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.config import resolve_cell
-from pipeline.fingerprint import fingerprint
+from pipeline.plan.config import resolve_cell
+from pipeline.plan.fingerprint import fingerprint
 from pipeline.training.config import TrainPlan
 from pipeline.training.loop import Observer, train
 from pipeline.training.step import build, discriminator_gradients, generator_gradients

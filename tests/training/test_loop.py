@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.images import to_uint8
-from pipeline.runtime.progress import Progress
+from pipeline.base.images import to_uint8
+from pipeline.runs.progress import Progress
 from pipeline.training import loop
 from pipeline.training.config import TrainPlan, effective_settings, kimg
 from pipeline.training.ema import ema_beta

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from divided_steps import CASES
-from pipeline.model.distributed import average, largest, mean, own_rows, part_rows, whole, world
+from pipeline.networks.distributed import average, largest, mean, own_rows, part_rows, whole, world
 
 ROOT = Path(__file__).parent.parent.parent
 # The compiler takes a minute. Three processes are slow on two cores: what depends on rows most is here, and the rest is
@@ -134,6 +134,6 @@ def test_alone_nothing_is_exchanged():
 
 
 def test_parts_of_a_process_are_its_rows_of_each_part(monkeypatch):
-    monkeypatch.setattr("pipeline.model.distributed.world", lambda: 3)
-    monkeypatch.setattr("pipeline.model.distributed.rank", lambda: 1)
+    monkeypatch.setattr("pipeline.networks.distributed.world", lambda: 3)
+    monkeypatch.setattr("pipeline.networks.distributed.rank", lambda: 1)
     assert part_rows(12, 2) == [slice(2, 4), slice(8, 10)]

@@ -7,7 +7,7 @@ import copy
 import pytest
 import torch
 
-from pipeline.runtime.checkpoint import capture, put_back
+from pipeline.runs.checkpoint import capture, put_back
 from pipeline.training import augment
 from pipeline.training.ema import ema_beta
 from pipeline.training.loop import Outcome

@@ -12,13 +12,13 @@ from threading import Thread
 import pytest
 import torch
 
-from pipeline.errors import UserError
-from pipeline.files import read_json
-from pipeline.runtime import run as module
-from pipeline.runtime import run_files
-from pipeline.runtime.checkpoint_schedule import CheckpointSchedule
-from pipeline.runtime.run import run_cell
-from pipeline.schema import dump
+from pipeline.base.errors import UserError
+from pipeline.base.files import read_json
+from pipeline.base.schema import dump
+from pipeline.runs import run as module
+from pipeline.runs import run_files
+from pipeline.runs.checkpoint_schedule import CheckpointSchedule
+from pipeline.runs.run import run_cell
 from runs import content, work_dirs
 
 ROOT = Path(__file__).parent.parent.parent
@@ -207,9 +207,9 @@ def test_too_little_memory_halfway_keeps_the_state_for_another_try(plan, data, t
 
 # ---- real processes, really killed ----
 TRAINER = """
-from pipeline.errors import command_line
-from pipeline.runtime.run import run_cell
-from pipeline.schema import bind, read_yaml
+from pipeline.base.errors import command_line
+from pipeline.runs.run import run_cell
+from pipeline.base.schema import bind, read_yaml
 from pipeline.training.config import TrainPlan
 
 def main():

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from pipeline.model.distributed import mean_value, world
+from pipeline.networks.distributed import mean_value, world
 from pipeline.training.config import TrainConfig
 from pipeline.training.objectives.interface import Loss, Penalty
 from pipeline.training.objectives.registry import LOSSES, NO_PENALTY, PENALTIES, load

@@ -1,6 +1,6 @@
 """The losses and penalties by name: "module:Class". A new one is one line here.
 
-This file is outside the fingerprint of a training (`pipeline.fingerprint`): a new line trains nothing again.
+This file is outside the fingerprint of a training (`pipeline.plan.fingerprint`): a new line trains nothing again.
 """
 
 from importlib import import_module

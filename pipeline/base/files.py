@@ -1,0 +1,78 @@
+"""Files that are written whole or not at all, and checks of a file's hash."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pipeline.base.errors import UserError
+
+
+@contextmanager
+def atomic_write(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`: on success it replaces `path` and is synced, on failure it is removed.
+
+    Errors: `OSError` of the file system.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+        # The new name survives a power failure only after the directory was synced.
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write UTF-8 text, whole or not at all. Errors: `OSError` of the file system."""
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Write JSON, whole or not at all, with the keys in the caller's order.
+
+    Errors: `ValueError` for NaN and infinity, which JSON does not have; `OSError` of the file system.
+    """
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """The content of a JSON file. Errors: `UserError` where the file is missing or is no JSON."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not readable as JSON ({error})") from None
+
+
+def sha256(path: str | Path) -> str:
+    """Hex digest of a file's bytes. Errors: `OSError` where the file cannot be read."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_sha256(path: str | Path, expected: str) -> None:
+    """Compare a file with its recorded hash. Errors: `UserError` where it is missing or has another hash."""
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such file")
+    found = sha256(path)
+    if found != expected:
+        raise UserError(f"{path}: sha256 is {found}, recorded was {expected}; the file is damaged or was replaced")

@@ -1,0 +1,208 @@
+"""Runs that are worth keeping: trained in a clone of this repository, their results written to published/<name>/.
+
+    python -m pipeline.matrix.publish faces32 --data /path/to/faces.zip
+    make publish NAME=faces32 DATA=/path/to/faces.zip               # the same
+
+published/<name>/settings.yaml says what is trained: settings laid over params.yaml. The work goes on in a clone at this
+revision, .work/published/<name>, so neither `plan` nor `dvc repro` here knows of it. All such clones share one DVC
+cache, so that runs on the same images prepare and measure those once. The same command goes on after an interruption.
+Results are tables, pictures of samples, settings, provenance and the averaged generators, which
+`transgan generate --pretrained <name>/<variant>` finds. No image of the training data is written.
+"""
+
+import argparse
+import csv
+import io
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import OmegaConf
+from PIL import Image
+
+from pipeline.base.errors import UserError, command_line
+from pipeline.base.files import atomic_write, read_json, write_json, write_text
+from pipeline.base.git import changes
+from pipeline.base.schema import read_yaml
+from pipeline.base.tiling import tile
+from pipeline.generators import pretrained
+from pipeline.matrix.cluster.clone import share_cache
+
+ROOT = Path(__file__).parent.parent.parent
+PUBLISHED = "published"
+KEPT = ("history.csv", "machine.csv")  # of each cell
+GRIDS = {"samples": 8, "grids": 8, "interpolation": 9}  # contact sheets, and images a row of the picture made of each
+RECORD = ("revision", "kimg", "seconds", "device", "status", "peak_memory_mib", "parameters_g", "parameters_d")
+
+
+def publish(name: str, *, data: Path | None, root: Path = ROOT) -> Path:
+    """Train, measure and write the run `name`; returns its folder.
+
+    Errors: `UserError` where there is no such run, the working tree has changes, or a stage failed; what was finished
+    is kept and the same command goes on from there.
+    """
+    folder = root / PUBLISHED / name
+    settings = read_yaml(folder / "settings.yaml")
+    clone = prepare_clone(name, settings, data, root)
+    print(f"publish: {name}: {settings.get('about', 'no word on its cost')} -> {folder}/", flush=True)
+    done = subprocess.run([sys.executable, "-m", "pipeline.matrix.repro"], cwd=clone, env=_environment(clone))
+    if done.returncode:
+        raise UserError(f"the pipeline failed in {clone}, see above; the same command goes on from there")
+    return write_published(clone, folder)
+
+
+def prepare_clone(name: str, settings: dict[str, Any], data: Path | None, root: Path) -> Path:
+    """A clone of `root` at its revision under .work/published/, `settings` laid over its params.yaml.
+
+    Errors: `UserError` where the working tree has changes that a revision does not name.
+    """
+    if _git(root, "status", "--porcelain", "--", "pipeline", "stages", "params.yaml", "dvc.yaml"):
+        raise UserError("publish: commit your changes first: a published run names the revision it was made with")
+    revision = _git(root, "rev-parse", "HEAD")
+    clone = root / ".work" / PUBLISHED / name
+    if not (clone / ".git").is_dir():
+        clone.parent.mkdir(parents=True, exist_ok=True)
+        _git(root, "clone", "--quiet", str(root), str(clone))
+    _git(clone, "fetch", "--quiet", "origin", revision)
+    _git(clone, "checkout", "--quiet", "--force", "--detach", revision)
+    share_cache(clone, clone.parent / "cache")
+    write_text(clone / "params.yaml", overlaid(clone / "params.yaml", settings, data))
+    return clone
+
+
+def overlaid(params: Path, settings: dict[str, Any], data: Path | None) -> str:
+    """The text of params.yaml with `settings` laid over it, and `data` as the path of its one dataset's images."""
+    overlay = {key: value for key, value in settings.items() if key != "about"}
+    merged = OmegaConf.merge(OmegaConf.load(params), overlay)
+    datasets = merged.matrix.datasets
+    if data is not None:
+        if len(datasets) != 1:
+            raise UserError(f"--data: given with the datasets {list(datasets)}; allowed: with one dataset")
+        if not data.exists():
+            raise UserError(f"--data: {data}: no such file or folder")
+        merged.datasets[datasets[0]].data.path = str(data.absolute())
+    return OmegaConf.to_yaml(merged)
+
+
+def write_published(clone: Path, folder: Path) -> Path:
+    """Tables, pictures and provenance of every cell of `clone` to `folder`; its settings.yaml and README.md stay."""
+    cells = [
+        f"{cell['dataset']}/{cell['variant']}/seed{cell['seed']}"
+        for cell in read_json(clone / "plan/index.json")["cells"]
+    ]
+    rows, records = [], {}
+    # params.yaml differs from the revision by what settings.yaml says. Other changes of the clone are no revision's.
+    changed = bool(changes(clone, aside="params.yaml"))
+    for cell in cells:
+        results = clone / "results" / cell
+        rows.append({"cell": cell, **read_json(results.with_suffix(".json"))})
+        record = read_json(results / "run.json")
+        records[cell] = {key: record[key] for key in RECORD if key in record} | {"dirty": changed}
+        place = folder if len(cells) == 1 else folder / cell
+        place.mkdir(parents=True, exist_ok=True)
+        for file in KEPT:
+            if (results / file).is_file():
+                shutil.copyfile(results / file, place / file)
+        if (results / "progress.csv").is_file():
+            shutil.copyfile(results / "progress.csv", place / "curve.csv")
+        for sheet, columns in GRIDS.items():
+            _write_grid(results / sheet, place / f"{sheet}.png", columns)
+        write_json(place / "protocol.json", read_json(results / "protocol.json"))
+        shutil.copyfile(clone / "plan/train" / f"{cell}.yaml", place / "plan.yaml")
+    if len(cells) > 1:
+        shutil.copyfile(folder / cells[0] / "samples.png", folder / "samples.png")
+    write_text(folder / "metrics.csv", _table(rows))
+    keep_networks(clone, folder, cells)
+    write_json(folder / "run.json", {**records[cells[0]], "cells": records})
+    return folder
+
+
+def keep_networks(clone: Path, folder: Path, cells: list[str]) -> list[str]:
+    """The averaged generator of each variant's smallest seed to `folder`/networks/<variant>/; returns the names.
+
+    Where they are too large for a repository, none is kept, and a line says so: the training was not in vain.
+    """
+    runs: dict[str, Path] = {}
+    several = len({cell.split("/")[0] for cell in cells}) > 1
+    for cell in sorted(cells, key=lambda cell: int(cell.rpartition("seed")[2])):
+        dataset, variant, _ = cell.split("/")
+        run = clone / "runs" / cell
+        if all((run / file).is_file() for file in pretrained.FILES):
+            runs.setdefault(f"{dataset}_{variant}" if several else variant, run)
+    total = sum(map(pretrained.size, runs.values()))
+    if total > pretrained.MOST:
+        most = pretrained.MOST / 2**20
+        print(f"publish: generators of {total / 2**20:.1f} MiB are not kept; allowed: {most:.0f} MiB", flush=True)
+        return []
+    for name, run in runs.items():
+        cell = "/".join(run.parts[-3:-1])
+        place = folder / pretrained.KEPT / name
+        results = clone / "results" / cell / run.name
+        pretrained.keep(run, place, name=f"{folder.name}/{name}", cell=cell, results=results)
+    return [f"{folder.name}/{name}" for name in runs]
+
+
+def _write_grid(sheet: Path, out: Path, columns: int) -> None:
+    """A contact sheet as a picture for people: rows of `columns` images, each enlarged to about 96 pixels a side.
+
+    Of a sheet with several rows (snapshots), each row gives its first `columns` images.
+    """
+    if not sheet.with_suffix(".png").is_file():
+        return
+    height, width = read_json(sheet.with_suffix(".json"))["image"]
+    with Image.open(sheet.with_suffix(".png")) as picture:
+        pixels = np.asarray(picture.convert("RGB"))
+    rows, count = pixels.shape[0] // height, pixels.shape[1] // width
+    images = pixels.reshape(rows, height, count, width, 3).transpose(0, 2, 4, 1, 3)
+    shown = images if rows == 1 else images[:, :columns]
+    grid = tile(shown.reshape(-1, 3, height, width), columns, scale=max(1, 96 // height))
+    with atomic_write(out) as temporary:
+        Image.fromarray(grid).save(temporary)
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _environment(clone: Path) -> dict[str, str]:
+    """That of the caller, with the clone's own code and work folder."""
+    kept = {key: value for key, value in os.environ.items() if key != "DVC_ROOT"}
+    return kept | {"PYTHONPATH": str(clone), "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        raise UserError(f"git {' '.join(arguments)}: {' '.join(done.stderr.split())}")
+    return done.stdout.strip()
+
+
+@command_line
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.matrix.publish", description="Train and keep a published run."
+    )
+    parser.add_argument("name", help=f"of a folder of {PUBLISHED}/ with a settings.yaml")
+    parser.add_argument("--data", type=Path, help="images of its dataset: a folder or a zip")
+    parser.add_argument(
+        "--from", dest="clone", type=Path, help="a finished clone: its results are written, nothing runs"
+    )
+    given = parser.parse_args()
+    folder = ROOT / PUBLISHED / given.name
+    if not (folder / "settings.yaml").is_file():
+        raise UserError(f"{folder}/settings.yaml: no such file; it says what is trained")
+    written = write_published(given.clone, folder) if given.clone else publish(given.name, data=given.data)
+    print(f"publish: {written}/")
+
+
+if __name__ == "__main__":
+    main()

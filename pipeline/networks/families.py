@@ -1,0 +1,56 @@
+"""The families of networks: name -> module. A new family is one line here; CONTRIBUTING.md says what its module holds.
+
+The module of a family has, without importing torch where it can:
+
+    GeneratorSettings, DiscriminatorSettings    schemas of `model.generator` and `model.discriminator` in params.yaml,
+                                                each with a field `family`
+    GeneratorSpec, DiscriminatorSpec            schemas of the resolved networks, `pipeline.networks.spec`'s as bases
+    resolve_generator(settings, shared, resolution=, channels=) -> GeneratorSpec
+    resolve_discriminator(settings, shared, resolution=, channels=) -> DiscriminatorSpec
+                                                `shared`: `pipeline.networks.config.SharedSettings`
+    GENERATOR, DISCRIMINATOR                    "module:Class" of the networks: subclasses of the classes with these
+                                                names in `pipeline.networks.interface`
+    USES_SHARED                                 whether the settings directly under `model` are read
+    RECOMPUTES                                  optional: whether `set_recompute` works; False without it
+    ATTENTION                                   optional, "module:function": a generator, latents (B, latent_dim) and
+                                                seed= -> `pipeline.networks.interface.AttentionMaps`
+
+This file is outside the fingerprint of a training (`pipeline.plan.fingerprint`): a new line trains nothing again.
+"""
+
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+FAMILIES = {
+    "transgan": "pipeline.networks.transgan.family",
+    "transgan_oct2021": "pipeline.networks.transgan_oct2021.family",
+    "resnet": "pipeline.networks.resnet.family",
+    "stylegan2": "pipeline.networks.stylegan2.family",
+}
+
+
+def load(family: str) -> ModuleType:
+    """The module of a family. Errors: `KeyError` for a name that is no family."""
+    return import_module(FAMILIES[family])
+
+
+def generator_class(family: str) -> Any:
+    """The family's class of generators; imports torch."""
+    return _named(load(family).GENERATOR)
+
+
+def discriminator_class(family: str) -> Any:
+    """The family's class of discriminators; imports torch."""
+    return _named(load(family).DISCRIMINATOR)
+
+
+def attention_function(family: str) -> Any | None:
+    """The family's function that looks at attention; None for a family without one."""
+    name = getattr(load(family), "ATTENTION", None)
+    return None if name is None else _named(name)
+
+
+def _named(name: str) -> Any:
+    module, _, attribute = name.partition(":")
+    return getattr(import_module(module), attribute)

@@ -1,0 +1,161 @@
+"""StyleGAN2's generator: z -> w by the mapping network, a learned 4 x 4 map -> images by modulated convolutions.
+
+Karras et al. 2019 (mapping network, constant, noise) and 2020 (modulation and demodulation, images summed over sides).
+Not built, as the CIFAR configs do without: style mixing, path length regularisation, truncation, classes.
+
+State dict, for carrying weights across (L = layer, S = stage, its side being 4 * 2^S; stored values are those before
+the equalised learning rate's scale, 1 / sqrt(fan-in)):
+
+    mapping.L.weight (style_dim, in), .bias         stored 100 times too large: their learning rate is a hundredth
+    constant (1, C, 4, 4)
+    stages.S.convolutions.J...                      J = 0 alone at 4 x 4; above, 0 doubles the side and 1 keeps it
+        .convolution.affine.weight (in, style_dim), .bias (in)      w -> style; biases start at 1
+        .convolution.weight (out, in, 3, 3)         J = 0 above 4 x 4: a transposed convolution's kernel, not mirrored:
+                                                    weight.transpose(0, 1) is what `conv_transpose2d` takes
+        .bias (out), .noise_strength ()
+        .noise (side, side)                         buffer: the noise of evaluation
+    stages.S.to_rgb.convolution.affine..., .weight (channels, C, 1, 1), to_rgb.bias     residual: the last stage alone
+    stages.S.shortcut.weight (out, in, 1, 1)        residual alone, above 4 x 4
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from pipeline.networks import interface
+from pipeline.networks.distributed import normal
+from pipeline.networks.precision import full_precision
+from pipeline.networks.spec import NetworkSpec
+from pipeline.networks.stylegan2.fir import Upsample
+from pipeline.networks.stylegan2.layers import (
+    EqualisedConvolution,
+    EqualisedLinear,
+    ModulatedConvolution,
+    activation,
+    normalise,
+)
+from pipeline.networks.stylegan2.spec import GeneratorSpec
+
+MAPPING_RATE = 0.01  # learning rate of the mapping network over that of the rest (StyleGAN, appendix C)
+
+
+class Mapping(nn.ModuleList):
+    """z (B, latent_dim) -> w (B, style_dim): normalised, then linear layers with the activation after each."""
+
+    def __init__(self, latent_dim: int, style_dim: int, layers: int):
+        super().__init__(
+            EqualisedLinear(style_dim if index else latent_dim, style_dim, rate=MAPPING_RATE) for index in range(layers)
+        )
+
+    def forward(self, z: Tensor) -> Tensor:
+        x = normalise(z)
+        for layer in self:
+            x = activation(layer(x))
+        return x
+
+
+class StyledConvolution(nn.Module):
+    """Modulated 3 x 3 convolution, noise, bias, activation. (B, in, ., .), w -> (B, out, side, side).
+
+    In training every image has noise of its own, a value a place. In evaluation all have the same fixed noise, a buffer
+    drawn with the weights: an image then depends on its latent alone, not on the batch it is drawn in or its place
+    there, and has the grain that the network was trained with, which zeros would take away.
+    """
+
+    noise: Tensor
+
+    def __init__(self, style_dim: int, inputs: int, outputs: int, side: int, *, up: bool):
+        super().__init__()
+        self.convolution = ModulatedConvolution(style_dim, inputs, outputs, 3, up=up, demodulate=True)
+        self.noise_strength = nn.Parameter(torch.zeros(()))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.register_buffer("noise", torch.randn(side, side))
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        with full_precision(w):
+            style, factor = self.convolution.coefficients(w)
+        x = self.convolution(x, style, factor)
+        noise = self.noise
+        if self.training:
+            noise = normal(len(x), 1, *self.noise.shape, like=self.noise, divided=True)
+        return activation(x + (self.noise_strength * noise).to(x.dtype) + self.bias[:, None, None].to(x.dtype))
+
+
+class ToRGB(nn.Module):
+    """Modulated 1 x 1 convolution without demodulation, in full precision: (B, in, H, W), w -> (B, channels, H, W)."""
+
+    def __init__(self, style_dim: int, inputs: int, channels: int):
+        super().__init__()
+        self.convolution = ModulatedConvolution(style_dim, inputs, channels, 1, up=False, demodulate=False)
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        with full_precision(w):  # eight bits of mantissa are too few for a pixel
+            return self.convolution(x.to(w.dtype), *self.convolution.coefficients(w)) + self.bias[:, None, None]
+
+
+class Stage(nn.Module):
+    """All layers of one side: x, the image so far (or None) and w -> x and the image at this side."""
+
+    def __init__(self, style_dim: int, inputs: int, outputs: int, side: int, *, residual: bool, rgb: int):
+        super().__init__()
+        first = side == 4
+        shapes = [(outputs, False)] if first else [(inputs, True), (outputs, False)]
+        self.convolutions = nn.ModuleList(
+            StyledConvolution(style_dim, width, outputs, side, up=up) for width, up in shapes
+        )
+        self.shortcut = EqualisedConvolution(inputs, outputs, 1, bias=False) if residual and not first else None
+        self.to_rgb = ToRGB(style_dim, outputs, rgb) if rgb else None
+        self.upsample = Upsample()
+
+    def forward(self, x: Tensor, image: Tensor | None, w: Tensor) -> tuple[Tensor, Tensor | None]:
+        before = x
+        for convolution in self.convolutions:
+            x = convolution(x, w)
+        if self.shortcut is not None:
+            # The 1 x 1 convolution and the filter commute; this order costs a quarter of the other.
+            x = (x + self.upsample(self.shortcut(before))) * 0.5**0.5
+        if self.to_rgb is None:
+            return x, image
+        with full_precision(x):
+            rgb = self.to_rgb(x, w)
+            return x, rgb if image is None else rgb + self.upsample(image)
+
+
+class Generator(interface.Generator):
+    """z (B, latent_dim) -> images (B, channels, resolution, resolution), real pixels being in [-1, 1]; no tanh."""
+
+    def __init__(self, spec: NetworkSpec):
+        super().__init__()
+        network: GeneratorSpec = spec.generator  # type: ignore[assignment]
+        self.latent_dim, self.resolution, self.channels = network.latent_dim, spec.resolution, spec.channels
+        residual, widths = network.architecture == "residual", [stage.width for stage in network.stages]
+        self.mapping = Mapping(network.latent_dim, network.style_dim, network.mapping_layers)
+        self.constant = nn.Parameter(torch.randn(1, widths[0], 4, 4))
+        self.stages = nn.ModuleList(
+            Stage(
+                network.style_dim,
+                before,
+                stage.width,
+                stage.side,
+                residual=residual,
+                rgb=0 if residual and stage.side < spec.resolution else spec.channels,
+            )
+            for before, stage in zip([0, *widths], network.stages, strict=False)
+        )
+        self.recompute = False
+
+    def set_recompute(self, on: bool) -> None:
+        self.recompute = on
+
+    def forward(self, z: Tensor) -> Tensor:
+        with full_precision(z):
+            w = self.mapping(z)
+        x, image = self.constant.repeat(len(z), 1, 1, 1), None
+        for stage in self.stages:
+            if self.recompute and torch.is_grad_enabled():
+                x, image = checkpoint(stage, x, image, w, use_reentrant=False)
+            else:
+                x, image = stage(x, image, w)
+        assert image is not None
+        return image

@@ -1,0 +1,189 @@
+"""Self-attention on a map of tokens: standard, grid (paper 4.3), axis and Nystroem, with the same parameters each.
+
+Every kind has `qkv` (C -> 3C, no bias; output = q, k, v, each heads x d) and `proj` (C -> C), so that the rows of the
+ablation differ in the attention pattern alone. Tokens are in row-major order of their H x W map.
+
+Two paths compute softmax(q k^T / sqrt(d) + bias) v. `fused=True` uses PyTorch's fused kernels, right for whatever is
+differentiated once. No fused kernel has a second derivative, which the gradient penalty needs: `fused=False` is the
+explicit matmul - softmax - matmul.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pipeline.networks.distributed import normal
+from pipeline.networks.interface import StepConstant
+from pipeline.networks.linear import Linear
+from pipeline.networks.precision import full_precision
+from pipeline.networks.transgan.cpu_bias_attention import applies, biased_attention
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, *, fused: bool) -> Tensor:
+    """softmax(q k^T / sqrt(d) + bias) v for q, k, v of shape (..., heads, n, d); bias (heads, n, n) or None."""
+    if fused:
+        # Four dimensions, the mask's too: with any other number PyTorch takes the explicit path, in silence.
+        flat = [tensor.flatten(0, -4) for tensor in (q, k, v)]
+        mask = None if bias is None else bias.unsqueeze(0)
+        mixed = (
+            biased_attention(*flat, bias) if applies(q, bias) else F.scaled_dot_product_attention(*flat, attn_mask=mask)  # type: ignore
+        )
+        return mixed.unflatten(0, q.shape[:-3])
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
+    if bias is not None:
+        scores = scores + bias
+    return scores.softmax(dim=-1) @ v
+
+
+class RelativePosition(StepConstant):
+    """Learned bias E for every pair of tokens in an h x w window, by their offset (paper 5.2, Swin-style table).
+
+    `table` has ((2h - 1)(2w - 1), heads) entries; the row of query token i and key token j is
+    (y_i - y_j + h - 1)(2w - 1) + (x_i - x_j + w - 1). Returns (heads, h w, h w).
+    """
+
+    def __init__(self, height: int, width: int, heads: int):
+        super().__init__()
+        self.table = nn.Parameter(torch.zeros((2 * height - 1) * (2 * width - 1), heads))
+        y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+        y, x = y.flatten(), x.flatten()
+        rows = (y[:, None] - y[None, :] + height - 1) * (2 * width - 1) + (x[:, None] - x[None, :] + width - 1)
+        self.index: Tensor
+        self.register_buffer("index", rows.flatten(), persistent=False)
+        self.tokens = height * width
+
+    def compute(self) -> Tensor:
+        bias = self.table.index_select(0, self.index)
+        return bias.t().reshape(-1, self.tokens, self.tokens)
+
+
+class SelfAttention(nn.Module):
+    """Standard attention of every token to every token; the other kinds change `forward`'s windows or `mix`.
+
+    Args: `width` C, `heads`, `side` H = W of the map, `relative_position` on or off, `noise` per-token Gaussian noise
+    times a learned scalar (init 0) added before qkv (released code). Input and output (B, N, C).
+    """
+
+    def __init__(self, width: int, heads: int, side: int, *, relative_position: bool, noise: bool):
+        super().__init__()
+        self.heads, self.side = heads, side
+        self.qkv = Linear(width, 3 * width, bias=False)
+        self.proj = Linear(width, width)
+        self.noise_strength = nn.Parameter(torch.zeros(())) if noise else None
+        self.relative_position: RelativePosition | nn.ModuleDict | None
+        self.relative_position = RelativePosition(side, side, heads) if relative_position else None
+
+    def bias(self) -> Tensor | None:
+        """The bias of the scores by relative position (heads, n, n), or None."""
+        return None if self.relative_position is None else self.relative_position()
+
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, *, fused: bool) -> Tensor:
+        """(B, heads, N, d) each -> (B, heads, N, d)."""
+        return attend(q, k, v, self.bias(), fused=fused)
+
+    def forward(self, x_BNC: Tensor, *, fused: bool = True) -> Tensor:
+        batch, tokens, width = x_BNC.shape
+        if self.noise_strength is not None:
+            noise = normal(batch, tokens, 1, like=x_BNC, divided=self.training)
+            x_BNC = x_BNC + noise * self.noise_strength
+        q, k, v = (
+            self.qkv(x_BNC).reshape(batch, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
+        )
+        mixed = self.mix(q, k, v, fused=fused)
+        return self.proj(mixed.transpose(1, 2).reshape(batch, tokens, width))
+
+
+class GridAttention(SelfAttention):
+    """The map is cut into non-overlapping `window` x `window` cells; standard attention inside each (paper 4.3)."""
+
+    def __init__(self, width: int, heads: int, side: int, *, window: int, relative_position: bool, noise: bool):
+        super().__init__(width, heads, side, relative_position=False, noise=noise)
+        self.window = window
+        if relative_position:
+            self.relative_position = RelativePosition(window, window, heads)
+
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, *, fused: bool) -> Tensor:
+        cells = [to_windows(t, self.side, self.window, self.window) for t in (q, k, v)]
+        return from_windows(
+            attend(*cells, self.bias(), fused=fused),  # type: ignore[misc,arg-type]
+            self.side,
+            self.window,
+            self.window,
+        )
+
+
+class AxisAttention(SelfAttention):
+    """Row attention, then column attention on its output: A_columns (A_rows V).
+
+    The factorisation of axial attention (Ho et al. 2019, arXiv 1912.12180: attention along one axis at a time, rows
+    then columns), with one set of q, k, v and one `proj` for both, so that parameters equal the other kinds'. A token
+    reaches every token of the map within one layer. With relative position each axis has its own table.
+    """
+
+    def __init__(self, width: int, heads: int, side: int, *, relative_position: bool, noise: bool):
+        super().__init__(width, heads, side, relative_position=False, noise=noise)
+        if relative_position:
+            tables = {"rows": RelativePosition(1, side, heads), "columns": RelativePosition(side, 1, heads)}
+            self.relative_position = nn.ModuleDict(tables)
+
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, *, fused: bool) -> Tensor:
+        for axis, height, width in (("rows", 1, self.side), ("columns", self.side, 1)):
+            bias = None if self.relative_position is None else self.relative_position[axis]()  # type: ignore[index]
+            lines = [to_windows(t, self.side, height, width) for t in (q, k, v)]
+            v = from_windows(attend(*lines, bias, fused=fused), self.side, height, width)  # type: ignore[misc,arg-type]
+        return v
+
+
+class NystromAttention(SelfAttention):
+    """Nystroem approximation (Xiong et al. 2021, arXiv 2102.03902): softmax(q k~) pinv(softmax(q~ k~)) softmax(q~ k) v.
+
+    Landmarks q~, k~ are means over consecutive runs of tokens; the pseudo-inverse is the paper's iteration of six
+    third-order steps, scaled per matrix so that no image depends on its batch, and always in fp32. The depthwise
+    convolution that the original adds is left out (TransGAN has no convolution). With as many landmarks as tokens the
+    factors are the softmax matrix itself and the approximation is standard attention; as in the original code it is
+    then computed as such.
+    """
+
+    ITERATIONS = 6
+
+    def __init__(self, width: int, heads: int, side: int, *, landmarks: int, noise: bool):
+        super().__init__(width, heads, side, relative_position=False, noise=noise)
+        self.landmarks = landmarks
+
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, *, fused: bool) -> Tensor:
+        if self.landmarks == q.shape[-2]:
+            return attend(q, k, v, None, fused=fused)
+        scale = q.shape[-1] ** -0.5
+        q_marks, k_marks = (t.unflatten(-2, (self.landmarks, -1)).mean(dim=-2) for t in (q, k))
+        to_marks = (q * scale @ k_marks.transpose(-2, -1)).softmax(dim=-1)
+        between = (q_marks * scale @ k_marks.transpose(-2, -1)).softmax(dim=-1)
+        with full_precision(q):
+            inverse = pseudo_inverse(between.to(torch.promote_types(between.dtype, torch.float32)), self.ITERATIONS)
+        return to_marks @ (inverse @ attend(q_marks, k, v, None, fused=fused))
+
+
+def pseudo_inverse(a: Tensor, iterations: int) -> Tensor:
+    """Moore-Penrose inverse of (..., m, m) by Z <- Z (13 I - AZ (15 I - AZ (7 I - AZ))) / 4 (Xiong et al. 2021, eq.
+    14).
+
+    Starts from Z = A^T / (|A|_1 |A|_inf) with each matrix's own norms.
+    """
+    eye = torch.eye(a.shape[-1], device=a.device, dtype=a.dtype)
+    norms = a.abs().sum(dim=-2).amax(dim=-1) * a.abs().sum(dim=-1).amax(dim=-1)
+    z = a.transpose(-2, -1) / norms[..., None, None]
+    for _ in range(iterations):
+        az = a @ z
+        z = 0.25 * z @ (13 * eye - az @ (15 * eye - az @ (7 * eye - az)))
+    return z
+
+
+def to_windows(t: Tensor, side: int, height: int, width: int) -> Tensor:
+    """(B, heads, H W, d) -> (B, windows, heads, height width, d), windows in row-major order."""
+    t = t.unflatten(2, (side // height, height, side // width, width))
+    return t.permute(0, 2, 4, 1, 3, 5, 6).flatten(1, 2).flatten(3, 4)
+
+
+def from_windows(t: Tensor, side: int, height: int, width: int) -> Tensor:
+    """The inverse of `to_windows`."""
+    t = t.unflatten(3, (height, width)).unflatten(1, (side // height, side // width))
+    return t.permute(0, 3, 1, 4, 2, 5, 6).flatten(2, 5)

@@ -1,0 +1,69 @@
+"""Settings of TransGAN's networks, as a person writes them in params.yaml: `model`, and that part of overlays."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from pipeline.base.schema import Strict
+
+Attention = Literal["standard", "grid", "nystrom", "axis"]
+Norm = Literal["token", "layer", "batch", "instance", "none"]
+Upsample = Literal["none", "bicubic", "pixel_shuffle"]
+Positive = Annotated[int, Field(ge=1)]
+
+
+class GeneratorStage(Strict):
+    """One resolution of the generator; the side follows from `base_side` and the upsamplings before it."""
+
+    upsample: Upsample  # on entering: bicubic keeps the width, pixel_shuffle divides it by 4
+    width: Positive  # channels per token
+    depth: Positive  # transformer blocks
+
+
+class DiscriminatorStage(Strict):
+    """One resolution of the discriminator; the first has resolution / patch tokens a side, each next one half."""
+
+    width: Positive  # channels per token, after a coarser patch scale was concatenated
+    depth: Positive  # transformer blocks
+    full_blocks: Annotated[int, Field(ge=0)] = 0  # the last so many attend over the whole map (released Church-256: 1)
+
+
+class GeneratorSettings(Strict):
+    """`model.generator` of the family transgan."""
+
+    family: Literal["transgan"]
+    latent_dim: Positive  # z ~ N(0, I); 256 for CIFAR-10, 512 elsewhere (released code)
+    base_side: Positive  # side of the first token map, 8 (12 for STL-10)
+    stages: Annotated[list[GeneratorStage], Field(min_length=1)]
+    heads: Positive | None = None  # None: the shared setting of the same name
+    norm: Norm | None = None
+    window: Positive | None = None
+    noise: bool | None = None
+
+
+class DiscriminatorSettings(Strict):
+    """`model.discriminator` of the family transgan."""
+
+    family: Literal["transgan"]
+    patch: Positive  # pixels a side of the finest patches, P; coarser scales are 2P, 4P
+    stages: Annotated[list[DiscriminatorStage], Field(min_length=1)]
+    cls_depth: Positive  # blocks after the [cls] token joined (1 in the released code)
+    heads: Positive | None = None
+    norm: Norm | None = None
+    window: Positive | None = None
+    noise: bool | None = None
+
+
+class SharedSettings(Strict):
+    """What stands directly under `model`: settings of both networks where they are transformers."""
+
+    attention: Attention  # used on maps of at least `attention_from` tokens a side (paper 4.3)
+    attention_from: Positive  # 64 in the paper; below it attention is standard
+    window: Positive  # tokens a side of a grid cell; 16 in the paper
+    landmarks: Positive  # Nystroem landmarks; 64 in Xiong et al. 2021
+    norm: Norm  # token: y = x / sqrt(mean(x^2) + 1e-8) (paper 5.3)
+    relative_position: bool  # learned bias on attention scores, beside the absolute embedding (paper 5.2)
+    scales: Annotated[int, Field(ge=1, le=3)]  # patch scales P, 2P, 4P; at most one per discriminator stage (paper 4.2)
+    noise: bool  # per-token noise x learned scalar before attention (released code only)
+    heads: Positive  # 4 everywhere in the released code
+    mlp_ratio: Positive  # hidden width of the MLP over token width; 4

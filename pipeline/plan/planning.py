@@ -1,0 +1,135 @@
+"""The plan: one small YAML file per stage and cell, so that a stage reruns exactly when its own settings changed."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from pipeline.base.errors import ConfigError
+from pipeline.base.files import write_json, write_text
+from pipeline.base.schema import dump
+from pipeline.metrics.config import illustrate_plan, measure_plan, reference_plan
+from pipeline.plan.config import Cell, ineffective, load, resolve_cell
+from pipeline.plan.fingerprint import fingerprint
+from pipeline.plan.released_models import import_plan
+from pipeline.training.config import TrainPlan, effective_settings, kimg, same_training
+
+PLAN = Path("plan")
+RESULTS = Path("results")
+
+
+def write_plan(params: str | Path = "params.yaml") -> dict[str, Any]:
+    """Check params.yaml, write plan/, remove results of cells that are no longer in the matrix; returns the index.
+
+    Errors: `ConfigError` before anything is written.
+    """
+    content = load(params)
+    matrix = content["matrix"]
+    cells = [
+        resolve_cell(content, dataset, variant) for dataset in matrix["datasets"] for variant in matrix["variants"]
+    ]
+    files = _dataset_files(cells)
+    entries: list[dict[str, Any]] = []
+    trained: dict[tuple[str, str], str] = {}
+    for cell in cells:
+        imported = None
+        if cell.imports:
+            imported = dump(import_plan(content, cell.dataset, cell.variant, file=Path(params).name))
+        for seed in matrix["seeds"]:
+            name = f"{cell.dataset}/{cell.variant}/seed{seed}"
+            training = _training(cell, seed)
+            files[f"train/{name}.yaml"] = imported or dump(training)
+            files[f"measure/{name}.yaml"] = dump(measure_plan(cell.evaluate))
+            files[f"illustrate/{name}.yaml"] = dump(illustrate_plan(cell.evaluate))
+            alike = imported or dump(training.model_copy(update={"train": same_training(training.train)}))
+            twin = trained.setdefault((cell.dataset, alike), cell.variant)
+            entries.append(
+                {
+                    "dataset": cell.dataset,
+                    "variant": cell.variant,
+                    "seed": seed,
+                    "kimg": 0.0 if imported else kimg(training.train),
+                    "twin_of": twin if twin != cell.variant else None,
+                }
+            )
+            if cell.imports:  # no seed has a part in an import: the first one's row stands for all
+                entries[-1]["repeats"] = seed != matrix["seeds"][0]
+    index = {
+        "profile": content["profile"],
+        "datasets": matrix["datasets"],
+        "variants": matrix["variants"],
+        "seeds": matrix["seeds"],
+        "cells": entries,
+        "without_effect": ineffective(cells),
+    }
+    for name, text in files.items():
+        write_text(PLAN / name, text)
+    write_json(PLAN / "index.json", index)
+    prune(index)
+    return index
+
+
+def _training(cell: Cell, seed: int) -> TrainPlan:
+    """What a cell's training depends on beside its images."""
+    train = effective_settings(cell.train)
+    return TrainPlan(network=cell.network, train=train, seed=seed, code=fingerprint(cell.network, train))
+
+
+def _dataset_files(cells: list[Cell]) -> dict[str, str]:
+    """Plan files of prepare and reference; all cells of a dataset must agree on what is measured on real images."""
+    files: dict[str, str] = {}
+    owners: dict[str, str] = {}
+    for cell in cells:
+        reference = dump(reference_plan(cell.evaluate))
+        name = f"reference/{cell.dataset}.yaml"
+        if files.setdefault(name, reference) != reference:
+            raise ConfigError(
+                "params.yaml",
+                f"variants.{cell.variant}.evaluate",
+                "real-image settings unlike those of " + owners[name],
+                "one reference per dataset: set them for the dataset or the profile",
+            )
+        owners.setdefault(name, cell.variant)
+        files[f"prepare/{cell.dataset}.yaml"] = dump(cell.data)
+    return files
+
+
+def prune(index: dict[str, Any]) -> None:
+    """Remove results whose cell left the matrix: DVC no longer knows them, and nothing else would."""
+    kept = {f"{cell['dataset']}/{cell['variant']}/seed{cell['seed']}" for cell in index["cells"]}
+    kept |= {f"{dataset}/reference" for dataset in index["datasets"]}
+    for path in sorted(RESULTS.glob("*/*")) + sorted(RESULTS.glob("*/*/seed*")):
+        name = path.relative_to(RESULTS).with_suffix("").as_posix()
+        if not any(known == name or known.startswith(f"{name}/") for known in kept):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    for folder in sorted(RESULTS.glob("*")):
+        if (
+            folder.is_dir()
+            and folder.name not in index["datasets"]
+            and not any(files for _, _, files in os.walk(folder))
+        ):
+            shutil.rmtree(folder)
+
+
+def describe_plan(index: dict[str, Any]) -> list[str]:
+    """What the plan means, a line each, warnings included."""
+    cells = index["cells"]
+    trainings = sum(cell["twin_of"] is None for cell in cells)
+    kimg = sum(cell["kimg"] for cell in cells if cell["twin_of"] is None)
+    lines = [
+        f"plan: profile {index['profile']}, {len(cells)} cells, "
+        f"{trainings} trainings of {kimg:,.0f} kimg in all -> {PLAN}/"
+    ]
+    for cell in cells:
+        if cell["twin_of"]:
+            lines.append(
+                f"note: {cell['dataset']}: {cell['variant']} (seed {cell['seed']}) is the same network and training as "
+                f"{cell['twin_of']}; it is trained once"
+            )
+    overridden: dict[str, list[str]] = {}
+    for key, origins in index["without_effect"].items():
+        overridden.setdefault(" or ".join(origins), []).append(key)
+    if overridden:
+        keys = "; ".join(f"{', '.join(keys)} (set in {origins})" for origins, keys in overridden.items())
+        lines.append(f"note: params.yaml: base settings without effect, as every selected cell overrides them: {keys}")
+    return lines

@@ -1,0 +1,64 @@
+"""Size and arithmetic of every geometry in params.yaml, for the report's cost table, computed without data or training.
+
+    python -m pipeline.report.geometry         writes pipeline/report/cost_geometry.csv
+
+The report reads the file, so that rendering it needs no torch; a test compares it with the networks.
+"""
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+from pipeline.base.errors import ConfigError, command_line
+from pipeline.base.files import write_text
+from pipeline.generators.describe import describe
+from pipeline.plan.config import load, resolve_cell
+from pipeline.report.paper import HYBRIDS, MODELS, SCALING
+
+FILE = Path(__file__).parent.parent / "report" / "cost_geometry.csv"
+ATTENTION = ("standard_attention", "nystrom_attention", "axis_attention", "grid_attention")
+# Each pair of networks once: a variant that changes the recipe alone has those of another row.
+VARIANTS = tuple(dict.fromkeys((*ATTENTION, "full", *(bare for bare, _ in MODELS.values()), *HYBRIDS, *SCALING)))
+
+
+def geometries(content: dict[str, Any]) -> list[dict[str, Any]]:
+    """A row per dataset and variant: parameters, and FLOPs (2 per multiply-add) of one image forward.
+
+    Variants that params.yaml does not have are left out, and so are those that a dataset's geometry does not allow.
+    """
+    rows = []
+    for dataset in content["datasets"]:
+        for variant in (name for name in VARIANTS if name in content["variants"]):
+            try:
+                cell = resolve_cell(content, dataset, variant)
+            except ConfigError:
+                continue
+            found = describe(cell)
+            row = {"dataset": dataset, "resolution": found["resolution"], "variant": variant}
+            for short, network in (("g", "generator"), ("d", "discriminator")):
+                row |= {
+                    f"parameters_{short}": found[network]["parameters"],
+                    f"flops_{short}": found[network]["forward_flops"],
+                }
+            rows.append(row)
+    return rows
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The rows as CSV. All have the keys of the first."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+@command_line
+def main() -> None:
+    write_text(FILE, table(geometries(load())))
+    print(f"geometry: {FILE.relative_to(FILE.parent.parent.parent)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""The state of an unfinished training on disk: exact to the bit, written whole or not at all, never trusted unchecked.
+
+A checkpoint is a pair: `step-<n>.safetensors` holds every tensor, `step-<n>.json` everything else, the key of the
+training, the hash of the tensors and its own. The JSON is written last. The newest two pairs are kept.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from pipeline.base.errors import UserError
+from pipeline.base.files import atomic_write, check_sha256, read_json, sha256, write_json
+from pipeline.runs.work_dirs import stored
+from pipeline.training.loop import Outcome
+
+GENERATIONS = 2
+TENSOR = "tensor of this name"  # in the JSON, the place of a tensor
+# Fields of an Outcome that JSON holds as they are.
+FACTS = ("status", "detail", "kimg", "history", "machine", "grids_kimg", "step", "seconds", "resumed", "processes")
+
+
+def capture(outcome: Outcome, device: torch.device) -> dict[str, Any]:
+    """All that a run goes on from: networks, average, optimisers, random number generators, what was collected so far.
+
+    The order of the real images is a function of seed and position, and the position is a function of the step.
+    """
+    networks = outcome.networks
+    return {
+        "networks": {name: getattr(networks, name).state_dict() for name in ("generator", "ema", "discriminator")},
+        "optimizers": {name: _listed(getattr(networks, name).state_dict()) for name in ("optimizer_g", "optimizer_d")},
+        "random": {"cpu": torch.get_rng_state()}
+        | ({"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {}),
+        "gradients": _gradients(networks.discriminator),
+        "last_good": outcome.last_good,
+        "scalars": {name: torch.stack(values) for name, values in outcome.scalars.items()},
+        "grids": [torch.from_numpy(grid) for grid in outcome.grids],
+        "facts": {name: getattr(outcome, name) for name in FACTS},
+    }
+
+
+def put_back(outcome: Outcome, state: dict[str, Any], device: torch.device) -> None:
+    """Make `outcome`, of a freshly begun run, and the random number generators what they were when `state` was
+    captured.
+    """
+    for name, content in state["networks"].items():
+        getattr(outcome.networks, name).load_state_dict(content)
+    for name, content in state["optimizers"].items():
+        getattr(outcome.networks, name).load_state_dict(
+            {"state": dict(content["state"]), "param_groups": content["param_groups"]}
+        )
+    for name, parameter in outcome.networks.discriminator.named_parameters():
+        kept = state["gradients"].get(name)
+        parameter.grad = None if kept is None else kept.to(device)
+    outcome.last_good = [
+        {name: tensor.to(device) for name, tensor in weights.items()} for weights in state["last_good"]
+    ]
+    outcome.scalars = {name: list(values.to(device).unbind()) for name, values in state["scalars"].items()}
+    outcome.grids = [grid.numpy() for grid in state["grids"]]
+    for name, value in state["facts"].items():
+        setattr(outcome, name, value)
+    torch.set_rng_state(state["random"]["cpu"])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(state["random"]["cuda"], device)
+
+
+def _gradients(network: torch.nn.Module) -> dict[str, Tensor]:
+    """What a G step left in D for the next D step, where the setting `keep_generator_gradients` is on."""
+    return {name: parameter.grad for name, parameter in network.named_parameters() if parameter.grad is not None}
+
+
+def _listed(optimizer: dict[str, Any]) -> dict[str, Any]:
+    """An optimiser's state with its integer keys in pairs: keys of JSON are text."""
+    return {
+        "state": [[index, state] for index, state in optimizer["state"].items()],
+        "param_groups": optimizer["param_groups"],
+    }
+
+
+def save(folder: Path, state: dict[str, Any], *, key: str, step: int, facts: dict[str, Any]) -> None:
+    """Write a generation and remove those before the one before it. `facts` are for people: cell, kimg.
+
+    Errors: OSError or SafetensorError where the disk does not take it; older generations are then untouched.
+    """
+    tensors: dict[str, Tensor] = {}
+    rest = _without_tensors(state, tensors)
+    stem = folder / f"step-{step:09d}"
+    with atomic_write(stem.with_suffix(".safetensors")) as temporary:
+        save_file(tensors, temporary)
+        digest = sha256(temporary)
+    content = {"key": key, "saved": time.time(), **facts, "tensors_sha256": digest, "state": rest}
+    write_json(stem.with_suffix(".json"), {**content, "sha256": _digest(content)})
+    for path in stored(folder)[GENERATIONS:]:
+        path.unlink()
+        path.with_suffix(".safetensors").unlink(missing_ok=True)
+
+
+def save_weights(path: Path, network: torch.nn.Module) -> None:
+    """A network's state dict as one safetensors file."""
+    with atomic_write(path) as temporary:
+        save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, temporary)
+
+
+def load(folder: Path, key: str, say: Callable[[str], None]) -> dict[str, Any] | None:
+    """The newest checkpoint that is whole and of this very training: the content of its JSON, tensors in their places.
+
+    What is passed over is said, and why. None where nothing usable is left.
+    """
+    paths = stored(folder)
+    for path in paths:
+        try:
+            return _read(path, key)
+        except UserError as error:
+            say(f"checkpoint not used: {error}")
+    if paths:
+        say("no checkpoint can be used; training starts from the beginning")
+    return None
+
+
+def _read(path: Path, key: str) -> dict[str, Any]:
+    """Errors: `UserError` where either file is missing, damaged, or of another training."""
+    content = read_json(path)
+    if not isinstance(content, dict) or content.pop("sha256", None) != _digest(content):
+        raise UserError(f"{path}: damaged, it is not what was written")
+    if content["key"] != key:
+        raise UserError(f"{path}: of another training (key {content['key'][:12]}, this one is {key[:12]})")
+    tensors = path.with_suffix(".safetensors")
+    check_sha256(tensors, content["tensors_sha256"])
+    # Copies: a loaded tensor is a view of the mapped file, at whatever alignment.
+    loaded = {name: tensor.clone() for name, tensor in load_file(tensors).items()}
+    return {**content, "state": _with_tensors(content["state"], loaded)}
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
+def _without_tensors(tree: Any, tensors: dict[str, Tensor], name: str = "state") -> Any:
+    """`tree` (dicts with text keys, lists, tensors, JSON values) with its tensors moved to `tensors`."""
+    if isinstance(tree, Tensor):
+        tensors[name] = tree.detach().contiguous()
+        return {TENSOR: name}
+    if isinstance(tree, dict):
+        return {key: _without_tensors(value, tensors, f"{name}.{key}") for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [_without_tensors(value, tensors, f"{name}.{index}") for index, value in enumerate(tree)]
+    return tree
+
+
+def _with_tensors(tree: Any, tensors: dict[str, Tensor]) -> Any:
+    """The inverse of `_without_tensors`; tuples have become lists."""
+    if isinstance(tree, dict):
+        return (
+            tensors[tree[TENSOR]]
+            if tree.keys() == {TENSOR}
+            else {key: _with_tensors(value, tensors) for key, value in tree.items()}
+        )
+    if isinstance(tree, list):
+        return [_with_tensors(value, tensors) for value in tree]
+    return tree

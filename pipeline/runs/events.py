@@ -1,0 +1,118 @@
+"""Curves and pictures of a training for TensorBoard, while it trains: .work/events/<cell>/<key>/.
+
+They are a copy of what the training itself collects, so nothing depends on them. A training that goes on after an
+interruption writes its file anew from its checkpoint: whatever the old file said beyond that moment is gone.
+"""
+
+import io
+import os
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pipeline.base.tiling import tile
+from pipeline.runs.event_file import MARK, EventFile
+from pipeline.runs.work_dirs import EVENTS, work_root
+from pipeline.training.loop import Observer, Outcome
+
+KEPT = 5  # trainings of a cell whose curves are kept, the newest
+KEY_DIGITS = 8  # of a training's key, in the name of its folder
+GRID_TAG = "fixed latents"
+GRID_SIDE, GRID_PIXELS = 8, 1024  # images a side of a grid, and pixels a side, at most
+CLOCK = ("kimg", "step")  # columns of the history that say when; TensorBoard's step is the number of real images shown
+
+
+def events_folder(name: str, key: str) -> Path:
+    """Where the curves of training `key` of cell `name` are."""
+    return work_root() / EVENTS / name / key[:KEY_DIGITS]
+
+
+class EventLog(Observer):
+    """Keeps the event file in `folder` equal to an outcome's history, machine rows and grids.
+
+    A disk that does not take it ends the copying with one line, never the training.
+    """
+
+    def __init__(self, folder: Path, say: Callable[[str], None]):
+        self.folder, self.say = folder, say
+        self.file: EventFile | None = None
+        self.rows = self.grids = 0  # that the file has
+        self.origin = time.time()  # when the training would have begun, had it never been interrupted
+
+    def resume(self, outcome: Outcome) -> None:
+        """A new file in place of those of earlier sittings, with all that `outcome` has."""
+        try:
+            self._begin(outcome)
+        except OSError as error:
+            self._give_up(error)
+
+    def after_iteration(self, outcome: Outcome) -> None:
+        """Add what is new since the last call."""
+        if self.file is None or (len(outcome.history), len(outcome.grids)) == (self.rows, self.grids):
+            return
+        try:
+            if len(outcome.grids) < self.grids:  # a divergence takes back the grids drawn after the last healthy tick
+                self._begin(outcome)
+            else:
+                self._add(outcome)
+        except OSError as error:
+            self._give_up(error)
+
+    def stop(self, status: str) -> None:
+        file, self.file = self.file, None
+        if file is not None:
+            with suppress(OSError):  # a full disk costs the last curves and no training
+                file.close()
+
+    def _begin(self, outcome: Outcome) -> None:
+        self.stop("")
+        _forget_oldest(self.folder)
+        for old in self.folder.glob(f"*{MARK}*"):
+            os.truncate(old, 0)  # not removed: a TensorBoard that has it open would never come to the next one
+        self.file, self.rows, self.grids = EventFile(self.folder), 0, 0
+        self.origin = time.time() - outcome.seconds
+        self._add(outcome)
+
+    def _add(self, outcome: Outcome) -> None:
+        assert self.file is not None
+        for row, machine in zip(outcome.history[self.rows :], outcome.machine[self.rows :], strict=True):
+            values = {f"training/{name}": value for name, value in row.items() if name not in CLOCK}
+            values |= {f"machine/{name}": value for name, value in machine.items() if name not in CLOCK}
+            self.file.scalars(values, step=_images(row["kimg"]), wall_time=self.origin + machine.get("seconds", 0.0))
+        times = {_images(machine["kimg"]): machine.get("seconds", 0.0) for machine in outcome.machine}
+        for grid, kimg in zip(outcome.grids[self.grids :], outcome.grids_kimg[self.grids :], strict=True):
+            picture = grid_picture(grid)
+            png = io.BytesIO()
+            picture.save(png, "PNG")
+            step = _images(kimg)
+            seconds = max((value for moment, value in times.items() if moment <= step), default=0.0)
+            self.file.image(GRID_TAG, png.getvalue(), picture.size, step=step, wall_time=self.origin + seconds)
+        self.rows, self.grids = len(outcome.history), len(outcome.grids)
+
+    def _give_up(self, error: OSError) -> None:
+        self.stop("")
+        self.say(f"{self.folder}: no curves for TensorBoard from here on ({error}); the training goes on")
+
+
+def grid_picture(grid: np.ndarray) -> Image.Image:
+    """The first images of a grid (N, C, H, W) uint8 as one RGB picture of about GRID_PIXELS a side at most."""
+    side = grid.shape[-1]
+    columns = max(2, min(GRID_SIDE, GRID_PIXELS // side))
+    shown = tile(grid[: columns * columns], columns=columns, scale=max(1, 32 // side))
+    return Image.fromarray(shown.squeeze()).convert("RGB")
+
+
+def _images(kimg: float) -> int:
+    return round(kimg * 1000)
+
+
+def _forget_oldest(folder: Path) -> None:
+    """Leave room for `folder` among the KEPT newest of its cell."""
+    others = [path for path in folder.parent.glob("*") if path != folder]
+    for old in sorted(others, key=lambda path: path.stat().st_mtime, reverse=True)[KEPT - 1 :]:
+        shutil.rmtree(old)

@@ -1,0 +1,58 @@
+"""Trainings, watched while they train: transgan watch [--text]
+
+Without --text it starts TensorBoard on the curves and pictures that trainings write to .work/events. It needs no
+network. With --text it shows a line for each training at work or interrupted, again and again on a terminal.
+"""
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from pipeline.base.errors import UserError, command_line
+from pipeline.runs.unfinished import line, unfinished
+from pipeline.runs.work_dirs import EVENTS, work_root
+
+CLEAR = "\x1b[H\x1b[J"
+
+
+def tensorboard_command(folder: Path, *, host: str, port: int) -> list[str]:
+    """Start of TensorBoard on `folder` in this environment's Python."""
+    options = ["--logdir", str(folder), "--host", host, "--port", str(port), "--reload_interval", "10"]
+    return [sys.executable, "-m", "tensorboard.main", *options]
+
+
+def text(root: Path) -> str:
+    """A line for every training that is not complete."""
+    found = unfinished(root)
+    return "\n".join(map(line, found)) if found else f"{root}: no training is at work, and none was interrupted"
+
+
+@command_line
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="transgan watch", description="Curves and pictures of trainings at work.")
+    parser.add_argument("--text", action="store_true", help="a line for each training, no TensorBoard")
+    parser.add_argument("--every", type=float, default=2.0, help="seconds between two looks, with --text (2)")
+    parser.add_argument("--port", type=int, default=6006, help="of TensorBoard (6006)")
+    parser.add_argument("--host", default="localhost", help="that TensorBoard answers to (localhost; 0.0.0.0: anybody)")
+    given = parser.parse_args()
+    if given.every <= 0:
+        raise UserError(f"--every: given {given.every:g}; allowed: seconds, more than 0")
+    root = work_root()
+    if not given.text:
+        folder = root / EVENTS
+        folder.mkdir(parents=True, exist_ok=True)
+        print(f"watch: TensorBoard on {folder}; Ctrl-C ends it, the trainings go on", flush=True)
+        code = subprocess.run(tensorboard_command(folder, host=given.host, port=given.port)).returncode
+        if code:
+            raise UserError(f"TensorBoard ended with status {code}, see above; another --port may be free")
+        return
+    while sys.stdout.isatty():
+        print(CLEAR + text(root), flush=True)
+        time.sleep(given.every)
+    print(text(root))
+
+
+if __name__ == "__main__":
+    main()

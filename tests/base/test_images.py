@@ -1,0 +1,48 @@
+"""The one quantisation rule."""
+
+import pytest
+import torch
+
+from pipeline.base.images import to_float, to_uint8
+
+LEVELS = torch.arange(256, dtype=torch.uint8)
+
+
+def test_all_256_levels_come_back_exactly():
+    assert torch.equal(to_uint8(to_float(LEVELS)), LEVELS)
+
+
+def test_levels_span_minus_one_to_one_evenly():
+    values = to_float(LEVELS)
+    assert values.dtype == torch.float32
+    assert values[0] == -1 and values[255] == 1
+    torch.testing.assert_close(values.double(), torch.linspace(-1, 1, 256, dtype=torch.float64), rtol=0, atol=1e-7)
+
+
+def test_rounding_is_to_the_nearest_level_not_down():
+    step = 2 / 255
+    for offset in (-0.49, -0.25, 0.25, 0.49):
+        assert torch.equal(to_uint8(to_float(LEVELS[1:-1]) + offset * step), LEVELS[1:-1])
+
+
+def test_values_outside_are_clamped_not_wrapped():
+    assert to_uint8(torch.tensor([-1.01, -7.0, -float("inf"), 1.01, 7.0, float("inf")])).tolist() == [
+        0,
+        0,
+        0,
+        255,
+        255,
+        255,
+    ]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
+def test_other_precisions_are_quantised_in_float32(dtype):
+    images = torch.linspace(-1.2, 1.2, 1001).to(dtype)
+    assert torch.equal(to_uint8(images), to_uint8(images.float()))
+
+
+def test_shapes_are_kept():
+    images = torch.randint(0, 256, (2, 3, 4, 5), dtype=torch.uint8)
+    assert to_float(images).shape == images.shape
+    assert torch.equal(to_uint8(to_float(images)), images)

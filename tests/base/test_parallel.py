@@ -1,0 +1,84 @@
+"""Batches shared out over several devices come back in order, each computed on its own device as it would be alone."""
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from pipeline.base import parallel as module
+from pipeline.base.parallel import devices, replicas, shared_out
+from pipeline.metrics.extractor import Extractor
+from pipeline.networks.interface import build_generator
+from pipeline.networks.sampling import sample
+
+
+class Network(nn.Module):
+    """Features that depend on the image, logits that depend on the features."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.rand(192, 5))
+
+    def forward(self, images):
+        features = images.flatten(1).float() @ self.weight
+        return features, features[:, :2]
+
+
+@pytest.fixture
+def three(monkeypatch):
+    """As on a machine with three devices."""
+    monkeypatch.setattr(module, "devices", lambda first: [first] * 3)
+
+
+def test_copies_are_separate_and_equal(three):
+    first, *others = replicas(network := Network())
+    assert first is network and len(others) == 2
+    assert all(other.weight is not network.weight and torch.equal(other.weight, network.weight) for other in others)
+
+
+def test_every_part_once_in_order_and_every_device_takes_its_share():
+    networks, taken = [nn.Identity() for _ in range(3)], []
+
+    def work(network, part):
+        taken.append((networks.index(network), part, threading.get_ident()))
+        return part * 10
+
+    assert list(shared_out(networks, work, range(20))) == [part * 10 for part in range(20)]
+    assert sorted((part, place) for place, part, _ in taken) == [(part, part % 3) for part in range(20)]
+    assert len({thread for _, _, thread in taken}) == 3
+
+
+def test_an_error_on_a_device_is_raised():
+    def work(network, part):
+        raise ValueError(part)
+
+    with pytest.raises(ValueError, match="0"):
+        list(shared_out([nn.Identity(), nn.Identity()], work, range(5)))
+
+
+def test_samples_and_features_are_those_of_one_device(cell, monkeypatch):
+    generator = build_generator(cell("digits", "full").network).eval()
+    network = Network()
+    extractor = Extractor(name="small", sha256="0", features=5, resize="none", network=network)
+    alone = sample(generator, 20, 3, 4)
+    features, logits = extractor.extract(alone, 6)
+    monkeypatch.setattr(module, "devices", lambda first: [first] * 3)
+    images = sample(generator, 20, 3, 4)
+    assert np.array_equal(images, alone)
+    for ours, theirs in zip(extractor.extract(images, 6), (features, logits), strict=True):
+        assert np.array_equal(ours, theirs)
+
+
+def test_features_in_files_are_those_of_one_device(tmp_path, three):
+    extractor = Extractor(name="small", sha256="0", features=5, resize="none", network=Network())
+    images = np.random.default_rng(0).integers(0, 256, (20, 3, 8, 8), dtype=np.uint8)
+    extractor.extract_to(images, 6, features=tmp_path / "f.npy", logits=tmp_path / "l.npy", what="test images")
+    features, logits = extractor.extract(images, 6)
+    assert np.array_equal(np.load(tmp_path / "f.npy"), features)
+    assert np.array_equal(np.load(tmp_path / "l.npy"), logits)
+
+
+def test_a_cpu_is_one_device():
+    assert devices(torch.device("cpu")) == [torch.device("cpu")]

@@ -1,0 +1,273 @@
+"""Reading, merging and binding YAML: what stands in the file is what arrives, or one line says why not."""
+
+from typing import Annotated, Literal
+
+import pytest
+from pydantic import Field, ValidationError
+
+from pipeline.base.errors import ConfigError, UserError, choices
+from pipeline.base.schema import Strict, bind, check_partial, dump, merge, read_yaml
+
+
+class Leaf(Strict):
+    kind: Literal["red", "green"]
+    size: Annotated[float, Field(gt=0, le=10)]
+    count: int = 1
+
+
+class Tree(Strict):
+    flag: bool
+    leaf: Leaf
+    leaves: list[Leaf]
+    named: dict[str, Leaf]
+    maybe: Leaf | None = None
+
+
+LEAF = {"kind": "red", "size": 0.5}
+TREE = {"flag": True, "leaf": LEAF, "leaves": [LEAF, LEAF], "named": {"a": LEAF}, "maybe": LEAF}
+
+
+def changed(path, value):
+    """TREE with the value at `path` replaced, everything on the way copied."""
+
+    def put(node, keys):
+        if not keys:
+            return value
+        if isinstance(node, list):
+            return [put(item, keys[1:]) if index == keys[0] else item for index, item in enumerate(node)]
+        return {**node, keys[0]: put(node.get(keys[0]), keys[1:])}
+
+    return put(TREE, path)
+
+
+def refusal(content, schema=Tree, check=bind, **options):
+    with pytest.raises(ConfigError) as error:
+        check(schema, content, file="some.yaml", **options)
+    assert len(str(error.value).splitlines()) == 1
+    return str(error.value)
+
+
+@pytest.mark.parametrize("path", [("leaf",), ("leaves", 1), ("named", "a"), ("maybe",)], ids=str)
+def test_unknown_keys_are_found_at_every_depth_and_the_near_miss_is_named(path):
+    key = ".".join(map(str, path))
+    message = refusal(changed((*path, "sise"), 3))
+    assert (
+        message == f"some.yaml: {key}.sise: given 3; allowed: no such key here; "
+        "known keys: kind | size | count (did you mean 'size'?)"
+    )
+
+
+@pytest.mark.parametrize("path", [("leaf",), ("leaves", 1), ("named", "a"), ("maybe",)], ids=str)
+def test_unknown_values_are_found_at_every_depth(path):
+    key = ".".join(map(str, path))
+    assert refusal(changed((*path, "kind"), "blue")) == f"some.yaml: {key}.kind: given 'blue'; allowed: red | green"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "allowed"),
+    [
+        (("flag",), 1, "a valid boolean"),
+        (("flag",), "true", "a valid boolean"),
+        (("leaf", "size"), "0.5", "a valid number"),
+        (("leaf", "size"), True, "a valid number"),
+        (("leaf", "size"), 0.0, "greater than 0"),
+        (("leaf", "size"), 11, "less than or equal to 10"),
+        (("leaf", "size"), float("nan"), "a finite number"),
+        (("leaf", "count"), 2.0, "a valid integer"),
+        (("leaf", "count"), True, "a valid integer"),
+        (("leaf", "count"), None, "a valid integer"),
+        (("leaves",), {}, "a valid list"),
+        (("leaf", "kind"), "red\ngreen", "red | green"),
+    ],
+)
+def test_nothing_is_converted_in_silence(path, value, allowed):
+    message = refusal(changed(path, value), prefix="variants.x")
+    assert message == f"some.yaml: variants.x.{'.'.join(path)}: given {value!r}; allowed: {allowed}"
+
+
+def test_missing_keys_are_refused_unless_partial():
+    without = {key: value for key, value in TREE.items() if key != "flag"}
+    assert refusal(without) == "some.yaml: flag: given 'nothing'; allowed: a value: this key is required"
+    check_partial(Tree, without, file="some.yaml")
+    assert "leaf.size: given 'x'" in refusal({"leaf": {"size": "x"}}, check=check_partial)
+
+
+def test_missing_keys_inside_a_list_are_refused_even_if_partial():
+    """Lists are replaced whole: nothing is left to complete their elements."""
+    assert refusal({"leaves": [{"kind": "red"}]}, check=check_partial).startswith(
+        "some.yaml: leaves.0.size: given 'nothing'; allowed: a value"
+    )
+
+
+class Oak(Strict):
+    family: Literal["oak"]
+    acorns: int
+    leaf: Leaf | None = None
+
+
+class Pine(Strict):
+    family: Literal["pine", "fir"]
+    cones: Annotated[int, Field(ge=0)]
+
+
+Plant = Annotated[Oak | Pine, Field(discriminator="family")]
+
+
+class Wood(Strict):
+    first: Plant
+    rows: list[Plant] = []
+    named: dict[str, Plant] = {}
+    last: Plant | None = None
+    mark: int | Literal["none", "all"] = 0
+
+
+OAK = {"family": "oak", "acorns": 3}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"first": {"family": "oka"}}, "first.family: given 'oka'; allowed: oak | pine | fir (did you mean 'oak'?)"),
+        ({"first": {"family": 3}}, "first.family: given 3; allowed: oak | pine | fir"),
+        ({"first": {"acorns": 3}}, "first.family: given 'nothing'; allowed: oak | pine | fir"),
+        ({"first": {"family": "fir"}}, "first.cones: given 'nothing'; allowed: a value: this key is required"),
+        (
+            {"first": {"family": "fir", "cone": 1}},
+            "first.cone: given 1; allowed: no such key here; known keys: family | cones (did you mean 'cones'?)",
+        ),
+        (
+            {"first": OAK | {"width": 1}},
+            "first.width: given 1; allowed: no such key here; known keys: family | acorns | leaf",
+        ),
+        (
+            {"first": OAK, "rows": [OAK, OAK | {"leav": 1}]},
+            "rows.1.leav: given 1; allowed: no such key here; "
+            "known keys: family | acorns | leaf (did you mean 'leaf'?)",
+        ),
+        (
+            {"first": OAK, "named": {"oak": OAK | {"acorns": "x"}}},
+            "named.oak.acorns: given 'x'; allowed: a valid integer",
+        ),
+        (
+            {"first": OAK | {"leaf": LEAF | {"size": 11}}},
+            "first.leaf.size: given 11; allowed: less than or equal to 10",
+        ),
+        ({"first": OAK, "last": OAK | {"acorns": True}}, "last.acorns: given True; allowed: a valid integer"),
+        ({"first": OAK, "last": {"family": "elm"}}, "last.family: given 'elm'; allowed: oak | pine | fir"),
+        ({"first": 7}, "first: given 7; allowed: a mapping of keys ({} where there is nothing to set)"),
+        ({"first": OAK, "mark": "some"}, "mark: given 'some'; allowed: a valid integer or none | all"),
+    ],
+)
+def test_a_union_is_refused_by_the_key_that_stands_in_the_file(content, message):
+    assert refusal(content, Wood) == f"some.yaml: {message}"
+    assert refusal(content, Wood, prefix="variants.x") == f"some.yaml: variants.x.{message}"
+
+
+def test_a_union_itself_can_be_bound():
+    assert bind(Plant, OAK, file="x") == Oak(family="oak", acorns=3)
+    assert refusal({"family": "elm"}, Plant, prefix="model") == (
+        "some.yaml: model.family: given 'elm'; allowed: oak | pine | fir"
+    )
+    assert refusal(OAK | {"cones": 1}, Plant).startswith("some.yaml: cones: given 1; allowed: no such key here")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [{}, {"first": {}}, {"first": {"cones": 2}}, {"first": {"leaf": {"size": 2}}}, {"first": {"family": "oak"}}],
+)
+def test_an_overlay_of_a_union_need_not_name_its_member(content):
+    check_partial(Wood, content, file="x")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"first": {"cones": -1}}, "first.cones: given -1; allowed: greater than or equal to 0"),
+        ({"first": {"acorns": "x"}}, "first.acorns: given 'x'; allowed: a valid integer"),
+        ({"first": {"leaf": {"sise": 1}}}, "first.leaf.sise: given 1; allowed: no such key here; known keys: kind"),
+        (
+            {"first": {"family": "oak", "cones": 1}},
+            "first.cones: given 1; allowed: no such key here; known keys: family",
+        ),
+        ({"first": {"acorn": 1}}, "first.acorn: given 1; allowed: no such key here; known keys: family | acorns"),
+        ({"first": {"family": "elm"}}, "first.family: given 'elm'; allowed: oak | pine | fir"),
+        ({"rows": [{"acorns": 1}]}, "rows.0.family: given 'nothing'; allowed: oak | pine | fir"),
+    ],
+)
+def test_what_an_overlay_of_a_union_states_is_checked(content, message):
+    assert refusal(content, Wood, check=check_partial).startswith(f"some.yaml: {message}")
+
+
+def test_what_is_bound_is_frozen_and_typed():
+    tree = bind(Tree, TREE, file="some.yaml")
+    assert tree.leaves[1] == Leaf(kind="red", size=0.5, count=1) and tree.maybe == tree.leaf
+    with pytest.raises(ValidationError):
+        tree.leaf.size = 1.0
+    with pytest.raises(TypeError):
+        Leaf("red", 0.5)
+
+
+def test_dumped_text_reads_back_equal_and_is_the_same_for_equal_values(tmp_path):
+    texts = {dump(bind(Tree, changed(("leaf", "size"), size), file="x")) for size in (1, 1.0)}
+    assert len(texts) == 1
+    for size in (1e-05, 5e-324, 0.1 + 0.2, 1 / 3, 9.999999999999999):
+        tree = bind(Tree, changed(("leaf", "size"), size), file="x")
+        (tmp_path / "tree.yaml").write_text(dump(tree))
+        assert bind(Tree, read_yaml(tmp_path / "tree.yaml"), file="x") == tree
+
+
+def test_dump_follows_the_schema_not_the_content():
+    assert dump(bind(Tree, dict(reversed(TREE.items())), file="x")) == dump(bind(Tree, TREE, file="x"))
+
+
+def test_yaml_as_a_person_writes_it(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text("a: 1e-05\nb: 1e5\nc: 1\nd: '1'\ne: null\nf: [1, 2.0]\ng: none\nh: ${a}\n")
+    content = read_yaml(path)
+    assert content == {
+        "a": 0.00001,
+        "b": 100000.0,
+        "c": 1,
+        "d": "1",
+        "e": None,
+        "f": [1, 2.0],
+        "g": "none",
+        "h": 0.00001,
+    }
+    assert [type(content[key]) for key in "abcd"] == [float, float, int, str]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a: [", "not valid YAML"),
+        ("a: 1\na: 2\n", "duplicate key a"),
+        ("[1, 2]", "expected a mapping"),
+        ("a: ${nope}", "'nope' not found"),
+        ("\xff", "not valid YAML"),
+    ],
+)
+def test_broken_files_are_one_line(tmp_path, text, says):
+    path = tmp_path / "x.yaml"
+    path.write_text(text, encoding="latin-1")
+    with pytest.raises(UserError) as error:
+        read_yaml(path)
+    message = str(error.value)
+    assert message.startswith(f"{path}: ") and says in message and len(message.splitlines()) == 1
+
+
+def test_a_missing_file_is_one_line(tmp_path):
+    with pytest.raises(UserError, match=r"absent\.yaml: no such file$"):
+        read_yaml(tmp_path / "absent.yaml")
+
+
+def test_merge_replaces_lists_merges_mappings_and_leaves_its_inputs():
+    base, over = {"a": {"x": 1, "y": [1, 2, 3]}, "b": 1}, {"a": {"y": [9]}, "b": None, "c": {"new": 1}}
+    assert merge(base, over) == {"a": {"x": 1, "y": [9]}, "b": None, "c": {"new": 1}}
+    assert merge(over, base) == {"a": {"x": 1, "y": [1, 2, 3]}, "b": 1, "c": {"new": 1}}
+    assert base == {"a": {"x": 1, "y": [1, 2, 3]}, "b": 1}
+
+
+def test_choices_hint_at_near_misses_only():
+    assert choices(["layer", "token"], "layr") == "layer | token (did you mean 'layer'?)"
+    assert choices(["layer", "token"], "zzz") == choices(["layer", "token"]) == "layer | token"

@@ -1,0 +1,119 @@
+"""The sample command on a small finished run."""
+
+import io
+import sys
+import zipfile
+
+import imageio.v3 as imageio
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.commands import generate
+from pipeline.generators import write_images
+from pipeline.generators.library import load_generator
+from pipeline.runs.progress import Progress
+from pipeline.runs.run_files import write_run
+from pipeline.training.config import TrainPlan, effective_settings
+from pipeline.training.loop import train
+
+
+@pytest.fixture(scope="module")
+def run(cell, tmp_path_factory):
+    import torch
+
+    own = cell("digits", "full")
+    config = effective_settings(own.train).model_copy(update={"kimg": 0.128, "ticks": 1, "snapshots": 1})
+    plan = TrainPlan(network=own.network, train=config, seed=0, code={})
+    images = np.random.default_rng(0).integers(0, 256, (64, 3, 8, 8), dtype=np.uint8)
+    folder = tmp_path_factory.mktemp("runs") / "seed0"
+    write_run(folder, plan, train(plan, images, torch.device("cpu"), Progress("test")), {"status": "ok", "kimg": 0.128})
+    return folder
+
+
+def call(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["generate", *map(str, arguments)])
+    generate.main()
+
+
+def test_writes_a_grid_of_n_samples_that_depends_on_the_seed_alone(monkeypatch, run, tmp_path):
+    pictures = []
+    for name, seed, batch in (("a", 0, 64), ("b", 0, 5), ("c", 1, 64)):
+        call(monkeypatch, "--run", run, "--n", 12, "--seed", seed, "--batch", batch, "--out", tmp_path / f"{name}.png")
+        pictures.append(np.asarray(Image.open(tmp_path / f"{name}.png")).astype(int))
+    assert pictures[0].shape == (3 * 36 + 4, 4 * 36 + 4, 3)
+    assert abs(pictures[0] - pictures[1]).max() <= 1
+    assert abs(pictures[0] - pictures[2]).max() > 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--n", "0"], "--n: given 0"),
+        (["--seed", "-1"], "--seed: given -1"),
+        (["--out", "grid.txt"], "ends in .png"),
+        (["--out", "walk.mp4"], "needs the package imageio-ffmpeg"),
+        (["--seeds", "5-1"], "--seeds: given '5-1'"),
+        (["--seeds", "1,0-3"], "each seed once"),
+        (["--seeds", "0-99999999999"], "1,000,000 at most"),
+        (["--truncation", "-1"], "--truncation: given -1.0"),
+        (["--keyframes", "1"], "--keyframes: given 1"),
+        (["--run", "nowhere"], "nowhere: no finished run"),
+    ],
+)
+def test_mistakes_end_in_one_line(monkeypatch, capsys, run, tmp_path, arguments, words):
+    monkeypatch.setattr(write_images, "find_spec", lambda name: None)
+    options = {"--run": str(run), "--out": str(tmp_path / "grid.png")} | dict([arguments])
+    with pytest.raises(SystemExit):
+        call(monkeypatch, *[part for pair in options.items() for part in pair])
+    error = capsys.readouterr().err
+    assert words in error and error.count("\n") == 1
+    assert not (tmp_path / "grid.png").exists()
+
+
+def test_single_files_an_array_and_a_zip_hold_the_same_images(monkeypatch, run, tmp_path):
+    for out in ("pictures", "images.zip", "images.npz"):
+        call(monkeypatch, "--run", run, "--n", 7, "--seed", 2, "--batch", 3, "--out", tmp_path / out)
+    images = load_generator(run).sample(7, seed=2, batch=3)
+    with np.load(tmp_path / "images.npz") as arrays:
+        assert np.array_equal(arrays["arr_0"], images) and arrays["arr_0"].dtype == np.uint8
+    files = sorted((tmp_path / "pictures").iterdir())
+    assert [file.name for file in files] == [f"{index:06d}.png" for index in range(7)]
+    assert np.array_equal(np.stack([np.asarray(Image.open(file)) for file in files]), images)
+    with zipfile.ZipFile(tmp_path / "images.zip") as archive:
+        assert archive.testzip() is None
+        found = [np.asarray(Image.open(io.BytesIO(archive.read(name)))) for name in archive.namelist()]
+    assert np.array_equal(np.stack(found), images)
+
+
+def test_the_same_samples_are_the_same_bytes(monkeypatch, run, tmp_path):
+    for ending in ("zip", "npz", "gif"):
+        for name in ("a", "b"):
+            call(monkeypatch, "--run", run, "--n", 3, "--steps", 2, "--out", tmp_path / f"{name}.{ending}")
+        assert (tmp_path / f"a.{ending}").read_bytes() == (tmp_path / f"b.{ending}").read_bytes()
+
+
+def test_a_file_per_seed(monkeypatch, run, tmp_path):
+    call(monkeypatch, "--run", run, "--seeds", "0-2,20", "--out", tmp_path / "seeds")
+    files = sorted((tmp_path / "seeds").iterdir())
+    assert [file.name for file in files] == ["seed00000.png", "seed00001.png", "seed00002.png", "seed00020.png"]
+    assert np.array_equal(np.asarray(Image.open(files[3])), load_generator(run).sample(1, seed=20)[0])
+
+
+def test_a_folder_that_holds_something_is_left_alone(monkeypatch, capsys, run, tmp_path):
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old/other.png").write_bytes(b"")
+    with pytest.raises(SystemExit):
+        call(monkeypatch, "--run", run, "--out", tmp_path / "old")
+    assert "a new or empty folder" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "old").iterdir()] == ["other.png"]
+    assert {path.name for path in tmp_path.iterdir()} == {"old"}
+
+
+@pytest.mark.parametrize(("options", "frames"), [(["--n", 4, "--keyframes", 3], 15), (["--seeds", "1,4"], 10)])
+def test_a_video_walks_in_a_circle(monkeypatch, run, tmp_path, options, frames):
+    call(monkeypatch, "--run", run, *options, "--steps", 5, "--out", tmp_path / "walk.gif")
+    pictures = imageio.imread(tmp_path / "walk.gif")
+    assert len(pictures) == frames and pictures.shape[-1] == 3
+    if "--n" in options:
+        assert pictures.shape[1:3] == (2 * 36 + 4, 2 * 36 + 4)

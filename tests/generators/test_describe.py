@@ -1,0 +1,46 @@
+import json
+import sys
+
+import pytest
+
+from pipeline.generators import describe
+
+
+def call(monkeypatch, capsys, *arguments):
+    monkeypatch.setattr(sys, "argv", ["describe", *arguments])
+    describe.main()
+    return capsys.readouterr().out
+
+
+def test_json_has_both_networks_stages_parameters_and_flops(monkeypatch, capsys):
+    description = json.loads(
+        call(monkeypatch, capsys, "--dataset", "cifar10", "--variant", "full", "--released", "--json")
+    )
+    assert description["generator"]["parameters"] == 83_312_495
+    assert description["discriminator"]["parameters"] == 10_210_400
+    assert [stage["blocks"][0]["side"] for stage in description["generator"]["stages"]] == [8, 16, 32]
+    assert description["released"] is True and description["generator"]["forward_flops"] > 1e10
+
+
+def test_text_names_every_stage(monkeypatch, capsys):
+    text = call(monkeypatch, capsys, "--dataset", "church256")
+    assert (
+        "265,072,807 parameters" in text
+        and "256 x 256" in text
+        and "grid attention in 16 x 16" in text
+        and "[cls]" in text
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "hint"),
+    [("--dataset", "cifar", "did you mean 'cifar10'"), ("--variant", "fulll", "did you mean 'full'")],
+)
+def test_unknown_names_end_in_one_line(monkeypatch, capsys, option, value, hint):
+    arguments = {"--dataset": "digits", "--variant": "full"} | {option: value}
+    monkeypatch.setattr(sys, "argv", ["describe", *[part for pair in arguments.items() for part in pair]])
+    with pytest.raises(SystemExit) as stopped:
+        describe.main()
+    assert stopped.value.code == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: params.yaml: ") and value in error and hint in error and error.count("\n") == 1

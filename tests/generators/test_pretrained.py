@@ -1,0 +1,96 @@
+"""Networks kept in the repository, and their model cards."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.base.errors import UserError
+from pipeline.base.files import write_json
+from pipeline.generators import pretrained
+from pipeline.generators.card import model_card
+from pipeline.generators.library import load_generator
+from trained_networks import write_trained
+
+
+@pytest.fixture
+def project(cell, tmp_path, monkeypatch):
+    monkeypatch.setattr(pretrained, "PRETRAINED", tmp_path / "pretrained")
+    monkeypatch.setattr(pretrained, "PUBLISHED", tmp_path / "published")
+    for seed in (10, 2):
+        write_trained(tmp_path / f"runs/digits/full/seed{seed}", cell("digits").network, seed=seed)
+    values = {"status": "ok", "fd_digits": 18.2015, "is_digits": 6.35, "is_digits_std": 0.19, "n_gen": 1797}
+    write_json(tmp_path / "results/digits/full/seed2.json", values)
+    facts = {"fd_digits": {"n_gen": 1797, "n_real": 1790}}
+    write_json(tmp_path / "results/digits/full/seed2/protocol.json", {"metrics": facts, "unavailable": {}})
+    return tmp_path
+
+
+def publish(project, *cells):
+    return pretrained.publish(cells, project / "runs", project / "results")
+
+
+def test_the_smallest_seed_is_published_and_draws_the_same_images(project):
+    assert publish(project, "digits/full") == [project / "pretrained/digits/full"]
+    assert {path.name for path in (project / "pretrained/digits/full").iterdir()} == {*pretrained.FILES, "README.md"}
+    images = load_generator("digits/full").sample(4)
+    assert (images == load_generator(project / "runs/digits/full/seed2").sample(4)).all()
+    assert (images != load_generator(project / "runs/digits/full/seed10").sample(4)).any()
+
+
+def test_too_much_for_a_repository_is_refused_before_anything_is_written(project, monkeypatch):
+    monkeypatch.setattr(pretrained, "MOST", 1000)
+    with pytest.raises(UserError, match="MiB of networks in all"):
+        publish(project, "digits/full")
+    assert not (project / "pretrained").exists()
+
+
+@pytest.mark.parametrize("name", ["digits/none", "digits", "../x/y"])
+def test_a_cell_without_a_run_is_refused(project, name):
+    with pytest.raises(UserError):
+        publish(project, name)
+
+
+def test_the_card_has_the_front_matter_that_hubs_read_and_the_numbers_by_protocol(project):
+    publish(project, "digits/full")
+    text = (project / "pretrained/digits/full/README.md").read_text()
+    front = yaml.safe_load(re.fullmatch(r"---\n(.*?)---\n.*", text, re.S)[1])
+    assert front["license"] == "mit" and front["pipeline_tag"] == "unconditional-image-generation"
+    metrics = front["model-index"][0]["results"][0]["metrics"]
+    assert metrics == [{"type": "fd_digits", "value": 18.2015}, {"type": "is_digits", "value": 6.35}]
+    assert "| `fd_digits` | 18.2 | lower | 1797 | 1790 |" in text and "| `is_digits` | 6.35 ± 0.19 | higher |" in text
+    assert "CC BY 4.0" in text and 'load_generator("digits/full")' in text and "228,561" in text
+
+
+def test_a_card_without_measurements_says_so(project):
+    text = model_card(project / "runs/digits/full/seed10", cell="celebahq256/full", results=None)
+    assert "Not measured." in text and "CC BY-NC 4.0" in text and "model-index" not in text
+
+
+def test_the_card_of_an_imported_run_says_that_its_length_is_not_known(project):
+    run = project / "runs/digits/full/seed2"
+    write_json(run / "run.json", {"status": "ok", "kimg": None, "seconds": None, "imported_from": "cifar.pth"})
+    text = model_card(run, cell="cifar10/full")
+    assert "Length: not known: the weights were imported." in text and "Imported from: cifar.pth." in text
+
+
+def test_networks_in_the_repository_are_complete_small_and_draw_pictures():
+    for name, folder in pretrained.kept_networks().items():
+        assert {path.name for path in folder.iterdir()} == {*pretrained.FILES, "README.md"}
+        assert load_generator(name).sample(8).std() > 10
+        assert yaml.safe_load((folder / "README.md").read_text().split("---\n")[1])["library_name"] == "pytorch"
+    groups = [pretrained.PRETRAINED, *pretrained.PUBLISHED.glob(f"*/{pretrained.KEPT}")]
+    for group in groups:
+        assert sum(path.stat().st_size for path in group.rglob("*") if path.is_file()) <= pretrained.MOST
+
+
+@pytest.mark.parametrize("folder", ["pretrained/digits/full", "published/faces32/networks/full"])
+def test_git_keeps_networks_and_the_readmes_command_names_one_that_make_copies(folder):
+    root = Path(pretrained.__file__).parent.parent
+    files = [f"{folder}/{name}" for name in (*pretrained.FILES, "README.md")]
+    assert subprocess.run(["git", "check-ignore", *files], cwd=root, capture_output=True, text=True).stdout == ""
+    named = set(re.findall(r"--pretrained (digits/\w+)", (root / "README.md").read_text()))
+    copied = re.search(r"^PRETRAINED \?= (.*)$", (root / "Makefile").read_text(), re.M)[1].split()
+    assert named and named <= set(copied)

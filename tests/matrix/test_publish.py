@@ -1,0 +1,138 @@
+"""Published runs: settings laid over params.yaml, results of a clone written as people read them."""
+
+import json
+import subprocess
+
+import numpy as np
+import pytest
+from dvc.repo import Repo
+from omegaconf import OmegaConf
+from PIL import Image
+
+from pipeline.base.errors import UserError
+from pipeline.generators import pretrained
+from pipeline.generators.library import load_generator
+from pipeline.matrix import publish
+from pipeline.pictures.contact_sheet import write_sheet
+from pipeline.plan.config import load, resolve_cell
+from trained_networks import write_trained
+
+CELL = "faces/full/seed1"
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """A finished clone with one cell."""
+    results = tmp_path / "clone/results" / CELL
+    results.mkdir(parents=True)
+    results.with_suffix(".json").write_text(json.dumps({"status": "ok", "kimg": 2.0, "kid2k": 0.5}))
+    (results / "run.json").write_text(json.dumps({"revision": "abc", "kimg": 2.0, "seconds": 3.0, "key": "secret"}))
+    (results / "protocol.json").write_text("{}")
+    (results / "history.csv").write_text("kimg\n2.0\n")
+    (results / "progress.csv").write_text("kimg,seconds,kid500\n2,3,0.5\n")
+    images = np.arange(64 * 3 * 32 * 32, dtype=np.uint32).reshape(1, 64, 3, 32, 32).astype(np.uint8)
+    write_sheet(results / "samples", images, rows=["samples"])
+    plan = tmp_path / "clone/plan"
+    (plan / "train" / CELL).parent.mkdir(parents=True)
+    (plan / "train" / f"{CELL}.yaml").write_text("seed: 1\n")
+    (plan / "index.json").write_text(json.dumps({"cells": [{"dataset": "faces", "variant": "full", "seed": 1}]}))
+    return tmp_path / "clone", images
+
+
+def test_numbers_pictures_and_provenance_are_kept(clone, tmp_path):
+    folder, images = clone
+    out = publish.write_published(folder, tmp_path / "published/faces32")
+    assert (out / "metrics.csv").read_text() == f"cell,status,kimg,kid2k\n{CELL},ok,2.0,0.5\n"
+    record = json.loads((out / "run.json").read_text())
+    assert record["revision"] == "abc" and "key" not in record
+    assert (out / "curve.csv").read_text().startswith("kimg,seconds,kid500")
+    picture = np.asarray(Image.open(out / "samples.png"))
+    # Eight images a row, three times as large, gaps of three pixels.
+    assert picture.shape == (8 * 33 * 3 + 3, 8 * 33 * 3 + 3, 3)
+    assert (picture[3::3, 3::3][:32, :32] == images[0, 0].transpose(1, 2, 0)).all()
+
+
+def test_the_generator_of_the_smallest_seed_is_kept_and_found_by_name(clone, tmp_path, cell, monkeypatch):
+    folder, _ = clone
+    monkeypatch.setattr(pretrained, "PUBLISHED", tmp_path / "published")
+    for seed in (10, 1):
+        run = write_trained(folder / f"runs/faces/full/seed{seed}", cell("digits").network, seed=seed)
+    out = publish.write_published(folder, tmp_path / "published/faces32")
+    assert {path.name for path in (out / "networks/full").iterdir()} == {*pretrained.FILES, "README.md"}
+    assert np.array_equal(load_generator("faces32/full").sample(2), load_generator(run).sample(2))
+    card = (out / "networks/full/README.md").read_text()
+    assert 'load_generator("faces32/full")' in card and "non-commercial research alone" in card
+    with pytest.raises(UserError, match="did you mean 'faces32/full'"):
+        load_generator("faces32/ful")
+
+
+def test_generators_too_large_for_a_repository_are_left_out_and_the_rest_is_kept(
+    clone, tmp_path, cell, monkeypatch, capsys
+):
+    folder, _ = clone
+    write_trained(folder / "runs" / CELL, cell("digits").network)
+    monkeypatch.setattr(pretrained, "MOST", 1000)
+    out = publish.write_published(folder, tmp_path / "published/faces32")
+    assert not (out / "networks").exists() and (out / "metrics.csv").is_file()
+    assert "are not kept" in capsys.readouterr().out
+
+
+def test_settings_are_laid_over_params_and_name_the_data(tmp_path):
+    (tmp_path / "faces.zip").touch()
+    text = publish.overlaid(
+        publish.ROOT / "params.yaml",
+        OmegaConf.to_container(OmegaConf.load(publish.ROOT / "published/faces32/settings.yaml")),
+        tmp_path / "faces.zip",
+    )
+    (tmp_path / "params.yaml").write_text(text)
+    cell = resolve_cell(load(tmp_path / "params.yaml"), "faces", "full")
+    assert cell.data.path == str(tmp_path / "faces.zip")
+    assert (
+        cell.train.kimg == 64.0
+        and cell.train.threads == 1
+        and cell.evaluate.metrics == ["fid_train_clean", "fid_train_legacy", "kid", "pr3"]
+    )
+
+
+def test_data_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"--data: .*no such file or folder"):
+        publish.overlaid(publish.ROOT / "params.yaml", {"matrix": {"datasets": ["faces"]}}, tmp_path / "none.zip")
+
+
+@pytest.fixture
+def source(tmp_path):
+    """A repository of git and DVC with a params.yaml, and its git."""
+
+    def git(*arguments):
+        subprocess.run(
+            ["git", "-c", "user.name=t", "-c", "user.email=t@example.invalid", *arguments], cwd=tmp_path, check=True
+        )
+
+    git("init", "--quiet")
+    Repo.init(str(tmp_path)).close()
+    (tmp_path / "params.yaml").write_text("a: 1\nmatrix: {datasets: [faces]}\n")
+    (tmp_path / ".gitignore").write_text(".work\n")
+    git("add", ".")
+    git("commit", "--quiet", "-m", "one")
+    return tmp_path, git
+
+
+def test_a_changed_working_tree_is_refused(source):
+    folder, _ = source
+    (folder / "params.yaml").write_text("a: 2\n")
+    with pytest.raises(UserError, match="commit your changes first"):
+        publish.prepare_clone("faces32", {}, None, folder)
+
+
+def test_clones_share_one_cache_and_follow_the_repositorys_revision(source):
+    folder, git = source
+    caches = []
+    for name, settings in (("one", {"b": 1}), ("two", {"b": 2})):
+        clone = publish.prepare_clone(name, {"about": "minutes", **settings}, None, folder)
+        assert OmegaConf.load(clone / "params.yaml") == {"a": 1, "matrix": {"datasets": ["faces"]}, **settings}
+        with Repo(str(clone)) as repo:
+            caches.append(repo.cache.local.path)
+    assert caches == [str(folder / ".work/published/cache/files/md5")] * 2
+    (folder / "params.yaml").write_text("a: 3\nmatrix: {datasets: [faces]}\n")
+    git("commit", "--quiet", "-am", "two")
+    assert OmegaConf.load(publish.prepare_clone("one", {}, None, folder) / "params.yaml").a == 3

@@ -1,0 +1,140 @@
+"""One cell's sheets: what is drawn, from which latents, and what stays where a run left no generator."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from pipeline.base.errors import UserError
+from pipeline.base.files import read_json, sha256, write_json, write_text
+from pipeline.base.schema import dump
+from pipeline.data.array import write_dataset
+from pipeline.metrics import extractors
+from pipeline.metrics.config import IllustratePlan
+from pipeline.networks.sampling import load_generator, sample
+from pipeline.networks.transgan.generator import Generator
+from pipeline.pictures import illustrate
+from pipeline.pictures.illustrate import illustrate_run
+from small_extractor import small
+
+PLAN = IllustratePlan(seed=3, batch=50, threads=1)
+AUGMENT = {
+    "policy": ["translation", "cutout"],
+    "groups": 8,
+    "translation_ratio": 0.125,
+    "cutout_ratio": 0.5,
+    "cutout_probability": 1.0,
+} | dict.fromkeys(("erase_range", "erase_probability", "hue_probability", "filter_probability"))
+SHEETS = [
+    "attention",
+    "augment",
+    "grids",
+    "interpolation",
+    "neighbours_feature",
+    "neighbours_pixel",
+    "real",
+    "relative_position",
+    "samples",
+]
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch, cell):
+    """An untrained run of the digits' geometry, a dataset, and the reference's files that are read."""
+    resolved = cell("digits")
+    generator = Generator(resolved.network)
+    with torch.no_grad():
+        generator.to_rgb.weight.mul_(4)  # untrained images are nearly grey; spread them over the levels
+    (tmp_path / "run").mkdir()
+    write_text(tmp_path / "run/network.yaml", dump(resolved.network))
+    write_text(tmp_path / "run/config.yaml", json.dumps({"train": {"augment": AUGMENT}}))
+    save_file(generator.state_dict(), tmp_path / "run/generator_ema.safetensors")
+    np.save(tmp_path / "run/grids.npy", np.zeros((2, 4, 3, 8, 8), dtype=np.uint8))
+    write_json(tmp_path / "run/grids.json", {"kimg": [0.0, 1.0]})
+    images = np.random.default_rng(0).integers(0, 256, (30, 3, 8, 8), dtype=np.uint8)
+    write_dataset(tmp_path / "data", images, None, {"split": "train", "resize": "none"})
+    reference = tmp_path / "reference"
+    reference.mkdir()
+    np.save(reference / "inception_clean_train.npy", small().extract(images, 30)[0])
+    (reference / "weights.pt").write_bytes(b"weights")
+    files = {name: sha256(reference / name) for name in ("inception_clean_train.npy", "weights.pt")}
+    sides = [{"extractor": "inception_clean", "split": "train", "features": "inception_clean_train.npy"}]
+    networks = {"inception_clean": {"weights": "weights.pt"}}
+    write_json(reference / "manifest.json", {"extractors": networks, "sides": sides, "files": files})
+    monkeypatch.setattr(extractors, "load_extractor", lambda name, path: small(name))
+    return tmp_path
+
+
+def drawn(folder, out="out", plan=PLAN):
+    return illustrate_run(
+        plan, run=folder / "run", data=folder / "data", reference=folder / "reference", out=folder / out
+    )
+
+
+def test_every_sheet_is_a_picture_with_its_facts(project):
+    assert drawn(project) == SHEETS
+    assert sorted(path.name for path in (project / "out").iterdir()) == sorted(
+        f"{name}.{end}" for name in SHEETS for end in ("png", "json")
+    )
+    assert read_json(project / "out/grids.json")["rows"] == [0.0, 1.0]
+    assert read_json(project / "out/neighbours_feature.json")["samples"] == 256
+
+
+def test_the_samples_are_the_first_of_those_that_are_measured(project):
+    drawn(project)
+    measured = sample(load_generator(project / "run"), 500, 3, 50)[:64]
+    pixels = np.asarray(Image.open(project / "out/samples.png")).reshape(8, 64, 8, 3).transpose(1, 3, 0, 2)
+    assert np.array_equal(pixels, measured)
+
+
+def test_the_same_run_gives_the_same_bytes(project):
+    drawn(project)
+    drawn(project, "again")
+    for path in (project / "out").iterdir():
+        assert path.read_bytes() == (project / "again" / path.name).read_bytes(), path.name
+
+
+def test_a_run_without_a_generator_has_its_snapshots_alone(project):
+    (project / "run/generator_ema.safetensors").unlink()
+    assert drawn(project) == ["grids"]
+    (project / "run/grids.npy").unlink()
+    assert drawn(project, "other") == [] and (project / "other").is_dir()
+
+
+def test_features_that_were_replaced_are_refused(project):
+    np.save(project / "reference/inception_clean_train.npy", np.zeros((30, 12), dtype=np.float32))
+    with pytest.raises(UserError, match="damaged or was replaced"):
+        drawn(project)
+
+
+def test_too_little_memory_is_one_line_that_names_the_setting(project, monkeypatch):
+    def refuse(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 67.00 GiB")
+
+    monkeypatch.setattr(illustrate, "draw_images", refuse)
+    with pytest.raises(UserError, match="50 images at a time; lower evaluate.batch"):
+        drawn(project)
+
+
+def pixels(path):
+    """A sheet of 8 x 8 images as (rows, images, 8, 8, 3)."""
+    sheet = np.asarray(Image.open(path))
+    return sheet.reshape(sheet.shape[0] // 8, 8, sheet.shape[1] // 8, 8, 3).swapaxes(1, 2)
+
+
+def test_augmentation_is_shown_on_real_images_row_by_row(project):
+    drawn(project)
+    assert read_json(project / "out/augment.json")["rows"] == ["as they are", "translation", "cutout", "all together"]
+    first, moved, cut, both = pixels(project / "out/augment.png")
+    assert np.array_equal(first, pixels(project / "out/real.png")[0, :16])
+    grey = (cut == 128).all(axis=-1)
+    assert grey.any() and np.array_equal(cut[~grey], first[~grey]), "cutout changes nothing outside its square"
+    assert not np.array_equal(moved, first) and not np.array_equal(both, moved)
+
+
+def test_a_run_without_augmentation_has_no_preview(project):
+    write_text(project / "run/config.yaml", json.dumps({"train": {"augment": AUGMENT | {"policy": []}}}))
+    assert drawn(project) == [name for name in SHEETS if name != "augment"]
