@@ -11,7 +11,7 @@ from benchmarks.growth import count
 from benchmarks.parallel import Cost, traffic
 from pipeline.base.errors import ConfigError
 from pipeline.networks.interface import build_discriminator, build_generator
-from pipeline.plan.config import Cell, load, resolve_cell
+from pipeline.plan.config import ResolvedCell, load, resolve_cell
 from pipeline.report.training_flops import flops_per_kimg, forward_flops
 from pipeline.training.config import effective_settings
 
@@ -58,7 +58,7 @@ def machines(consumer: float, h200: float) -> list[Machine]:
     ]
 
 
-def memory(cell: Cell) -> Memory:
+def memory(cell: ResolvedCell) -> Memory:
     """Counted on the meta device: fp32, attention as explicit products, G's pass and D's penalty held at once.
 
     An upper bound: fused attention keeps less, bf16 about half.
@@ -70,7 +70,7 @@ def memory(cell: Cell) -> Memory:
     return Memory(fixed=4 * (5 * g + 4 * d) / 2**30, image=kept["g_gib"] + kept["d_gib"])
 
 
-def work(cell: Cell) -> tuple[float, float]:
+def work(cell: ResolvedCell) -> tuple[float, float]:
     """Iterations (critic steps and one generator step each) and TFLOP an iteration of a cell's training."""
     train = effective_settings(cell.train)
     flops = flops_per_kimg(forward_flops(cell.dataset, cell.variant), train.model_dump())
@@ -80,14 +80,14 @@ def work(cell: Cell) -> tuple[float, float]:
     return train.kimg / kimg, flops * kimg / 1e12
 
 
-def seconds(cell: Cell, machine: Machine, tflop: float, parts: int) -> float:
+def seconds(cell: ResolvedCell, machine: Machine, tflop: float, parts: int) -> float:
     """Seconds of an iteration: arithmetic divided over the GPUs, launches of every part, exchange; none overlap."""
     fixed = LAUNCHES * parts
     cost = Cost(tflop / machine.tflops + fixed, fixed, *traffic(cell))
     return cost.predicted(machine.gpus, machine.bandwidth)
 
 
-def row(cell: Cell, profile: str, machine: Machine, needed: Memory) -> str:
+def row(cell: ResolvedCell, profile: str, machine: Machine, needed: Memory) -> str:
     """A line of the table: the cell's training on that machine."""
     iterations, tflop = work(cell)
     parts = needed.parts(max(cell.train.batch_generator, cell.train.batch_discriminator) // machine.gpus, machine.gib)

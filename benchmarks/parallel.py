@@ -24,7 +24,7 @@ from benchmarks.machine import facts
 from pipeline.base.errors import UserError, command_line
 from pipeline.networks.distributed import average
 from pipeline.networks.interface import build_discriminator, build_generator
-from pipeline.plan.config import Cell, load, resolve_cell
+from pipeline.plan.config import ResolvedCell, load, resolve_cell
 from pipeline.training.data import RealImages
 from pipeline.training.loop import iteration
 from pipeline.training.step import build
@@ -54,7 +54,7 @@ class Cost:
         return self.fixed + (self.seconds - self.fixed) / processes + exchange
 
 
-def traffic(cell: Cell) -> tuple[int, int]:
+def traffic(cell: ResolvedCell) -> tuple[int, int]:
     """Bytes reduced in an iteration, and by how many reductions: gradients in fp32, D's also after a G step if kept."""
     with torch.device("meta"):
         g, d = build_generator(cell.network), build_discriminator(cell.network)
@@ -63,7 +63,7 @@ def traffic(cell: Cell) -> tuple[int, int]:
     return 4 * (of_g + of_d * (steps + int(cell.train.keep_generator_gradients))), steps + 1
 
 
-def measured(cell: Cell, share: int = 1) -> float:
+def measured(cell: ResolvedCell, share: int = 1) -> float:
     """Median seconds of an iteration, of a batch that is `share` times smaller; by all processes that have joined."""
     config = cell.train
     sizes = {name: getattr(config, name) // share for name in ("batch_generator", "batch_discriminator")}
@@ -92,7 +92,7 @@ def measured_bandwidth(size: int) -> float:
     return size / statistics.median(seconds[1:])  # 2 (p - 1) / p is 1
 
 
-def member(cell: Cell, rank: int, processes: int, store: str) -> None:
+def member(cell: ResolvedCell, rank: int, processes: int, store: str) -> None:
     """One of the processes that are measured; the first prints seconds and bandwidth."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo", store=dist.FileStore(store, processes), rank=rank, world_size=processes)

@@ -14,10 +14,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from pipeline.base.errors import ConfigError, choices, command_line
 from pipeline.networks.interface import build_discriminator, build_generator
 from pipeline.networks.spec import FamilySpec, NetworkSpec
-from pipeline.plan.config import PARAMS, Cell, load, resolve_cell
+from pipeline.plan.config import PARAMS, ResolvedCell, load, resolve_cell
 
 
-def describe(cell: Cell) -> dict[str, Any]:
+def describe(cell: ResolvedCell) -> dict[str, Any]:
     """Each network as its family describes it, parameter count and forward FLOPs per image.
 
     FLOPs are 2 per multiply-add, attention's products included.

@@ -1,7 +1,7 @@
 """What training, sampling, measuring and the report may know of a network. Everything else is a family's own business.
 
-A family (`pipeline.networks.families`) provides one class of each kind. Nothing outside its folder touches a parameter by
-name.
+A family (`pipeline.networks.families`) provides one class of each kind. Nothing outside its folder touches a parameter
+by name.
 """
 
 from abc import ABC, abstractmethod

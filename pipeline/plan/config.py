@@ -1,6 +1,6 @@
 """params.yaml, checked whole, and the resolved settings of every cell and dataset.
 
-A cell is dataset x variant x seed. Its settings: base <- datasets.X <- profiles.X <- variants.X (`pipeline.plan.layers`),
+A cell is dataset x variant x seed. Its settings: base <- datasets.X <- profiles.X <- variants.X (`.layers`),
 merged, then bound to the schemas; everything that can be refused is refused here, before any other stage runs.
 """
 
@@ -79,8 +79,8 @@ class Params(Overlay):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
-    """The resolved settings of dataset x variant."""
+class ResolvedCell:
+    """The settings of dataset x variant, merged and checked; every seed has the same."""
 
     dataset: str
     variant: str
@@ -149,7 +149,7 @@ def _check_selection(content: dict[str, Any], file: str) -> None:
 
 def resolve_cell(
     content: dict[str, Any], dataset: str, variant: str, *, released: bool = False, file: str = PARAMS
-) -> Cell:
+) -> ResolvedCell:
     """Merge and check the settings of dataset x variant under the selected profile.
 
     `released` adds the released code's differences after the dataset's own settings; so does a variant that imports.
@@ -167,7 +167,7 @@ def resolve_cell(
     check_evaluate(evaluate, data, layers, file)
     network = resolve_networks(model, data, layers, file, cell=f"{dataset}, {variant}")
     check_together(network, train, layers, file)
-    return Cell(
+    return ResolvedCell(
         dataset=dataset,
         variant=variant,
         data=data,
@@ -179,7 +179,7 @@ def resolve_cell(
     )
 
 
-def ineffective(cells: list[Cell]) -> dict[str, list[str]]:
+def ineffective(cells: list[ResolvedCell]) -> dict[str, list[str]]:
     """Base keys that every one of `cells` overrides, and by which entries: changing them changes nothing."""
     keys = set.intersection(*(set(cell.shadowed) for cell in cells))
     return {key: sorted({cell.shadowed[key] for cell in cells}) for key in sorted(keys)}

@@ -1,8 +1,8 @@
 """Which code a training's numbers depend on: a digest per numeric module, written into the training's plan file.
 
 The modules are the import closure of the training loop, the networks of the cell's families, its loss and its penalty.
-A digest is taken from the syntax tree without what cannot change a number (`pipeline.plan.numeric_syntax`). So a training
-reruns if and only if its numbers can change.
+A digest is taken from the syntax tree without what cannot change a number (`pipeline.plan.numeric_syntax`). So a
+training reruns if and only if its numbers can change.
 
 What a module is read from is its text alone, which a dynamic import would fool: modules in the closure may not use one
 (`UNSEEN`). The registries of families and objectives do, and are left out: what they name is in the closure by itself.

@@ -9,7 +9,7 @@ from pipeline.base.errors import ConfigError
 from pipeline.base.files import write_json, write_text
 from pipeline.base.schema import dump
 from pipeline.metrics.config import illustrate_plan, measure_plan, reference_plan
-from pipeline.plan.config import Cell, ineffective, load, resolve_cell
+from pipeline.plan.config import ResolvedCell, ineffective, load, resolve_cell
 from pipeline.plan.fingerprint import fingerprint
 from pipeline.plan.released_models import import_plan
 from pipeline.training.config import TrainPlan, effective_settings, kimg, same_training
@@ -69,13 +69,13 @@ def write_plan(params: str | Path = "params.yaml") -> dict[str, Any]:
     return index
 
 
-def _training(cell: Cell, seed: int) -> TrainPlan:
+def _training(cell: ResolvedCell, seed: int) -> TrainPlan:
     """What a cell's training depends on beside its images."""
     train = effective_settings(cell.train)
     return TrainPlan(network=cell.network, train=train, seed=seed, code=fingerprint(cell.network, train))
 
 
-def _dataset_files(cells: list[Cell]) -> dict[str, str]:
+def _dataset_files(cells: list[ResolvedCell]) -> dict[str, str]:
     """Plan files of prepare and reference; all cells of a dataset must agree on what is measured on real images."""
     files: dict[str, str] = {}
     owners: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Which image is shown when, and what the networks see of it (the quantisation itself: tests of pipeline.base.images)."""
+"""Which image is shown when, and what the networks see of it (the quantisation itself: tests/base/test_images.py)."""
 
 import numpy as np
 import pytest

@@ -8,7 +8,7 @@ State dict, for carrying weights across (I = block from 0; convolutions (out, in
     head.weight (1, C), head.bias                   the bias where the spec has it
     ... .u (out,), .v (in k k,)                     beside every weight, with spectral norm
 
-With spectral norm `weight` is the one that is learned, before division (`pipeline.networks.resnet.spectral`). In AutoGAN's
+With spectral norm `weight` is the one that is learned, before division (`.spectral`). In AutoGAN's
 program and in mimicry the same are blockI.c1, .c2, .c_sc (blocks from 1) and l5; with PyTorch's spectral norm,
 weight_orig, weight_u and weight_v.
 Augmentation is not part of this module.

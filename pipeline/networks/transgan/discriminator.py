@@ -1,6 +1,6 @@
 """The multi-scale discriminator: patches at P, 2P, 4P -> transformer stages with pooling between -> score (paper 4.2).
 
-State dict, for carrying weights across (S = stage, J = block; block names as in `pipeline.networks.transgan.generator`):
+State dict, for carrying weights across (S = stage, J = block; block names as in `.generator`):
 
     stages.S.patches.weight (width, channels P P), .bias    patch embedding; index = (channel, row, column) in a patch:
                                                             a kernel-P stride-P convolution's weight, flattened from 1

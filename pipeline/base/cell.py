@@ -1,0 +1,59 @@
+"""A cell of the matrix, dataset x variant x seed, and every path and DVC address that follows from it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from pipeline.base.errors import UserError
+
+CACHED = ("train", "measure", "illustrate")  # stages of a cell whose outputs DVC carries between machines, in order
+STAGES = (*CACHED, "collect")  # every stage of a cell, in order
+
+
+@dataclass(frozen=True, order=True)
+class Cell:
+    """One training with its measurements. `str(cell)` is its name, `digits/full/seed1`."""
+
+    dataset: str
+    variant: str
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.dataset}/{self.variant}/seed{self.seed}"
+
+    @classmethod
+    def parse(cls, name: str) -> Self:
+        """The cell of that name. Errors: `UserError` for another form."""
+        match = re.fullmatch(r"(\w+)/(\w+)/seed(\d+)", name, flags=re.ASCII)
+        if not match:
+            raise UserError(f"cell: given {name!r}; allowed: <dataset>/<variant>/seed<number>, as digits/full/seed1")
+        return cls(match[1], match[2], int(match[3]))
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Self:
+        """The cell of a record of plan/index.json, or of a row of the report's table of cells."""
+        return cls(record["dataset"], record["variant"], int(record["seed"]))
+
+    def plan(self, stage: str, root: str | Path = "plan") -> Path:
+        """The plan file of one of the cell's stages."""
+        return Path(root) / stage / f"{self}.yaml"
+
+    def run(self, root: str | Path = "runs") -> Path:
+        """Weights, history and record of the training."""
+        return Path(root) / str(self)
+
+    def measured(self, root: str | Path = "measured") -> Path:
+        return Path(root) / str(self)
+
+    def illustrations(self, root: str | Path = "illustrations") -> Path:
+        return Path(root) / str(self)
+
+    def results(self, root: str | Path = "results") -> Path:
+        """The folder that git keeps; its numbers are in the file of the same name with `.json`."""
+        return Path(root) / str(self)
+
+    def address(self, stage: str) -> str:
+        """DVC's name of one of the cell's stages: `train@digits-full-1`."""
+        return f"{stage}@{self.dataset}-{self.variant}-{self.seed}"
