@@ -14,7 +14,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
-_joined = 1  # batches that stand end to end in what a network is shown
+_stacked = 1  # batches that stand end to end in what a network is shown
 
 
 def world() -> int:
@@ -37,14 +37,14 @@ def part_rows(size: int, count: int) -> list[slice]:
 
 
 @contextmanager
-def joined(count: int) -> Iterator[None]:
+def stacked_batches(count: int) -> Iterator[None]:
     """What a network is shown inside is `count` batches end to end: the rows that `normal` takes are those of each."""
-    global _joined
-    _joined = count
+    global _stacked
+    _stacked = count
     try:
         yield
     finally:
-        _joined = 1
+        _stacked = 1
 
 
 def normal(rows: int, *shape: int, like: Tensor, divided: bool) -> Tensor:
@@ -54,7 +54,7 @@ def normal(rows: int, *shape: int, like: Tensor, divided: bool) -> Tensor:
     """
     processes = world() if divided else 1
     drawn = torch.randn(rows * processes, *shape, device=like.device, dtype=like.dtype)
-    return drawn if processes == 1 else drawn.unflatten(0, (_joined, processes, -1))[:, rank()].flatten(0, 1)
+    return drawn if processes == 1 else drawn.unflatten(0, (_stacked, processes, -1))[:, rank()].flatten(0, 1)
 
 
 class _Total(torch.autograd.Function):
@@ -76,7 +76,7 @@ def mean(x: Tensor) -> Tensor:
     return x if world() == 1 else _Total.apply(x) / world()
 
 
-def whole(x: Tensor) -> Tensor:
+def gather_rows(x: Tensor) -> Tensor:
     """Rows of all processes (B, ...) from this one's (B / processes, ...), differentiable any number of times."""
     if world() == 1:
         return x
@@ -85,7 +85,7 @@ def whole(x: Tensor) -> Tensor:
 
 
 def own_rows(x: Tensor) -> Tensor:
-    """This process's rows of a whole batch: the inverse of `whole`."""
+    """This process's rows of a whole batch: the inverse of `gather_rows`."""
     own = len(x) // world()
     return x if world() == 1 else x[rank() * own : (rank() + 1) * own]
 
@@ -112,14 +112,14 @@ def average(tensors: Sequence[Tensor]) -> None:
     torch._foreach_copy_(list(tensors), [piece.view_as(tensor) for piece, tensor in zip(pieces, tensors, strict=True)])
 
 
-def of_first(x: Tensor) -> Tensor:
+def broadcast(x: Tensor) -> Tensor:
     """x as process 0 has it, so that all decide by the same number."""
     if world() > 1:
         dist.broadcast(x, 0)
     return x
 
 
-def largest(number: int) -> int:
+def all_reduce_max(number: int) -> int:
     """The largest number that a process gives; every process has to call it. The host alone waits, no device does."""
     if world() == 1:
         return number

@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError
 
 from pipeline.base.errors import UserError
-from pipeline.networks.distributed import largest, world
+from pipeline.networks.distributed import all_reduce_max, world
 from pipeline.runs.checkpoint import capture, load, put_back, save, save_weights
 from pipeline.runs.events import EventLog, events_folder
 from pipeline.runs.progress import Progress
@@ -97,7 +97,7 @@ class CheckpointSchedule(Observer):
             outcome.resumed.append(self.kimg(outcome))
             kimg, saved = self.kimg(outcome), time.strftime("%H:%M:%S", time.localtime(found["saved"]))
             self.progress.note(f"resumed at {kimg:,.1f} kimg from the checkpoint of {saved}{self.now_by(outcome)}")
-        if largest(outcome.step) != outcome.step:
+        if all_reduce_max(outcome.step) != outcome.step:
             raise UserError(
                 f"{self.folder}: not every process could read the newest checkpoint; the same command tries again"
             )
@@ -117,11 +117,11 @@ class CheckpointSchedule(Observer):
         Errors: `Stopped` after a signal, once the state is stored; `UserError` where it cannot be stored.
         """
         self.events.after_iteration(outcome)
-        reason = REASONS[largest(REASONS.index(self.signal or self.asked() or ""))]
+        reason = REASONS[all_reduce_max(REASONS.index(self.signal or self.asked() or ""))]
         if reason or time.monotonic() >= self.due:
             self.save(outcome)
         if reason:
-            largest(0)  # the state is stored before any process ends
+            all_reduce_max(0)  # the state is stored before any process ends
             raise Stopped(
                 f"{self.progress.name}: stopped by {reason} at {self.kimg(outcome):,.1f} of "
                 f"{self.config.kimg:,.1f} kimg, its state is stored; the same command goes on from there"

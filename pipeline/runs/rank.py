@@ -17,7 +17,7 @@ from pipeline.base.errors import UserError
 from pipeline.base.memory import out_of_memory
 from pipeline.base.schema import bind, read_yaml
 from pipeline.data.array import read_array, read_manifest
-from pipeline.networks.distributed import largest, rank
+from pipeline.networks.distributed import all_reduce_max, rank
 from pipeline.runs.checkpoint_schedule import (
     ABANDONED,
     CheckpointSchedule,
@@ -60,7 +60,7 @@ def follow_cell(plan: TrainPlan, *, data: str | Path, out: str | Path, name: str
     device, data = own_device(), Path(data)
     key = run_key(plan, read_manifest(data)["images_sha256"], device)
     join(device, plan.train)
-    if largest(0):  # there is something to train
+    if all_reduce_max(0):  # there is something to train
         with suppress(Stopped):  # process 0 says it
             take_part(plan, data=data, out=Path(out), work=work_root() / key, key=key, name=name, device=device)
     leave()

@@ -17,7 +17,7 @@ from pipeline.base.memory import out_of_memory, peak_memory
 from pipeline.base.provenance import has_bf16, processor, provenance
 from pipeline.base.schema import dump
 from pipeline.data.array import read_array, read_manifest
-from pipeline.networks.distributed import largest
+from pipeline.networks.distributed import all_reduce_max
 from pipeline.plan.fingerprint import fingerprint
 from pipeline.runs.checkpoint_schedule import WEIGHTS, CheckpointSchedule, explain_disk_error, least_seconds
 from pipeline.runs.group import join, leave, own_device, under_torchrun
@@ -54,7 +54,7 @@ def run_cell(plan: TrainPlan, *, data: str | Path, out: str | Path, name: str) -
         twin = find_twin(out, key)
         if under_torchrun():
             join(device, plan.train)
-            largest(int(twin is None))  # tells the others whether there is anything to train
+            all_reduce_max(int(twin is None))  # tells the others whether there is anything to train
         if twin is not None:
             record = copy_run(twin, out)
         elif plan.train.processes > 1 and not under_torchrun():

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pipeline.base.images import to_uint8
-from pipeline.networks.distributed import largest, of_first, world
+from pipeline.networks.distributed import all_reduce_max, broadcast, world
 from pipeline.networks.interface import Discriminator, Generator
 from pipeline.training.config import TrainConfig, TrainPlan
 from pipeline.training.data import RealImages
@@ -201,7 +201,7 @@ def _row(outcome: Outcome, latents: tuple[Tensor, ...], kimg: float) -> dict[str
     means = [torch.stack(outcome.scalars[name]).float().mean() for name in names]
     spread, distance = sample_spread(_draw(networks.ema, latents)), ema_distance(networks.generator, networks.ema)
     # What is decided by it (a collapse) is decided by the same numbers in every process.
-    found = of_first(torch.stack([*means, spread, distance])).tolist()
+    found = broadcast(torch.stack([*means, spread, distance])).tolist()
     values = dict(zip([*names, "sample_spread", "ema_distance"], found, strict=True))
     values["wasserstein"] = values["score_real"] - values["score_fake"]
     return {"kimg": kimg, "step": outcome.step, **dict(sorted(values.items()))}
@@ -239,4 +239,4 @@ def _weights(networks: Networks) -> Weights:
 
 def _finite(networks: Networks) -> bool:
     broken = any(not parameter.isfinite().all() for module in _modules(networks) for parameter in module.parameters())
-    return not largest(int(broken))
+    return not all_reduce_max(int(broken))

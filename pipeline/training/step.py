@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline.networks.distributed import average, joined, mean_value, part_rows, world
+from pipeline.networks.distributed import average, mean_value, part_rows, stacked_batches, world
 from pipeline.networks.interface import Discriminator, Generator, build_discriminator, build_generator
 from pipeline.networks.spec import NetworkSpec
 from pipeline.training.augment import Drawn, apply, draw, rows
@@ -80,7 +80,7 @@ def discriminator_gradients(networks: Networks, real: Tensor, config: TrainConfi
     found = []
     for part, fake, shown in zip(parts, fakes, shown_real, strict=True):
         shown_fake = apply(fake, rows(drawn_fake, part), config.augment)
-        with joined(2 if together else 1):  # the backward pass too: it may compute activations again
+        with stacked_batches(2 if together else 1):  # the backward pass too: it may compute activations again
             loss, score_real, score_fake = passes.adversarial(
                 discriminator, shown, shown_fake, objective, together=together, batch_mean=batch_mean
             )

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from divided_steps import CASES
-from pipeline.networks.distributed import average, largest, mean, own_rows, part_rows, whole, world
+from pipeline.networks.distributed import all_reduce_max, average, gather_rows, mean, own_rows, part_rows, world
 
 ROOT = Path(__file__).parent.parent.parent
 # The compiler takes a minute. Three processes are slow on two cores: what depends on rows most is here, and the rest is
@@ -128,7 +128,7 @@ def test_the_cases_differ(runs):
 
 def test_alone_nothing_is_exchanged():
     x = torch.rand(4, 3, requires_grad=True)
-    assert world() == 1 and mean(x) is x and whole(x) is x and own_rows(x) is x and largest(3) == 3
+    assert world() == 1 and mean(x) is x and gather_rows(x) is x and own_rows(x) is x and all_reduce_max(3) == 3
     average([x])
     assert part_rows(12, 1) == [slice(0, 12)] and part_rows(12, 2) == [slice(0, 6), slice(6, 12)]
 

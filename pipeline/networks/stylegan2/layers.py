@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipeline.networks.distributed import own_rows, whole
+from pipeline.networks.distributed import gather_rows, own_rows
 from pipeline.networks.stylegan2.fir import Blur
 
 SLOPE, GAIN = 0.2, math.sqrt(2)
@@ -109,7 +109,7 @@ class MinibatchDeviation(nn.Module):
         self.group = group
 
     def forward(self, x: Tensor) -> Tensor:
-        everything = whole(x)
+        everything = gather_rows(x)
         batch = len(everything)
         size = next(size for size in range(min(self.group, batch), 0, -1) if batch % size == 0)
         groups = everything.unflatten(0, (size, batch // size))
