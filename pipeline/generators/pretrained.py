@@ -3,7 +3,7 @@
     pretrained/<dataset>/<variant>/             of the demo, about 1 MB each: digits/full
     published/<name>/networks/<variant>/        of published runs (pipeline.matrix.publish): faces32/full
 
-    python -m pipeline.generators.pretrained digits/full digits/no_augment   copies runs to pretrained/ (make pretrained)
+    python -m pipeline.generators.pretrained digits/full digits/no_augment  copies runs to pretrained/ (make pretrained)
 
 A folder holds what drawing needs (generator_ema.safetensors, network.yaml), the training's record (run.json) and a
 model card (README.md). The run is that of the smallest seed. A repository is no place for large networks: MOST is the

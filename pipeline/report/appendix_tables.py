@@ -69,7 +69,7 @@ def cost(cells: pd.DataFrame) -> Table:
             }
         )
     note = (
-        "Parameters and FLOPs are computed from the networks' definitions (`python -m pipeline.report.geometry`), 2 FLOPs "
+        "Parameters and FLOPs are computed from the networks (`python -m pipeline.report.geometry`), 2 FLOPs "
         "per multiply-add; time and memory are measured."
     )
     return Table(name="cost", title="Cost per geometry", frame=pd.DataFrame(rows), note=note)
