@@ -6,7 +6,7 @@ from pydantic import Field
 
 from pipeline.base.schema import Strict
 
-Source = Literal["digits", "cifar10", "stl10", "celeba", "celebahq", "lsun_church", "folder"]
+Source = Literal["digits", "cifar10", "stl10", "celeba", "celebahq", "lsun_church", "folder", "glyphs", "glyphs_pairs"]
 
 
 class DataConfig(Strict):
@@ -23,5 +23,7 @@ class DataConfig(Strict):
     path: Annotated[str, Field(min_length=1)] | None = None
     # Images that are not square. crop: centre crop to the short side; squash: both sides are resized to `resolution`.
     fit: Literal["crop", "squash"] = "crop"
+    # Images that are drawn, for glyphs and glyphs_pairs alone; as many more are held out as the test split.
+    count: Annotated[int, Field(ge=1)] | None = None
     # Greyscale, palette and opaque alpha images. refuse: an error; lossless: made RGB, every pixel keeps its colour.
     convert: Literal["refuse", "lossless"] = "refuse"

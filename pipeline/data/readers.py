@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from pipeline.data.cifar10 import load_cifar10
 from pipeline.data.config import DataConfig, Source
 from pipeline.data.decode import CHUNK, LIBRARY, ImageFile, decode_chunks, resize_rule
 from pipeline.data.folder import EXTENSIONS, ORDER, find_images
+from pipeline.data.glyphs import SIDES, Glyphs
 from pipeline.data.lsun import find_lmdb, lmdb_chunks, open_lmdb
 from pipeline.data.resize import fit_chunks
 from pipeline.data.sources import locate
@@ -82,6 +84,31 @@ def read_digits(config: DataConfig) -> tuple[np.ndarray, np.ndarray, dict[str, A
 def _digits(job: Job) -> Content:
     images, labels, facts = read_digits(job.config)
     return Content(images=in_memory(images), labels=labels, facts=facts)
+
+
+def _glyphs(job: Job) -> Content:
+    """Drawn images: the training set by seed 0, and as many held-out ones by seed 1 as the test split."""
+    config, where = job.config, f"params.yaml: datasets.{job.dataset}.data"
+    rules = (
+        ("resolution", config.resolution, config.resolution in SIDES, " | ".join(map(str, SIDES))),
+        ("channels", config.channels, config.channels == 3, "3, the images are in colour"),
+        ("path", config.path, config.path is None, "null, the images are drawn"),
+        ("count", config.count, config.count is not None, "the number of images to draw"),
+    )
+    for key, given, fits, allowed in rules:
+        if not fits:
+            raise UserError(f"{where}.{key}: given {given!r}; allowed: {allowed}")
+    glyphs, count = Glyphs(config.resolution, pairs=config.source == "glyphs_pairs"), config.count or 0
+    shape = (count, 3, config.resolution, config.resolution)
+    facts = {
+        "source": f"{config.source}, drawn (pipeline.data.glyphs)",
+        "library": f"matplotlib {version('matplotlib')}, Pillow {version('pillow')}, numpy {version('numpy')}",
+        "split": "seed 0",
+        "test_split": "seed 1",
+        "resize": "none",
+    }
+    train, test = (Split(shape=shape, chunks=partial(glyphs.chunks, count, seed)) for seed in (0, 1))
+    return Content(images=train, test=test, facts=facts)
 
 
 def _cifar10(job: Job) -> Content:
@@ -221,4 +248,6 @@ READERS: dict[Source, Callable[[Job], Content]] = {
     "celebahq": _celebahq,
     "lsun_church": _lsun_church,
     "folder": _folder,
+    "glyphs": _glyphs,
+    "glyphs_pairs": _glyphs,
 }

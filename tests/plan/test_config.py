@@ -114,7 +114,11 @@ REFUSED = [
     ),
     case(f"{DIGITS}.model.generator.stages.2.upsample", "nearest", "none | bicubic | pixel_shuffle"),
     case(f"{DIGITS}.evaluate.metrics", ["fid"], METRICS, at=f"{DIGITS}.evaluate.metrics.0", given="fid"),
-    case(f"{DIGITS}.data.source", "mnist", "digits | cifar10 | stl10 | celeba | celebahq | lsun_church | folder"),
+    case(
+        f"{DIGITS}.data.source",
+        "mnist",
+        "digits | cifar10 | stl10 | celeba | celebahq | lsun_church | folder | glyphs | glyphs_pairs",
+    ),
     case("datasets.cifar10.data.fit", "stretch", "crop | squash"),
     case("datasets.cifar10.data.convert", "rgb", "refuse | lossless"),
     case(
