@@ -1,10 +1,3 @@
-# make repro: everything from nothing to the report.  make test: the test suite.  make setup: the environment alone.
-# make lint: ruff and mypy.  make format: ruff mends what it can.  make hooks: both before every commit.
-# make compare A=<rev> B=<rev>: two of them side by side.
-# make watch: TensorBoard on the trainings at work; make watch TEXT=1: lines on the terminal.
-# make cell CELL=..., make submit ENGINE=slurm|ray, make gather: the matrix on many machines (docs/cluster.md).
-# make faces DATA=..., make publish NAME=... DATA=...: trainings too long for make repro, kept under published/.
-# make unfinished: interrupted trainings, which the same command goes on with.  make kill-test: dvc repro killed 24 times.
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
@@ -12,8 +5,10 @@ READY := $(VENV)/.ready
 JOBS ?=
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+# pip's own setting `user` cannot work inside a virtual environment.
+export PIP_USER := 0
 
-.PHONY: repro test lint format hooks kill-test setup smoke lock compare watch unfinished gpu-check faces publish pretrained cell submit gather cluster-test
+.PHONY: help repro report test lint format hooks kill-test setup smoke lock compare watch unfinished gpu-check faces publish pretrained cell submit gather cluster-test
 
 # Networks that are kept in git, about 1 MB each, so that a clone draws images before any training.
 PRETRAINED ?= digits/full digits/no_augment
@@ -21,75 +16,92 @@ PRETRAINED ?= digits/full digits/no_augment
 A ?= HEAD
 B ?= workspace
 
-repro: $(READY)
+help: ## these lines
+	@echo "make <target>, from the first line of a fresh clone on: it sets up .venv first"
+	@sed -n 's/^\([a-z][a-z -]*\):.*## /  \1\t/p' Makefile | awk -F'\t' '{ printf "%-16s %s\n", $$1, $$2 }'
+
+repro: $(READY) ## everything from nothing to the report; JOBS=n: trainings at a time
 	@python -m pipeline.matrix.repro $(if $(JOBS),--jobs $(JOBS))
-	@echo "report: $(CURDIR)/reports/README.md and $(CURDIR)/reports/index.html"
+
+# What git holds is enough: nothing is trained for it, in a fresh clone neither.
+report: $(READY) ## the report alone, from the results in git: trains nothing
+	@dvc repro --allow-missing report && echo "report: $(CURDIR)/reports/README.md and $(CURDIR)/reports/index.html"
+
+# What a target cannot do without is asked for before anything is set up.
+DATA_IS := a folder or zip of images, DATA=/path/to/faces.zip
+NAME_IS := one of $(notdir $(patsubst %/settings.yaml,%,$(wildcard published/*/settings.yaml)))
+CELL_IS := CELL=<dataset>/<variant>/seed<k>, as CELL=digits/full/seed1
+ENGINE_IS := ENGINE=slurm or ENGINE=ray
+given-%:
+	@test -n "$($*)" || { echo "error: $(MAKECMDGOALS): $* is missing: $($*_IS)"; exit 1; }
 
 # Two files of tests at a time.
-test: $(READY)
+test: $(READY) ## the test suite
 	python -m pytest -n 2 --dist loadfile
 
-lint: $(READY)
+lint: $(READY) ## ruff and mypy
 	ruff check .
 	ruff format --check .
 	mypy
 
-format: $(READY)
+format: $(READY) ## ruff mends what it can
 	ruff check --fix .
 	ruff format .
 
-hooks: $(READY)
+hooks: $(READY) ## both before every commit
 	pre-commit install
 
 # Twenty and more real `dvc repro` runs killed at random moments, minutes.
-kill-test: $(READY)
+kill-test: $(READY) ## dvc repro killed 24 times, minutes
 	python -m pytest -m nightly tests/test_crash.py
 
 # Curves and pictures of the trainings at work.
-watch: $(READY)
+watch: $(READY) ## TensorBoard on the trainings at work; TEXT=1: lines on the terminal
 	@python -m pipeline.runs.watch $(if $(TEXT),--text)
 
 # Trainings that were interrupted; make unfinished REMOVE=<key> or REMOVE=all removes their state.
-unfinished: $(READY)
+unfinished: $(READY) ## interrupted trainings, which the same command goes on with; REMOVE=<key>|all
 	@python -m pipeline.runs.work_dirs $(if $(REMOVE),--remove $(REMOVE))
 
 # What only a GPU shows, in less than 20 minutes, into docs/gpu.md; the same command goes on after an interruption.
-gpu-check: $(READY)
+gpu-check: $(READY) ## what only a GPU shows, in 20 minutes
 	@python -m benchmarks.gpu_check $(PIECES)
 
 # The matrix on many machines (docs/cluster.md): make cell CELL=digits/full/seed1; make gather RESTORE=1;
 # make submit ENGINE=slurm SBATCH="--partition=gpu --time=24:00:00", or ENGINE=ray ADDRESS=ray://head:10001; GPUS=0 without.
-cell: $(READY)
+cell: given-CELL $(READY) ## one cell trained, measured and pushed: CELL=digits/full/seed1
 	@python -m pipeline.matrix.cluster.worker --cell "$(CELL)"
 
-submit: $(READY)
+submit: given-ENGINE $(READY) ## the matrix on many machines: ENGINE=slurm|ray SBATCH="..." GPUS=n
 	@python -m pipeline.matrix.cluster.submit --engine "$(ENGINE)" $(if $(ADDRESS),--address "$(ADDRESS)") $(if $(GPUS),--gpus $(GPUS)) -- $(SBATCH)
 
-gather: $(READY)
+gather: $(READY) ## which cells are trained there; RESTORE=1 brings them home
 	@python -m pipeline.matrix.cluster.gather $(if $(RESTORE),--restore)
 
 # A real SLURM (as root, Debian's packages slurm-wlm and munge) and a real Ray (pip install '.[ray]') on this machine.
-cluster-test: $(READY)
+cluster-test: $(READY) ## a real SLURM and Ray on this machine, as root
 	python -m pytest -m cluster tests/matrix/cluster
 
-# Any run that published/ describes, trained and measured into its folder: make publish NAME=faces32_rows DATA=/path/to/folder/or.zip
-# Faces at 32 x 32: make faces DATA=/path/to/folder/or.zip
+PUBLISH = @python -m pipeline.matrix.publish "$(NAME)" $(if $(DATA),--data "$(DATA)")
+publish: given-NAME $(READY) ## a run of published/ trained and kept there: NAME=faces32_rows DATA=/path/to/folder/or.zip
+	$(PUBLISH)
+
 faces: NAME := faces32_relativistic
-faces publish: $(READY)
-	@python -m pipeline.matrix.publish "$(NAME)" $(if $(DATA),--data "$(DATA)")
+faces: given-DATA $(READY) ## faces at 32 x 32, an evening: DATA=/path/to/folder/or.zip
+	$(PUBLISH)
 
 # Copies finished runs (the smallest seed of each) to pretrained/, with a model card each.
-pretrained: $(READY)
+pretrained: $(READY) ## finished generators copied to pretrained/
 	@python -m pipeline.generators.pretrained $(PRETRAINED)
 
-compare: $(READY)
+compare: $(READY) ## two revisions side by side: A=<rev> B=<rev>
 	@python -m pipeline.report.compare "$(A)" "$(B)"
 
-setup: $(READY)
+setup: $(READY) ## the environment alone
 	@echo "ready: . $(VENV)/bin/activate"
 
 # The whole pipeline on tiny budgets, in a clone of HEAD that is removed afterwards.
-smoke: $(READY)
+smoke: $(READY) ## the whole pipeline on tiny budgets, in a clone that is removed
 	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && git clone --quiet . "$$scratch/clone" && cd "$$scratch/clone" && \
 	dvc exp run -S profile=smoke -S 'matrix.variants=[grid_attention,full]' -S 'matrix.seeds=[1]' && dvc metrics show && test -s reports/README.md
 
@@ -108,5 +120,5 @@ $(READY): requirements.txt pyproject.toml
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-lock: $(READY)
+lock: $(READY) ## requirements.txt from requirements.in
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate requirements.in -o requirements.txt

@@ -2,13 +2,14 @@
 
 import sys
 
+from pipeline.base.cell import Cell
 from pipeline.base.errors import command_line
 from pipeline.matrix.collect import collect_cell
 
 
 @command_line
 def main() -> None:
-    cell = sys.argv[1]
+    cell = Cell.parse(" ".join(sys.argv[1:]))
     copied = collect_cell(cell)
     print(f"collect: {cell}: {copied} files -> results/{cell}.json and results/{cell}/", flush=True)
 

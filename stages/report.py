@@ -1,5 +1,9 @@
 """Stage `report`: tables and figures -> reports/. Also checks the whole of params.yaml, as `plan` does."""
 
+import os
+import shutil
+import tempfile
+
 from pipeline.base.errors import command_line
 from pipeline.base.schema import bind
 from pipeline.plan.config import PARAMS, load, resolve_cell
@@ -7,6 +11,7 @@ from pipeline.plan.report_config import ReportConfig
 from pipeline.report.build import build_report
 from pipeline.report.paper import MAIN_VARIANT
 
+OUT = "reports"
 DRAWN = ("celebahq256",)  # data sets of the paper whose networks are drawn from params.yaml
 
 
@@ -19,8 +24,12 @@ def main() -> None:
         if name in content["datasets"] and MAIN_VARIANT in content["variants"]
     }
     settings = bind(ReportConfig, content["report"], file=PARAMS, prefix="report")
-    path = build_report(settings, content, networks=networks)
-    print(f"report: {path}", flush=True)
+    # DVC keeps the report of before (`persist`): it is replaced once the new one is whole.
+    with tempfile.TemporaryDirectory(dir=".", prefix=".reports-") as folder:
+        path = build_report(settings, content, networks=networks, out=f"{folder}/{OUT}")
+        shutil.rmtree(OUT, ignore_errors=True)
+        os.rename(f"{folder}/{OUT}", OUT)
+    print(f"report: {OUT}/{path.name}", flush=True)
 
 
 if __name__ == "__main__":

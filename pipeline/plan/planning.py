@@ -66,6 +66,12 @@ def write_plan(params: str | Path = "params.yaml") -> dict[str, Any]:
         write_text(PLAN / name, text)
     write_json(PLAN / "index.json", index)
     prune(index)
+    # DVC keeps what was there before (`persist`), so that a refused setting leaves the plan as it was.
+    for path in sorted(PLAN.rglob("*"), reverse=True):
+        if path.is_dir():
+            path.rmdir() if not any(path.iterdir()) else None
+        elif path.relative_to(PLAN).as_posix() not in {*files, "index.json"}:
+            path.unlink()
     return index
 
 
