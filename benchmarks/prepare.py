@@ -30,10 +30,10 @@ from pipeline.data.folder import find_images
 from pipeline.data.prepare import prepare
 
 
-def plain_loop(source: Path, resolution: int, _: Path) -> np.ndarray:
+def plain_loop(source: Path, resolution: int, folder: Path) -> np.ndarray:
     """(N, 3, H, W) uint8 by torchvision's own transforms, one image at a time, in memory."""
     with ExitStack() as stack:
-        files, images = find_images(source, stack), []
+        files, images = find_images(source, folder, stack), []
         for index in range(len(files.names)):
             image = Image.open(BytesIO(files.read(index))).convert("RGB")
             steps = [
@@ -57,7 +57,7 @@ SIDES = {"torchvision loop": plain_loop, "prepare": ours}
 def subset(source: Path, count: int, folder: Path) -> Path:
     """The first `count` images of `source` as files in `folder`, so that both sides read the same."""
     with ExitStack() as stack:
-        files = find_images(source, stack)
+        files = find_images(source, folder, stack)
         for index in range(min(count, len(files.names))):
             (folder / f"{index:06}{Path(files.names[index]).suffix}").write_bytes(files.read(index))
     return folder

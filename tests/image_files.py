@@ -1,6 +1,7 @@
 """Image files, folders and archives of them, small and seeded, for the tests of pipeline.data."""
 
 import io
+import tarfile
 import zipfile
 
 import numpy as np
@@ -27,6 +28,17 @@ def write_zip(path, members):
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in members.items():
             archive.writestr(name, content)
+    return path
+
+
+def write_tar(path, members):
+    """A tar of name -> bytes, compressed as its name ends."""
+    kind = path.name.rpartition(".")[2]
+    with tarfile.open(path, "w" if kind == "tar" else f"w:{kind}") as archive:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
     return path
 
 

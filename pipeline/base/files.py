@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and checks of a file's hash."""
+"""Files that are written whole or not at all, checks of a file's hash, and paths as a person gives them."""
 
 import hashlib
 import json
@@ -76,3 +76,16 @@ def check_sha256(path: str | Path, expected: str) -> None:
     found = sha256(path)
     if found != expected:
         raise UserError(f"{path}: sha256 is {found}, recorded was {expected}; the file is damaged or was replaced")
+
+
+def expand_home(path: str | Path) -> Path:
+    """A path whose ~ is the user's home. Errors: `UserError` where it has a ~ and the home is not known."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise UserError(f"{path}: the home folder is not known; set HOME, or give the path without ~") from None
+
+
+def printable(path: str | Path) -> str:
+    """A path for messages and lists: bytes that are no UTF-8 become escapes, so that every stream takes them."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -54,11 +54,12 @@ def read_images(given: str, scratch: Path, *, params: str = PARAMS) -> Images:
 def _files(path: Path, given: str, scratch: Path) -> Images:
     """A folder or zip of images that all have the size of the first one."""
     with ExitStack() as stack:
-        files = find_images(path, stack)
+        files = find_images(path, scratch, stack)
         width, height = _size(files.names[0], files.read(0))
     if width != height:
         raise UserError(f"{files.names[0]}: {width} x {height}; allowed: square images")
-    config = DataConfig(source="folder", resolution=width, channels=3, path=str(path), convert="lossless")
+    config = DataConfig(source="folder", resolution=width, channels=3)
+    config = config.model_copy(update={"path": str(path)})  # unchecked: it may have bytes that are no UTF-8
     prepare(config, given, scratch)
     counts = read_manifest(scratch)["images"]
     if counts["resized"] or counts["cropped"]:

@@ -4,16 +4,16 @@ import hashlib
 import io
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from pipeline.base.errors import UserError
-from pipeline.base.files import check_sha256, read_json, write_json
+from pipeline.base.files import check_sha256, read_json, sha256, write_json
 
 ROWS = 1024  # images written at a time, where the whole array is in memory
 
@@ -24,6 +24,7 @@ class Split:
 
     shape: tuple[int, int, int, int]  # N, C, H, W
     chunks: Callable[[], Iterator[np.ndarray]]  # each (k, C, H, W) uint8; N rows in all
+    fewer: bool = False  # whether there may be fewer rows: images that cannot be used are left out
 
     @property
     def size(self) -> int:
@@ -58,22 +59,29 @@ def write_dataset(
     images = in_memory(images) if isinstance(images, np.ndarray) else images
     test = in_memory(test) if isinstance(test, np.ndarray) else test
     manifest: dict[str, Any] = {
-        "count": images.shape[0],
+        "count": 0,
         "shape": list(images.shape[1:]),
         "dtype": "uint8",
         "layout": "N C H W",
     }
     folder = Path(folder)
     with _whole(folder) as partial:
-        manifest["images_sha256"] = _write_array(partial / "images.npy", images.shape, np.uint8, images.chunks())
+        manifest["count"], manifest["images_sha256"] = _write_split(partial / "images.npy", images)
         if labels is not None:
-            manifest["labels_sha256"] = _write_array(partial / "labels.npy", labels.shape, np.int64, [labels])
+            with NpyWriter(partial / "labels.npy", labels.shape, np.int64) as file:
+                file.write(labels)
+                manifest["labels_sha256"] = file.close()
         if test is not None:
-            manifest |= {
-                "test_count": test.shape[0],
-                "test_sha256": _write_array(partial / "test.npy", test.shape, np.uint8, test.chunks()),
-            }
+            manifest["test_count"], manifest["test_sha256"] = _write_split(partial / "test.npy", test)
         write_json(partial / "manifest.json", {**facts, **manifest})
+
+
+def _write_split(path: Path, split: Split) -> tuple[int, str]:
+    """Write the images; their number and the file's sha256."""
+    with NpyWriter(path, split.shape, np.uint8) as file:
+        for chunk in split.chunks():
+            file.write(chunk)
+        return file.rows, file.close(fewer=split.fewer)
 
 
 @contextmanager
@@ -102,32 +110,52 @@ def _whole(folder: Path) -> Iterator[Path]:
             folder.rmdir()  # removes the folder only if it is empty
 
 
-def _write_array(path: Path, shape: tuple[int, ...], dtype: type, chunks: Iterable[np.ndarray]) -> str:
-    """Write chunks of rows into one .npy file, with the same bytes as np.save, and return its sha256.
+class NpyWriter:
+    """A .npy file written row by row, with the bytes that np.save gives, and the sha256 of what was written.
 
-    No memory map is used: on a full disk a plain write raises an error, while a mapped page kills the process.
-    Errors: `ValueError` for a chunk of another shape or type, and for more or fewer rows than `shape` says.
+    No memory map is used: on a full disk a plain write raises `OSError`, while a mapped page kills the process.
     """
-    header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        header, {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": tuple(shape)}
-    )
-    digest, rows = hashlib.sha256(header.getvalue()), 0
-    with open(path, "wb") as file:
-        file.write(header.getvalue())
-        for chunk in chunks:
-            if chunk.dtype != dtype or chunk.shape[1:] != tuple(shape[1:]):
-                raise ValueError(
-                    f"{path.name}: a chunk of {chunk.shape} {chunk.dtype} does not fit {shape} {np.dtype(dtype)}"
-                )
-            chunk, rows = np.ascontiguousarray(chunk), rows + len(chunk)
-            digest.update(chunk.data)
-            file.write(chunk.data)
-        if rows != shape[0]:
-            raise ValueError(f"{path.name}: {rows} rows written, {shape[0]} announced")
-        file.flush()
-        os.fsync(file.fileno())
-    return digest.hexdigest()
+
+    def __init__(self, path: Path, shape: tuple[int, ...], dtype: type) -> None:
+        self.path, self.shape, self.dtype, self.rows = path, tuple(shape), np.dtype(dtype), 0
+        self._file = open(path, "wb")  # noqa: SIM115
+        self._digest = hashlib.sha256(self._header())
+        self._file.write(self._header())
+
+    def _header(self) -> bytes:
+        header = io.BytesIO()
+        facts = {"descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": False, "shape": self.shape}
+        np.lib.format.write_array_header_1_0(header, facts)
+        return header.getvalue()
+
+    def write(self, rows: np.ndarray) -> None:
+        """Append rows. Errors: `ValueError` for another type or shape than the file's, and for too many of them."""
+        self.rows += len(rows)
+        if rows.dtype != self.dtype or rows.shape[1:] != self.shape[1:] or self.rows > self.shape[0]:
+            raise ValueError(f"{self.path.name}: {rows.shape} {rows.dtype} does not fit {self.shape} {self.dtype}")
+        content = np.ascontiguousarray(rows).data
+        self._digest.update(content)
+        self._file.write(content)
+
+    def close(self, *, fewer: bool = False) -> str:
+        """Sync the file; its sha256. Errors: `ValueError` for fewer rows than the shape announced, unless `fewer`."""
+        shorter = self.rows != self.shape[0]
+        if shorter:
+            if not fewer:
+                raise ValueError(f"{self.path.name}: {self.rows} rows written, {self.shape[0]} announced")
+            self.shape = (self.rows, *self.shape[1:])
+            self._file.seek(0)
+            self._file.write(self._header())  # as long as before: numpy leaves room for longer shapes
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        return sha256(self.path) if shorter else self._digest.hexdigest()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
 
 
 def read_manifest(folder: str | Path) -> dict[str, Any]:

@@ -25,5 +25,8 @@ class DataConfig(Strict):
     fit: Literal["crop", "squash"] = "crop"
     # Images that are drawn, for glyphs and glyphs_pairs alone; as many more are held out as the test split.
     count: Annotated[int, Field(ge=1)] | None = None
-    # Greyscale, palette and opaque alpha images. refuse: an error; lossless: made RGB, every pixel keeps its colour.
-    convert: Literal["refuse", "lossless"] = "refuse"
+    # Greyscale, palette and opaque alpha images. lossless: made RGB (or grey), every pixel keeps its colour.
+    convert: Literal["lossless", "refuse"] = "lossless"
+    # Images that cannot be used. refuse: all are looked at, then the stage ends; skip: they are left out. Their names
+    # and reasons are listed beside the dataset's folder (data/<name>.refused.txt).
+    on_error: Literal["refuse", "skip"] = "refuse"

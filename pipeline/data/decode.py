@@ -1,6 +1,7 @@
 """Image files to pixels at the dataset's resolution, in parallel. Images that would lose information are refused."""
 
 import os
+import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,9 +11,11 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import PIL
 import PIL.ImageFile
-from PIL import Image, ImageOps, features
+from PIL import Image, UnidentifiedImageError, features
 
 from pipeline.base.errors import UserError
+from pipeline.base.files import printable
+from pipeline.data.array import Split
 from pipeline.data.config import DataConfig
 
 Task = TypeVar("Task")
@@ -20,12 +23,45 @@ Result = TypeVar("Result")
 Image.init()  # load all formats now: Pillow loads them on first use, which is not safe in several threads
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 CHUNK = 32  # images that one task decodes
-ORIENTATION = 0x0112  # the EXIF tag that cameras write; 1 is upright
+ORIENTATION = 0x0112  # the EXIF tag that cameras write: 1 is upright, 2 to 8 are turned, others mean nothing
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 LIBRARY = f"Pillow {PIL.__version__}, libjpeg-turbo {features.version('libjpeg_turbo')}"
-# Pillow's modes whose pixels keep their colour in an RGB (or grey) image.
-LOSSLESS = {"RGB": ("1", "L", "P", "LA", "PA", "RGBA"), "L": ("1", "LA")}
+# Pillow's modes whose pixels can keep their colour in an RGB (or grey) image.
+LOSSLESS = {"RGB": ("1", "L", "P", "LA", "PA", "RGBA"), "L": ("1", "P", "LA", "PA", "RGB", "RGBA")}
 KINDS = {"RGB": "an RGB image", "1": "a black-and-white image", "L": "a greyscale image", "P": "a palette image"}
 TRANSPARENT = "an image with an alpha channel or a transparent colour"
+# What a file is that has an image's name and is none that is read: a pattern of its first bytes.
+OTHER_FORMATS = {
+    rb"....ftyp(heic|heix|hevc|heim|mif1|msf1)": "a HEIC image",
+    rb"....ftypavi[fs]": "an AVIF image",
+    rb"(\xef\xbb\xbf)?\s*<(!doctype html|html|head)": "a web page (HTML)",
+    rb"(\xef\xbb\xbf)?\s*<(\?xml|svg)": "an XML or SVG file",
+    rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51": "a JPEG 2000 image",
+    rb"\xff\x0a|\0\0\0\x0cJXL ": "a JPEG XL image",
+    rb"version https://git-lfs": "a pointer of Git LFS, whose file was not fetched",
+    rb"%PDF": "a PDF file",
+    rb"8BPS": "a Photoshop file",
+    rb"P[1-7]\s": "a PNM image",
+    rb"....ftyp|\x1aE\xdf\xa3": "a video",
+    rb"PK\x03\x04|Rar!|7z\xbc\xaf|\x1f\x8b": "an archive",
+    rb"\0*$": "an empty file, or nothing but zeros",
+}
+
+
+class RefusedImage(UserError):
+    """An image that cannot be used. `kind` is the same for all images of one reason."""
+
+    def __init__(self, name: str, kind: str, advice: str, *, before: str = "", after: str = ""):
+        super().__init__(f"{printable(name)}: {before}{kind}{after}; {advice}")
+        self.kind = kind
 
 
 def workers() -> int:
@@ -63,57 +99,75 @@ class ImageFile(NamedTuple):
 
 
 def decode_chunks(
-    chunks: Iterable[list[ImageFile]], config: DataConfig, counts: dict[str, int]
+    chunks: Iterable[list[ImageFile]], config: DataConfig, counts: dict[str, int], refused: list[UserError]
 ) -> Iterator[np.ndarray]:
-    """Yield (k, C, H, W) uint8 for every chunk of k files. `counts` adds up how many images `decode` had to change.
+    """Yield (k, C, H, W) uint8 for every chunk of files: the k images of it that can be used, where there are any.
 
-    Errors: `UserError` for the first image, in the dataset's order, that cannot be used.
+    `counts` adds up how many images `decode` had to change, `refused` collects the others. With `on_error: refuse` the
+    files after the first bad one are looked at, for the list of bad ones, and not given back.
     """
 
-    def work(chunk: list[ImageFile]) -> tuple[np.ndarray, Counter[str]]:
+    def work(chunk: list[ImageFile]) -> tuple[list[np.ndarray], list[UserError], Counter[str]]:
         done: Counter[str] = Counter()
-        return np.stack([decode(file.name, file.read(), config, done) for file in chunk]), done
+        images, bad = [], []
+        for file in chunk:
+            try:
+                images.append(decode(file.name, file.read(), config, done))
+            except UserError as problem:
+                bad.append(problem)
+        return images, bad, done
 
-    for images, done in in_parallel(work, chunks):
+    for images, bad, done in in_parallel(work, chunks):
         for key, number in done.items():
             counts[key] += number
-        yield images
+        refused += bad
+        if images and (config.on_error == "skip" or not refused):
+            yield np.stack(images)
 
 
 def decode(name: str, content: bytes, config: DataConfig, done: Counter[str]) -> np.ndarray:
-    """One image, (C, H, W) uint8. `done` counts "converted", "rotated" (by the EXIF tag), "cropped" and "resized".
+    """One image, (C, H, W) uint8.
 
-    Errors: `UserError`, naming the file, for an image that is corrupt, animated, of more than 8 bits, of a colour mode
-    that cannot be kept, too small, or absurdly large.
+    `done` counts "converted", "rotated" (by the EXIF tag), "first_of_several" (of the pictures of a phone's MPO),
+    "cropped" and "resized". Metadata that cannot be read say nothing of the pixels and are ignored.
+    Errors: `RefusedImage`, naming the file, for an image that is corrupt, animated, of more than 8 bits, of a colour
+    mode that cannot be kept, too small, or absurdly large.
     """
     try:
         with Image.open(BytesIO(content), formats=FORMATS) as opened:
-            _refuse(name, opened)
+            _refuse(name, opened, done)
             image: Image.Image = opened
-            if opened.getexif().get(ORIENTATION, 1) != 1:
-                image = ImageOps.exif_transpose(opened)
+            orientation = _orientation(opened)
+            if orientation in TURNS:
+                image = opened.transpose(TURNS[orientation])
                 done["rotated"] += 1
             pixels = np.asarray(fit(name, _coloured(name, image, config, done), config, done))
-    except UserError:
+    except RefusedImage:
         raise
     except Exception as problem:  # Pillow's parsers raise many kinds of exceptions for damaged files
-        raise UserError(
-            f"{name}: no readable image ({' '.join(str(problem).split())}); repair it or take it out"
-        ) from None
+        bare = _without_metadata(content)
+        if bare is not None:
+            return decode(name, bare, config, done)
+        if isinstance(problem, UnidentifiedImageError):
+            raise RefusedImage(name, *_unidentified(content), before="no readable image: ") from None
+        reason = " ".join(str(problem).split()) or type(problem).__name__
+        raise RefusedImage(name, "no readable image", "repair it or take it out", after=f" ({reason})") from None
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 
 def fit(name: str, image: Image.Image, config: DataConfig, done: Counter[str]) -> Image.Image:
     """Crop and resize an image to the dataset's resolution (`resize_rule` says how).
 
-    Errors: `UserError` for an image that is too small: images are never enlarged.
+    Errors: `RefusedImage` for an image that is too small: images are never enlarged.
     """
     side = config.resolution
     width, height = image.size
     if min(width, height) < side:
-        raise UserError(
-            f"{name}: {width} x {height}, smaller than {side} x {side}, and images are never enlarged; "
-            "take it out or lower datasets.<name>.data.resolution"
+        raise RefusedImage(
+            name,
+            f"smaller than {side} x {side}, and images are never enlarged",
+            "take it out or lower datasets.<name>.data.resolution",
+            before=f"{width} x {height}, ",
         )
     if config.fit == "crop" and width != height:
         short = min(width, height)
@@ -126,6 +180,25 @@ def fit(name: str, image: Image.Image, config: DataConfig, done: Counter[str]) -
     return image
 
 
+def fit_chunks(split: Split, config: DataConfig) -> Split:
+    """The split at `config.resolution`: unchanged where it has that resolution already, resized in parallel otherwise.
+
+    Errors: `UserError`, when the chunks are read, where the images are smaller than the resolution.
+    """
+    count, channels, height, width = split.shape
+    if height == width == config.resolution:
+        return split
+
+    def work(chunk: np.ndarray) -> np.ndarray:
+        images = (Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0))) for image in chunk)
+        return np.stack([np.asarray(fit("an image", image, config, Counter())).transpose(2, 0, 1) for image in images])
+
+    return Split(
+        shape=(count, channels, config.resolution, config.resolution),
+        chunks=lambda: in_parallel(work, split.chunks()),
+    )
+
+
 def resize_rule(config: DataConfig) -> str:
     """The text of the manifest on how `fit` crops and resizes."""
     first = "centre crop to the short side, then " if config.fit == "crop" else "both sides, whatever their ratio, by "
@@ -134,24 +207,68 @@ def resize_rule(config: DataConfig) -> str:
     )
 
 
-def _refuse(name: str, image: PIL.ImageFile.ImageFile) -> None:
+def _refuse(name: str, image: PIL.ImageFile.ImageFile, done: Counter[str]) -> None:
     """Refuse images that Pillow would reduce to one 8-bit frame without a warning. No pixel is decoded for this."""
     width, height = image.size
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and width * height > limit:
-        raise UserError(f"{name}: {width} x {height}, more than the {limit:,} pixels allowed; shrink it or take it out")
+        kind = f"more than the {limit:,} pixels allowed"
+        raise RefusedImage(name, kind, "shrink it or take it out", before=f"{width} x {height}, ")
     frames = getattr(image, "n_frames", 1)
-    if frames > 1:
-        raise UserError(f"{name}: animated, or several images in one file ({frames}); keep one of them or take it out")
+    if frames > 1 and image.format == "MPO":  # phones put a depth map or another exposure behind the photograph
+        done["first_of_several"] += 1
+    elif frames > 1:
+        raise RefusedImage(
+            name,
+            "animated, or several images in one file",
+            "keep one of them or take it out",
+            after=f" ({frames})",
+        )
     raw = [str(tile.args if isinstance(tile.args, str) else (tile.args or ("",))[0]) for tile in image.tile]
-    if image.mode.startswith(("I", "F")) or any(";16" in mode or ";12" in mode for mode in raw):
-        raise UserError(f"{name}: more than 8 bits a channel; convert it to 8 bits or take it out")
+    deep = image.format != "BMP" and any(
+        ";16" in mode or ";12" in mode for mode in raw
+    )  # a BMP's 16 bits are a pixel's
+    if image.mode.startswith(("I", "F")) or deep:
+        raise RefusedImage(name, "more than 8 bits a channel", "convert it to 8 bits or take it out")
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(ORIENTATION, 1))
+    except Exception:  # Pillow's parsers raise many kinds of exceptions for damaged metadata
+        return 1
+
+
+def _unidentified(content: bytes) -> tuple[str, str]:
+    """Kind and advice for a file that Pillow does not know: what it is, where its first bytes tell."""
+    head = content[:256]
+    for pattern, kind in OTHER_FORMATS.items():
+        if re.match(pattern, head, re.DOTALL | re.IGNORECASE):
+            return kind, f"allowed: {', '.join(FORMATS)}; convert it or take it out"
+    return "of an unknown format", f"allowed: {', '.join(FORMATS)}; repair it or take it out"
+
+
+def _without_metadata(content: bytes) -> bytes | None:
+    """A PNG with the chunks alone that say something of its pixels; None for other files, and where that is all.
+
+    Pillow reads text and profiles before it reads pixels, and gives up where they are damaged.
+    """
+    if not content.startswith(b"\x89PNG\r\n\x1a\n"):
+        return None
+    kept, at = [content[:8]], 8
+    while at + 12 <= len(content):
+        end = at + 12 + int.from_bytes(content[at : at + 4], "big")
+        if content[at + 4 : at + 8] in (b"IHDR", b"PLTE", b"tRNS", b"acTL", b"fcTL", b"fdAT", b"IDAT", b"IEND"):
+            kept.append(content[at:end])
+        at = end
+    bare = b"".join(kept)
+    return bare if len(bare) < len(content) else None
 
 
 def _coloured(name: str, image: Image.Image, config: DataConfig, done: Counter[str]) -> Image.Image:
     """The image in the dataset's colour mode.
 
-    Errors: `UserError` where a conversion would change a colour, or is needed and `config.convert` refuses it.
+    Errors: `RefusedImage` where a conversion would change a colour, or is needed and `config.convert` refuses it.
     """
     mode = "RGB" if config.channels == 3 else "L"
     transparent = image.has_transparency_data
@@ -159,17 +276,23 @@ def _coloured(name: str, image: Image.Image, config: DataConfig, done: Counter[s
     if image.mode == mode and not transparent:
         image.load()
         return image
+    dataset = "8-bit RGB" if mode == "RGB" else "8-bit greyscale (channels: 1)"
     if image.mode not in (mode, *LOSSLESS[mode]):
-        raise UserError(
-            f"{name}: {kind}, the dataset is {'8-bit RGB' if mode == 'RGB' else '8-bit greyscale (channels: 1)'}; "
-            "convert it or take it out"
-        )
+        raise RefusedImage(name, f"{kind}, the dataset is {dataset}", "convert it or take it out")
     if config.convert == "refuse":
-        raise UserError(
-            f"{name}: {kind}, the dataset is 8-bit {mode}; convert it, take it out, or set "
-            "datasets.<name>.data.convert to lossless, which keeps every pixel's colour"
+        raise RefusedImage(
+            name,
+            f"{kind}, the dataset is {dataset}",
+            "convert it, take it out, or set datasets.<name>.data.convert to lossless, which keeps every colour",
         )
-    if transparent and image.convert("RGBA").getchannel("A").getextrema() != (255, 255):
-        raise UserError(f"{name}: some of its pixels are transparent; put it on a background or take it out")
+    if transparent:
+        image = image.convert("RGBA")
+        if image.getchannel("A").getextrema() != (255, 255):
+            raise RefusedImage(name, "some of its pixels are transparent", "put it on a background or take it out")
+    if mode == "L" and image.mode not in ("1", "LA"):
+        rgb = np.asarray(image.convert("RGB"))
+        if (rgb != rgb[..., :1]).any():
+            raise RefusedImage(name, f"{kind} with colours, the dataset is {dataset}", "convert it or take it out")
+        image = Image.fromarray(np.ascontiguousarray(rgb[..., 0]))
     done["converted"] += 1
-    return image.convert("RGBA").convert(mode) if transparent else image.convert(mode)
+    return image.convert(mode)

@@ -4,36 +4,37 @@ torchvision's reader is not used: it writes a pickle into the working folder and
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
 import lmdb
 
 from pipeline.base.errors import UserError
-from pipeline.data.archives import copy_member, open_zip
+from pipeline.data.archives import open_archive, split_inside
 from pipeline.data.decode import ImageFile
 
 
-def find_lmdb(path: Path, scratch: Path) -> Path | None:
-    """The folder that holds data.mdb: `path` itself or a folder in it. A zip is unpacked into `scratch`.
+def find_lmdb(path: Path, scratch: Path, stack: ExitStack) -> Path | None:
+    """The folder that holds data.mdb: `path` itself or a folder in it. From a zip or tar it is unpacked into `scratch`.
 
-    None where a folder has no database. Errors: `UserError` for a damaged or unsafe zip, or one without exactly one
-    database; `OSError` where it cannot be unpacked.
+    None where there is no database. Errors: `UserError` for a damaged or unsafe archive, or one with several
+    databases; `OSError` where it cannot be unpacked.
     """
     if path.is_dir():
         return next(
             (found.parent for found in (path / "data.mdb", *sorted(path.glob("*/data.mdb"))) if found.is_file()), None
         )
-    with open_zip(path) as archive:
-        names = [name for name in archive.namelist() if name.rpartition("/")[2] == "data.mdb"]
-        if len(names) != 1:
-            raise UserError(
-                f"{path}: holds {len(names)} databases named data.mdb, expected one; "
-                "fetch church_outdoor_train_lmdb.zip again"
-            )
-        with open(scratch / "data.mdb", "wb") as file:
-            copy_member(path, archive, names[0], file)
+    file, inside = split_inside(path)
+    archive = open_archive(file, scratch, stack)
+    prefix = f"{inside}/" if inside else ""
+    names = [name for name in archive.names if name.startswith(prefix) and name.rpartition("/")[2] == "data.mdb"]
+    if len(names) > 1:
+        raise UserError(f"{path}: holds {len(names)} databases named data.mdb, expected one; name its folder in it")
+    if not names:
+        return None
+    with open(scratch / "data.mdb", "wb") as target:
+        archive.copy(names[0], target)
     return scratch
 
 

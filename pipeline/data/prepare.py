@@ -1,19 +1,24 @@
 """Stage `prepare`: read, check and store a dataset. Its size is printed before, a progress bar meanwhile."""
 
 import shutil
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from pipeline.base.errors import UserError
-from pipeline.data.array import Split, write_dataset
+from pipeline.base.files import printable
+from pipeline.data.array import Split, read_manifest, write_dataset
 from pipeline.data.config import DataConfig
+from pipeline.data.folder import find_images
 from pipeline.data.readers import Content, Job, read
+from pipeline.data.sources import local_copy
 
 SPARE = 1.02  # room needed per byte of images: headers, labels and the file system's own data come on top
 
@@ -27,17 +32,18 @@ def prepare(config: DataConfig, dataset: str, folder: str | Path) -> int:
     scratch = folder / ".scratch"
     try:
         with ExitStack() as stack, warnings.catch_warnings():
-            # Pillow warns of huge images; `decode` refuses them.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            # Pillow warns of huge images and of odd metadata; `decode` refuses the ones and ignores the others.
+            warnings.filterwarnings("ignore", module="PIL")
             shutil.rmtree(scratch, ignore_errors=True)
             scratch.mkdir(parents=True)
-            content = read(Job(config=config, dataset=dataset, scratch=scratch, stack=stack))
+            listing = folder.with_name(f"{folder.name}.refused.txt")
+            content = read(Job(config=config, dataset=dataset, scratch=scratch, listing=listing, stack=stack))
             _announce(content, dataset, folder)
             write_dataset(
                 folder,
                 _with_progress(content.images, dataset),
                 content.labels,
-                {"dataset": dataset, **content.facts},
+                {"dataset": dataset, "data": settings(config), **content.facts},
                 test=_with_progress(content.test, f"{dataset} test") if content.test else None,
             )
     except OSError as problem:
@@ -49,7 +55,35 @@ def prepare(config: DataConfig, dataset: str, folder: str | Path) -> int:
         shutil.rmtree(scratch, ignore_errors=True)
         with suppress(OSError):
             folder.rmdir()  # removes the folder only if it is empty
-    return content.images.shape[0]
+    return int(read_manifest(folder)["count"])
+
+
+def settings(config: DataConfig) -> dict[str, Any]:
+    """The settings of the manifest: all but the place of the copy, which says nothing of the images."""
+    return config.model_dump(exclude={"path"})
+
+
+def refuse_stale(folder: str | Path, dataset: str, config: DataConfig) -> None:
+    """Compare a prepared dataset with the settings of params.yaml, before it is used in their place.
+
+    Where the images themselves are on this machine, their names and some of their bytes are compared as well.
+    Errors: `UserError` for a dataset that was prepared by other settings or from other images.
+    """
+    manifest, asked = read_manifest(folder), settings(config)
+    again = f"prepare it again: dvc repro prepare@{dataset}"
+    recorded = manifest.get("data")
+    if recorded is None:
+        raise UserError(f"{folder}: prepared by an earlier version, which did not record its settings; {again}")
+    for key in (*asked, *recorded):
+        if recorded.get(key) != asked.get(key):
+            given = f"{key} {recorded.get(key)}, params.yaml has {asked.get(key)}"
+            raise UserError(f"{folder}: prepared with datasets.{dataset}.data.{given}; {again}")
+    path = local_copy(dataset, config)
+    if path is None or "files_sha256" not in manifest:
+        return
+    with ExitStack() as stack, tempfile.TemporaryDirectory() as scratch:
+        if find_images(path, Path(scratch), stack).digest() != manifest["files_sha256"]:
+            raise UserError(f"{folder}: prepared from other images than {printable(path)} holds; {again}")
 
 
 def _announce(content: Content, dataset: str, folder: Path) -> None:
@@ -83,4 +117,4 @@ def _with_progress(split: Split, name: str) -> Split:
                 yield chunk
                 bar.update(len(chunk))
 
-    return Split(shape=split.shape, chunks=chunks)
+    return replace(split, chunks=chunks)

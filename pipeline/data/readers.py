@@ -1,5 +1,6 @@
 """The readers of the datasets. Each says what there is to read; the images are read while they are written."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -10,16 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.base.errors import UserError
+from pipeline.base.errors import ConfigError, UserError
+from pipeline.base.files import printable, write_text
 from pipeline.data.archives import split_inside
 from pipeline.data.array import Split, in_memory
 from pipeline.data.cifar10 import load_cifar10
 from pipeline.data.config import DataConfig, Source
-from pipeline.data.decode import CHUNK, LIBRARY, ImageFile, decode_chunks, resize_rule
+from pipeline.data.decode import CHUNK, LIBRARY, ImageFile, decode_chunks, fit_chunks, resize_rule
 from pipeline.data.folder import EXTENSIONS, ORDER, find_images
 from pipeline.data.glyphs import SIDES, Glyphs
 from pipeline.data.lsun import find_lmdb, lmdb_chunks, open_lmdb
-from pipeline.data.resize import fit_chunks
 from pipeline.data.sources import locate
 from pipeline.data.stl10 import NATIVE as STL10_NATIVE
 from pipeline.data.stl10 import Stl10
@@ -32,6 +33,7 @@ class Job:
     config: DataConfig
     dataset: str  # its name in params.yaml
     scratch: Path  # a folder for unpacked files; removed afterwards
+    listing: Path  # a file for the names of images that cannot be used
     stack: ExitStack  # closes the files that the reader opens
 
 
@@ -53,22 +55,18 @@ def read(job: Job) -> Content:
 def read_digits(config: DataConfig) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
     """The 1,797 scans of handwritten digits in scikit-learn, 8 x 8, their 17 grey levels scaled to 0..255.
 
-    Returns images (N, C, 8, 8) uint8, labels (N,) int64, and facts for the manifest. The grey channel is repeated, so
-    that the networks see as many channels as for other datasets.
+    Returns images (N, C, 8, 8) uint8, labels (N,) int64, and facts for the manifest. With 3 channels the grey one is
+    repeated, so that the networks see as many as for other datasets.
     Errors: `UserError` for another resolution than 8, or a path.
     """
     import sklearn  # imported here: no other dataset needs it
     from sklearn.datasets import load_digits
 
-    if config.resolution != 8:
-        raise UserError(
-            f"params.yaml: datasets.digits.data.resolution: given {config.resolution}; allowed: 8, the scans' own"
-        )
-    if config.path is not None:
-        raise UserError(
-            f"params.yaml: datasets.digits.data.path: given {config.path!r}; "
-            "allowed: null, the scans come with scikit-learn"
-        )
+    _require(
+        "digits",
+        ("resolution", config.resolution, config.resolution == 8, "8, the scans' own"),
+        ("path", config.path, config.path is None, "null, the scans come with scikit-learn"),
+    )
     bunch = load_digits()
     grey = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
     images = np.repeat(grey[:, None], config.channels, axis=1)
@@ -88,16 +86,14 @@ def _digits(job: Job) -> Content:
 
 def _glyphs(job: Job) -> Content:
     """Drawn images: the training set by seed 0, and as many held-out ones by seed 1 as the test split."""
-    config, where = job.config, f"params.yaml: datasets.{job.dataset}.data"
-    rules = (
+    config = job.config
+    _require(
+        job.dataset,
         ("resolution", config.resolution, config.resolution in SIDES, " | ".join(map(str, SIDES))),
         ("channels", config.channels, config.channels == 3, "3, the images are in colour"),
         ("path", config.path, config.path is None, "null, the images are drawn"),
         ("count", config.count, config.count is not None, "the number of images to draw"),
     )
-    for key, given, fits, allowed in rules:
-        if not fits:
-            raise UserError(f"{where}.{key}: given {given!r}; allowed: {allowed}")
     glyphs, count = Glyphs(config.resolution, pairs=config.source == "glyphs_pairs"), config.count or 0
     shape = (count, 3, config.resolution, config.resolution)
     facts = {
@@ -153,14 +149,14 @@ def _stl10(job: Job) -> Content:
 
 
 def _files(job: Job, *, source: str, split: str, count: int | None = None) -> Content:
-    """Image files of a folder or zip. `count` is the published number of the dataset's images."""
+    """Image files of a folder or an archive. `count` is the published number of the dataset's images."""
     path, checked = locate(job.dataset, job.config)
-    files = find_images(path, job.stack)
+    files = find_images(path, job.scratch, job.stack)
     archive, inside = split_inside(path)
     _check_count(path, len(files.names), count)
     if files.ignored:
         print(
-            f"prepare: {job.dataset}: {files.ignored:,} files ignored in {path}: "
+            f"prepare: {job.dataset}: {files.ignored:,} files ignored in {printable(path)}: "
             f"hidden, or none of {' '.join(EXTENSIONS)}",
             flush=True,
         )
@@ -171,13 +167,14 @@ def _files(job: Job, *, source: str, split: str, count: int | None = None) -> Co
             yield [ImageFile(files.names[number], partial(files.read, number)) for number in numbers]
 
     facts = {
-        "source": "/".join(filter(None, (f"{source}, {archive.name}", inside))),
+        "source": "/".join(filter(None, (f"{source}, {printable(archive.name)}", inside))),
         "checksum": checked,
         "split": split,
         "order": ORDER,
         "ignored_files": files.ignored,
+        "files_sha256": files.digest(),
     }
-    return _decoded(job, len(files.names), chunks, facts)
+    return _decoded(job, path, len(files.names), chunks, facts)
 
 
 def _celeba(job: Job) -> Content:
@@ -194,7 +191,7 @@ def _folder(job: Job) -> Content:
 
 def _lsun_church(job: Job) -> Content:
     path, checked = locate(job.dataset, job.config)
-    database = find_lmdb(path, job.scratch)
+    database = find_lmdb(path, job.scratch, job.stack)
     if database is None:
         return _files(job, source="LSUN church_outdoor_train, exported", split="church_outdoor_train", count=126_227)
     environment = job.stack.enter_context(open_lmdb(database))
@@ -206,26 +203,62 @@ def _lsun_church(job: Job) -> Content:
         "split": "church_outdoor_train",
         "order": "by key",
     }
-    return _decoded(job, count, lambda: lmdb_chunks(environment, database, CHUNK), facts)
+    return _decoded(job, path, count, lambda: lmdb_chunks(environment, database, CHUNK), facts)
 
 
-def _decoded(job: Job, count: int, chunks: Callable[[], Iterator[list[ImageFile]]], facts: dict[str, Any]) -> Content:
-    """The content of encoded images; the counts among its facts grow while the chunks are decoded."""
-    counts = {"cropped": 0, "resized": 0, "converted": 0, "rotated": 0}
+def _decoded(
+    job: Job, path: Path, count: int, chunks: Callable[[], Iterator[list[ImageFile]]], facts: dict[str, Any]
+) -> Content:
+    """The content of encoded images; the counts among its facts grow while the chunks are decoded.
+
+    Errors, when the chunks are read: `UserError` after all images were looked at, where some cannot be used and
+    `on_error` does not skip them, or where none is left.
+    """
+    counts = dict.fromkeys(("cropped", "resized", "converted", "rotated", "first_of_several", "skipped"), 0)
     shape = (count, job.config.channels, job.config.resolution, job.config.resolution)
     facts = facts | {"library": LIBRARY, "resize": resize_rule(job.config), "images": counts}
-    return Content(images=Split(shape=shape, chunks=lambda: decode_chunks(chunks(), job.config, counts)), facts=facts)
+
+    def decoded() -> Iterator[np.ndarray]:
+        refused: list[UserError] = []
+        yield from decode_chunks(chunks(), job.config, counts, refused)
+        counts["skipped"] = len(refused)
+        job.listing.unlink(missing_ok=True)
+        if refused:
+            write_text(job.listing, "".join(f"{printable(str(problem))}\n" for problem in refused))
+            _report(job, path, count, refused)
+
+    return Content(images=Split(shape=shape, chunks=decoded, fewer=job.config.on_error == "skip"), facts=facts)
+
+
+def _report(job: Job, path: Path, count: int, refused: list[UserError]) -> None:
+    """Say which images cannot be used. Errors: `UserError` with the same, unless they are skipped and some are left."""
+    kinds = Counter(getattr(problem, "kind", "not readable") for problem in refused)
+    listed = ", ".join(f"{number:,} {kind}" for kind, number in kinds.most_common())
+    found = f"{printable(path)}: {len(refused):,} of {count:,} images cannot be used ({listed})"
+    if job.config.on_error == "skip" and len(refused) < count:
+        print(f"prepare: {job.dataset}: {found}; left out, listed in {job.listing}", flush=True)
+        return
+    hint = "" if len(refused) == count else f"; or leave them out: datasets.{job.dataset}.data.on_error: skip"
+    if len(refused) == 1:
+        raise UserError(f"{refused[0]}{hint}")
+    raise UserError(f"{found}, all listed in {job.listing}; the first: {refused[0]}{hint}")
+
+
+def _require(dataset: str, *rules: tuple[str, object, bool, str]) -> None:
+    """Errors: `UserError` for the first rule (key, given, whether it fits, what is allowed) that does not fit."""
+    for key, given, fits, allowed in rules:
+        if not fits:
+            raise ConfigError("params.yaml", f"datasets.{dataset}.data.{key}", given, allowed)
 
 
 def _check_native(job: Job, side: int) -> None:
-    where = f"params.yaml: datasets.{job.dataset}.data"
-    if job.config.resolution > side:
-        raise UserError(
-            f"{where}.resolution: given {job.config.resolution}; "
-            f"allowed: at most {side}, the images' own: they are never enlarged"
-        )
-    if job.config.channels != 3:
-        raise UserError(f"{where}.channels: given {job.config.channels}; allowed: 3, the images are RGB")
+    resolution, channels = job.config.resolution, job.config.channels
+    allowed = f"at most {side}, the images' own: they are never enlarged"
+    _require(
+        job.dataset,
+        ("resolution", resolution, resolution <= side, allowed),
+        ("channels", channels, channels == 3, "3, the images are RGB"),
+    )
 
 
 def _native_rule(job: Job, side: int) -> str:
@@ -235,7 +268,7 @@ def _native_rule(job: Job, side: int) -> str:
 def _check_count(path: Path, found: int, expected: int | None) -> None:
     if expected is not None and found != expected:
         raise UserError(
-            f"{path}: holds {found:,} images, the dataset has {expected:,}; "
+            f"{printable(path)}: holds {found:,} images, the dataset has {expected:,}; "
             "complete the copy, or prepare it as a dataset of source: folder"
         )
 

@@ -8,10 +8,14 @@ The first of these that exists is used:
 A folder may hold the official file itself or what it unpacks to.
 """
 
+import os
+import re
+import shlex
 from pathlib import Path
 
 from pipeline.base.download import ROOT, Mismatch, PublishedFile, check, data_root, download, first_existing, places
 from pipeline.base.errors import UserError
+from pipeline.base.files import expand_home, printable
 from pipeline.data.archives import split_inside
 from pipeline.data.config import DataConfig, Source
 
@@ -48,6 +52,9 @@ OFFICIAL: dict[Source, PublishedFile] = {
 }
 
 
+IMAGES_ALONE = ("celeba", "lsun_church")  # read from any copy of their images, checked by their number
+
+
 def locate(dataset: str, config: DataConfig) -> tuple[Path, str]:
     """The local file or folder to read, downloaded if necessary, and how it was checked (a line for the manifest).
 
@@ -55,44 +62,62 @@ def locate(dataset: str, config: DataConfig) -> tuple[Path, str]:
     to put it), and where a file is not the official one.
     """
     official, setting = OFFICIAL.get(config.source), f"datasets.{dataset}.data.path"
-    path = _configured(config, setting) or _in_data_root(dataset)
+    path = _local(dataset, config, setting)
     if official is None:
         if path is None:
             raise UserError(
                 f"dataset {dataset}: its images cannot be fetched from an official address: "
-                f"set {setting} to a folder or zip of them, "
+                f"set {setting} to a folder, zip or tar of them ({as_override(setting, '/absolute/path')}), "
                 f"or put them at {data_root() or f'${ROOT}'}/{dataset} (a folder) or {dataset}.zip"
             )
         return path, "none: there is no official file"
     path = path or _official_copy(official, setting)
     if (path / official.file).is_file():
         path = path / official.file
-    if path.is_dir():
+    if not path.is_file():
         return path, "none: a local copy without its archive"
     try:
         check(path, official.size, official.checksum)
     except Mismatch as problem:
+        if config.source in IMAGES_ALONE and path.name != official.file:
+            return path, f"none: a local copy in another archive than the official {official.file}"
         raise UserError(
-            f"{path}: {problem}; it is not the official {official}: remove it and fetch it again from "
-            f"{official.address}, or point {setting} at another copy"
+            f"{path}: {problem}; it is not the official {official}: fetch it again from {official.address}, or point "
+            f"{setting} at another copy; the folder that the official file unpacks to is taken as well"
         ) from None
     return path, f"{official.checksum}, published by {official.published}: matches"
 
 
-def _configured(config: DataConfig, setting: str) -> Path | None:
-    """The path in params.yaml. Errors: `UserError` where there is nothing."""
-    if config.path is None:
+def local_copy(dataset: str, config: DataConfig) -> Path | None:
+    """Where the images lie on this machine; None where they are drawn, come with a package, or are not here."""
+    try:
+        path = _local(dataset, config, "")
+        official = OFFICIAL.get(config.source)
+        return path or (first_existing(places(official.file)) if official else None)
+    except UserError:
         return None
-    path = Path(config.path).expanduser()
-    file, inside = split_inside(path)
-    if not file.exists() or (inside and config.source in OFFICIAL):
-        raise UserError(f"params.yaml: {setting}: {path}: no such file or folder")
-    return path
 
 
-def _in_data_root(dataset: str) -> Path | None:
+def as_override(setting: str, path: str | Path) -> str:
+    """A setting as `dvc exp run` takes it, quoted for Hydra (spaces, =, letters beyond ASCII) and for the shell."""
+    text = printable(path).replace("\\", "\\\\").replace('"', '\\"')
+    plain = re.fullmatch(r"[\w./:+-]+", text, re.ASCII)
+    return "-S " + shlex.quote(f"{setting}={text}" if plain else f'{setting}="{text}"')
+
+
+def _local(dataset: str, config: DataConfig, setting: str) -> Path | None:
+    """The path in params.yaml, else the copy under $TRANSGAN_DATA. Errors: `UserError` for a path with nothing."""
     root = data_root()
-    return first_existing([root / dataset, root / f"{dataset}.zip"]) if root else None
+    if config.path is None:
+        return first_existing([root / dataset, root / f"{dataset}.zip"]) if root else None
+    path = expand_home(config.path)
+    file, inside = split_inside(path)
+    if not os.path.exists(file) or (inside and config.source not in (*IMAGES_ALONE, "celebahq", "folder")):
+        raise UserError(
+            f"params.yaml: {setting}: {printable(path)}: no such file or folder; "
+            f"as an experiment's setting: {as_override(setting, path)}"
+        )
+    return path
 
 
 def _official_copy(official: PublishedFile, setting: str) -> Path:

@@ -1,6 +1,7 @@
 """What every evaluating network looks like to the metrics: uint8 images in, features and perhaps logits out."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tqdm import tqdm
 
 from pipeline.base.files import atomic_write
 from pipeline.base.parallel import device_of, replicas, shared_out
+from pipeline.data.array import NpyWriter
 
 DTYPE = "float32 features, float64 statistics"
 
@@ -46,21 +48,24 @@ class Extractor:
 
         `what` is what the progress bar says is being looked at; the bar also says how long that will take.
         """
-        step = self.step(batch)
         with (
             atomic_write(features) as temporary,
             tqdm(total=len(images), desc=f"{self.name}: {what}", unit="image", disable=None) as bar,
+            ExitStack() as stack,
         ):
-            rows = np.lib.format.open_memmap(temporary, "w+", np.float32, (len(images), self.features))
-            classes = None
-            for start, (part, scores) in zip(range(0, len(images), step), self._pairs(images, batch), strict=True):
-                rows[start : start + step] = part
+            rows = stack.enter_context(NpyWriter(temporary, (len(images), self.features), np.float32))
+            classes: NpyWriter | None = None
+            for part, scores in self._pairs(images, batch):
+                rows.write(part)
                 if logits is not None and scores is not None:
                     if classes is None:
-                        classes = np.lib.format.open_memmap(logits, "w+", np.float32, (len(images), scores.shape[1]))
-                    classes[start : start + step] = scores
+                        shape = (len(images), scores.shape[1])
+                        classes = stack.enter_context(NpyWriter(logits, shape, np.float32))
+                    classes.write(scores)
                 bar.update(len(part))
-            rows.flush()
+            for file in (rows, classes):
+                if file is not None:
+                    file.close()
 
     def step(self, batch: int) -> int:
         """Images at a time for a wanted `batch`: no more than the network takes."""

@@ -1,4 +1,4 @@
-"""Downloads against a local server: continued, fetched once, the bytes as served, errors of one line."""
+"""Downloads against a local server: fetched once, the bytes as served, errors of one line."""
 
 import gzip
 import hashlib
@@ -10,19 +10,17 @@ from contextlib import suppress
 import pytest
 
 from pipeline.base import download as module
-from pipeline.base.download import Mismatch, PublishedFile, download, first_existing, places
+from pipeline.base.download import PublishedFile, download, first_existing, places
 from pipeline.base.errors import UserError
+from pipeline.base.files import expand_home
 
 CONTENT = bytes(range(256)) * 2_000
 
 
 class Server:
-    """What the test sets: the answer, headers to add, whether ranges are served, and after how many bytes it stops."""
+    """What the test sets: the answer, headers to add, and after how many bytes it stops. How often it was asked."""
 
-    content, headers, ranges, stop_after, status = CONTENT, {}, True, None, 200
-
-    def __init__(self):
-        self.ranges_asked = []
+    content, headers, stop_after, status, asked = CONTENT, {}, None, 200, 0
 
 
 @pytest.fixture
@@ -32,16 +30,14 @@ def server(monkeypatch):
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            asked = self.headers.get("Range")
-            state.ranges_asked.append(asked)
-            start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and state.ranges else 0
-            self.send_response(206 if start else state.status)
+            state.asked += 1
+            self.send_response(state.status)
             for name, value in state.headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(state.content) - start))
+            self.send_header("Content-Length", str(len(state.content)))
             self.end_headers()
             with suppress(ConnectionError):  # a client that gave up is part of the tests
-                self.wfile.write(state.content[start : state.stop_after])
+                self.wfile.write(state.content[: state.stop_after])
 
         def log_message(self, *_):
             pass
@@ -64,45 +60,23 @@ def published(address, content=CONTENT):
     )
 
 
-@pytest.mark.parametrize("ranges", [True, False], ids=["the server continues", "the server starts anew"])
-def test_a_download_that_broke_off_is_continued(server, tmp_path, monkeypatch, ranges):
-    monkeypatch.setattr(module, "BLOCK", 1 << 14)
+def test_an_answer_that_breaks_off_leaves_nothing_and_the_next_call_fetches_the_file(server, tmp_path):
     path = tmp_path / "below/file.tar.gz"
     server.stop_after = 300_000
-    with pytest.raises(OSError, match="the answer broke off; the same command continues it"):
+    with pytest.raises(OSError, match="^the answer broke off$"):
         download(published(server.address), path)
-    assert not path.exists()
-    part = (path.parent / ".file.tar.gz.part").stat().st_size
-    assert 0 < part <= 300_000
-    server.stop_after, server.ranges = None, ranges
+    assert not [file for file in path.parent.iterdir() if file.stat().st_size]
+    server.stop_after = None
     download(published(server.address), path)
-    assert path.read_bytes() == CONTENT and server.ranges_asked == [None, f"bytes={part}-"]
-    assert [file.name for file in path.parent.iterdir()] == ["file.tar.gz"]
+    assert path.read_bytes() == CONTENT and [file.name for file in path.parent.iterdir()] == ["file.tar.gz"]
     assert path.stat().st_mode & 0o777 == 0o644
-
-
-def test_a_part_of_another_file_is_not_continued_twice(server, tmp_path):
-    path, part = tmp_path / "file.tar.gz", tmp_path / ".file.tar.gz.part"
-    part.write_bytes(b"another file")
-    with pytest.raises(Mismatch, match="SHA256 hash"):
-        download(published(server.address), path)
-    assert not part.exists() and not path.exists()
-    download(published(server.address), path)
-    assert path.read_bytes() == CONTENT
-
-
-def test_a_part_that_is_too_long_is_fetched_anew(server, tmp_path):
-    path = tmp_path / "file.tar.gz"
-    (tmp_path / ".file.tar.gz.part").write_bytes(CONTENT + b"more")
-    download(published(server.address), path)
-    assert path.read_bytes() == CONTENT and server.ranges_asked == [None]
 
 
 def test_two_stages_that_need_one_file_fetch_it_once(server, tmp_path):
     path = tmp_path / "file.tar.gz"
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: download(published(server.address), path), range(4)))
-    assert path.read_bytes() == CONTENT and len(server.ranges_asked) == 1
+    assert path.read_bytes() == CONTENT and server.asked == 1
 
 
 def test_an_archive_that_the_server_calls_encoded_arrives_as_it_is(server, tmp_path):
@@ -145,3 +119,18 @@ def test_places_are_the_data_root_then_the_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("TRANSGAN_DATA", str(tmp_path / "nowhere"))
     with pytest.raises(UserError, match=r"^TRANSGAN_DATA=.*nowhere: no such folder"):
         places("x")
+
+
+def test_a_user_without_a_home_has_the_data_root_or_is_told_so(monkeypatch, tmp_path):
+    def no_home(_):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr("pathlib.Path.expanduser", no_home)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("TRANSGAN_DATA", str(tmp_path))
+    assert places("x") == [tmp_path / "x"]
+    monkeypatch.delenv("TRANSGAN_DATA")
+    with pytest.raises(UserError, match="^x: no folder to look in: this user has no home; let TRANSGAN_DATA"):
+        places("x")
+    with pytest.raises(UserError, match="^~/x: the home folder is not known; set HOME"):
+        expand_home("~/x")

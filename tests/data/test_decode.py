@@ -10,12 +10,13 @@ import numpy as np
 import PIL
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from torchvision.transforms.v2 import functional as vision
 
 from image_files import config, encoded, pixels
 from pipeline.base.errors import UserError
-from pipeline.data.decode import decode, in_parallel, resize_rule
+from pipeline.data.array import read_array, read_manifest
+from pipeline.data.decode import ORIENTATION, decode, in_parallel, resize_rule
 from pipeline.data.prepare import prepare
 
 RGB, GREY = pixels(0), pixels(0, channels=1)
@@ -74,43 +75,48 @@ REFUSED = [
     ("empty", b"", {}, "no readable image"),
     ("truncated png", encoded(pixels(0, 64, 64))[:3000], {}, "no readable image"),
     ("truncated jpeg", encoded(pixels(0, 64, 64), "JPEG")[:2000], {}, "no readable image"),
-    ("a format not read", encoded(RGB, "PPM"), {}, "no readable image"),
+    ("a format not read", encoded(RGB, "PPM"), {}, "no readable image: a PNM image; allowed: BMP, GIF"),
     (
         "cmyk",
         encoded(Image.fromarray(RGB).convert("CMYK"), "JPEG"),
         {},
         "a CMYK image, the dataset is 8-bit RGB; convert it or take it out",
     ),
-    ("cmyk tiff", encoded(Image.fromarray(RGB).convert("CMYK"), "TIFF"), {"convert": "lossless"}, "a CMYK image"),
-    ("lab", encoded(Image.fromarray(RGB).convert("LAB"), "TIFF"), {"convert": "lossless"}, "a LAB image"),
+    ("cmyk tiff", encoded(Image.fromarray(RGB).convert("CMYK"), "TIFF"), {}, "a CMYK image"),
+    ("lab", encoded(Image.fromarray(RGB).convert("LAB"), "TIFF"), {}, "a LAB image"),
     ("16-bit grey", encoded(Image.fromarray(GREY.astype(np.uint16) * 257)), {}, "more than 8 bits a channel"),
-    ("16-bit rgb", sixteen_bit_rgb(), {"convert": "lossless"}, "more than 8 bits a channel"),
+    ("16-bit rgb", sixteen_bit_rgb(), {}, "more than 8 bits a channel"),
     ("float", encoded(Image.fromarray(GREY.astype(np.float32)), "TIFF"), {}, "more than 8 bits a channel"),
-    ("grey", encoded(GREY), {}, "a greyscale image, .* set datasets.<name>.data.convert to lossless"),
-    ("grey jpeg", encoded(GREY, "JPEG"), {}, "a greyscale image"),
-    ("black and white", encoded(Image.fromarray(GREY).convert("1")), {}, "a black-and-white image"),
-    ("palette", palette(), {}, "a palette image"),
-    ("opaque", encoded(alpha(255)), {}, "an image with an alpha channel"),
+    (
+        "grey",
+        encoded(GREY),
+        {"convert": "refuse"},
+        "a greyscale image, .* set datasets.<name>.data.convert to lossless",
+    ),
+    ("grey jpeg", encoded(GREY, "JPEG"), {"convert": "refuse"}, "a greyscale image"),
+    ("black and white", encoded(Image.fromarray(GREY).convert("1")), {"convert": "refuse"}, "a black-and-white image"),
+    ("palette", palette(), {"convert": "refuse"}, "a palette image"),
+    ("opaque", encoded(alpha(255)), {"convert": "refuse"}, "an image with an alpha channel"),
     (
         "transparent",
         encoded(alpha(254)),
-        {"convert": "lossless"},
+        {},
         "some of its pixels are transparent; put it on a background",
     ),
-    ("transparent palette", palette(transparency=0), {"convert": "lossless"}, "some of its pixels are transparent"),
+    ("transparent palette", palette(transparency=0), {}, "some of its pixels are transparent"),
     (
         "transparent colour",
         encoded(np.zeros((8, 8, 3), np.uint8), transparency=(0, 0, 0)),
-        {"convert": "lossless"},
+        {},
         "some of its pixels are transparent",
     ),
     (
         "colour in a grey dataset",
         encoded(RGB),
-        {"channels": 1, "convert": "lossless"},
-        r"an RGB image, the dataset is 8-bit greyscale \(channels: 1\)",
+        {"channels": 1},
+        r"an RGB image with colours, the dataset is 8-bit greyscale \(channels: 1\)",
     ),
-    ("animated gif", animated("GIF"), {"convert": "lossless"}, r"animated, or several images in one file \(3\)"),
+    ("animated gif", animated("GIF"), {}, r"animated, or several images in one file \(3\)"),
     ("animated webp", animated("WEBP"), {}, "animated"),
     ("animated png", animated("PNG"), {}, "animated"),
     ("pages", animated("TIFF"), {}, "animated, or several images"),
@@ -152,7 +158,7 @@ def test_lossless_conversions_keep_every_colour_and_are_counted():
         ),
     }
     for name, (content, expected) in cases.items():
-        image, counts = done(content, convert="lossless")
+        image, counts = done(content)
         assert np.array_equal(image, expected) and counts == {"converted": 1}, name
 
 
@@ -232,11 +238,154 @@ def test_the_first_failure_in_order_ends_the_work():
     assert len(ran) < 100
 
 
-def test_the_first_bad_file_of_many_is_named_and_nothing_stays(tmp_path):
+def test_grey_datasets_take_images_of_other_modes_whose_pixels_are_grey():
+    grey = Image.fromarray(GREY)
+    for image in (grey.convert("RGB"), grey.convert("P"), grey.convert("LA"), grey.convert("RGBA")):
+        array, counts = done(encoded(image), channels=1)
+        assert np.array_equal(array, GREY[None]) and counts == {"converted": 1}, image.mode
+
+
+def exif(value):
+    return b"Exif\0\0II*\0\x08\0\0\0\x01\0" + struct.pack("<HHII", ORIENTATION, 3, 1, value) + bytes(4)
+
+
+@pytest.mark.parametrize("value", [0, 1, 9, 65535])
+def test_an_orientation_that_means_nothing_turns_nothing(value):
+    content = encoded(RGB, "PNG", exif=exif(value))
+    assert np.array_equal(done(content)[0], RGB.transpose(2, 0, 1)) and not done(content)[1]
+
+
+def before_pixels(kind, data, crc=None):
+    """A PNG with one more chunk before its pixels."""
+    content = encoded(RGB)
+    at = content.index(b"IDAT") - 4
+    chunk = struct.pack(">I", len(data)) + kind + data
+    return content[:at] + chunk + struct.pack(">I", zlib.crc32(kind + data) if crc is None else crc) + content[at:]
+
+
+def text_chunk(name, text):
+    info = PngImagePlugin.PngInfo()
+    info.add_text(name, text)
+    return encoded(RGB, pnginfo=info)
+
+
+JUNK = bytes(range(200, 240))
+ODD_METADATA = {
+    "png, exif": before_pixels(b"eXIf", JUNK),
+    "png, raw profile": text_chunk("Raw profile type exif", "\nexif\n 40\nno hex\n"),
+    "png, a text with a wrong checksum": before_pixels(b"tEXt", b"Title\0x", crc=0),
+    "png, a text that unpacks to 80 MB": before_pixels(b"zTXt", b"Title\0\0" + zlib.compress(bytes(80 << 20))),
+    "png, colour profile": before_pixels(b"iCCP", JUNK),
+    "png, resolution too short": before_pixels(b"pHYs", b"\0"),
+    "webp, exif": encoded(RGB, "WEBP", lossless=True, exif=b"Exif\0\0" + JUNK),
+    "webp, xmp": encoded(RGB, "WEBP", lossless=True, xmp=b'<x tiff:Orientation="seven"/>'),
+    "tiff, exif": encoded(
+        RGB, "TIFF", exif=b"Exif\0\0II*\0\x08\0\0\0\x01\0" + struct.pack("<HHII", 34665, 4, 1, 1 << 30)
+    ),
+}
+
+
+@pytest.mark.parametrize("content", ODD_METADATA.values(), ids=ODD_METADATA)
+def test_pixels_are_read_whatever_the_metadata(content):
+    assert np.array_equal(done(content)[0], RGB.transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("exif_bytes", [b"Exif\0\0" + JUNK, b"Exif\0\0", JUNK])
+def test_a_jpeg_with_broken_metadata_is_what_pillow_decodes(exif_bytes):
+    expected = np.asarray(Image.open(io.BytesIO(encoded(RGB, "JPEG")))).transpose(2, 0, 1)
+    assert np.array_equal(done(encoded(RGB, "JPEG", exif=exif_bytes))[0], expected)
+
+
+def test_the_first_picture_of_a_phones_photograph_is_taken_and_counted():
+    first, second = Image.fromarray(RGB), Image.fromarray(pixels(1))
+    image, counts = done(encoded(first, "MPO", save_all=True, append_images=[second]))
+    assert counts == {"first_of_several": 1}
+    assert np.array_equal(image.transpose(1, 2, 0), np.asarray(Image.open(io.BytesIO(encoded(first, "JPEG")))))
+
+
+NAMED = {
+    "a HEIC image": b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(99),
+    "an AVIF image": b"\0\0\0\x1cftypavif\0\0\0\0avifmif1" + bytes(99),
+    "a web page": b"\n<!DOCTYPE html><html></html>",
+    "an XML or SVG file": b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+    "a pointer of Git LFS": b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n",
+    "a JPEG XL image": b"\xff\x0a" + bytes(9),
+    "an archive": b"PK\x03\x04" + bytes(9),
+    "an empty file": bytes(50),
+    "of an unknown format": b"neither this nor that",
+}
+
+
+@pytest.mark.parametrize(("kind", "content"), NAMED.items(), ids=NAMED)
+def test_a_file_that_is_no_image_is_called_what_it_is(kind, content):
+    with pytest.raises(UserError, match=f"^a.png: no readable image: {kind}.*; allowed: BMP") as error:
+        done(content)
+    assert " object at 0x" not in str(error.value)
+
+
+def test_a_bitmap_of_five_and_six_bits_is_read():
+    rows = np.arange(64, dtype="<u2").reshape(8, 8) * 1023
+    head = struct.pack("<IiiHHIIiiII", 40, 8, 8, 1, 16, 3, 128, 0, 0, 0, 0) + struct.pack("<III", 0xF800, 0x7E0, 0x1F)
+    content = b"BM" + struct.pack("<IHHI", 14 + len(head) + 128, 0, 0, 14 + len(head)) + head + rows.tobytes()
+    red = (rows[::-1] >> 11) * 255 // 31
+    assert np.abs(done(content)[0][0].astype(int) - red.astype(int)).max() <= 1
+
+
+def bad_folder(root):
+    """200 images; two greyscale CMYK ones, an empty file and a small one among them."""
+    root.mkdir()
+    cmyk = encoded(Image.fromarray(RGB).convert("CMYK"), "TIFF")
+    bad = {90: cmyk, 150: cmyk, 151: b"", 199: encoded(pixels(0, 4, 4))}
+    for index in range(200):
+        (root / f"{index:03}.png").write_bytes(bad.get(index, encoded(RGB)))
+    return root
+
+
+def test_all_images_are_looked_at_before_a_folder_is_refused(tmp_path):
+    root = bad_folder(tmp_path / "images")
+    with pytest.raises(UserError) as error:
+        prepare(config(path=str(root)), "mine", tmp_path / "out")
+    message, listing = str(error.value), tmp_path / "out.refused.txt"
+    assert message.startswith(f"{root}: 4 of 200 images cannot be used (2 a CMYK image, the dataset is 8-bit RGB, 1 an")
+    assert (
+        f"1 smaller than 8 x 8, and images are never enlarged), all listed in {listing}; the first: {root}/090.png: a"
+        in message
+    )
+    assert message.endswith("leave them out: datasets.mine.data.on_error: skip") and "\n" not in message
+    assert [line.partition(": ")[0][-7:] for line in listing.read_text().splitlines()] == [
+        "090.png",
+        "150.png",
+        "151.png",
+        "199.png",
+    ]
+    assert not (tmp_path / "out").exists()
+
+
+def test_images_that_cannot_be_used_are_left_out_where_that_is_asked_for(tmp_path, capsys):
+    root, out = bad_folder(tmp_path / "images"), tmp_path / "out"
+    assert prepare(config(path=str(root), on_error="skip"), "mine", out) == 196
+    manifest = read_manifest(out)
+    assert manifest["count"] == 196 and manifest["images"]["skipped"] == 4
+    assert np.array_equal(read_array(out), np.broadcast_to(RGB.transpose(2, 0, 1), (196, 3, 8, 8)))
+    assert "4 of 200 images cannot be used" in capsys.readouterr().out
+    assert len((tmp_path / "out.refused.txt").read_text().splitlines()) == 4
+    buffer = io.BytesIO()
+    np.save(buffer, np.asarray(read_array(out)))
+    assert (out / "images.npy").read_bytes() == buffer.getvalue()
+    for path in root.glob("*.png"):
+        path.write_bytes(b"")
+    with pytest.raises(UserError, match="200 of 200 images cannot be used"):
+        prepare(config(path=str(root), on_error="skip"), "mine", out)
+
+
+def test_one_bad_file_is_named_with_its_reason_and_a_list_goes_when_all_are_good(tmp_path):
     root = tmp_path / "images"
     root.mkdir()
-    for index in range(200):
-        (root / f"{index:03}.png").write_bytes(encoded(GREY) if index in (90, 150) else encoded(RGB))
-    with pytest.raises(UserError, match=r"090\.png: a greyscale image"):
+    for index in range(70):
+        (root / f"{index:03}.png").write_bytes(b"" if index == 60 else encoded(RGB))
+    with pytest.raises(UserError, match=r"060\.png: no readable image: an empty file.*; or leave them out: .*skip$"):
         prepare(config(path=str(root)), "mine", tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+    assert (tmp_path / "out.refused.txt").exists()
+    (root / "060.png").unlink()
+    assert prepare(config(path=str(root)), "mine", tmp_path / "out") == 69
+    assert not (tmp_path / "out.refused.txt").exists()

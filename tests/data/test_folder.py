@@ -2,13 +2,14 @@
 
 import os
 import stat
+import tarfile
 import zipfile
 from contextlib import ExitStack
 
 import numpy as np
 import pytest
 
-from image_files import config, encoded, pixels, write_zip
+from image_files import config, encoded, pixels, write_tar, write_zip
 from pipeline.base.errors import UserError
 from pipeline.data import archives, folder
 from pipeline.data.array import read_array, read_manifest
@@ -40,19 +41,24 @@ def write_folder(root, content):
     return root
 
 
-@pytest.fixture(params=["folder", "zip", "folder inside a zip"])
+@pytest.fixture(params=["folder", "zip", "folder inside a zip", "tar", "tar.gz", "folder inside a tar.xz"])
 def collection(request, tmp_path):
     if request.param == "folder":
         return write_folder(tmp_path / "images", members())
     if request.param == "zip":
         return write_zip(tmp_path / "images.zip", members())
+    if request.param in ("tar", "tar.gz"):
+        return write_tar(tmp_path / f"images.{request.param}", {f"./{name}": data for name, data in members().items()})
     inside = {f"set/train/{name}": data for name, data in members().items()}
-    return write_zip(tmp_path / "images.zip", inside | {"set/other/z.png": encoded(pixels(99))}) / "set/train"
+    inside |= {"set/other/z.png": encoded(pixels(99))}
+    if request.param == "folder inside a tar.xz":
+        return write_tar(tmp_path / "images.tar.xz", inside) / "set/train"
+    return write_zip(tmp_path / "images.zip", inside) / "set/train"
 
 
 def refused(path, **changes):
     """The message with which preparing `path` ends; checks that it is one line and that nothing stays."""
-    out = next(parent for parent in path.parents if parent.is_dir()) / "out"
+    out = next(parent for parent in path.parents if parent.name.startswith("test_")) / "out"
     with pytest.raises(UserError) as error:
         prepare(config(path=str(path), **changes), "mine", out)
     assert "\n" not in str(error.value) and not out.exists()
@@ -71,7 +77,9 @@ def test_the_same_images_in_the_same_order_from_a_folder_and_a_zip(collection, t
 
 def test_names_are_those_a_person_finds(collection):
     with ExitStack() as stack:
-        assert find_images(collection, stack).names == [str(collection / name) for name in ORDERED]
+        assert find_images(collection, collection.parents[2], stack).names == [
+            str(collection / name) for name in ORDERED
+        ]
 
 
 def test_linked_files_are_read(tmp_path):
@@ -97,7 +105,8 @@ def test_a_collection_without_images_is_refused(tmp_path, content):
 def test_a_path_that_is_not_there_is_refused(tmp_path, name):
     write_zip(tmp_path / "images.zip", members())
     message = refused(tmp_path / name)
-    assert name in message and ("no such file or folder" in message or "holds no images" in message)
+    inside = f"{tmp_path}/images.zip: holds no folder 'none'; it has .git, __MACOSX, a, c"
+    assert message == inside if name == "images.zip/none" else f"{tmp_path / name}: no such file or folder" in message
 
 
 def test_names_that_differ_only_in_case_are_refused(tmp_path):
@@ -133,7 +142,101 @@ def test_what_may_not_be_read_is_refused(tmp_path, monkeypatch):
         os, "scandir", lambda path: (_ for _ in ()).throw(PermissionError(13, "Permission denied", str(path)))
     )
     with pytest.raises(UserError, match=r"images: cannot be read \(Permission denied\)"), ExitStack() as stack:
-        find_images(root, stack)
+        find_images(root, tmp_path, stack)
+
+
+def test_folders_that_a_program_of_windows_wrote_are_folders(tmp_path):
+    content = {f"set\\{name}".replace("/", "\\"): data for name, data in members().items()}
+    path = write_zip(tmp_path / "images.zip", content | {"set\\": b""})
+    with ExitStack() as stack:
+        assert find_images(path, tmp_path, stack).names == [f"{path}/set/{name}" for name in ORDERED]
+        assert find_images(path / "set/a", tmp_path, stack).below == ["10.PNG", "9.png", "deep/er/x.webp"]
+    prepare(config(path=str(path)), "mine", tmp_path / "out")
+    assert np.array_equal(read_array(tmp_path / "out")[0], pixels(0).transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize(("method", "name"), [(9, "Deflate64"), (93, "Zstandard"), (98, "PPMd"), (6, "compression")])
+def test_a_compression_that_python_does_not_read_is_named(tmp_path, method, name):
+    path = write_zip(tmp_path / "images.zip", {"a.png": encoded(pixels())})
+    content = bytearray(path.read_bytes())
+    for signature, offset in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        at = content.index(signature) + offset
+        content[at : at + 2] = method.to_bytes(2, "little")
+    path.write_bytes(content)
+    message = refused(path)
+    assert f"'a.png' is packed by {name} (method {method}), which Python does not read; unpack it yourself" in message
+
+
+@pytest.mark.parametrize(("head", "kind"), [(b"7z\xbc\xaf\x27\x1c", "7z"), (b"Rar!\x1a\x07", "RAR")])
+def test_an_archive_of_another_kind_is_named(tmp_path, head, kind):
+    path = tmp_path / "images.zip"
+    path.write_bytes(head + bytes(100))
+    assert f"a {kind} archive, which is not read; unpack it yourself and name the folder" in refused(path)
+
+
+@pytest.mark.parametrize("inner", ["data.zip", "set/photos.tar.gz"])
+def test_an_archive_in_an_archive_is_named(tmp_path, inner):
+    message = refused(write_zip(tmp_path / "images.zip", {inner: b"", "read.me": b""}))
+    assert f"2 other files; unpack {inner} and name that folder" in message
+
+
+@pytest.mark.parametrize("ending", ["tar", "tar.gz", "tar.bz2", "tar.xz"])
+@pytest.mark.parametrize("keep", [0.4, 0.9])
+def test_a_truncated_tar_is_refused(tmp_path, ending, keep):
+    path = write_tar(tmp_path / f"images.{ending}", {f"{i}.png": encoded(pixels(i, 40, 40)) for i in range(4)})
+    path.write_bytes(path.read_bytes()[: int(keep * path.stat().st_size)])
+    if ending == "tar" and keep == 0.9:
+        path.write_bytes(path.read_bytes()[:-9000])
+    message = refused(path)
+    assert message.startswith(f"{path}: no complete ") and "fetch or pack it again" in message
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name": "../a.png"}, "would leave the archive's folder"),
+        ({"name": "/etc/a.png"}, "would leave the archive's folder"),
+        ({"type": tarfile.SYMTYPE, "linkname": "/etc/passwd"}, "is a link; pack the files themselves"),
+        ({"type": tarfile.LNKTYPE, "linkname": "good.png"}, "is a link; pack the files themselves"),
+        ({"type": tarfile.FIFOTYPE}, "is no plain file"),
+    ],
+)
+def test_unsafe_members_of_a_tar_are_refused(tmp_path, changes, message):
+    path = write_tar(tmp_path / "images.tar.gz", {"good.png": encoded(pixels())})
+    with tarfile.open(tmp_path / "bad.tar", "w") as archive:
+        member = tarfile.TarInfo("a.png")
+        for key, value in changes.items():
+            setattr(member, key, value)
+        archive.addfile(member)
+    assert message in refused(tmp_path / "bad.tar") and path.is_file()
+
+
+def test_a_compressed_tar_that_unpacks_to_too_much_is_refused_on_the_way(tmp_path, monkeypatch):
+    path = write_tar(tmp_path / "images.tar.gz", {"a.png": bytes(8 << 20)})
+    monkeypatch.setattr(archives, "RATIO_CHECKED_ABOVE", 1 << 21)
+    assert "more than the 50 times allowed" in refused(path)
+
+
+def test_names_that_are_no_utf8_are_read_and_printed(tmp_path, capsys):
+    root = os.fsencode(tmp_path / "images")
+    os.mkdir(root)
+    for name, content in ((b"\xff.png", encoded(pixels())), (b"\xfe.png", b""), (b"\xfd.txt", b"")):
+        with open(os.path.join(root, name), "wb") as file:
+            file.write(content)
+    assert "1 of 2" not in refused(tmp_path / "images") and "\\xfe.png: no readable" in refused(tmp_path / "images")
+    assert prepare(config(path=str(tmp_path / "images"), on_error="skip"), "mine", tmp_path / "out") == 1
+    assert "\\xfe.png" in (tmp_path / "out.refused.txt").read_text(encoding="utf-8")
+    odd = os.fsdecode(root + b"\xfb")
+    os.rename(root, odd)
+    assert prepare(config(on_error="skip").model_copy(update={"path": odd}), "mine", tmp_path / "out") == 1
+    capsys.readouterr().out.encode("utf-8")
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x" * 5000, "a\0b"])
+def test_a_name_that_the_system_does_not_take_is_refused_in_one_short_line(tmp_path, name):
+    message = refused(tmp_path / name)
+    assert "cannot be looked up (" in message or "no such file" in message
+    assert len(message) < 1500
 
 
 def link(name):
@@ -149,7 +252,10 @@ def link(name):
         ("x/../../a.png", "would leave the archive's folder"),
         ("/etc/a.png", "would leave the archive's folder"),
         ("C:a.png", "would leave the archive's folder"),
-        ("x\\a.png", "would leave the archive's folder"),
+        ("..\\a.png", "would leave the archive's folder"),
+        ("x\\..\\..\\a.png", "would leave the archive's folder"),
+        ("C:\\x\\a.png", "would leave the archive's folder"),
+        ("\\\\server\\a.png", "would leave the archive's folder"),
         (link("a.png"), "is a link; pack the files themselves"),
     ],
 )

@@ -152,7 +152,8 @@ def test_no_room_for_a_download(served, tmp_path, monkeypatch):
 def test_a_path_that_is_not_there_is_refused(tmp_path, path):
     (tmp_path / "set.tar.gz").write_bytes(CONTENT)
     with pytest.raises(
-        UserError, match=rf"^params\.yaml: datasets\.ten\.data\.path: .*{re.escape(path)}: no such file or folder$"
+        UserError,
+        match=rf"^params\.yaml: datasets\.ten\.data\.path: .*{re.escape(path)}: no such file or folder; as an exp",
     ):
         found(tmp_path / path)
 
