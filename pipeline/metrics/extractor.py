@@ -11,8 +11,8 @@ from torch import nn
 from tqdm import tqdm
 
 from pipeline.base.files import atomic_write
+from pipeline.base.npy import NpyWriter
 from pipeline.base.parallel import device_of, replicas, shared_out
-from pipeline.data.array import NpyWriter
 
 DTYPE = "float32 features, float64 statistics"
 
