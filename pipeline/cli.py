@@ -1,43 +1,75 @@
 """The command `transgan`: one table of subcommands, each a module of its own that also runs as `python -m <module>`.
 
-A new subcommand is one line of COMMANDS. Its module is imported only when the subcommand is called.
+A new subcommand is one line of COMMANDS. Its module is imported only when the subcommand is called. Every subcommand
+finds the project's folder from any folder inside it.
 """
 
 import importlib
 import sys
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from typing import NamedTuple
 
 from pipeline.base.errors import UserError, choices, command_line
+from pipeline.base.project import enter_project
 
 DISTRIBUTION = "transgan-pipeline"
 
 
-@dataclass(frozen=True)
-class Command:
-    """A subcommand: `main`, a function without arguments in `module` that reads sys.argv, and one line of help."""
+class Command(NamedTuple):
+    """A subcommand: a module whose `main` reads sys.argv, one line of help, the arguments of an example."""
 
     module: str
     help: str
-    main: str = "main"
+    example: str
+    anywhere: bool = False  # whether it also works outside a project
 
 
 COMMANDS = {
-    "describe": Command("pipeline.generators.describe", "stages, parameters and FLOPs of a cell's networks"),
-    "generate": Command("pipeline.commands.generate", "pictures, arrays and videos of a trained generator"),
-    "measure": Command("pipeline.commands.measure_images", "FID, KID and the like of images from anywhere"),
-    "export": Command(
-        "pipeline.generators.export", "a trained generator as a torch.export program or a released checkpoint"
+    "list": Command("pipeline.commands.list_names", "variants, data sets and trained networks by name", "networks"),
+    "describe": Command(
+        "pipeline.generators.describe", "stages, parameters and FLOPs of a cell's networks", "--dataset cifar10"
     ),
-    "import-released": Command("pipeline.released.import_weights", "weights of the released code as a run"),
-    "publish": Command("pipeline.matrix.publish", "train a run of published/ and keep its results there"),
-    "repro": Command("pipeline.matrix.repro", "dvc repro, with several trainings at a time"),
-    "worker": Command("pipeline.matrix.cluster.worker", "train, measure and push one cell, in a clone of its own"),
-    "submit": Command("pipeline.matrix.cluster.submit", "hand the cells that are missing to SLURM or Ray"),
-    "gather": Command("pipeline.matrix.cluster.gather", "which cells are there, and bring them home"),
-    "compare": Command("pipeline.report.compare", "two revisions or experiments side by side"),
-    "watch": Command("pipeline.runs.watch", "trainings at work: TensorBoard, or lines on the terminal"),
-    "unfinished": Command("pipeline.runs.work_dirs", "interrupted trainings that can go on"),
+    "generate": Command(
+        "pipeline.commands.generate",
+        "pictures, arrays and videos of a trained generator",
+        "--pretrained digits/full --n 64 --out grid.png",
+        anywhere=True,
+    ),
+    "measure": Command(
+        "pipeline.commands.measure_images",
+        "FID, KID and the like of images from anywhere",
+        "--images samples/ --against cifar10 --json measured.json",
+        anywhere=True,
+    ),
+    "export": Command(
+        "pipeline.generators.export",
+        "a trained generator as a torch.export program or a released checkpoint",
+        "--pretrained digits/full --out generator.pt2",
+        anywhere=True,
+    ),
+    "import-released": Command(
+        "pipeline.released.import_weights",
+        "weights of the released code as a run",
+        "--dataset cifar10 --weights cifar_checkpoint.pth",
+    ),
+    "publish": Command(
+        "pipeline.matrix.publish",
+        "train a run of published/ and keep its results there",
+        "faces32_relativistic --data /path/to/faces.zip",
+    ),
+    "repro": Command("pipeline.matrix.repro", "dvc repro, with several trainings at a time", "--jobs 2"),
+    "worker": Command(
+        "pipeline.matrix.cluster.worker", "train, measure and push one cell, in a clone", "--cell digits/full/seed1"
+    ),
+    "submit": Command(
+        "pipeline.matrix.cluster.submit",
+        "hand the cells that are missing to SLURM or Ray",
+        "--engine slurm -- --partition=gpu",
+    ),
+    "gather": Command("pipeline.matrix.cluster.gather", "which cells are there, and bring them home", "--restore"),
+    "compare": Command("pipeline.report.compare", "two revisions or experiments side by side", "HEAD workspace"),
+    "watch": Command("pipeline.runs.watch", "trainings at work: TensorBoard, or lines on the terminal", "--text"),
+    "unfinished": Command("pipeline.runs.work_dirs", "interrupted trainings that can go on", "--remove all"),
 }
 
 
@@ -45,20 +77,16 @@ def usage() -> str:
     """The help text: every subcommand with its line."""
     width = max(map(len, COMMANDS))
     lines = [f"  {name:<{width}}  {command.help}" for name, command in COMMANDS.items()]
-    return "\n".join(
-        [
-            "usage: transgan <command> [options]",
-            "",
-            *lines,
-            "",
-            "transgan <command> --help says more about one of them.",
-        ]
-    )
+    head = ["usage: transgan <command> [options]", ""]
+    return "\n".join([*head, *lines, "", "transgan <command> --help says more about one of them."])
 
 
 @command_line
 def main() -> None:
-    """Run the subcommand that sys.argv names. Errors: `UserError` for an unknown name; those of the subcommand."""
+    """Run the subcommand that sys.argv names.
+
+    Errors: `UserError` for an unknown name, and outside a project for a command that needs one; those of the command.
+    """
     name, *rest = sys.argv[1:] or ["--help"]
     if name in ("-h", "--help"):
         print(usage())
@@ -73,7 +101,14 @@ def main() -> None:
         raise UserError(f"transgan: given {name!r}; allowed: {choices(COMMANDS, name)}")
     command = COMMANDS[name]
     sys.argv = [f"transgan {name}", *rest]
-    getattr(importlib.import_module(command.module), command.main)()
+    help_asked = bool({"-h", "--help"} & {*rest})
+    if not help_asked:
+        enter_project(f"transgan {name}", needed=not command.anywhere)
+    try:
+        importlib.import_module(command.module).main()
+    finally:
+        if help_asked:
+            print(f"\nexample:\n  transgan {name} {command.example}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Stage `collect@<cell>`: what git keeps of one cell -> results/<cell>.json and results/<cell>/."""
 
-import sys
+import argparse
 
 from pipeline.base.cell import Cell
 from pipeline.base.errors import command_line
@@ -9,7 +9,9 @@ from pipeline.matrix.collect import collect_cell
 
 @command_line
 def main() -> None:
-    cell = Cell.parse(" ".join(sys.argv[1:]))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("cell")
+    cell = Cell.parse(parser.parse_args().cell)
     copied = collect_cell(cell)
     print(f"collect: {cell}: {copied} files -> results/{cell}.json and results/{cell}/", flush=True)
 

@@ -1,6 +1,6 @@
 """Stage `collect_reference@<dataset>`: the evaluator's known answers -> results/<dataset>/reference.json."""
 
-import sys
+import argparse
 
 from pipeline.base.errors import command_line
 from pipeline.matrix.collect import collect_reference
@@ -8,7 +8,9 @@ from pipeline.matrix.collect import collect_reference
 
 @command_line
 def main() -> None:
-    dataset = sys.argv[1]
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("dataset")
+    dataset = parser.parse_args().dataset
     collect_reference(dataset)
     print(f"collect_reference: {dataset} -> results/{dataset}/reference.json", flush=True)
 

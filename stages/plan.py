@@ -1,11 +1,14 @@
 """Stage `plan`: params.yaml -> plan/, everything checked."""
 
+import argparse
+
 from pipeline.base.errors import command_line
 from pipeline.plan.planning import describe_plan, write_plan
 
 
 @command_line
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     print("\n".join(describe_plan(write_plan())), flush=True)
 
 

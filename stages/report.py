@@ -1,5 +1,6 @@
 """Stage `report`: tables and figures -> reports/. Also checks the whole of params.yaml, as `plan` does."""
 
+import argparse
 import os
 import shutil
 import tempfile
@@ -17,6 +18,7 @@ DRAWN = ("celebahq256",)  # data sets of the paper whose networks are drawn from
 
 @command_line
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     content = load()
     networks = {
         name: resolve_cell(content, name, MAIN_VARIANT).network.model_dump()

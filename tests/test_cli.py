@@ -1,6 +1,7 @@
 """The command `transgan`: its table, its help, and that a subcommand gets its own arguments."""
 
 import importlib
+import os
 import subprocess
 import sys
 import tomllib
@@ -21,10 +22,69 @@ def transgan(monkeypatch, *arguments):
 @pytest.mark.parametrize("name", cli.COMMANDS)
 def test_every_subcommand_exists_and_explains_itself(monkeypatch, capsys, name):
     command = cli.COMMANDS[name]
-    assert callable(getattr(importlib.import_module(command.module), command.main))
+    assert callable(importlib.import_module(command.module).main)
     with pytest.raises(SystemExit) as end:
         transgan(monkeypatch, name, "--help")
-    assert end.value.code in (0, None) and "usage:" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert end.value.code in (0, None) and shown.startswith(f"usage: transgan {name} ")
+    assert shown.endswith(f"example:\n  transgan {name} {command.example}\n")
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_help_imports_no_torch(name):
+    """Importing torch takes seconds on a slow disk."""
+    code = f"import sys; sys.argv = ['transgan', {name!r}, '--help']\nfrom pipeline import cli\n"
+    code += (
+        "try:\n    cli.main()\nexcept SystemExit:\n    assert not {'torch', 'matplotlib', 'scipy'} & set(sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize("name", [name for name, command in cli.COMMANDS.items() if not command.anywhere])
+def test_outside_a_project_is_one_line(monkeypatch, capsys, tmp_path, name):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        transgan(monkeypatch, name, *cli.COMMANDS[name].example.split())
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: transgan {name}: no project here: {tmp_path}") and error.count("\n") == 1
+
+
+def test_a_folder_inside_the_project_will_do_and_paths_stay_those_of_the_user(monkeypatch, capsys, tmp_path):
+    project = tmp_path / "project"
+    (project / "inside/deeper").mkdir(parents=True)
+    for name in ("params.yaml", "dvc.yaml"):
+        (project / name).symlink_to(ROOT / name)
+    if (ROOT / "conf").is_dir():
+        (project / "conf").symlink_to(ROOT / "conf")
+    monkeypatch.chdir(project / "inside/deeper")
+    monkeypatch.setattr("pipeline.base.project._typed_in", None)
+    transgan(monkeypatch, "generate", "--pretrained", "digits/full", "--n", "1", "--out", "grid.png")
+    assert (project / "inside/deeper/grid.png").is_file()
+    monkeypatch.chdir(project / "inside/deeper")
+    transgan(monkeypatch, "list", "datasets")
+    assert "cifar10" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("what", ["variants", "datasets", "networks"])
+def test_the_lists_have_a_line_a_name(monkeypatch, capsys, what):
+    monkeypatch.chdir(ROOT)
+    transgan(monkeypatch, "list", what)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 120
+    known = {"variants": "full", "datasets": "cifar10", "networks": "digits/full"}[what]
+    assert sum(line.split()[0] == known for line in lines) == 1
+
+
+@pytest.mark.parametrize("stage", sorted(path.stem for path in (ROOT / "stages").glob("[a-z]*.py")))
+def test_the_help_of_a_stage_does_not_run_it(stage, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", f"stages.{stage}", "--help"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0 and done.stdout.startswith("usage: ") and not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])

@@ -2,8 +2,11 @@
 
 import difflib
 import functools
+import io
+import os
 import sys
 from collections.abc import Callable, Iterable
+from typing import NoReturn
 
 
 class UserError(Exception):
@@ -27,20 +30,40 @@ def choices(names: Iterable[str], given: object = None) -> str:
 
 
 def command_line(main: Callable[[], None]) -> Callable[[], None]:
-    """Decorate a script's `main`: a `UserError` becomes one line on stderr and exit status 1.
+    """Decorate a script's `main`: what a user can mend becomes one line on stderr and exit status 1, not a traceback.
 
-    An interrupt (Ctrl-C) gives exit status 130, as in a shell.
+    That is `UserError`, and every `OSError` (a full disk, a folder that cannot be written). An interrupt (Ctrl-C) gives
+    exit status 130, as in a shell, and a reader of the output that went away (`| head`) 141. Characters that the
+    terminal cannot show are escaped.
     """
 
     @functools.wraps(main)
     def run() -> None:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
         try:
             main()
+            sys.stdout.flush()
         except UserError as error:
-            print(f"error: {error}", file=sys.stderr, flush=True)
-            sys.exit(1)
+            _end(f"error: {error}", 1)
+        except BrokenPipeError:
+            _end("", 141)
+        except OSError as error:
+            about = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+            _end(f"error: {' '.join(about.split())}", 1)
         except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr, flush=True)
-            sys.exit(130)
+            _end("interrupted", 130)
 
     return run
+
+
+def _end(message: str, status: int) -> NoReturn:
+    """Say `message` on stderr where that can be done, and exit. Standard output that is broken is not flushed again."""
+    try:
+        if message:
+            print(message, file=sys.stderr, flush=True)
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    sys.exit(status)

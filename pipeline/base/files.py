@@ -5,7 +5,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:80]}.", suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -37,6 +37,29 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
             os.close(folder)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_output(path: str | Path, *, option: str, folder: bool = False) -> None:
+    """Find out before any work whether `path`, given as `option`, can be written; `folder`: as a new folder of files.
+
+    Errors: `UserError` where a folder is there already (one that holds something, with `folder`), where the name is too
+    long, where it lies below a file, and where its folder cannot be made or written.
+    """
+    path = Path(path)
+    try:
+        if folder and path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise UserError(f"{option}: given {str(path)!r}, which is there already; allowed: a new or empty folder")
+        if path.is_dir() and not folder:
+            raise UserError(f"{option}: given {str(path)!r}, which is a folder; allowed: the name of a file")
+        above = next((parent for parent in path.parents if os.path.lexists(parent)), path.parent)
+        if above.exists() and not above.is_dir():
+            raise UserError(f"{option}: given {str(path)!r}, but {above} is a file")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            os.lstat(path)  # raises for a name that is too long
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise UserError(f"{option}: given {str(path)!r}, which cannot be written: {error.strerror}") from None
 
 
 def write_text(path: str | Path, text: str) -> None:

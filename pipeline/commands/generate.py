@@ -1,8 +1,5 @@
 """Draw samples of a trained generator: a grid, single files, an array, or a video.
 
-    python -m pipeline.commands.generate --run runs/digits/full/seed0 --n 64 --seed 0 --out grid.png
-    python -m pipeline.commands.generate --pretrained digits/full --seeds 0-15,20 --out pictures/      one file per seed
-
 What is written follows from the name: .png one picture, .npz an array, .zip or a folder single PNG files (which FID
 tools read), .gif or .mp4 a walk through the latents.
 """
@@ -10,28 +7,42 @@ tools read), .gif or .mp4 a walk through the latents.
 import argparse
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
-
-import numpy as np
-from tqdm import tqdm
+from typing import TYPE_CHECKING
 
 from pipeline.base.errors import UserError, command_line
-from pipeline.generators.library import BATCH, TrainedGenerator, load_generator, walk
-from pipeline.generators.write_images import write_array, write_folder, write_grid, write_video, write_zip
+from pipeline.base.files import check_output
+from pipeline.base.project import user_path
+from pipeline.generators.pretrained import add_network, find_run
 
-Images = Iterator[np.ndarray]  # uint8 (N, H, W, C), a batch at a time
-FORMATS = ".png, .npz, .zip, .gif, .mp4, or without an ending (a folder)"
+if TYPE_CHECKING:  # torch is imported once the arguments are known to be good
+    import numpy as np
+
+    from pipeline.generators.library import TrainedGenerator
+
+FILES, VIDEOS = (".png", ".npz", ".zip"), (".gif", ".mp4")
+FORMATS = f"{', '.join(FILES + VIDEOS)}, or no ending (a folder)"
 MOST_SEEDS = 1_000_000
 
 
 @command_line
 def main() -> None:
     arguments = _arguments()
-    write = _writer(arguments)
-    generator = load_generator(arguments.run or arguments.pretrained)
-    count, said = write(generator)
-    print(f"{count} {said} of {arguments.run or arguments.pretrained}, {_said_seeds(arguments)} -> {arguments.out}")
+    run = find_run(arguments.network)
+    kind = _kind(arguments)
+    check_output(arguments.out, option="--out", folder=kind == "folder")
+
+    from pipeline.generators.library import load_generator
+
+    generator = load_generator(run)
+    if kind in VIDEOS:
+        count, noun = _write_walk(generator, arguments), "frames"
+    else:
+        count, noun = _write_images(generator, arguments, kind), "samples"
+    seeds = f"seed {arguments.seed}" if arguments.seeds is None else f"{len(arguments.seeds)} seeds"
+    print(f"{count} {noun} of {arguments.network}, {seeds} -> {arguments.out}")
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -54,17 +65,15 @@ def parse_seeds(text: str) -> list[int]:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="transgan generate", description="Samples of a weight-averaged generator.")
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--run", help="folder of a finished run, runs/<dataset>/<variant>/seed<k>")
-    source.add_argument("--pretrained", metavar="NAME", help="network kept under pretrained/, such as digits/full")
+    add_network(parser)
     parser.add_argument("--n", type=int, default=64, help="number of images (64)")
     parser.add_argument("--seed", type=int, default=0, help="of the latents (0)")
     parser.add_argument("--seeds", help="one image per seed instead of --n and --seed: 0-15,20")
     parser.add_argument("--truncation", type=float, help="cut latents off at so many standard deviations (not at all)")
-    parser.add_argument("--out", required=True, type=Path, help=f"what to write: {FORMATS}")
+    parser.add_argument("--out", required=True, type=user_path, help=f"what to write: {FORMATS}")
     parser.add_argument("--columns", type=int, help="images per row (about the square root of their number)")
     parser.add_argument("--scale", type=int, help="enlarge every pixel so many times (to at least 32 pixels an image)")
-    parser.add_argument("--batch", type=int, default=BATCH, help=f"images at a time ({BATCH})")
+    parser.add_argument("--batch", type=int, default=64, help="images at a time (64)")
     parser.add_argument("--keyframes", type=int, default=4, help="video: latents that every image passes (4)")
     parser.add_argument("--steps", type=int, default=24, help="video: frames from one latent to the next (24)")
     parser.add_argument("--fps", type=int, default=24, help="video: frames a second (24)")
@@ -83,48 +92,62 @@ def _arguments() -> argparse.Namespace:
     return arguments
 
 
-def _writer(arguments: argparse.Namespace) -> Callable[[TrainedGenerator], tuple[int, str]]:
-    """What --out asks for. Errors: `UserError` for a name with another ending."""
-    out: Path = arguments.out
-    ending = out.suffix.lower()
-    if ending in (".gif", ".mp4"):
+def _kind(arguments: argparse.Namespace) -> str:
+    """What --out asks for: one of FILES or VIDEOS, or `folder`. Errors: `UserError` for a name with another ending."""
+    ending = arguments.out.suffix.lower()
+    if ending in VIDEOS:
         if arguments.seeds is not None and len(arguments.seeds) < 2:
             raise UserError(f"--seeds: given {len(arguments.seeds)} for a video; allowed: 2 or more")
-        return lambda generator: (_write_walk(generator, arguments), "frames")
-    if ending == ".png":
-        return lambda generator: (write_grid(out, _shown(generator, arguments), _layout(arguments)), "samples")
-    if ending == ".npz":
-        return lambda generator: (write_array(out, _shown(generator, arguments)), "samples")
-    if ending == ".zip":
-        return lambda generator: (write_zip(out, _shown(generator, arguments), _names(arguments)), "samples")
-    if ending == "" or out.is_dir():
-        return lambda generator: (write_folder(out, _shown(generator, arguments), _names(arguments)), "samples")
-    raise UserError(f"--out: given {str(out)!r}; allowed: a name that ends in {FORMATS}")
+        if ending == ".mp4" and find_spec("imageio_ffmpeg") is None:
+            raise UserError(
+                f"{arguments.out}: .mp4 needs the package imageio-ffmpeg (pip install imageio-ffmpeg); or write a .gif"
+            )
+        return ending
+    if ending in FILES:
+        return ending
+    if re.fullmatch(r"\.[a-z]{1,4}\d?", ending) and not arguments.out.is_dir():  # samples_t0.7 is a folder
+        raise UserError(f"--out: given {str(arguments.out)!r}; allowed: a name that ends in {FORMATS}")
+    return "folder"
 
 
-def _count(arguments: argparse.Namespace) -> int:
-    return arguments.n if arguments.seeds is None else len(arguments.seeds)
+def _write_images(generator: "TrainedGenerator", arguments: argparse.Namespace, kind: str) -> int:
+    """The images as one picture, an array or single files; returns their number. On a terminal with a progress bar."""
+    from tqdm import tqdm
+
+    from pipeline.generators import write_images
+
+    seeds, count = arguments.seeds, arguments.n if arguments.seeds is None else len(arguments.seeds)
+
+    def drawn() -> "Iterator[np.ndarray]":
+        with tqdm(total=count, desc="generate", unit="image", disable=None) as bar:
+            if seeds is None:
+                latents = generator.latents(count, arguments.seed, arguments.truncation)
+                parts = generator.batches(latents, seed=arguments.seed, batch=arguments.batch)
+            else:
+                parts = (generator.sample(1, seed, arguments.truncation) for seed in seeds)
+            for images in parts:
+                yield images
+                bar.update(len(images))
+
+    names = (
+        [f"{index:06d}.png" for index in range(count)] if seeds is None else [f"seed{seed:05d}.png" for seed in seeds]
+    )
+    out: Path = arguments.out
+    if kind == ".png":
+        return write_images.write_grid(out, drawn(), (arguments.columns, arguments.scale))
+    if kind == ".npz":
+        return write_images.write_array(out, drawn())
+    return (write_images.write_zip if kind == ".zip" else write_images.write_folder)(out, drawn(), names)
 
 
-def _images(generator: TrainedGenerator, arguments: argparse.Namespace) -> Images:
-    if arguments.seeds is not None:
-        for seed in arguments.seeds:
-            yield generator.sample(1, seed, arguments.truncation)
-    else:
-        latents = generator.latents(arguments.n, arguments.seed, arguments.truncation)
-        yield from generator.batches(latents, seed=arguments.seed, batch=arguments.batch)
-
-
-def _shown(generator: TrainedGenerator, arguments: argparse.Namespace) -> Images:
-    """The images; on a terminal with a progress bar."""
-    with tqdm(total=_count(arguments), desc="generate", unit="image", disable=None) as bar:
-        for images in _images(generator, arguments):
-            yield images
-            bar.update(len(images))
-
-
-def _write_walk(generator: TrainedGenerator, arguments: argparse.Namespace) -> int:
+def _write_walk(generator: "TrainedGenerator", arguments: argparse.Namespace) -> int:
     """Without --seeds: a grid of --n images, each on a walk of its own. With: one image that passes every seed."""
+    import numpy as np
+    from tqdm import tqdm
+
+    from pipeline.generators.library import walk
+    from pipeline.generators.write_images import write_video
+
     if arguments.seeds is not None:
         frames = generator.interpolate(
             arguments.seeds, arguments.steps, loop=True, truncation=arguments.truncation, batch=arguments.batch
@@ -132,33 +155,12 @@ def _write_walk(generator: TrainedGenerator, arguments: argparse.Namespace) -> i
     else:
         stations = generator.latents(arguments.keyframes * arguments.n, arguments.seed, arguments.truncation)
         path = walk(stations.unflatten(0, (arguments.keyframes, arguments.n)), arguments.steps, loop=True)
-        frames = np.concatenate(
-            list(
-                tqdm(
-                    generator.batches(path.flatten(0, 1), seed=arguments.seed, batch=arguments.batch),
-                    desc="generate",
-                    unit="batch",
-                    total=-(-path.shape[0] * arguments.n // arguments.batch),
-                    disable=None,
-                )
-            )
-        ).reshape(len(path), arguments.n, generator.resolution, generator.resolution, generator.channels)
-    write_video(arguments.out, frames, _layout(arguments), fps=arguments.fps)
+        parts = generator.batches(path.flatten(0, 1), seed=arguments.seed, batch=arguments.batch)
+        total = -(-path.shape[0] * arguments.n // arguments.batch)
+        drawn = np.concatenate(list(tqdm(parts, desc="generate", unit="batch", total=total, disable=None)))
+        frames = drawn.reshape(len(path), arguments.n, *drawn.shape[1:])
+    write_video(arguments.out, frames, (arguments.columns, arguments.scale), fps=arguments.fps)
     return len(frames)
-
-
-def _layout(arguments: argparse.Namespace) -> tuple[int | None, int | None]:
-    return arguments.columns, arguments.scale
-
-
-def _names(arguments: argparse.Namespace) -> list[str]:
-    if arguments.seeds is not None:
-        return [f"seed{seed:05d}.png" for seed in arguments.seeds]
-    return [f"{index:06d}.png" for index in range(arguments.n)]
-
-
-def _said_seeds(arguments: argparse.Namespace) -> str:
-    return f"seed {arguments.seed}" if arguments.seeds is None else f"{len(arguments.seeds)} seeds"
 
 
 if __name__ == "__main__":

@@ -1,19 +1,12 @@
-"""What the networks of a cell are, without data or training.
-
-python -m pipeline.generators.describe --dataset cifar10 --variant full [--released] [--json]
-"""
+"""What the networks of a cell are, without data or training."""
 
 import argparse
 import json
 from collections.abc import Callable
 from typing import Any
 
-import torch
-from torch.utils.flop_counter import FlopCounterMode
-
 from pipeline.base.errors import ConfigError, choices, command_line
-from pipeline.networks.interface import build_discriminator, build_generator
-from pipeline.networks.spec import FamilySpec, NetworkSpec
+from pipeline.networks.spec import NetworkSpec
 from pipeline.plan.config import PARAMS, ResolvedCell, load, resolve_cell
 
 
@@ -22,32 +15,40 @@ def describe(cell: ResolvedCell) -> dict[str, Any]:
 
     FLOPs are 2 per multiply-add, attention's products included.
     """
+    import torch
+
+    from pipeline.networks.interface import build_discriminator, build_generator
+
     spec = cell.network
     with torch.device("meta"):
         generator, discriminator = build_generator(spec), build_discriminator(spec)
         latent = torch.empty(1, generator.latent_dim)
         image = torch.empty(1, spec.channels, spec.resolution, spec.resolution)
-        flops_g = _flops(lambda: generator.eval()(latent))
-        flops_d = _flops(lambda: discriminator(image, twice=True))
+        flops = {
+            "generator": _flops(lambda: generator.eval()(latent)),
+            "discriminator": _flops(lambda: discriminator(image, twice=True)),
+        }
+    networks = {"generator": generator, "discriminator": discriminator}
     return {
         "dataset": cell.dataset,
         "variant": cell.variant,
         "resolution": spec.resolution,
-        "generator": _described(spec.generator, generator, flops_g),
-        "discriminator": _described(spec.discriminator, discriminator, flops_d),
+        **{
+            name: {
+                "family": getattr(spec, name).family,
+                **getattr(spec, name).describe(),
+                "parameters": sum(parameter.numel() for parameter in network.parameters()),
+                "forward_flops": flops[name],
+            }
+            for name, network in networks.items()
+        },
     }
 
 
-def _described(spec: FamilySpec, network: torch.nn.Module, flops: int) -> dict[str, Any]:
-    size = {"parameters": _parameters(network), "forward_flops": flops}
-    return {"family": spec.family, **spec.describe(), **size}
-
-
-def _parameters(network: torch.nn.Module) -> int:
-    return sum(parameter.numel() for parameter in network.parameters())
-
-
 def _flops(forward: Callable[[], object]) -> int:
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         forward()
     return counter.get_total_flops()
@@ -55,10 +56,7 @@ def _flops(forward: Callable[[], object]) -> int:
 
 def lines(description: dict[str, Any], spec: NetworkSpec) -> list[str]:
     """The description as text for a person."""
-    text = [
-        f"{description['dataset']}, {description['variant']}: "
-        f"images of {description['resolution']} x {description['resolution']}"
-    ]
+    text = ["{dataset}, {variant}: images of {resolution} x {resolution}".format(**description)]
     for name in ("generator", "discriminator"):
         network = description[name]
         text.append(
@@ -72,10 +70,10 @@ def lines(description: dict[str, Any], spec: NetworkSpec) -> list[str]:
 @command_line
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m pipeline.generators.describe", description="Stages, parameters and FLOPs of a cell's networks."
+        prog="transgan describe", description="Stages, parameters and FLOPs of a cell's networks."
     )
-    parser.add_argument("--dataset", required=True)
-    parser.add_argument("--variant", default="full")
+    parser.add_argument("--dataset", required=True, help="such as cifar10; `transgan list datasets` has all")
+    parser.add_argument("--variant", default="full", help="such as grid_attention (full)")
     parser.add_argument(
         "--released", action="store_true", help="the released code's choice wherever it differs from the paper's figure"
     )
@@ -84,13 +82,9 @@ def main() -> None:
     arguments = parser.parse_args()
     content = load(arguments.params)
     for table in ("dataset", "variant"):
-        if getattr(arguments, table) not in content[f"{table}s"]:
-            raise ConfigError(
-                arguments.params,
-                f"{table}s",
-                getattr(arguments, table),
-                choices(content[f"{table}s"], getattr(arguments, table)),
-            )
+        given, names = getattr(arguments, table), content[f"{table}s"]
+        if given not in names:
+            raise ConfigError(arguments.params, f"{table}s", given, choices(names, given))
     cell = resolve_cell(content, arguments.dataset, arguments.variant, released=arguments.released)
     description = {**describe(cell), "released": arguments.released}
     print(json.dumps(description, indent=2) if arguments.json else "\n".join(lines(description, cell.network)))

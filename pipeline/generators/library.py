@@ -21,12 +21,10 @@ from pipeline.base.errors import UserError
 from pipeline.base.files import read_json
 from pipeline.base.images import to_uint8
 from pipeline.generators.pretrained import find_run
+from pipeline.networks import sampling
 from pipeline.networks.interface import Generator
-from pipeline.networks.sampling import draw_latents, interpolate, read_networks
-from pipeline.networks.sampling import load_generator as load_network
 
 BATCH = 64  # images at a time
-RECORD = "run.json"
 
 
 def load_generator(run_or_name: str | Path, device: torch.device | str = "cpu") -> "TrainedGenerator":
@@ -48,8 +46,8 @@ class TrainedGenerator:
 
     def __init__(self, folder: Path, device: torch.device | str = "cpu"):
         self.folder = folder
-        self.spec = read_networks(folder)  # both networks, as the plan resolved them
-        self.network: Generator = load_network(folder, device)
+        self.spec = sampling.read_networks(folder)  # both networks, as the plan resolved them
+        self.network: Generator = sampling.load_generator(folder, device)
 
     def __repr__(self) -> str:
         size = f"{self.resolution} x {self.resolution} x {self.channels}"
@@ -73,7 +71,7 @@ class TrainedGenerator:
     @property
     def record(self) -> dict[str, Any]:
         """run.json: how the training ended, how long it took, on what. Errors: `UserError` where it is missing."""
-        content: dict[str, Any] = read_json(self.folder / RECORD)
+        content: dict[str, Any] = read_json(self.folder / "run.json")
         return content
 
     def latents(self, n: int, seed: int, truncation: float | None = None) -> Tensor:
@@ -81,7 +79,7 @@ class TrainedGenerator:
         _at_least_one("n", n)
         if not 0 <= seed < 2**63:
             raise UserError(f"seed: given {seed}; allowed: 0 to 2^63 - 1")
-        latents = draw_latents(self.network, n, seed)
+        latents = sampling.draw_latents(self.network, n, seed)
         return latents if truncation is None else truncate(latents, truncation, seed)
 
     def sample(self, n: int, seed: int = 0, truncation: float | None = None, *, batch: int = BATCH) -> np.ndarray:
@@ -174,7 +172,7 @@ def walk(stations: Tensor, steps: int, *, loop: bool) -> Tensor:
     ends = torch.cat([stations[1:], stations[:1]]) if loop else stations[1:]
     starts = stations if loop else stations[:-1]
     legs = [
-        interpolate(start, end, steps + 1).unflatten(0, (-1, steps + 1))[:, :steps].transpose(0, 1)
+        sampling.interpolate(start, end, steps + 1).unflatten(0, (-1, steps + 1))[:, :steps].transpose(0, 1)
         for start, end in zip(starts, ends, strict=True)
     ]
     return torch.cat(legs if loop else [*legs, stations[-1:]])

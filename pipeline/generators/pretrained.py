@@ -1,13 +1,12 @@
-"""Trained networks kept in the repository, found by name, offline.
+"""Trained networks kept in the repository, found by name, offline, each with a model card.
 
-    pretrained/<dataset>/<variant>/             of the demo, about 1 MB each: digits/full
-    published/<name>/networks/<variant>/        of published runs (pipeline.matrix.publish): faces32/full
+    pretrained/<dataset>/<variant>/             of the demo: digits/full
+    published/<name>/networks/<variant>/        of published runs (pipeline.matrix.publish): faces32_deep_d/full
 
-    python -m pipeline.generators.pretrained digits/full digits/no_augment  copies runs to pretrained/ (make pretrained)
+    python -m pipeline.generators.pretrained digits/full digits/no_augment     copies runs to pretrained/
 
-A folder holds what drawing needs (generator_ema.safetensors, network.yaml), the training's record (run.json) and a
-model card (README.md). The run is that of the smallest seed. A repository is no place for large networks: MOST is the
-limit.
+A folder holds what drawing needs (generator_ema.safetensors in half precision, network.yaml), the training's record
+(run.json) and README.md, a model card in the format that model hubs read. The run is that of the smallest seed.
 """
 
 import argparse
@@ -15,18 +14,25 @@ import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
 
 from pipeline.base.errors import UserError, choices, command_line
-from pipeline.base.files import atomic_write, write_text
-from pipeline.generators.card import model_card
+from pipeline.base.files import atomic_write, read_json, write_text
+from pipeline.base.project import existing_path
+from pipeline.base.schema import bind, read_yaml
+from pipeline.metrics.registry import SPREAD, column
+from pipeline.networks.spec import NetworkSpec
 
 ROOT = Path(__file__).parent.parent.parent
 PRETRAINED = ROOT / "pretrained"
 PUBLISHED = ROOT / "published"
 KEPT = "networks"  # in the folder of a published run
 NETWORKS = "network.yaml"
-FILES = (NETWORKS, "generator_ema.safetensors", "run.json")
-MOST = 12 * 2**20  # bytes of all networks under pretrained/ together, and of those of one published run
+WEIGHTS = "generator_ema.safetensors"
+FILES = (NETWORKS, WEIGHTS, "run.json")
+MOST = 8 * 2**20  # bytes of all networks under pretrained/ together, and of those of one published run
 
 
 def find_run(run_or_name: str | Path) -> Path:
@@ -37,18 +43,31 @@ def find_run(run_or_name: str | Path) -> Path:
     path = Path(run_or_name)
     if (path / NETWORKS).is_file():
         return path
-    found = kept_networks()
-    if str(run_or_name) in found:
-        return found[str(run_or_name)]
-    kept = f"one of {choices(found, run_or_name)}" if found else "published; pretrained/ has none"
+    networks = kept_networks()
+    if str(run_or_name) in networks:
+        return networks[str(run_or_name)]
+    kept = f"one of {choices(networks, run_or_name)}" if networks else "published; pretrained/ has none"
     raise UserError(f"{run_or_name}: no finished run here ({NETWORKS} is missing), and no network {kept}")
+
+
+def add_network(parser: argparse.ArgumentParser) -> None:
+    """The option by which a command takes a trained network, for `find_run` and `load_generator`."""
+    parser.add_argument(
+        "--run",
+        "--pretrained",
+        dest="network",
+        required=True,
+        metavar="RUN",
+        type=existing_path,
+        help="folder of a finished run (runs/digits/full/seed1), or name of a network kept here (digits/full)",
+    )
 
 
 def kept_networks() -> dict[str, Path]:
     """Name -> folder of every network that the repository holds, in the order of the names."""
     demo = {f"{path.parts[-3]}/{path.parts[-2]}": path.parent for path in PRETRAINED.glob(f"*/*/{NETWORKS}")}
-    places = PUBLISHED.glob(f"*/{KEPT}/*/{NETWORKS}")
-    runs = {f"{path.parts[-4]}/{path.parts[-2]}": path.parent for path in places}
+    published = PUBLISHED.glob(f"*/{KEPT}/*/{NETWORKS}")
+    runs = {f"{path.parts[-4]}/{path.parts[-2]}": path.parent for path in published}
     return dict(sorted((runs | demo).items()))
 
 
@@ -57,28 +76,38 @@ def publish(cells: Sequence[str], runs: Path = Path("runs"), results: Path = Pat
 
     Errors: `UserError` where a cell has no finished run, and where all networks together would exceed MOST.
     """
-    found = {cell: _smallest_seed(cell, runs) for cell in cells}
-    others = [place.parent for place in PRETRAINED.glob(f"*/*/{NETWORKS}")]
-    before = sum(size(place) for place in others if place.relative_to(PRETRAINED).as_posix() not in found)
-    total = before + sum(size(run) for run in found.values())
+    chosen = {cell: _smallest_seed(cell, runs) for cell in cells}
+    others = [path.parent for path in PRETRAINED.glob(f"*/*/{NETWORKS}")]
+    before = sum((place / WEIGHTS).stat().st_size for place in others if place not in {PRETRAINED / c for c in cells})
+    total = before + sum(map(size, chosen.values()))
     if total > MOST:
         raise UserError(f"{PRETRAINED}: {total / 2**20:.1f} MiB; allowed: {MOST / 2**20:.0f} MiB of networks in all")
-    for cell, run in found.items():
+    for cell, run in chosen.items():
         keep(run, PRETRAINED / cell, name=cell, cell=cell, results=results / cell / run.name)
-    return [PRETRAINED / cell for cell in found]
+    return [PRETRAINED / cell for cell in chosen]
 
 
 def keep(run: Path, place: Path, *, name: str, cell: str, results: Path) -> None:
-    """Copy what drawing needs of `run`, a run of `cell`, to `place`, with a card that calls the network `name`."""
-    for file in FILES:
+    """Copy what drawing needs of `run`, a run of `cell`, to `place`, with a card that calls the network `name`.
+
+    Weights are rounded to half precision: no pixel moves by more than one grey level.
+    """
+    from safetensors.torch import load_file, save_file
+
+    halves = {
+        key: value.half() if value.is_floating_point() else value for key, value in load_file(run / WEIGHTS).items()
+    }
+    with atomic_write(place / WEIGHTS) as temporary:
+        save_file(halves, temporary)
+    for file in (NETWORKS, "run.json"):
         with atomic_write(place / file) as temporary:
             shutil.copyfile(run / file, temporary)
     write_text(place / "README.md", model_card(run, cell=cell, name=name, results=results))
 
 
-def size(folder: Path) -> int:
-    """Bytes of what is kept of a run."""
-    return sum((folder / name).stat().st_size for name in FILES if (folder / name).is_file())
+def size(run: Path) -> int:
+    """Bytes of the weights of `run` once they are kept."""
+    return (run / WEIGHTS).stat().st_size // 2
 
 
 def _smallest_seed(cell: str, runs: Path) -> Path:
@@ -89,6 +118,145 @@ def _smallest_seed(cell: str, runs: Path) -> Path:
         if all((run / name).is_file() for name in FILES):
             return run
     raise UserError(f"{runs / cell}: no finished run with a generator; `make repro` makes those of the matrix")
+
+
+class Images(NamedTuple):
+    """What a card says of the images a network was trained on."""
+
+    title: str
+    terms: str  # of use, in words
+    license: str = "other"  # of the weights, as hubs name licences
+    hub: str | None = None  # the data set's name on model hubs
+
+
+DATA = {
+    "digits": Images(
+        "scikit-learn's digits: the test part of UCI's Optical Recognition of Handwritten Digits, 8 x 8",
+        "CC BY 4.0 (UCI Machine Learning Repository)",
+        "mit",
+    ),
+    "glyphs": Images("glyphs: characters of the font DejaVu, drawn by this project", "none", "mit"),
+    "cifar10": Images("CIFAR-10, training split", "the authors state no licence", hub="cifar10"),
+    "stl10": Images("STL-10, unlabelled and training split", "pictures from ImageNet; the authors state no licence"),
+    "celebahq": Images("CelebA-HQ", "CC BY-NC 4.0; the faces are CelebA's: non-commercial research alone"),
+    "celeba": Images("CelebA, aligned", "non-commercial research alone (the authors)"),
+    "faces": Images("CelebA, aligned", "non-commercial research alone (the authors)"),
+    "church": Images("LSUN church_outdoor, training split", "the authors state no licence"),
+}
+OTHER = Images("a folder of images", "those of the images' owner")
+CARD = """\
+---
+{front}---
+
+# {name}
+
+A generator of images of {side} x {side} x {channels} from latents z ~ N(0, I) of {latent_dim} numbers.
+Its family is `{family}`; the settings follow or vary those of TransGAN (https://arxiv.org/abs/2102.07074).
+The weights in `generator_ema.safetensors` are the average over training (EMA), in half precision.
+`network.yaml` describes both networks in full.
+
+## Use
+
+```python
+from pipeline.generators.library import load_generator
+
+images = load_generator("{name}").sample(16, seed=0)  # uint8 (16, {side}, {side}, {channels})
+```
+
+## Training
+
+- Data: {images.title}. Terms: {images.terms}.
+- Length: {length}.
+{facts}
+
+## Numbers
+
+{numbers}
+
+## Intended use and limits
+
+- Made for research on generative models: comparing networks, losses and metrics, and trying the library.
+- The images are not for decisions about people or documents. They repeat the biases of the training images.
+- One training run. Runs that differ only in their seed differ too; the project's report says by how much.
+- The terms of the training images apply to what is done with the weights.
+"""
+FACTS = {
+    "parameters_g": "Parameters",
+    "seconds": "Seconds",
+    "device": "Device",
+    "revision": "Revision",
+    "imported_from": "Imported from",
+}
+
+
+def model_card(run: Path, *, cell: str, name: str | None = None, results: Path | None = None) -> str:
+    """The card of the run in folder `run` of `cell` (<dataset>/<variant>): Markdown with YAML front matter.
+
+    Numbers stand under the name of their protocol. Deterministic: the same files give the same card.
+    `name`: by which `load_generator` finds the network; None: the cell's.
+    `results`: the folder of the cell's results, its values beside it in <folder>.json; left out where there are none.
+    Errors: `UserError` where the folder is no finished run.
+    """
+    spec = bind(NetworkSpec, read_yaml(run / NETWORKS), file=str(run / NETWORKS))
+    record = read_json(run / "run.json")
+    dataset = cell.partition("/")[0]
+    images = DATA.get(dataset) or DATA.get(re.sub(r"\d+$", "", dataset), OTHER)
+    values = _values(results)
+    front: dict[str, Any] = {
+        "license": images.license,
+        "library_name": "pytorch",
+        "pipeline_tag": "unconditional-image-generation",
+        "tags": ["gan", "image-generation", "transgan"],
+    }
+    if images.hub:
+        front["datasets"] = [images.hub]
+    if values:
+        measured = {
+            "task": {"type": "unconditional-image-generation"},
+            "dataset": {"name": images.title, "type": images.hub or dataset},
+            "metrics": [{"type": metric, "value": round(value, 4)} for metric, value, *_ in values],
+        }
+        front["model-index"] = [{"name": name or cell, "results": [measured]}]
+    length = f"{record['kimg'] or 0:,g} thousand real images were shown to the discriminator"
+    if record["kimg"] is None:
+        length = "not known: the weights were imported"
+    if record["status"] != "ok":
+        length += f". It ended with the status `{record['status']}`"
+    facts = {label: record[key] for key, label in FACTS.items() if record.get(key) is not None}
+    rows = ["| protocol | value | better | generated | real | meaning |", "| --- | --- | --- | --- | --- | --- |"]
+    rows += [
+        f"| `{metric}` | {value:.4g}{spread} | {' | '.join(map(str, rest))} |"
+        for metric, value, spread, *rest in values
+    ]
+    return CARD.format(
+        front=yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=120),
+        name=name or cell,
+        side=spec.resolution,
+        channels=spec.channels,
+        latent_dim=spec.generator.latent_dim,
+        family=spec.generator.family,
+        images=images,
+        length=length,
+        facts="\n".join(
+            f"- {key}: {f'{fact:,}' if isinstance(fact, int | float) else fact}." for key, fact in facts.items()
+        ),
+        numbers="\n".join(rows) if values else "Not measured.",
+    )
+
+
+def _values(results: Path | None) -> list[tuple[Any, ...]]:
+    """(protocol, value, spread as text, better, n generated, n real, label) of each measured number, in their order."""
+    if results is None or not results.with_suffix(".json").is_file():
+        return []
+    measured = read_json(results.with_suffix(".json"))
+    facts = read_json(results / "protocol.json").get("metrics", {}) if (results / "protocol.json").is_file() else {}
+    values: list[tuple[Any, ...]] = []
+    for name, value in measured.items():
+        if isinstance(value, int | float) and (kind := column(name)) is not None:
+            spread, better = measured.get(f"{name}{SPREAD}"), "lower" if kind.lower else "higher"
+            counts = (facts.get(name, {}).get(count, "-") for count in ("n_gen", "n_real"))
+            values.append((name, value, "" if spread is None else f" ± {spread:.2g}", better, *counts, kind.label))
+    return values
 
 
 @command_line

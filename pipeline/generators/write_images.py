@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline.base.errors import UserError
-from pipeline.base.files import atomic_write
+from pipeline.base.files import atomic_write, check_output
 from pipeline.base.tiling import tile
 
 Layout = tuple[int | None, int | None]  # images per row, enlargement; None: chosen
@@ -58,9 +58,7 @@ def write_folder(path: Path, batches: Iterable[np.ndarray], names: Sequence[str]
 
     Errors: `UserError` for a folder that holds something: images of two kinds in one folder would be measured as one.
     """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise UserError(f"--out: given {str(path)!r}, which is there already; allowed: a new or empty folder")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    check_output(path, option="--out", folder=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:
         folder = Path(scratch) / "images"
         folder.mkdir()

@@ -140,9 +140,7 @@ def _draw(board: Board, ended: threading.Event) -> None:
 
 @command_line
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline.matrix.repro", description="dvc repro, with trainings side by side."
-    )
+    parser = argparse.ArgumentParser(prog="transgan repro", description="dvc repro, with trainings side by side.")
     parser.add_argument("--jobs", type=int, help="trainings at a time (one a GPU, or one a core, 8 at most)")
     arguments = parser.parse_args()
     if arguments.jobs is not None and arguments.jobs < 1:

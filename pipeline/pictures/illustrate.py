@@ -4,13 +4,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from pipeline.base.files import read_json
+from pipeline.base.images import to_float, to_uint8
 from pipeline.base.schema import bind, read_yaml
 from pipeline.data.array import read_array
 from pipeline.metrics.config import IllustratePlan
 from pipeline.metrics.extractor import best_device
 from pipeline.metrics.extractors import load_first_extractor, real_features
+from pipeline.networks.families import attention_function
+from pipeline.networks.interface import Generator
 from pipeline.networks.sampling import (
     draw_images,
     draw_latents,
@@ -19,14 +23,16 @@ from pipeline.networks.sampling import (
     memory_advice,
     read_networks,
 )
-from pipeline.pictures.attention_maps import write_attention
-from pipeline.pictures.contact_sheet import write_sheet
+from pipeline.pictures.contact_sheet import write_maps, write_sheet
 from pipeline.pictures.nearest_images import QUERIES, write_nearest_images
-from pipeline.pictures.real_images import write_real_images
+from pipeline.training.augment import augment
 from pipeline.training.config import AugmentConfig
 
 SAMPLES = 64  # the first so many of the measured samples, uncurated
 PATHS, STEPS = 8, 9  # of the interpolation
+ATTENTION = 4  # of the samples, drawn with attention maps
+PIXELS = 400_000  # of a sheet of real images, at most: every cell has its own
+REAL, AUGMENTED = 64, 16  # images: as they are, and of each row under augmentation
 CONFIG = "config.yaml"  # of a run: what it was trained with
 
 
@@ -69,3 +75,49 @@ def _draw(plan: IllustratePlan, run: Path, data: str | Path, reference: Path, ou
     write_real_images(out, read_array(data), augmentation, plan.seed)
     family = read_networks(run).generator.family
     write_attention(out, generator.cpu(), latents, family=family, seed=plan.seed)
+
+
+def write_attention(folder: Path, generator: Generator, latents: Tensor, *, family: str, seed: int) -> None:
+    """Sheets `attention` and, where the network has the tables, `relative_position` of one block in `folder`.
+
+    `attention`: a row per sample, a map per head and query token (the JSON names them, and the attention's kind and
+    window). `relative_position`: a row per table, a map per head, (2h - 1) x (2w - 1) offsets of a key from its query,
+    upper left first. Nothing is written for a family without attention.
+    """
+    function = attention_function(family)
+    if function is None:
+        return
+    found = function(generator, latents[:ATTENTION], seed=seed)
+    samples, heads, queries = found.weights.shape[:3]
+    facts = {"kind": found.kind, "stage": found.stage, "side": found.side, "window": found.window}
+    columns = [(head, list(query)) for head in range(heads) for query in found.queries]
+    write_maps(
+        folder / "attention",
+        found.weights.reshape(samples, heads * queries, found.side, found.side),
+        rows=list(range(samples)),
+        **facts,
+        heads=[head for head, _ in columns],
+        queries=[query for _, query in columns],
+    )
+    for name, table in found.tables:
+        write_maps(folder / f"relative_position{name}", table[None], rows=[0], **facts)
+
+
+def write_real_images(out: Path, images: np.ndarray, config: AugmentConfig, seed: int) -> None:
+    """Write the sheet `real`, and `augment` where the run had a policy: a row an operation, the last one with all.
+
+    `images`: (N, C, H, W) uint8, the training images; the first ones are shown, without flips. `seed` draws the
+    operations. Their probabilities are those of the training, so cutout leaves some images as they are.
+    """
+    pixels = images.shape[-1] * images.shape[-2]
+    count = min(len(images), max(4, min(REAL, PIXELS // pixels)))
+    write_sheet(out / "real", np.asarray(images[:count])[None], rows=["real"])
+    if not config.policy:
+        return
+    policies = {name: [name] for name in config.policy} | {"all together": list(config.policy)}
+    few = torch.from_numpy(np.array(images[: min(count, AUGMENTED, max(4, PIXELS // pixels // (len(policies) + 1)))]))
+    rows = [few]
+    for policy in policies.values():
+        torch.manual_seed(seed)
+        rows.append(to_uint8(augment(to_float(few), config.model_copy(update={"policy": policy}))))
+    write_sheet(out / "augment", torch.stack(rows).numpy(), rows=["as they are", *policies])

@@ -17,14 +17,7 @@ from pipeline.networks.interface import build_discriminator, build_generator
 from pipeline.networks.sampling import read_networks
 from pipeline.networks.spec import NetworkSpec
 from pipeline.networks.transgan.attention import AxisAttention
-from pipeline.released.names import (
-    PREFIX,
-    Place,
-    computed,
-    discriminator_places,
-    generator_places,
-    to_released,
-)
+from pipeline.released.names import PREFIX, computed, discriminator_places, generator_places, to_released
 from pipeline.training.augment import band_filters
 
 FILES = {
@@ -52,14 +45,14 @@ def export_released(run: Path, out: Path, *, filter_bank: bool = False) -> list[
     bank = content.get("dis_state_dict")
     if filter_bank and isinstance(bank, dict):
         bank[f"{PREFIX}{FILTER}"] = band_filters().float()
-    with atomic_write(out) as temporary:
-        torch.save(content, temporary)
+    with atomic_write(out) as temporary, open(temporary, "wb") as file:
+        torch.save(content, file)  # into a file object: a full disk is an OSError then
     return [key for key in content if key != "epoch"]
 
 
 def _released_state(path: Path, spec: NetworkSpec, *, discriminator: bool) -> dict[str, Tensor]:
     network: nn.Module = build_discriminator(spec) if discriminator else build_generator(spec)
-    places: dict[str, Place] = (discriminator_places if discriminator else generator_places)(network, spec)
+    places = (discriminator_places if discriminator else generator_places)(network, spec)
     state = load_file(path)
     if state.keys() != places.keys():
         raise UserError(f"{path}: does not fit network.yaml")

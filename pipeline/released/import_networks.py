@@ -12,8 +12,7 @@ from pipeline.base.files import atomic_write, check_sha256, sha256, write_json, 
 from pipeline.base.schema import dump
 from pipeline.networks.spec import NetworkSpec
 from pipeline.plan.import_plan import ImportPlan
-from pipeline.released.checkpoint import read_checkpoint
-from pipeline.released.layout import Side, check_fit, discriminator_side, generator_side, nearest
+from pipeline.released.checkpoint import Side, check_fit, discriminator_side, generator_side, nearest, read_checkpoint
 
 
 class DoesNotFit(UserError):

@@ -8,14 +8,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from pipeline.base.errors import UserError, command_line
+from pipeline.base.files import check_output
+from pipeline.base.project import user_path
 from pipeline.plan.config import PARAMS, load
 from pipeline.plan.released_models import DATASETS, released_specs
-from pipeline.released.import_networks import DoesNotFit, import_networks
-from pipeline.released.layout import generator_side, with_noise
-from pipeline.released.names import differences
 
 
 def import_weights(path: Path, *, dataset: str, out: Path, params: str = PARAMS) -> dict[str, Any]:
@@ -25,8 +22,9 @@ def import_weights(path: Path, *, dataset: str, out: Path, params: str = PARAMS)
     Errors: `UserError` where the file cannot be read, does not fit (the first tensors that differ are named), or where
     `out` holds something.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out}: is there already; allowed: a new or empty folder")
+    from pipeline.released.import_networks import DoesNotFit, import_networks  # imports torch
+
+    check_output(out, option="--out", folder=True)
     content = load(params)
     specs = released_specs(content, dataset)
     try:
@@ -37,8 +35,11 @@ def import_weights(path: Path, *, dataset: str, out: Path, params: str = PARAMS)
         raise UserError(f"{error}{hint}") from None
 
 
-def fitting_datasets(state: dict[str, Tensor], content: dict[str, Any]) -> list[str]:
+def fitting_datasets(state: dict[str, Any], content: dict[str, Any]) -> list[str]:
     """The datasets whose released generator a learned state dict is; `content`: params.yaml."""
+    from pipeline.released.checkpoint import generator_side, with_noise
+    from pipeline.released.names import differences
+
     specs = [(name, with_noise(spec, state, None)) for name in DATASETS for spec in released_specs(content, name)]
     return [name for name, spec in specs if not differences(state, generator_side(spec).places)]
 
@@ -49,8 +50,8 @@ def main() -> None:
         prog="transgan import-released", description="Weights of the released TransGAN code as a run of this project."
     )
     parser.add_argument("--dataset", required=True, help=f"which of the released models: {' | '.join(DATASETS)}")
-    parser.add_argument("--weights", required=True, type=Path, help="file of the released code, .pth")
-    parser.add_argument("--out", type=Path, help="folder to write (imported/<dataset>)")
+    parser.add_argument("--weights", required=True, type=user_path, help="file of the released code, .pth")
+    parser.add_argument("--out", type=user_path, help="folder to write (imported/<dataset>)")
     parser.add_argument("--params", default=PARAMS, help="parameter file (params.yaml)")
     arguments = parser.parse_args()
     out = arguments.out or Path("imported") / arguments.dataset

@@ -124,9 +124,7 @@ def samples(first: Snapshot, second: Snapshot, dataset: str, out: Path) -> Group
 
 @command_line
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline.report.compare", description="Two revisions or experiments side by side."
-    )
+    parser = argparse.ArgumentParser(prog="transgan compare", description="Two revisions or experiments side by side.")
     parser.add_argument("first", help="A: commit, branch, experiment, or workspace")
     parser.add_argument("second", help="B: the same")
     parser.add_argument("--out", type=Path, default=Path("compare"), help="folder to write (compare)")

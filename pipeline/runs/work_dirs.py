@@ -218,7 +218,7 @@ def discard(key: str) -> None:
 @command_line
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m pipeline.runs.work_dirs",
+        prog="transgan unfinished",
         description="Work directories of unfinished trainings: listed, or removed.",
     )
     parser.add_argument(

@@ -1,8 +1,11 @@
 """The sample command on a small finished run."""
 
 import io
+import os
+import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import imageio.v3 as imageio
 import numpy as np
@@ -10,12 +13,13 @@ import pytest
 from PIL import Image
 
 from pipeline.commands import generate
-from pipeline.generators import write_images
 from pipeline.generators.library import load_generator
 from pipeline.runs.progress import Progress
 from pipeline.runs.run_files import write_run
 from pipeline.training.config import TrainPlan, effective_settings
 from pipeline.training.loop import train
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +66,7 @@ def test_writes_a_grid_of_n_samples_that_depends_on_the_seed_alone(monkeypatch, 
     ],
 )
 def test_mistakes_end_in_one_line(monkeypatch, capsys, run, tmp_path, arguments, words):
-    monkeypatch.setattr(write_images, "find_spec", lambda name: None)
+    monkeypatch.setattr(generate, "find_spec", lambda name: None)
     options = {"--run": str(run), "--out": str(tmp_path / "grid.png")} | dict([arguments])
     with pytest.raises(SystemExit):
         call(monkeypatch, *[part for pair in options.items() for part in pair])
@@ -117,3 +121,50 @@ def test_a_video_walks_in_a_circle(monkeypatch, run, tmp_path, options, frames):
     assert len(pictures) == frames and pictures.shape[-1] == 3
     if "--n" in options:
         assert pictures.shape[1:3] == (2 * 36 + 4, 2 * 36 + 4)
+
+
+@pytest.mark.parametrize(
+    "out", ["folder.png", "folder.npz", "file/x.png", "file/pictures", f"{'n' * 300}.png", "/proc/no/x.npz"]
+)
+def test_what_cannot_be_written_is_one_line_before_any_image_is_drawn(monkeypatch, capsys, run, tmp_path, out):
+    for name in ("folder.png", "folder.npz"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("pipeline.generators.library.load_generator", lambda *_: pytest.fail("loaded"))
+    with pytest.raises(SystemExit):
+        call(monkeypatch, "--run", run, "--out", tmp_path / out)
+    error = capsys.readouterr().err
+    assert error.startswith("error: --out: given ") and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("out", ["full.npz", "full.zip", "full.png", "folder", "full.gif"])
+def test_a_full_disk_is_one_line_and_leaves_nothing(run, tmp_path, out):
+    """A limit on the size of files stands for the disk: writing more is an OSError as well."""
+    code = (
+        "import resource, sys; from pipeline.commands.generate import main\n"
+        "import pipeline.generators.library, pipeline.generators.write_images\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))\n"
+        "main()"
+    )
+    arguments = ["--run", run, "--n", "40", "--steps", "2", "--out", tmp_path / out]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: ") and "File too large" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_terminal_without_unicode_gets_its_line(run, tmp_path):
+    out = tmp_path / "größe.png"
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline.commands.generate", "--run", run, "--n", "1", "--out", out],
+        capture_output=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    assert done.returncode == 0 and out.is_file() and b"gr\\xf6\\xdfe.png" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["samples_t0.7", "step_0.25kimg", "plain"])
+def test_a_folder_may_have_a_number_at_its_end(monkeypatch, run, tmp_path, name):
+    call(monkeypatch, "--run", run, "--n", 2, "--out", tmp_path / name)
+    assert len(list((tmp_path / name).iterdir())) == 2

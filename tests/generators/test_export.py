@@ -37,3 +37,14 @@ def test_a_wrong_ending_is_refused(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         export.main()
     assert "ends in .pt2" in capsys.readouterr().err
+
+
+def test_what_cannot_be_written_is_one_line_before_any_work(monkeypatch, capsys, cell, tmp_path):
+    run = write_trained(tmp_path / "run", cell("digits").network)
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(export, "export_program", lambda *_: pytest.fail("exported"))
+    monkeypatch.setattr(sys, "argv", ["export", "--run", str(run), "--out", str(tmp_path / "file/x.pt2")])
+    with pytest.raises(SystemExit):
+        export.main()
+    error = capsys.readouterr().err
+    assert error.startswith("error: --out: given ") and "file is a file" in error and error.count("\n") == 1

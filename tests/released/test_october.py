@@ -17,9 +17,9 @@ from pipeline.networks.interface import build_discriminator
 from pipeline.networks.sampling import read_networks
 from pipeline.plan.config import load
 from pipeline.plan.released_models import released_specs
+from pipeline.released.checkpoint import discriminator_side, generator_side
 from pipeline.released.export_weights import export_released
 from pipeline.released.import_weights import import_weights
-from pipeline.released.layout import discriminator_side, generator_side
 
 ROOT = Path(__file__).parent.parent.parent
 KEYS = ("gen_state_dict", "avg_gen_state_dict", "dis_state_dict")

@@ -15,7 +15,7 @@ from pipeline.networks.interface import build_discriminator, build_generator
 from pipeline.networks.transgan_oct2021.cross_attention import CrossAttention
 from pipeline.networks.transgan_oct2021.discriminator import OverlappingPatches
 from pipeline.networks.transgan_oct2021.generator import smooth
-from pipeline.pictures.attention_maps import attention_function
+from pipeline.pictures.illustrate import attention_function
 from pipeline.plan.config import resolve_cell
 
 FAMILY = "transgan_oct2021"

@@ -1,0 +1,63 @@
+"""Names that other commands take: variants, data sets, trained networks."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from pipeline.base.errors import command_line
+from pipeline.base.files import read_json
+from pipeline.generators.pretrained import kept_networks
+from pipeline.plan.config import load
+
+
+def variants() -> list[tuple[str, str]]:
+    """Every variant, and the settings by which it differs from the base."""
+    return [(name, ", ".join(_leaves(settings)) or "the base") for name, settings in load()["variants"].items()]
+
+
+def datasets() -> list[tuple[str, str]]:
+    """Every data set, its size and source, and whether it is prepared here."""
+    found = []
+    for name, settings in load()["datasets"].items():
+        data = settings["data"]
+        prepared = ", prepared in data/" if Path("data", name, "manifest.json").is_file() else ""
+        size = f"{data['resolution']} x {data['resolution']}"
+        found.append((name, f"{size}, source {data['source']}{prepared}"))
+    return found
+
+
+def networks() -> list[tuple[str, str]]:
+    """Every trained network that the repository keeps, and every finished run here."""
+    runs = {str(path.parent): path.parent for path in sorted(Path("runs").glob("*/*/seed*/network.yaml"))}
+    found = []
+    for name, folder in {**kept_networks(), **runs}.items():
+        record = read_json(folder / "run.json")
+        length = "imported" if record.get("kimg") is None else f"{record['kimg']:,g} kimg"
+        found.append((name, f"{length}, {record.get('parameters_g', 0):,} parameters, {record['status']}"))
+    return found
+
+
+def _leaves(settings: dict[str, Any], prefix: str = "") -> list[str]:
+    leaves = []
+    for key, value in settings.items():
+        name = f"{prefix}{key}"
+        leaves += _leaves(value, f"{name}.") if isinstance(value, dict) else [f"{name}={value}"]
+    return leaves
+
+
+LISTS = {"variants": variants, "datasets": datasets, "networks": networks}
+
+
+@command_line
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="transgan list", description="Names that other commands take.")
+    parser.add_argument("what", choices=LISTS)
+    rows = LISTS[parser.parse_args().what]()
+    width = max((len(name) for name, _ in rows), default=0)
+    for name, text in rows:
+        line = f"{name:<{width}}  {text}"
+        print(line if len(line) <= 120 else f"{line[:117]}...")
+
+
+if __name__ == "__main__":
+    main()
