@@ -9,6 +9,7 @@ import logging
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,23 +53,17 @@ def data_root() -> Path | None:
     return Path(name)
 
 
-def cache() -> Path | None:
-    """The user's cache folder for published files; it need not exist. None for a user without a home."""
+def cache() -> Path:
+    """The user's cache folder for published files; it need not exist. Without a home it is a temporary one."""
     try:
         return expand_home(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "transgan"
     except UserError:
-        return None
+        return Path(tempfile.gettempdir()) / f"transgan-{os.getuid()}"
 
 
 def places(file: str) -> list[Path]:
-    """Where a published file of this name may lie, in the order of the search. A download goes to the first place.
-
-    Errors: `UserError` where there is no place at all: a user without a home, and no TRANSGAN_DATA.
-    """
-    folders = [folder / file for folder in (data_root(), cache()) if folder is not None]
-    if not folders:
-        raise UserError(f"{file}: no folder to look in: this user has no home; let {ROOT} or XDG_CACHE_HOME name one")
-    return folders
+    """Where a published file of this name may lie, in the order of the search. A download goes to the first place."""
+    return [folder / file for folder in (data_root(), cache()) if folder is not None]
 
 
 def first_existing(paths: Iterable[Path]) -> Path | None:

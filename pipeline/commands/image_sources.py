@@ -10,10 +10,11 @@ import numpy as np
 from PIL import Image
 
 from pipeline.base.errors import UserError, choices
+from pipeline.base.files import expand_home
 from pipeline.data.array import has_array, read_array, read_manifest, write_dataset
 from pipeline.data.config import DataConfig
 from pipeline.data.folder import find_images
-from pipeline.data.prepare import prepare
+from pipeline.data.prepare import prepare, stale
 from pipeline.plan.config import PARAMS, load
 
 PREPARED = Path("data")  # where `dvc repro` puts the datasets
@@ -36,7 +37,7 @@ def read_images(given: str, scratch: Path, *, params: str = PARAMS) -> Images:
     Errors: `UserError` where there is nothing, and for images that are damaged, of several sizes, not square, of more
     than 8 bits, or transparent.
     """
-    path = Path(given).expanduser()
+    path = expand_home(given)
     if path.suffix == ".npz" and path.is_file():
         return _array(path, given, scratch)
     if path.exists():
@@ -44,10 +45,14 @@ def read_images(given: str, scratch: Path, *, params: str = PARAMS) -> Images:
     datasets = load(params)["datasets"] if Path(params).is_file() else {}
     if given not in datasets:
         raise UserError(f"{given}: no such folder, zip or .npz; datasets: {choices(datasets, given) or 'none here'}")
-    folder = PREPARED / given
+    folder, config = PREPARED / given, DataConfig.model_validate(datasets[given]["data"])
     if not (folder / "manifest.json").is_file():
         folder = scratch
-        prepare(DataConfig.model_validate(datasets[given]["data"]), given, folder)
+    elif reason := stale(folder, given, config):
+        print(f"{reason}: prepared again for this", flush=True)
+        folder = scratch
+    if folder == scratch:
+        prepare(config, given, folder)
     return _prepared(folder, given)
 
 

@@ -10,7 +10,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -154,6 +153,8 @@ class Glyphs:
 
 def _draw(characters: Sequence[str], side: int) -> np.ndarray:
     """Characters centred in squares, (number, side, side) in [0, 1]."""
+    import matplotlib  # imported here: it takes a second, and decoders of other data do not need it
+
     font = ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans-Bold.ttf"), 36)
     drawn = []
     for character in characters:

@@ -63,27 +63,25 @@ def settings(config: DataConfig) -> dict[str, Any]:
     return config.model_dump(exclude={"path"})
 
 
-def refuse_stale(folder: str | Path, dataset: str, config: DataConfig) -> None:
-    """Compare a prepared dataset with the settings of params.yaml, before it is used in their place.
+def stale(folder: str | Path, dataset: str, config: DataConfig) -> str:
+    """Why a prepared dataset is not what `config` asks for; "" where it is.
 
     Where the images themselves are on this machine, their names and some of their bytes are compared as well.
-    Errors: `UserError` for a dataset that was prepared by other settings or from other images.
+    Errors: `UserError` where the manifest is missing.
     """
     manifest, asked = read_manifest(folder), settings(config)
-    again = f"prepare it again: dvc repro prepare@{dataset}"
     recorded = manifest.get("data")
     if recorded is None:
-        raise UserError(f"{folder}: prepared by an earlier version, which did not record its settings; {again}")
+        return f"{folder} was prepared by an earlier version, which did not record its settings"
     for key in (*asked, *recorded):
         if recorded.get(key) != asked.get(key):
-            given = f"{key} {recorded.get(key)}, params.yaml has {asked.get(key)}"
-            raise UserError(f"{folder}: prepared with datasets.{dataset}.data.{given}; {again}")
+            return f"{folder} was prepared with {key}: {recorded.get(key)}, params.yaml says {asked.get(key)}"
     path = local_copy(dataset, config)
     if path is None or "files_sha256" not in manifest:
-        return
+        return ""
     with ExitStack() as stack, tempfile.TemporaryDirectory() as scratch:
-        if find_images(path, Path(scratch), stack).digest() != manifest["files_sha256"]:
-            raise UserError(f"{folder}: prepared from other images than {printable(path)} holds; {again}")
+        same = find_images(path, Path(scratch), stack).digest() == manifest["files_sha256"]
+    return "" if same else f"{folder} was prepared from other images than {printable(path)} holds"
 
 
 def _announce(content: Content, dataset: str, folder: Path) -> None:

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import http.server
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -121,16 +122,16 @@ def test_places_are_the_data_root_then_the_cache(tmp_path, monkeypatch):
         places("x")
 
 
-def test_a_user_without_a_home_has_the_data_root_or_is_told_so(monkeypatch, tmp_path):
+def test_a_user_without_a_home_keeps_files_among_the_temporary_ones(monkeypatch, tmp_path):
     def no_home(_):
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.setattr("pathlib.Path.expanduser", no_home)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("TRANSGAN_DATA", raising=False)
+    monkeypatch.setattr(module.tempfile, "gettempdir", lambda: str(tmp_path))
+    assert places("x") == [tmp_path / f"transgan-{os.getuid()}/x"]
     monkeypatch.setenv("TRANSGAN_DATA", str(tmp_path))
-    assert places("x") == [tmp_path / "x"]
-    monkeypatch.delenv("TRANSGAN_DATA")
-    with pytest.raises(UserError, match="^x: no folder to look in: this user has no home; let TRANSGAN_DATA"):
-        places("x")
+    assert places("x")[0] == tmp_path / "x"
     with pytest.raises(UserError, match="^~/x: the home folder is not known; set HOME"):
         expand_home("~/x")

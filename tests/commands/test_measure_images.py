@@ -11,6 +11,8 @@ from PIL import Image
 from pipeline.commands import image_metrics, measure_images
 from pipeline.commands.image_sources import read_images
 from pipeline.data.array import write_dataset
+from pipeline.data.config import DataConfig
+from pipeline.data.prepare import settings
 from pipeline.metrics import weights
 from pipeline.metrics.frechet import fit, frechet_distance
 from pipeline.metrics.kernel import polynomial_mmd
@@ -101,7 +103,8 @@ def test_a_dataset_that_was_prepared_is_read_with_its_test_split(monkeypatch, pr
     params = project / "params.yaml"
     params.write_text((measure_images.Path(__file__).parent.parent.parent / "params.yaml").read_text())
     images, test = (pixels(count, seed).transpose(0, 3, 1, 2).copy() for count, seed in ((30, 0), (20, 1)))
-    write_dataset(project / "data/cifar10", images, None, {"resize": "none"}, test=test)
+    asked = settings(DataConfig(source="cifar10", resolution=32, channels=3))
+    write_dataset(project / "data/cifar10", images, None, {"resize": "none", "data": asked}, test=test)
     report = measured(
         monkeypatch, "--images", "made", "--against", "cifar10", "--metrics", "fid_test_clean,fid_train_clean"
     )

@@ -169,3 +169,50 @@ def test_few_images_are_in_memory_at_a_time(tmp_path, monkeypatch):
         for number, _ in enumerate(content.images.chunks()):
             lead.append(len(read) - number)
     assert len(read) == 20 + 20 and max(lead) <= 20 + 3 * 2 + 2  # the digest of the collection reads some as well
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"resolution": 4}, "resolution: 8, params.yaml says 4"),
+        ({"fit": "squash"}, "fit: crop, params.yaml says squash"),
+        ({"channels": 1}, "channels: 3, params.yaml says 1"),
+        ({"on_error": "skip"}, "on_error: refuse, params.yaml says skip"),
+    ],
+)
+def test_other_settings_than_those_of_a_prepared_dataset_are_named(images, tmp_path, changes, reason):
+    run(images, tmp_path / "out")
+    assert module.stale(tmp_path / "out", "mine", config(path=str(images))) == ""
+    found = module.stale(tmp_path / "out", "mine", config(path=str(images), **changes))
+    assert found == f"{tmp_path}/out was prepared with {reason}"
+
+
+def test_other_images_than_those_prepared_are_noticed_and_a_move_is_none(images, tmp_path, monkeypatch):
+    run(images, tmp_path / "out")
+    before = (tmp_path / "out/manifest.json").read_bytes()
+    moved = images.rename(tmp_path / "moved")
+    assert module.stale(tmp_path / "out", "mine", config(path=str(moved))) == ""
+    run(moved, tmp_path / "again")
+    assert (tmp_path / "again/manifest.json").read_bytes() == before.replace(b"files, images", b"files, moved")
+    assert module.stale(tmp_path / "out", "mine", config(path=str(tmp_path / "not here"))) == ""
+    monkeypatch.setenv("TRANSGAN_DATA", str(tmp_path))
+    shutil.copytree(moved, tmp_path / "mine")
+    assert module.stale(tmp_path / "out", "mine", config()) == ""
+    (tmp_path / "mine/3.png").write_bytes(encoded(pixels(33)))
+    other = f"{tmp_path}/out was prepared from other images than {tmp_path}/mine holds"
+    assert module.stale(tmp_path / "out", "mine", config()) == other
+    (moved / "more.png").write_bytes(encoded(pixels(9)))
+    assert "other images" in module.stale(tmp_path / "out", "mine", config(path=str(moved)))
+
+
+def test_a_dataset_of_an_earlier_version_is_stale(tmp_path):
+    array.write_dataset(tmp_path / "out", np.zeros((2, 3, 8, 8), np.uint8), None, {})
+    assert "did not record its settings" in module.stale(tmp_path / "out", "mine", config())
+
+
+def test_drawn_images_are_compared_by_their_settings(tmp_path):
+    prepare(config("glyphs", resolution=16, count=9), "mine", tmp_path / "out")
+    assert module.stale(tmp_path / "out", "mine", config("glyphs", resolution=16, count=9)) == ""
+    assert "count: 9, params.yaml says 8" in module.stale(
+        tmp_path / "out", "mine", config("glyphs", resolution=16, count=8)
+    )
