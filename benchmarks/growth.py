@@ -16,6 +16,7 @@ import multiprocessing
 import time
 from pathlib import Path
 from queue import Empty
+from typing import Any
 
 import matplotlib
 import pandas as pd
@@ -30,6 +31,7 @@ from pipeline.base.memory import peak_memory
 from pipeline.networks.spec import NetworkSpec
 from pipeline.networks.transgan.discriminator import Discriminator
 from pipeline.networks.transgan.generator import Generator
+from pipeline.networks.transgan.presets import GENERATORS
 from pipeline.plan.config import load, resolve_cell
 
 matplotlib.use("Agg")
@@ -45,15 +47,11 @@ def network(resolution: int, kind: str) -> NetworkSpec:
     """The full model at `resolution`, `kind` from 32 x 32 maps on; relative position where the kind has it."""
     content = load()
     name = DATASETS[resolution]
-    content["variants"]["growth"] = {
-        "model": {"attention": kind, "attention_from": 32, "relative_position": kind != "nystrom"}
-    }
-    if (
-        resolution == 32
-    ):  # the script's geometry narrows earlier than the figure; here the figure's rule, three stages of it
-        content["datasets"][name]["model"]["generator"]["stages"] = load()["datasets"]["celeba64"]["model"][
-            "generator"
-        ]["stages"][:3]
+    model: dict[str, Any] = {"attention": kind, "attention_from": 32, "relative_position": kind != "nystrom"}
+    if resolution == 32:  # the script's sizes narrow earlier; here those of celeba64, three stages of it
+        stages = [stage.model_dump() for stage in GENERATORS["celeba64"].stages[:3]]
+        model["generator"] = {"transgan": {"stages": stages}}
+    content["variants"] = {"growth": {"model": model}}
     return resolve_cell(content, name, "growth").network
 
 

@@ -7,8 +7,8 @@ import tempfile
 
 from pipeline.base.errors import command_line
 from pipeline.base.schema import bind
-from pipeline.plan.config import PARAMS, load, resolve_cell
-from pipeline.plan.report_config import ReportConfig
+from pipeline.plan.compose import names
+from pipeline.plan.config import PARAMS, ReportConfig, load, resolve_cell
 from pipeline.report.build import build_report
 from pipeline.report.paper import MAIN_VARIANT
 
@@ -23,7 +23,7 @@ def main() -> None:
     networks = {
         name: resolve_cell(content, name, MAIN_VARIANT).network.model_dump()
         for name in DRAWN
-        if name in content["datasets"] and MAIN_VARIANT in content["variants"]
+        if name in names(content, "dataset") and MAIN_VARIANT in names(content, "variant")
     }
     settings = bind(ReportConfig, content["report"], file=PARAMS, prefix="report")
     # DVC keeps the report of before (`persist`): it is replaced once the new one is whole.

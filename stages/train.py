@@ -11,12 +11,11 @@ from typing import Any
 
 from pipeline.base.errors import command_line
 from pipeline.base.stage_cli import begin
-from pipeline.plan.import_plan import ImportPlan
 from pipeline.released.import_networks import import_run
 from pipeline.runs.group import under_torchrun
 from pipeline.runs.rank import follow_cell
 from pipeline.runs.run import run_cell
-from pipeline.training.config import TrainPlan
+from pipeline.training.config import ImportPlan, TrainPlan
 
 
 def schema(content: dict[str, Any]) -> type[TrainPlan] | type[ImportPlan]:

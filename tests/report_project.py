@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.pictures.contact_sheet import write_maps, write_sheet
-from pipeline.plan.report_config import ReportConfig
+from pipeline.plan.config import ReportConfig
 from pipeline.report.build import build_report
 
 SEEDS = [0, 1, 2]
@@ -138,7 +138,7 @@ def write_cell(results: Path, variant: str, seed: int, value: float | str) -> No
 
 def write_project(folder: Path, cells: dict[str, list[float | str | None]] = CELLS) -> Path:
     """plan/index.json and results/ of `cells` in `folder`."""
-    index = {"profile": "demo", "datasets": ["digits"], "variants": list(cells), "seeds": SEEDS, "without_effect": {}}
+    index = {"profile": "demo", "datasets": ["digits"], "variants": list(cells), "seeds": SEEDS, "overridden": {}}
     index["cells"] = [
         {
             "dataset": "digits",

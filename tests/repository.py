@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from omegaconf import OmegaConf
+from settings_files import edit_settings
 
 ROOT = Path(__file__).parent.parent
 
@@ -71,16 +71,8 @@ class Repository:
         }
 
     def edit(self, **values: object) -> None:
-        """Set keys of params.yaml, dots written as `__`; None removes the key."""
-        path = self.folder / "params.yaml"
-        params = OmegaConf.to_container(OmegaConf.load(path))
-        for key, value in values.items():
-            *parents, last = key.split("__")
-            node = params
-            for parent in parents:
-                node = node.setdefault(parent, {})
-            node.pop(last, None) if value is None else node.__setitem__(last, value)
-        path.write_text(OmegaConf.to_yaml(OmegaConf.create(params)))
+        """Set keys of params.yaml, dots written as `__`, and of files of conf/ (`conf/variant/full.yaml:train.lr`)."""
+        edit_settings(self.folder, {key.replace("__", "."): value for key, value in values.items()})
 
     def append(self, file: str, text: str = "\n# a comment\n") -> None:
         with open(self.folder / file, "a") as handle:

@@ -109,7 +109,7 @@ def test_a_subcommand_gets_its_arguments_and_its_errors_are_one_line(monkeypatch
     assert capsys.readouterr().out.startswith("digits, full: images of 8 x 8")
     with pytest.raises(SystemExit):
         transgan(monkeypatch, "describe", "--dataset", "digit")
-    assert capsys.readouterr().err.startswith("error: params.yaml: datasets: given 'digit'")
+    assert capsys.readouterr().err.startswith("error: conf/: dataset: given 'digit'")
 
 
 def test_help_imports_no_subcommand():

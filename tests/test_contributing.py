@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from pipeline.plan.planning import write_plan
+from settings_files import copy_settings, edit_settings
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = Path(__file__).parent / "contributed"
@@ -24,8 +25,8 @@ NEW_LINES = {
 }
 VARIANT = {
     "model": {
-        "generator": {"family": "mlp", "hidden": 32, "noise_dim": 8},
-        "discriminator": {"family": "mlp", "hidden": 16, "leak": 0.2},
+        "generator": {"family": "mlp", "mlp": {"hidden": 32, "noise_dim": 8}},
+        "discriminator": {"family": "mlp", "mlp": {"hidden": 16, "leak": 0.2}},
     },
     "train": {"loss": "least_squares", "kimg": None, "generator_steps": 2, "snapshot_images": 4, "weight_snapshots": 0},
 }
@@ -64,9 +65,7 @@ def extended(tmp_path_factory):
     """A copy of the project after the additions: its plan files before and after, and what the new training printed."""
     folder = tmp_path_factory.mktemp("project")
     shutil.copytree(ROOT / "pipeline", folder / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    params["matrix"] |= {"datasets": ["digits"], "seeds": [1]}
-    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    copy_settings(folder, {"matrix.datasets": ["digits"], "matrix.seeds": [1]})
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         write_plan()
@@ -77,9 +76,8 @@ def extended(tmp_path_factory):
         text = (folder / file).read_text()
         assert text.count(after) == 1
         (folder / file).write_text(text.replace(after, after + line))
-    params["variants"]["perceptrons"] = VARIANT
-    params["matrix"]["variants"].append("perceptrons")
-    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    rows = yaml.safe_load((folder / "params.yaml").read_text())["matrix"]["variants"]
+    edit_settings(folder, {"conf/variant/perceptrons.yaml:": VARIANT, "matrix.variants": [*rows, "perceptrons"]})
     done = subprocess.run(
         [sys.executable, "-c", USE],
         cwd=folder,

@@ -35,7 +35,7 @@ def repository(tmp_path_factory):
         profile="smoke",
         matrix__variants=["full"],
         matrix__seeds=[0],
-        **{f"profiles__smoke__train__{key}": value for key, value in small.items()},
+        **{f"conf/profile/smoke.yaml:train.{key}": value for key, value in small.items()},
     )
     code, output = repository.dvc("repro", "prepare@digits")
     assert code == 0, output

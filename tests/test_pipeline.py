@@ -101,7 +101,7 @@ def test_the_seed_of_the_samples_reruns_measuring_and_pictures(repository):
 
 
 def test_a_setting_of_one_metric_measures_and_draws_nothing(repository):
-    with changed(repository, profiles__smoke__evaluate__n_gen=210) as output:
+    with changed(repository, **{"conf/profile/smoke.yaml:evaluate.n_gen": 210}) as output:
         assert ran(output) == {"plan", *cells("measure"), *cells("collect"), "report"}
 
 

@@ -19,13 +19,15 @@ def repository(tmp_path_factory):
     for index in range(20):
         (outside / f"{index}.png").write_bytes(encoded(pixels(index, 10, 9)))
     write_zip(outside / "places.zip", {f"{index}.png": encoded(pixels(index + 50)) for index in range(20)})
-    digits = OmegaConf.to_container(OmegaConf.load(repository.folder / "params.yaml"))["datasets"]["digits"]
+    digits = OmegaConf.to_container(OmegaConf.load(repository.folder / "conf/dataset/digits.yaml"))
     data = {"source": "folder", "resolution": 8, "channels": 3}
     repository.edit(
         profile="smoke",
         matrix={"datasets": ["faces", "places"], "variants": ["full"], "seeds": [0]},
-        datasets__faces=digits | {"data": data | {"path": str(outside)}},
-        datasets__places=digits | {"data": data | {"path": str(outside / "places.zip")}},
+        **{
+            "conf/dataset/faces.yaml:": digits | {"data": data | {"path": str(outside)}},
+            "conf/dataset/places.yaml:": digits | {"data": data | {"path": str(outside / "places.zip")}},
+        },
     )
     repository.commit("two data sets")
     code, output = repository.dvc("repro", *STAGES)
@@ -43,14 +45,14 @@ def test_each_is_prepared_once(repository):
 
 
 def test_a_setting_of_one_prepares_that_one(repository):
-    repository.edit(datasets__faces__data__fit="squash")
+    repository.edit(**{"conf/dataset/faces.yaml:data.fit": "squash"})
     code, output = repository.dvc("repro", *STAGES)
     assert code == 0 and ran(output) == {"plan", "prepare@faces"}, output
     assert "both sides" in read_manifest(repository.folder / "data/faces")["resize"]
 
 
 def test_a_bad_image_fails_its_stage_in_one_line_and_leaves_nothing(repository):
-    repository.edit(datasets__places__data__channels=1)
+    repository.edit(**{"conf/dataset/places.yaml:data.channels": 1})
     code, output = repository.dvc("repro", *STAGES)
     (line,) = [line for line in output.splitlines() if line.startswith("error: ")]
     assert (

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pipeline.base.errors import UserError
 
-CODE = ("pipeline", "stages", "params.yaml", "dvc.yaml", "requirements.txt")
+SETTINGS = ("params.yaml", "conf")
+CODE = ("pipeline", "stages", *SETTINGS, "dvc.yaml", "requirements.txt")
 LIBRARIES = ("torch", "numpy", "dvc", "scikit-learn", "torch-fidelity", "clean-fid")
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;]+)", re.MULTILINE)
 
@@ -27,12 +28,12 @@ def revision(root: str | Path = ".") -> str | None:
     return git("rev-parse", "HEAD", root=root)
 
 
-def changes(root: str | Path = ".", *, aside: str | None = None) -> str | None:
+def changes(root: str | Path = ".", *, aside: tuple[str, ...] = ()) -> str | None:
     """Changes of code and settings that no commit has, as `git status` lists them; None without a repository.
 
-    `aside`: an entry of CODE that is not looked at.
+    `aside`: entries of CODE that are not looked at.
     """
-    return git("status", "--porcelain", "--", *(path for path in CODE if path != aside), root=root)
+    return git("status", "--porcelain", "--", *(path for path in CODE if path not in aside), root=root)
 
 
 def installed(name: str) -> str:

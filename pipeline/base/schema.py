@@ -5,6 +5,7 @@ types, ranges and unknown keys. OmegaConf's structured configs could not do this
 ranges, lose the path of a key inside a list and cannot merge into a frozen nested dataclass.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, overload
@@ -27,16 +28,23 @@ class Strict(BaseModel):
 Schema = TypeVar("Schema", bound=Strict)
 
 
-def read_yaml(path: str | Path) -> dict[str, Any]:
-    """The file's mapping as plain containers. Errors: `UserError` for a missing file, bad YAML or no mapping."""
+def read_yaml(path: str | Path, *, name: str | None = None, empty: bool = False) -> dict[str, Any]:
+    """The file's mapping as plain containers; `name`: how errors call it. References (`${...}`) stay texts.
+
+    Errors: `UserError` for a missing file, bad YAML, and no mapping; `empty` allows a file without content.
+    """
+    name = name or str(path)
     try:
-        content: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+        content: Any = OmegaConf.to_container(OmegaConf.load(path))
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
+        raise UserError(f"{name}: no such file") from None
     except (yaml.YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: expected a mapping of keys at the top level")
+        marker = re.search(r"^(<{7}|>{7}).*", Path(path).read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
+        if marker:
+            raise UserError(f"{name}: has git's conflict markers ({marker[0].strip()}): resolve them first") from None
+        raise UserError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict) or not (content or empty):
+        raise UserError(f"{name}: expected a mapping of keys at the top level")
     return content
 
 

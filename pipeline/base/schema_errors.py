@@ -98,6 +98,8 @@ def _explain(problem: Problem, path: list[str], schema: Any, here: Place) -> tup
         return path, given, _literals(context["expected"])
     if kind in NO_MAPPING:
         return path, given, "a mapping of keys ({} where there is nothing to set)"
+    if kind == "list_type":
+        return path, given, f"a list, as [{given}]" if isinstance(given, str | int | float) else "a list"
     if kind == "too_short":
         return path, given, f"a list of {context['min_length']} or more"
     return path, given, problem["msg"].removeprefix("Input should be ").removeprefix("Value error, ")

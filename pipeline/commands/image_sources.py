@@ -15,7 +15,8 @@ from pipeline.data.array import has_array, read_array, read_manifest, write_data
 from pipeline.data.config import DataConfig
 from pipeline.data.folder import find_images
 from pipeline.data.prepare import prepare, stale
-from pipeline.plan.config import PARAMS, load
+from pipeline.plan.compose import names
+from pipeline.plan.config import PARAMS, data_config, load
 
 PREPARED = Path("data")  # where `dvc repro` puts the datasets
 
@@ -42,10 +43,11 @@ def read_images(given: str, scratch: Path, *, params: str = PARAMS) -> Images:
         return _array(path, given, scratch)
     if path.exists():
         return _files(path, given, scratch)
-    datasets = load(params)["datasets"] if Path(params).is_file() else {}
+    content = load(params) if Path(params).is_file() else {}
+    datasets = names(content, "dataset") if content else []
     if given not in datasets:
         raise UserError(f"{given}: no such folder, zip or .npz; datasets: {choices(datasets, given) or 'none here'}")
-    folder, config = PREPARED / given, DataConfig.model_validate(datasets[given]["data"])
+    folder, config = PREPARED / given, data_config(content, given)
     if not (folder / "manifest.json").is_file():
         folder = scratch
     elif reason := stale(folder, given, config):

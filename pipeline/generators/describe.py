@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline.base.errors import ConfigError, choices, command_line
 from pipeline.networks.spec import NetworkSpec
+from pipeline.plan.compose import names
 from pipeline.plan.config import PARAMS, ResolvedCell, load, resolve_cell
 
 
@@ -81,10 +82,10 @@ def main() -> None:
     parser.add_argument("--params", default=PARAMS, help="parameter file (params.yaml)")
     arguments = parser.parse_args()
     content = load(arguments.params)
-    for table in ("dataset", "variant"):
-        given, names = getattr(arguments, table), content[f"{table}s"]
-        if given not in names:
-            raise ConfigError(arguments.params, f"{table}s", given, choices(names, given))
+    for group in ("dataset", "variant"):
+        given, known = getattr(arguments, group), names(content, group)
+        if given not in known:
+            raise ConfigError("conf/", group, given, choices(known, given))
     cell = resolve_cell(content, arguments.dataset, arguments.variant, released=arguments.released)
     description = {**describe(cell), "released": arguments.released}
     print(json.dumps(description, indent=2) if arguments.json else "\n".join(lines(description, cell.network)))

@@ -3,7 +3,8 @@
     python -m pipeline.matrix.publish faces32 --data /path/to/faces.zip
     make publish NAME=faces32 DATA=/path/to/faces.zip               # the same
 
-published/<name>/settings.yaml says what is trained: settings laid over params.yaml. The work goes on in a clone at this
+published/<name>/settings.yaml says what is trained: settings laid over params.yaml, and under names such as
+conf/profile/faces.yaml what is laid over a file of conf/ or makes a new one. The work goes on in a clone at this
 revision, .work/published/<name>, so neither `plan` nor `dvc repro` here knows of it. All such clones share one DVC
 cache, so that runs on the same images prepare and measure those once. The same command goes on after an interruption.
 Results are tables, pictures of samples, settings, provenance and the averaged generators, which
@@ -26,11 +27,13 @@ from PIL import Image
 
 from pipeline.base.errors import UserError, command_line
 from pipeline.base.files import atomic_write, read_json, write_json, write_text
-from pipeline.base.git import changes
+from pipeline.base.git import SETTINGS, changes
 from pipeline.base.schema import read_yaml
 from pipeline.base.tiling import tile
 from pipeline.generators import pretrained
 from pipeline.matrix.cluster.clone import share_cache
+from pipeline.plan.compose import HEADER
+from pipeline.plan.config import PARAMS
 
 ROOT = Path(__file__).parent.parent.parent
 PUBLISHED = "published"
@@ -56,11 +59,11 @@ def publish(name: str, *, data: Path | None, root: Path = ROOT) -> Path:
 
 
 def prepare_clone(name: str, settings: dict[str, Any], data: Path | None, root: Path) -> Path:
-    """A clone of `root` at its revision under .work/published/, `settings` laid over its params.yaml.
+    """A clone of `root` at its revision under .work/published/, `settings` laid over its params.yaml and conf/.
 
     Errors: `UserError` where the working tree has changes that a revision does not name.
     """
-    if _git(root, "status", "--porcelain", "--", "pipeline", "stages", "params.yaml", "dvc.yaml"):
+    if _git(root, "status", "--porcelain", "--", "pipeline", "stages", *SETTINGS, "dvc.yaml"):
         raise UserError("publish: commit your changes first: a published run names the revision it was made with")
     revision = _git(root, "rev-parse", "HEAD")
     clone = root / ".work" / PUBLISHED / name
@@ -70,22 +73,30 @@ def prepare_clone(name: str, settings: dict[str, Any], data: Path | None, root: 
     _git(clone, "fetch", "--quiet", "origin", revision)
     _git(clone, "checkout", "--quiet", "--force", "--detach", revision)
     share_cache(clone, clone.parent / "cache")
-    write_text(clone / "params.yaml", overlaid(clone / "params.yaml", settings, data))
+    lay_over(clone, settings, data)
     return clone
 
 
-def overlaid(params: Path, settings: dict[str, Any], data: Path | None) -> str:
-    """The text of params.yaml with `settings` laid over it, and `data` as the path of its one dataset's images."""
-    overlay = {key: value for key, value in settings.items() if key != "about"}
-    merged = OmegaConf.merge(OmegaConf.load(params), overlay)
+def lay_over(clone: Path, settings: dict[str, Any], data: Path | None) -> None:
+    """Lay `settings` over params.yaml and conf/ of `clone`, and `data` as the path of its one data set's images.
+
+    Errors: `UserError` where `data` is no file or folder, or there are several data sets.
+    """
+    files = {key: value for key, value in settings.items() if key.startswith("conf/")}
+    params = {key: value for key, value in settings.items() if key not in files and key != "about"}
+    merged = OmegaConf.merge(OmegaConf.load(clone / PARAMS), params)
     datasets = merged.matrix.datasets
     if data is not None:
         if len(datasets) != 1:
             raise UserError(f"--data: given with the datasets {list(datasets)}; allowed: with one dataset")
         if not data.exists():
             raise UserError(f"--data: {data}: no such file or folder")
-        merged.datasets[datasets[0]].data.path = str(data.absolute())
-    return OmegaConf.to_yaml(merged)
+        file = f"conf/dataset/{datasets[0]}.yaml"
+        files[file] = OmegaConf.merge(files.get(file, {}), {"data": {"path": str(data.absolute())}})
+    write_text(clone / PARAMS, OmegaConf.to_yaml(merged))
+    for file, overlay in files.items():
+        below: Any = OmegaConf.load(clone / file) if (clone / file).is_file() else {}
+        write_text(clone / file, f"{HEADER}\n{OmegaConf.to_yaml(OmegaConf.merge(below, overlay))}")
 
 
 def write_published(clone: Path, folder: Path) -> Path:
@@ -95,8 +106,8 @@ def write_published(clone: Path, folder: Path) -> Path:
         for cell in read_json(clone / "plan/index.json")["cells"]
     ]
     rows, records = [], {}
-    # params.yaml differs from the revision by what settings.yaml says. Other changes of the clone are no revision's.
-    changed = bool(changes(clone, aside="params.yaml"))
+    # The settings differ from the revision by what settings.yaml says. Other changes of the clone are no revision's.
+    changed = bool(changes(clone, aside=SETTINGS))
     for cell in cells:
         results = clone / "results" / cell
         rows.append({"cell": cell, **read_json(results.with_suffix(".json"))})

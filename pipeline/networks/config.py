@@ -1,26 +1,33 @@
-"""Settings of the two networks, as a person writes them in params.yaml (`model`, and the `model` part of overlays)."""
+"""Settings of the two networks, as a person writes them: `model` in params.yaml and in the files of conf/.
 
-from typing import Annotated, Any
+`model.generator.family` says of which family the generator is, `model.generator.<family>` what it is set to there. So a
+variant that names another family needs not undo what a data set sets for the usual one.
+"""
 
-from pydantic import AfterValidator
+from typing import Any, Literal
 
-from pipeline.base.errors import choices
-from pipeline.networks.families import FAMILIES
+from pydantic import create_model
+
+from pipeline.base.schema import Strict
+from pipeline.networks.families import FAMILIES, load
 from pipeline.networks.transgan.config import SharedSettings
 
-
-def _known(settings: dict[str, Any]) -> dict[str, Any]:
-    family = settings.get("family")
-    if family is not None and family not in FAMILIES:
-        raise ValueError(f"a family of networks: {choices(FAMILIES, family)}")
-    return settings
+NETWORKS = ("generator", "discriminator")
 
 
-NetworkSettings = Annotated[dict[str, Any], AfterValidator(_known)]  # checked against its family's own schema later
+def _choice(network: str) -> Any:
+    """Schema of `model.<network>`: the name of a family, and settings under the names of families."""
+    settings = {name: (getattr(load(name), f"{network.capitalize()}Settings"), None) for name in FAMILIES}
+    fields: dict[str, Any] = {"family": (Literal[tuple(FAMILIES)], ...), **settings}
+    return create_model(f"{network.capitalize()}Choice", __base__=Strict, **fields)
+
+
+GeneratorChoice = _choice("generator")
+DiscriminatorChoice = _choice("discriminator")
 
 
 class ModelConfig(SharedSettings):
-    """`model` in params.yaml: TransGAN's settings for both networks, then each network's family and settings."""
+    """`model`: TransGAN's settings for both networks, then each network's family and settings."""
 
-    generator: NetworkSettings
-    discriminator: NetworkSettings
+    generator: GeneratorChoice  # type: ignore[valid-type]
+    discriminator: DiscriminatorChoice  # type: ignore[valid-type]

@@ -1,122 +1,141 @@
 """Settings that are fine one by one and impossible together: refused before any work, in one line."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from typing import Any
 
 from pipeline.base.errors import ConfigError
+from pipeline.base.schema import bind
 from pipeline.data.config import DataConfig
 from pipeline.metrics.config import EvaluateConfig, refusals
+from pipeline.networks.config import NETWORKS, ModelConfig
 from pipeline.networks.families import load as load_family
-from pipeline.networks.spec import NetworkSpec
-from pipeline.plan.layers import NETWORKS, Layer, where
+from pipeline.networks.spec import Impossible, NetworkSpec
+from pipeline.plan.compose import Composed
 from pipeline.training.config import OPERATION_SETTINGS, TrainConfig
 from pipeline.training.objectives.registry import NO_PENALTY
 
+Refusals = Iterator[tuple[str, object, str]]  # (key, what was given, what is allowed), the first problem first
 
-def check_train(train: TrainConfig, layers: Sequence[Layer], file: str) -> None:
-    """Refuse training settings that do not fit together.
 
-    Errors: `ConfigError`, which names the key in the layer that gave it, what was given and what is allowed.
+def resolve_networks(model: ModelConfig, data: DataConfig, composed: Composed, *, cell: str) -> NetworkSpec:
+    """Both networks spelled out by their families.
+
+    Errors: `ConfigError` for a setting that its family does not have, and for settings that do not fit together.
     """
+    resolved = {}
+    for network in NETWORKS:
+        choice = getattr(model, network)
+        family, own = load_family(choice.family), f"model.{network}.{choice.family}"
+        settings = getattr(choice, choice.family)
+        if settings is None:
+            schema = getattr(family, f"{network.capitalize()}Settings")
+            settings = bind(schema, {}, file=composed.where(f"model.{network}.family")[0], prefix=own)
+        try:
+            resolve = getattr(family, f"resolve_{network}")
+            resolved[network] = resolve(settings, model, resolution=data.resolution, channels=data.channels)
+        except Impossible as problem:
+            key = problem.key
+            if key.startswith(f"model.{network}.") and key != f"model.{network}.family":
+                key = key.replace(f"model.{network}", own)
+            file, key = composed.where(key)
+            raise ConfigError(file, key, problem.given, f"{problem.allowed} ({cell})") from None
+    return NetworkSpec(resolution=data.resolution, channels=data.channels, **resolved)
+
+
+def check_cell(
+    data: DataConfig, network: NetworkSpec, train: TrainConfig, evaluate: EvaluateConfig, composed: Composed
+) -> None:
+    """Refuse settings of a cell that do not fit together.
+
+    Errors: `ConfigError`, which names the file and the key that gave the setting, what was given and what is allowed.
+    """
+    problems = (
+        *_of_training(train),
+        *_of_evaluation(data, evaluate),
+        *_of_networks(network, train),
+    )
+    for key, given, allowed in problems:
+        file, key = composed.where(key)
+        raise ConfigError(file, key, given, allowed)
+    _refuse_unread(network, composed)
+
+
+def _of_training(train: TrainConfig) -> Refusals:
+    augment = train.augment
     if (train.kimg is None) == (train.generator_steps is None):
         given = {"kimg": train.kimg, "generator_steps": train.generator_steps}
-        raise ConfigError(
-            file, where("train.kimg", layers), given, "exactly one of kimg and generator_steps; the other null"
-        )
-    if len(set(train.augment.policy)) != len(train.augment.policy):
-        raise ConfigError(
-            file, where("train.augment.policy", layers), train.augment.policy, "every operation at most once"
-        )
-    for operation in train.augment.policy:
+        yield "train.kimg", given, "exactly one of kimg and generator_steps; the other null"
+    if len(set(augment.policy)) != len(augment.policy):
+        yield "train.augment.policy", augment.policy, "every operation at most once"
+    for operation in augment.policy:
         for name in OPERATION_SETTINGS.get(operation, ()):
-            if getattr(train.augment, name) is None:
-                raise ConfigError(
-                    file, where(f"train.augment.{name}", layers), None, f"a value: the policy has {operation}"
-                )
-    if {"cutout", "erase"} & set(train.augment.policy) and train.augment.groups is None:
-        raise ConfigError(file, where("train.augment.groups", layers), None, "a value: the policy has cutout or erase")
-    interval = train.augment.erase_range
-    if interval is not None and interval[0] > interval[1]:
-        raise ConfigError(file, where("train.augment.erase_range", layers), interval, "[smallest, largest]")
-    _check_objective(train, layers, file)
+            if getattr(augment, name) is None:
+                yield f"train.augment.{name}", None, f"a value: the policy has {operation}"
+    if {"cutout", "erase"} & set(augment.policy) and augment.groups is None:
+        yield "train.augment.groups", None, "a value: the policy has cutout or erase"
+    if augment.erase_range is not None and augment.erase_range[0] > augment.erase_range[1]:
+        yield "train.augment.erase_range", augment.erase_range, "[smallest, largest]"
+    if train.penalty != NO_PENALTY and train.penalty_interval is None:
+        yield "train.penalty_interval", None, f"a value with train.penalty {train.penalty}"
+    if train.penalty == "gradient_norm" and train.penalty_target is None:
+        yield "train.penalty_target", None, "a value with train.penalty gradient_norm"
+    if train.keep_generator_gradients and train.critic_steps == 1:
+        allowed = "false with train.critic_steps 1: what a G step leaves would cancel the fakes of every D step"
+        yield "train.keep_generator_gradients", True, allowed
+    if train.loss == "relativistic" and train.batch_generator != train.batch_discriminator:
+        allowed = f"train.batch_discriminator, {train.batch_discriminator}: "
+        allowed += "the relativistic loss pairs every fake with a real image"
+        yield "train.batch_generator", train.batch_generator, allowed
     if train.recompute and train.execution != "eager":
-        raise ConfigError(
-            file,
-            where("train.recompute", layers),
-            True,
-            f"false with train.execution {train.execution}: the compiler chooses what to recompute",
-        )
-    _check_divisors(train, layers, file)
-
-
-def _check_divisors(train: TrainConfig, layers: Sequence[Layer], file: str) -> None:
-    """Every process gets equally many images of each part of a batch."""
-    for key in ("batch_generator", "batch_discriminator"):
+        allowed = f"false with train.execution {train.execution}: the compiler chooses what to recompute"
+        yield "train.recompute", True, allowed
+    for key in ("batch_generator", "batch_discriminator"):  # every process gets equally many images of each part
         size = getattr(train, key)
         if size % train.accumulate:
-            allowed = f"a divisor of train.{key}, {size}"
-            raise ConfigError(file, where("train.accumulate", layers), train.accumulate, allowed)
+            yield "train.accumulate", train.accumulate, f"a divisor of train.{key}, {size}"
+            return
         part = size // train.accumulate
         if part % train.processes:
             divided = f" over train.accumulate, {train.accumulate}" if train.accumulate > 1 else ""
-            allowed = f"a divisor of {part}, which is train.{key}{divided}"
-            raise ConfigError(file, where("train.processes", layers), train.processes, allowed)
+            yield "train.processes", train.processes, f"a divisor of {part}, which is train.{key}{divided}"
 
 
-def check_evaluate(evaluate: EvaluateConfig, data: DataConfig, layers: Sequence[Layer], file: str) -> None:
-    """Refuse metrics that these images or these numbers of samples cannot have. Errors: `ConfigError`."""
+def _of_evaluation(data: DataConfig, evaluate: EvaluateConfig) -> Refusals:
+    """Metrics that these images or these numbers of samples cannot have."""
     for key, given, allowed in refusals(evaluate, resolution=data.resolution, channels=data.channels):
-        raise ConfigError(file, where(f"evaluate.{key}", layers), given, allowed)
+        yield f"evaluate.{key}", given, allowed
 
 
-def _check_objective(train: TrainConfig, layers: Sequence[Layer], file: str) -> None:
-    if train.penalty != NO_PENALTY and train.penalty_interval is None:
-        raise ConfigError(
-            file, where("train.penalty_interval", layers), None, f"a value with train.penalty {train.penalty}"
-        )
-    if train.penalty == "gradient_norm" and train.penalty_target is None:
-        raise ConfigError(file, where("train.penalty_target", layers), None, "a value with train.penalty gradient_norm")
-    if train.keep_generator_gradients and train.critic_steps == 1:
-        raise ConfigError(
-            file,
-            where("train.keep_generator_gradients", layers),
-            True,
-            "false with train.critic_steps 1: what a G step leaves would cancel the fakes of every D step",
-        )
-    if train.loss == "relativistic" and train.batch_generator != train.batch_discriminator:
-        raise ConfigError(
-            file,
-            where("train.batch_generator", layers),
-            train.batch_generator,
-            f"train.batch_discriminator, {train.batch_discriminator}: "
-            "the relativistic loss pairs every fake with a real image",
-        )
-
-
-def check_together(network: NetworkSpec, train: TrainConfig, layers: Sequence[Layer], file: str) -> None:
-    """Refuse settings of training that the networks cannot have. Errors: `ConfigError`."""
+def _of_networks(network: NetworkSpec, train: TrainConfig) -> Refusals:
     if network.batch_statistics and train.accumulate > 1:
-        raise ConfigError(
-            file,
-            where("train.accumulate", layers),
-            train.accumulate,
-            "1 with networks that use batch statistics (model.norm batch, for one): those are the whole batch's",
-        )
+        allowed = "1 with networks that use batch statistics (model.norm batch, for one): those are the whole batch's"
+        yield "train.accumulate", train.accumulate, allowed
     if network.batch_statistics and train.processes > 1 and train.execution != "eager":
-        raise ConfigError(
-            file,
-            where("train.processes", layers),
-            train.processes,
-            f"1 with train.execution {train.execution} and networks that use batch statistics: the compiler cannot "
-            "differentiate twice through what the processes exchange for them",
-        )
+        allowed = f"1 with train.execution {train.execution} and networks that use batch statistics: the compiler "
+        allowed += "cannot differentiate twice through what the processes exchange for them"
+        yield "train.processes", train.processes, allowed
     for name in NETWORKS:
         family = getattr(network, name).family
         if train.recompute and not getattr(load_family(family), "RECOMPUTES", False):
             allowed = f"false: networks of the family {family} (model.{name}) keep their activations"
-            raise ConfigError(file, where("train.recompute", layers), True, allowed)
+            yield "train.recompute", True, allowed
     unit = network.discriminator.batch_unit
     for name in ("batch_generator", "batch_discriminator"):
         size = getattr(train, name)
         if size > unit and size % unit:
             allowed = f"a multiple of {unit}, the images of one minibatch statistic of the discriminator, or fewer"
-            raise ConfigError(file, where(f"train.{name}", layers), size, allowed)
+            yield f"train.{name}", size, allowed
+
+
+def _refuse_unread(network: NetworkSpec, composed: Composed) -> None:
+    """Refuse transformers' shared settings in a variant of which neither network is a transformer."""
+    families = [getattr(network, name).family for name in NETWORKS]
+    if any(load_family(family).USES_SHARED for family in families):
+        return
+    for layer in composed.layers:
+        if not (layer is composed.row or layer.file.startswith("conf/variant/")):
+            continue
+        model: dict[str, Any] = layer.content.get("model", {})
+        for name in model.keys() - set(NETWORKS):
+            allowed = f"no such setting: neither network is a transformer, they are of {' and '.join(families)}"
+            raise ConfigError(*layer.place(f"model.{name}"), model[name], allowed)

@@ -1,10 +1,11 @@
-"""params.yaml, checked whole, and the resolved settings of every cell and dataset.
+"""params.yaml and conf/, checked whole, and the resolved settings of every cell.
 
-A cell is dataset x variant x seed. Its settings: base <- datasets.X <- profiles.X <- variants.X (`.layers`),
-merged, then bound to the schemas; everything that can be refused is refused here, before any other stage runs.
+A cell is dataset x variant x seed. `.compose` merges its settings; here they are bound to their schemas, and everything
+that can be refused is refused, before any other stage runs.
 """
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,16 +16,16 @@ from pipeline.base.errors import ConfigError, choices
 from pipeline.base.schema import Strict, bind, check_partial, read_yaml
 from pipeline.data.config import DataConfig
 from pipeline.metrics.config import EvaluateConfig
-from pipeline.networks.config import ModelConfig
+from pipeline.networks.config import NETWORKS, ModelConfig
+from pipeline.networks.families import FAMILIES
 from pipeline.networks.spec import NetworkSpec
-from pipeline.plan.checks import check_evaluate, check_together, check_train
-from pipeline.plan.layers import SECTIONS, Layer, cell_layers, merge_layers, shadowed, with_models
-from pipeline.plan.network_settings import check_network_settings, resolve_networks
-from pipeline.plan.report_config import ReportConfig
+from pipeline.plan.checks import check_cell, resolve_networks
+from pipeline.plan.compose import SECTIONS, Composed, compose_cell, group_files, leaves, names
 from pipeline.training.config import TrainConfig
 
 PARAMS = "params.yaml"
-TABLES = ("datasets", "profiles", "variants")
+CONF = "conf"
+Text = Annotated[str, Field(min_length=1)]
 
 
 class Overlay(Strict):
@@ -35,28 +36,38 @@ class Overlay(Strict):
     evaluate: EvaluateConfig
 
 
-class Variant(Overlay):
-    like: str  # another variant, from whose settings this one starts
-    imports: bool  # true: nothing is trained, the weights are those of datasets.<name>.released.weights
+class Row(Overlay):
+    """`variants.<name>` of params.yaml: laid over conf/variant/<name>.yaml, or a row without a file."""
+
+    like: str  # start from the file of another variant
 
 
-class Released(Overlay):
-    weights: Annotated[str, Field(min_length=1)] | None  # checkpoint of the released code, for variants that import
+class VariantFile(Overlay):
+    """conf/variant/<name>.yaml."""
+
+    imports: bool  # true: nothing is trained, the weights are those of conf/released/<dataset>.yaml
 
 
-class Profile(Overlay):
-    """A budget: settings laid over those of every dataset."""
+class ReleasedFile(Overlay):
+    """conf/released/<name>.yaml: what the released code does differently from the paper's figure."""
 
-    datasets: dict[str, Overlay]  # what it changes for one dataset alone
-    variants: dict[str, Overlay]  # what it changes in one variant alone
+    weights: Text | None  # checkpoint of the released code, for variants that import
 
 
-class Dataset(Overlay):
-    """A dataset: where its images are, and the settings laid over the base for it."""
+class DatasetFile(Overlay):
+    """conf/dataset/<name>.yaml: where the images are, and what is set for them."""
 
     data: DataConfig
-    released: Released  # what the released code does differently from the paper's figure
-    variants: dict[str, Overlay]  # what it changes in one variant alone
+
+
+SCHEMAS: dict[str, type[Strict]] = {  # of the files of conf/, by their path
+    r"dataset/\w+": DatasetFile,
+    r"released/\w+": ReleasedFile,
+    r"profile/\w+": Overlay,
+    r"profile/\w+/dataset/\w+": Overlay,
+    r"variant/\w+": VariantFile,
+    r"variant/\w+/(dataset|profile)/\w+": Overlay,
+}
 
 
 class Matrix(Strict):
@@ -64,7 +75,16 @@ class Matrix(Strict):
 
     datasets: Annotated[list[str], Field(min_length=1)]
     variants: Annotated[list[str], Field(min_length=1)]
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+    seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**63)]], Field(min_length=1)]
+
+
+class ReportConfig(Strict):
+    """Settings of the report; they change no number."""
+
+    confidence: Annotated[float, Field(gt=0, lt=1)]  # of the t-interval over seeds
+    grid_images: Annotated[int, Field(ge=1)]  # images of a fixed-latent grid shown per cell
+    timeline_columns: Annotated[int, Field(ge=1)]  # moments of training shown side by side
+    dpi: Annotated[int, Field(ge=50, le=600)]  # of the figures
 
 
 class Params(Overlay):
@@ -73,9 +93,7 @@ class Params(Overlay):
     profile: str
     matrix: Matrix
     report: ReportConfig
-    profiles: dict[str, Profile]
-    datasets: dict[str, Dataset]
-    variants: dict[str, Variant]
+    variants: dict[str, Row]  # optional
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,84 +107,141 @@ class ResolvedCell:
     train: TrainConfig
     evaluate: EvaluateConfig
     imports: bool  # whether its weights are imported instead of trained
-    shadowed: dict[str, str]  # base key -> origin of the layer that overrides it
+    composed: Composed  # where each setting stands
 
 
 def load(path: str | Path = PARAMS) -> dict[str, Any]:
-    """Read params.yaml and check every section and table by itself: keys, types, ranges, names.
+    """Read params.yaml and check it and every file of conf/ beside it: keys, types, ranges, names.
 
+    Returns the content of params.yaml; `file` is its name and `conf` the path of the folder.
     Errors: `ConfigError`, one line with file, key, given and allowed.
     """
-    content, file = read_yaml(path), Path(path).name
-    for table in TABLES:
-        entries = content.get(table)
-        if not isinstance(entries, dict) or not entries:
-            raise ConfigError(file, table, entries, "a mapping from names to settings")
-        for name in entries:
-            check_name(file, table, name)
+    content, file, conf = read_yaml(path), Path(path).name, Path(path).parent / CONF
+    _refuse_references(content, file)
     check_partial(Params, content, file=file)
-    required = ["profile", "matrix", "report", *SECTIONS, *(f"datasets.{name}.data" for name in content["datasets"])]
-    for key in required:
-        if not Layer(origin="", content=content).holds(key):
+    for key in ("profile", "matrix", "report", *SECTIONS):
+        if key not in content:
             raise ConfigError(file, key, "nothing", "a value: this section is required")
-    _check_models(content["variants"], file)
-    check_network_settings(content, file)
-    for name, dataset in content["datasets"].items():
-        bind(DataConfig, dataset["data"], file=file, prefix=f"datasets.{name}.data")
     bind(Matrix, content["matrix"], file=file, prefix="matrix")
     bind(ReportConfig, content["report"], file=file, prefix="report")
+    if not conf.is_dir():
+        raise ConfigError(f"{CONF}/", "folder", "nothing", f"data sets, variants and profiles, beside {path}")
+    content |= {"file": file, "conf": str(conf)}
+    _check_files(content)
     _check_selection(content, file)
     return content
 
 
-def _check_models(variants: dict[str, Any], file: str) -> None:
-    """What variants are `like`: a single step, so that one look at params.yaml shows where a value comes from."""
-    allowed = [name for name, entry in variants.items() if "like" not in entry]
-    for name, entry in variants.items():
-        if "like" in entry and entry["like"] not in allowed:
-            rule = "a variant that is not like another itself: "
-            raise ConfigError(file, f"variants.{name}.like", entry["like"], rule + choices(allowed, entry["like"]))
+def data_config(content: Mapping[str, Any], dataset: str) -> DataConfig:
+    """Where the images of a data set are; `content`: params.yaml as `load` returned it."""
+    file = f"{CONF}/dataset/{dataset}.yaml"
+    return bind(DataConfig, read_yaml(Path(content["conf"]).parent / file).get("data"), file=file, prefix="data")
 
 
-def check_name(file: str, key: str, name: object) -> None:
+def check_names(file: str, key: str, given: Iterable[object]) -> None:
     """Names become parts of stage names, which DVC joins with '-': two products could otherwise collide in silence."""
-    if not (isinstance(name, str) and re.fullmatch(r"\w+", name, flags=re.ASCII)):
-        raise ConfigError(file, key, name, "names of letters, digits and _ only")
+    for name in given:
+        if not (isinstance(name, str) and re.fullmatch(r"\w+", name, flags=re.ASCII)):
+            raise ConfigError(file, key, name, "names of letters, digits and _ only")
 
 
-def _check_selection(content: dict[str, Any], file: str) -> None:
-    if content["profile"] not in content["profiles"]:
-        raise ConfigError(file, "profile", content["profile"], choices(content["profiles"], content["profile"]))
+def _refuse_references(content: Mapping[str, Any], file: str) -> None:
+    """YAML has no `${...}`: OmegaConf, Hydra and DVC would each make something else of it."""
+    for key in leaves(content):
+        node: Any = content
+        for part in key.split("."):
+            node = node[part]
+        if "${" in str(node):
+            raise ConfigError(file, key, node, "values; references such as ${...} are not read")
+
+
+def _check_files(content: Mapping[str, Any]) -> None:
+    """Check every file of conf/ by itself, in use or not: its path, its `defaults`, its settings."""
+    known = {group: names(content, group) for group in ("dataset", "variant", "profile")}
+    extended: dict[str, set[str]] = {}  # variant -> groups that its defaults name
+    for file, settings in group_files(Path(content["conf"])):
+        path = file.removeprefix(f"{CONF}/").removesuffix(".yaml")
+        check_names(file, "name", path.split("/"))
+        schema = next((schema for pattern, schema in SCHEMAS.items() if re.fullmatch(pattern, path)), None)
+        if schema is None:
+            raise ConfigError(file, "path", path, " | ".join(SCHEMAS).replace(r"\w+", "<name>"))
+        group, *rest = path.split("/")
+        defaults = settings.pop("defaults", None)
+        if group == "variant" and len(rest) == 1:
+            extended[rest[0]] = _check_defaults(defaults, file, rest[0], known["variant"])
+        elif defaults is not None and not (isinstance(defaults, list) and defaults[-1] == "_self_"):
+            raise ConfigError(file, "defaults", defaults, "a list of files of conf/ that ends with _self_")
+        for table, name in zip(path.split("/")[::2], path.split("/")[1::2], strict=True):
+            table = "dataset" if table == "released" else table
+            if name not in known[table]:
+                raise ConfigError(file, "name", name, f"a {table}: {choices(known[table], name)}")
+        if len(rest) == 3 and group == "variant" and f"{rest[0]}/{rest[1]}" not in extended.get(rest[0], set()):
+            entry = f"`optional {rest[0]}/{rest[1]}: ${{{rest[1]}}}`"
+            raise ConfigError(f"{CONF}/variant/{rest[0]}.yaml", "defaults", "nothing", f"an entry {entry}, for {file}")
+        _refuse_references(settings, file)
+        check_partial(schema, settings, file=file)
+        if schema is DatasetFile:
+            if "data" not in settings:
+                raise ConfigError(file, "data", "nothing", "a value: this section is required")
+            bind(DataConfig, settings["data"], file=file, prefix="data")
+
+
+def _check_defaults(defaults: Any, file: str, variant: str, known: list[str]) -> set[str]:
+    """Check a variant's `defaults`; returns the groups of files that hold what it does differently."""
+    groups: set[str] = set()
+    for entry in [] if defaults is None else defaults if isinstance(defaults, list) else [defaults]:
+        usual = {f"optional {variant}/{group}": f"${{{group}}}" for group in ("dataset", "profile")}
+        if isinstance(entry, dict) and entry.items() <= usual.items():
+            groups |= {name.removeprefix("optional ") for name in entry}
+        elif entry != "_self_" and (entry not in known or entry == variant):
+            near = entry if isinstance(entry, str) else None
+            others = choices([name for name in known if name != variant], near)
+            entries = " | ".join(f"{name}: {value}" for name, value in usual.items())
+            raise ConfigError(file, "defaults", entry, f"_self_ | {entries} | another variant: {others}")
+    return groups
+
+
+def _check_selection(content: Mapping[str, Any], file: str) -> None:
+    profiles, rows = names(content, "profile"), content.get("variants", {})
+    if content["profile"] not in profiles:
+        raise ConfigError(file, "profile", content["profile"], choices(profiles, content["profile"]))
+    check_names(file, "variants", rows)
+    files = [name for name in names(content, "variant") if (Path(content["conf"]) / f"variant/{name}.yaml").is_file()]
+    for name, row in rows.items():
+        if row.get("like", files[0]) not in files:
+            raise ConfigError(file, f"variants.{name}.like", row["like"], choices(files, row["like"]))
     for axis in ("datasets", "variants", "seeds"):
         selected = content["matrix"][axis]
         if len(set(selected)) != len(selected):
             raise ConfigError(file, f"matrix.{axis}", selected, "every entry once")
-        for name in selected if axis != "seeds" else ():
-            check_name(file, f"matrix.{axis}", name)
-            if name not in content[axis]:
-                raise ConfigError(file, f"matrix.{axis}", name, choices(content[axis], name))
+        if axis != "seeds":
+            check_names(file, f"matrix.{axis}", selected)
+            known = names(content, axis.removesuffix("s"))
+            for name in selected:
+                if name not in known:
+                    raise ConfigError(file, f"matrix.{axis}", name, choices(known, name))
 
 
-def resolve_cell(
-    content: dict[str, Any], dataset: str, variant: str, *, released: bool = False, file: str = PARAMS
-) -> ResolvedCell:
-    """Merge and check the settings of dataset x variant under the selected profile.
+def resolve_cell(content: Mapping[str, Any], dataset: str, variant: str, *, released: bool = False) -> ResolvedCell:
+    """Merge and check the settings of dataset x variant under the selected profile; `content`: what `load` returned.
 
-    `released` adds the released code's differences after the dataset's own settings; so does a variant that imports.
+    `released` adds the released code's differences after the data set's own settings; so does a variant that imports.
     Errors: `ConfigError` for a missing key or settings that do not fit together.
     """
-    imports = any(content["variants"][name].get("imports", False) for name in with_models(content["variants"], variant))
-    layers = cell_layers(content, dataset, variant, released=released or imports)
-    prefix = f"datasets.{dataset}"
-    merged = merge_layers(layers)
-    data = bind(DataConfig, content["datasets"][dataset].get("data"), file=file, prefix=f"{prefix}.data")
-    model = bind(ModelConfig, merged["model"], file=file, prefix=f"{prefix}.model")
-    train = bind(TrainConfig, merged["train"], file=file, prefix=f"{prefix}.train")
-    evaluate = bind(EvaluateConfig, merged["evaluate"], file=file, prefix=f"{prefix}.evaluate")
-    check_train(train, layers, file)
-    check_evaluate(evaluate, data, layers, file)
-    network = resolve_networks(model, data, layers, file, cell=f"{dataset}, {variant}")
-    check_together(network, train, layers, file)
+    composed = compose_cell(content, dataset, variant, released=released)
+    imports = composed.content.get("imports", False)
+    if imports and not released:
+        composed = compose_cell(content, dataset, variant, released=True)
+    merged, file = composed.content, f"{content['file']} or conf/dataset/{dataset}.yaml"
+    for choice in (merged["model"][network] for network in NETWORKS):  # what other families are set to is not read
+        for other in FAMILIES.keys() - {choice.get("family")}:
+            choice.pop(other, None)
+    data = bind(DataConfig, merged["data"], file=file, prefix="data")
+    model = bind(ModelConfig, merged["model"], file=file, prefix="model")
+    train = bind(TrainConfig, merged["train"], file=file, prefix="train")
+    evaluate = bind(EvaluateConfig, merged["evaluate"], file=file, prefix="evaluate")
+    network = resolve_networks(model, data, composed, cell=f"{dataset}, {variant}")
+    check_cell(data, network, train, evaluate, composed)
     return ResolvedCell(
         dataset=dataset,
         variant=variant,
@@ -175,11 +250,12 @@ def resolve_cell(
         train=train,
         evaluate=evaluate,
         imports=imports,
-        shadowed=shadowed(layers[0], layers[1:]),
+        composed=composed,
     )
 
 
-def ineffective(cells: list[ResolvedCell]) -> dict[str, list[str]]:
-    """Base keys that every one of `cells` overrides, and by which entries: changing them changes nothing."""
-    keys = set.intersection(*(set(cell.shadowed) for cell in cells))
-    return {key: sorted({cell.shadowed[key] for cell in cells}) for key in sorted(keys)}
+def overridden(cells: list[ResolvedCell]) -> dict[str, list[str]]:
+    """Base keys that every one of `cells` overrides, and in which files: in params.yaml they change nothing."""
+    found = [cell.composed.overridden() for cell in cells]
+    keys = set.intersection(*map(set, found))
+    return {key: sorted({cell[key] for cell in found}) for key in sorted(keys)}

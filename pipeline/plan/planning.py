@@ -9,16 +9,16 @@ from pipeline.base.errors import ConfigError
 from pipeline.base.files import write_json, write_text
 from pipeline.base.schema import dump
 from pipeline.metrics.config import illustrate_plan, measure_plan, reference_plan
-from pipeline.plan.config import ResolvedCell, ineffective, load, resolve_cell
+from pipeline.plan.config import PARAMS, ResolvedCell, load, overridden, resolve_cell
 from pipeline.plan.fingerprint import fingerprint
-from pipeline.plan.released_models import import_plan
+from pipeline.plan.released import import_plan
 from pipeline.training.config import TrainPlan, effective_settings, kimg, same_training
 
 PLAN = Path("plan")
 RESULTS = Path("results")
 
 
-def write_plan(params: str | Path = "params.yaml") -> dict[str, Any]:
+def write_plan(params: str | Path = PARAMS) -> dict[str, Any]:
     """Check params.yaml, write plan/, remove results of cells that are no longer in the matrix; returns the index.
 
     Errors: `ConfigError` before anything is written.
@@ -34,7 +34,7 @@ def write_plan(params: str | Path = "params.yaml") -> dict[str, Any]:
     for cell in cells:
         imported = None
         if cell.imports:
-            imported = dump(import_plan(content, cell.dataset, cell.variant, file=Path(params).name))
+            imported = dump(import_plan(content, cell))
         for seed in matrix["seeds"]:
             name = f"{cell.dataset}/{cell.variant}/seed{seed}"
             training = _training(cell, seed)
@@ -60,7 +60,7 @@ def write_plan(params: str | Path = "params.yaml") -> dict[str, Any]:
         "variants": matrix["variants"],
         "seeds": matrix["seeds"],
         "cells": entries,
-        "without_effect": ineffective(cells),
+        "overridden": overridden(cells),
     }
     for name, text in files.items():
         write_text(PLAN / name, text)
@@ -90,10 +90,9 @@ def _dataset_files(cells: list[ResolvedCell]) -> dict[str, str]:
         name = f"reference/{cell.dataset}.yaml"
         if files.setdefault(name, reference) != reference:
             raise ConfigError(
-                "params.yaml",
-                f"variants.{cell.variant}.evaluate",
+                *cell.composed.where("evaluate"),
                 "real-image settings unlike those of " + owners[name],
-                "one reference per dataset: set them for the dataset or the profile",
+                "one reference per dataset: set them for the data set or the profile",
             )
         owners.setdefault(name, cell.variant)
         files[f"prepare/{cell.dataset}.yaml"] = dump(cell.data)
@@ -133,7 +132,7 @@ def describe_plan(index: dict[str, Any]) -> list[str]:
                 f"{cell['twin_of']}; it is trained once"
             )
     overridden: dict[str, list[str]] = {}
-    for key, origins in index["without_effect"].items():
+    for key, origins in index["overridden"].items():
         overridden.setdefault(" or ".join(origins), []).append(key)
     if overridden:
         keys = "; ".join(f"{', '.join(keys)} (set in {origins})" for origins, keys in overridden.items())

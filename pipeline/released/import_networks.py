@@ -11,8 +11,8 @@ from pipeline.base.errors import UserError
 from pipeline.base.files import atomic_write, check_sha256, sha256, write_json, write_text
 from pipeline.base.schema import dump
 from pipeline.networks.spec import NetworkSpec
-from pipeline.plan.import_plan import ImportPlan
 from pipeline.released.checkpoint import Side, check_fit, discriminator_side, generator_side, nearest, read_checkpoint
+from pipeline.training.config import ImportPlan
 
 
 class DoesNotFit(UserError):

@@ -12,7 +12,7 @@ from pipeline.base.errors import UserError, command_line
 from pipeline.base.files import check_output
 from pipeline.base.project import user_path
 from pipeline.plan.config import PARAMS, load
-from pipeline.plan.released_models import DATASETS, released_specs
+from pipeline.plan.released import DATASETS, released_specs
 
 
 def import_weights(path: Path, *, dataset: str, out: Path, params: str = PARAMS) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from pipeline.plan.report_config import ReportConfig
+from pipeline.plan.config import ReportConfig
 from pipeline.report import appendix_tables, architecture, charts, paper, paper_tables, published, unfinished
 from pipeline.report.claims import claims, counts
 from pipeline.report.content import Content

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.plan.report_config import ReportConfig
+from pipeline.plan.config import ReportConfig
 from pipeline.report import paper
 from pipeline.report.comparisons import Outcome, beyond_outcomes, outcomes
 from pipeline.report.results import (

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from pipeline.plan.report_config import ReportConfig
+from pipeline.plan.config import ReportConfig
 from pipeline.report import (
     appendix_tables,
     architecture,

@@ -1,4 +1,4 @@
-"""Size and arithmetic of every geometry in params.yaml, for the report's cost table, computed without data or training.
+"""Size and arithmetic of every geometry in conf/, for the report's cost table, computed without data or training.
 
     python -m pipeline.report.geometry         writes pipeline/report/cost_geometry.csv
 
@@ -13,6 +13,7 @@ from typing import Any
 from pipeline.base.errors import ConfigError, command_line
 from pipeline.base.files import write_text
 from pipeline.generators.describe import describe
+from pipeline.plan.compose import names
 from pipeline.plan.config import load, resolve_cell
 from pipeline.report.paper import HYBRIDS, MODELS, SCALING
 
@@ -25,11 +26,11 @@ VARIANTS = tuple(dict.fromkeys((*ATTENTION, "full", *(bare for bare, _ in MODELS
 def geometries(content: dict[str, Any]) -> list[dict[str, Any]]:
     """A row per dataset and variant: parameters, and FLOPs (2 per multiply-add) of one image forward.
 
-    Variants that params.yaml does not have are left out, and so are those that a dataset's geometry does not allow.
+    Variants that conf/ does not have are left out, and so are those that a dataset's geometry does not allow.
     """
     rows = []
-    for dataset in content["datasets"]:
-        for variant in (name for name in VARIANTS if name in content["variants"]):
+    for dataset in names(content, "dataset"):
+        for variant in (name for name in VARIANTS if name in names(content, "variant")):
             try:
                 cell = resolve_cell(content, dataset, variant)
             except ConfigError:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from pipeline.plan.report_config import ReportConfig
+from pipeline.plan.config import ReportConfig
 from pipeline.report.paper import MAIN_VARIANT
 from pipeline.report.pictures import GAP, Tile, contact_sheet, grid
 from pipeline.report.sheets import Sheet, cell_sheet

@@ -154,3 +154,12 @@ class TrainPlan(Strict):
     train: TrainConfig
     seed: Annotated[int, Field(ge=0)]
     code: dict[str, str]
+
+
+class ImportPlan(Strict):
+    """All that an import depends on: the content of plan/train/<cell>.yaml in place of a `TrainPlan`."""
+
+    dataset: str
+    weights: str  # path of the checkpoint
+    sha256: str  # of the file, as `plan` found it
+    networks: list[NetworkSpec]  # those that were released for the dataset; the file is one of them

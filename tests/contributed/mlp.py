@@ -19,17 +19,17 @@ USES_SHARED = False
 
 
 class GeneratorSettings(Strict):
-    """`model.generator` of the family mlp."""
+    """`model.generator.mlp`."""
 
-    family: Literal["mlp"]
+    family: Literal["mlp"] = "mlp"
     hidden: int = Field(ge=1)
     noise_dim: int = Field(ge=1)
 
 
 class DiscriminatorSettings(Strict):
-    """`model.discriminator` of the family mlp."""
+    """`model.discriminator.mlp`."""
 
-    family: Literal["mlp"]
+    family: Literal["mlp"] = "mlp"
     hidden: int = Field(ge=1)
     leak: float = Field(ge=0, lt=1)
 

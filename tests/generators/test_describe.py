@@ -25,7 +25,7 @@ def test_json_has_both_networks_stages_parameters_and_flops(monkeypatch, capsys)
 def test_text_names_every_stage(monkeypatch, capsys):
     text = call(monkeypatch, capsys, "--dataset", "church256")
     assert (
-        "265,072,807 parameters" in text
+        "205,291,927 parameters" in text
         and "256 x 256" in text
         and "grid attention in 16 x 16" in text
         and "[cls]" in text
@@ -43,4 +43,4 @@ def test_unknown_names_end_in_one_line(monkeypatch, capsys, option, value, hint)
         describe.main()
     assert stopped.value.code == 1
     error = capsys.readouterr().err
-    assert error.startswith("error: params.yaml: ") and value in error and hint in error and error.count("\n") == 1
+    assert error.startswith("error: conf/: ") and value in error and hint in error and error.count("\n") == 1

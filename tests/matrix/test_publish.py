@@ -10,11 +10,13 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from pipeline.base.errors import UserError
+from pipeline.base.schema import read_yaml
 from pipeline.generators import pretrained
 from pipeline.generators.library import load_generator
 from pipeline.matrix import publish
 from pipeline.pictures.contact_sheet import write_sheet
 from pipeline.plan.config import load, resolve_cell
+from settings_files import copy_settings
 from trained_networks import write_trained
 
 CELL = "faces/full/seed1"
@@ -79,12 +81,8 @@ def test_generators_too_large_for_a_repository_are_left_out_and_the_rest_is_kept
 
 def test_settings_are_laid_over_params_and_name_the_data(tmp_path):
     (tmp_path / "faces.zip").touch()
-    text = publish.overlaid(
-        publish.ROOT / "params.yaml",
-        OmegaConf.to_container(OmegaConf.load(publish.ROOT / "published/faces32/settings.yaml")),
-        tmp_path / "faces.zip",
-    )
-    (tmp_path / "params.yaml").write_text(text)
+    copy_settings(tmp_path)
+    publish.lay_over(tmp_path, read_yaml(publish.ROOT / "published/faces32/settings.yaml"), tmp_path / "faces.zip")
     cell = resolve_cell(load(tmp_path / "params.yaml"), "faces", "full")
     assert cell.data.path == str(tmp_path / "faces.zip")
     assert (
@@ -96,7 +94,16 @@ def test_settings_are_laid_over_params_and_name_the_data(tmp_path):
 
 def test_data_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"--data: .*no such file or folder"):
-        publish.overlaid(publish.ROOT / "params.yaml", {"matrix": {"datasets": ["faces"]}}, tmp_path / "none.zip")
+        publish.lay_over(publish.ROOT, {"matrix": {"datasets": ["faces"]}}, tmp_path / "none.zip")
+
+
+@pytest.mark.parametrize("run", sorted(path.parent.name for path in publish.ROOT.glob("published/*/settings.yaml")))
+def test_the_settings_of_every_published_run_resolve(run, tmp_path):
+    copy_settings(tmp_path)
+    publish.lay_over(tmp_path, read_yaml(publish.ROOT / f"published/{run}/settings.yaml"), None)
+    content = load(tmp_path / "params.yaml")
+    for variant in content["matrix"]["variants"]:
+        assert resolve_cell(content, content["matrix"]["datasets"][0], variant).train.kimg
 
 
 @pytest.fixture

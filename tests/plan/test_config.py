@@ -1,20 +1,18 @@
-"""params.yaml: what is merged into what, and every refusal one line with file, key, given and allowed."""
+"""params.yaml and conf/: what is merged into what, and every refusal one line with file, key, given and allowed."""
 
 import re
-from copy import deepcopy
+import shutil
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
 
-from pipeline.base.errors import ConfigError
-from pipeline.plan.config import ineffective, load, resolve_cell
-from pipeline.plan.layers import Layer
+from pipeline.base.errors import ConfigError, UserError
+from pipeline.plan.config import load, overridden, resolve_cell
 from pipeline.plan.planning import write_plan
-from repository import ROOT
+from settings_files import GONE, ROOT, copy_settings, edit_settings
 
-GONE = object()  # as a value: take the key out
-DIGITS = "datasets.digits"
+DIGITS, CIFAR10, FULL = "conf/dataset/digits.yaml:", "conf/dataset/cifar10.yaml:", "conf/variant/full.yaml:"
+DEMO, EITHER = "conf/profile/demo.yaml:", "params.yaml or conf/dataset/digits.yaml:"
 # What the cases below count on, whatever the repository's own numbers are.
 FIXED = {
     "profile": "demo",
@@ -23,60 +21,67 @@ FIXED = {
         "variants": ["standard_attention", "nystrom_attention", "grid_attention", "multiscale", "full"],
         "seeds": [0],
     },
-    "profiles.demo": {"train": {"kimg": 192.0}, "evaluate": {"n_gen": 1797, "subsets": 100, "subset_size": 500}},
-    f"{DIGITS}.train": {"lr": 0.001},
-    f"{DIGITS}.evaluate.curve": [],
-    f"{DIGITS}.model": {
+    DEMO: {"train": {"kimg": 192.0}, "evaluate": {"n_gen": 1797, "subsets": 100, "subset_size": 500}},
+    f"{DIGITS}train": {"lr": 0.001},
+    f"{DIGITS}evaluate.curve": [],
+    f"{DIGITS}data.channels": 3,
+    f"{DIGITS}model": {
         "attention_from": 8,
         "window": 4,
         "landmarks": 16,
         "heads": 2,
         "generator": {
-            "latent_dim": 64,
-            "base_side": 2,
-            "stages": [
-                {"upsample": "none", "width": 128, "depth": 2},
-                {"upsample": "bicubic", "width": 128, "depth": 1},
-                {"upsample": "pixel_shuffle", "width": 32, "depth": 1},
-            ],
+            "transgan": {
+                "latent_dim": 64,
+                "base_side": 2,
+                "stages": [
+                    {"upsample": "none", "width": 128, "depth": 2},
+                    {"upsample": "bicubic", "width": 128, "depth": 1},
+                    {"upsample": "pixel_shuffle", "width": 32, "depth": 1},
+                ],
+            }
         },
-        "discriminator": {"patch": 2, "cls_depth": 1, "stages": [{"width": 48, "depth": 1}, {"width": 64, "depth": 1}]},
+        "discriminator": {
+            "transgan": {
+                "patch": 2,
+                "cls_depth": 1,
+                "stages": [{"width": 48, "depth": 1}, {"width": 64, "depth": 1}],
+            }
+        },
     },
 }
+ABLATION = ["standard_attention", "nystrom_attention", "axis_attention", "grid_attention", "multiscale", "token_norm"]
+KEPT = {"dataset": {"digits", "cifar10"}, "variant": {*ABLATION, "full", "no_norm", "wgan_gp", "wgan_gp_augment"}}
 
 
 @pytest.fixture(scope="module")
-def fixed():
-    content = OmegaConf.load(ROOT / "params.yaml")
-    for name in set(content.datasets) - {"digits", "cifar10"}:
-        content.datasets.pop(name)
-    for profile in content.profiles.values():
-        profile.pop("datasets", None)
-    for key, value in FIXED.items():
-        OmegaConf.update(content, key, value, merge=False)
-    return content
+def fixed(tmp_path_factory):
+    """A folder with FIXED laid over the repository's settings, and few data sets and variants."""
+    folder = tmp_path_factory.mktemp("settings")
+    copy_settings(folder)
+    for group, names in KEPT.items():
+        for path in (folder / "conf" / group).iterdir():
+            if path.stem not in names:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for path in (folder / "conf/released").iterdir():
+        if path.stem not in KEPT["dataset"]:
+            path.unlink()
+    shutil.rmtree(folder / "conf/profile/paper")
+    shutil.rmtree(folder / "conf/profile/demo")
+    edit_settings(folder, FIXED)
+    return folder
 
 
 @pytest.fixture
 def write(tmp_path, monkeypatch, fixed):
-    """A function that writes params.yaml with edits (key -> value) into a new folder. Edits of later calls add up."""
+    """A function that edits the settings in a new folder (key -> value). Edits of later calls add up."""
+    shutil.copytree(fixed, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    content = deepcopy(fixed)
-
-    def make(edits):
-        for key, value in edits.items():
-            if value is GONE:
-                parent, _, last = key.rpartition(".")
-                (OmegaConf.select(content, parent) if parent else content).pop(last)
-            else:
-                OmegaConf.update(content, key, value, merge=False)
-        Path("params.yaml").write_text(OmegaConf.to_yaml(content))
-
-    return make
+    return lambda edits: edit_settings(Path(), edits)
 
 
 def case(key, value, allowed, **named):
-    """Setting `key` to `value` is refused at the key `at` (default: `key`), which has `given` (default: `value`)."""
+    """Setting `key` to `value` is refused at the place `at` (default: `key`), which has `given` (default: `value`)."""
     at, given = named.get("at", key), named.get("given", "nothing" if value is GONE else value)
     return pytest.param({key: value}, at, given, allowed, id=f"{at}={given}"[:80])
 
@@ -94,17 +99,21 @@ REFUSED = [
     case("train.augment.polcy", [], "(did you mean 'policy'?)"),
     case("matrix.seed", [0], "(did you mean 'seeds'?)"),
     case("report.dpii", 100, "(did you mean 'dpi'?)"),
-    case("variants.full.model.nrm", "layer", "(did you mean 'norm'?)"),
-    case("variants.full.data", {}, f"{UNKNOWN}model | train | evaluate"),
-    case("profiles.paper.train.generator_stepps", 1, "(did you mean 'generator_steps'?)"),
-    case(f"{DIGITS}.released.model.nrm", "none", "(did you mean 'norm'?)"),
-    case(f"{DIGITS}.data.sorce", "digits", f"{UNKNOWN}source | resolution | channels"),
-    case(f"{DIGITS}.model.generator.stages.1.widht", 128, f"{UNKNOWN}upsample | width | depth (did you mean 'width'?)"),
-    case(f"{DIGITS}.model.discriminator.stages.0.heads", 2, f"{UNKNOWN}width | depth | full_blocks"),
+    case(f"{FULL}model.nrm", "layer", "(did you mean 'norm'?)"),
+    case(f"{FULL}data", {}, f"{UNKNOWN}model | train | evaluate"),
+    case("conf/profile/paper.yaml:train.generator_stepps", 1, "(did you mean 'generator_steps'?)"),
+    case("conf/released/cifar10.yaml:model.nrm", "none", "(did you mean 'norm'?)"),
+    case(f"{DIGITS}data.sorce", "digits", f"{UNKNOWN}source | resolution | channels"),
+    case(
+        f"{DIGITS}model.generator.transgan.stages.1.widht",
+        128,
+        f"{UNKNOWN}upsample | width | depth (did you mean 'width'?)",
+    ),
+    case(f"{DIGITS}model.discriminator.transgan.stages.0.heads", 2, f"{UNKNOWN}width | depth | full_blocks"),
     # unknown values
     case("model.norm", "layr", NORMS),
-    case("variants.full.model.norm", "weird", NORMS),
-    case("variants.full.model.generator.norm", "weird", NORMS),
+    case(f"{FULL}model.norm", "weird", NORMS),
+    case(f"{FULL}model.generator.transgan.norm", "weird", NORMS),
     case(
         "train.augment.policy",
         ["color", "colour"],
@@ -112,20 +121,20 @@ REFUSED = [
         at="train.augment.policy.1",
         given="colour",
     ),
-    case(f"{DIGITS}.model.generator.stages.2.upsample", "nearest", "none | bicubic | pixel_shuffle"),
-    case(f"{DIGITS}.evaluate.metrics", ["fid"], METRICS, at=f"{DIGITS}.evaluate.metrics.0", given="fid"),
+    case(f"{DIGITS}model.generator.transgan.stages.2.upsample", "nearest", "none | bicubic | pixel_shuffle"),
+    case(f"{DIGITS}evaluate.metrics", ["fid"], METRICS, at=f"{DIGITS}evaluate.metrics.0", given="fid"),
     case(
-        f"{DIGITS}.data.source",
+        f"{DIGITS}data.source",
         "mnist",
         "digits | cifar10 | stl10 | celeba | celebahq | lsun_church | folder | glyphs | glyphs_pairs",
     ),
-    case("datasets.cifar10.data.fit", "stretch", "crop | squash"),
-    case("datasets.cifar10.data.convert", "rgb", "refuse | lossless"),
+    case(f"{CIFAR10}data.fit", "stretch", "crop | squash"),
+    case(f"{CIFAR10}data.convert", "rgb", "refuse | lossless"),
     case(
-        f"{DIGITS}.evaluate.metrics",
+        f"{DIGITS}evaluate.metrics",
         ["fid50000_train_clean"],
         "fid50k_train_clean: one protocol has one name",
-        at=f"{DIGITS}.evaluate.metrics.0",
+        at=f"{DIGITS}evaluate.metrics.0",
         given="fid50000_train_clean",
     ),
     case("evaluate.reference.digits_clasifier", {}, "(did you mean 'digits_classifier'?)"),
@@ -143,13 +152,14 @@ REFUSED = [
     case("train.augment", None, "a mapping of keys"),
     case("train.loss", ["hinge"], "wgan_gp | hinge | non_saturating"),
     case("profile", 3, "a valid string"),
-    case("matrix.seeds", 0, "a valid list"),
+    case("matrix.seeds", 0, "a list, as [0]"),
     case("matrix.seeds", ["0"], "a valid integer", at="matrix.seeds.0", given="0"),
-    case("variants.full", None, "a mapping of keys"),
-    case("variants", {}, "a mapping from names to settings"),
-    case(f"{DIGITS}.model.generator.stages.0.depth", 2.5, "a valid integer"),
-    case("datasets.cifar10.data.path", 3, "a valid string"),
-    case("datasets.cifar10.data.source", None, "digits | cifar10"),
+    case("variants", {"try": None}, "a mapping of keys", at="variants.try", given=None),
+    case("variants", {"try": {"model": {"nrm": 1}}}, "(did you mean 'norm'?)", at="variants.try.model.nrm", given=1),
+    case("variants", {"try": {"like": "ful"}}, "(did you mean 'full'?)", at="variants.try.like", given="ful"),
+    case(f"{DIGITS}model.generator.transgan.stages.0.depth", 2.5, "a valid integer"),
+    case(f"{CIFAR10}data.path", 3, "a valid string"),
+    case(f"{CIFAR10}data.source", None, "digits | cifar10"),
     # out of range
     case("train.lr", -1.0, "greater than 0"),
     case("train.lr", float("nan"), "a finite number"),
@@ -160,82 +170,100 @@ REFUSED = [
     case("matrix.seeds", [-1], "greater than or equal to 0", at="matrix.seeds.0", given=-1),
     case("matrix.variants", [], "a list of 1 or more"),
     case("report.confidence", 95, "less than 1"),
-    case("profiles.demo.evaluate.n_gen", 1, "greater than or equal to 2"),
+    case(f"{DEMO}evaluate.n_gen", 1, "greater than or equal to 2"),
     case("evaluate.splits", 5000, "less than evaluate.n_gen, 1797"),
-    case("profiles.demo.evaluate.subset_size", 1797, "less than evaluate.n_gen, 1797"),
-    case(f"{DIGITS}.data.channels", 4, "1 | 3"),
+    case(f"{DEMO}evaluate.subset_size", 1797, "less than evaluate.n_gen, 1797"),
+    case(f"{DIGITS}data.channels", 4, "1 | 3"),
     # missing
     case("report", GONE, "required"),
     case("model", GONE, "required"),
-    case("datasets", GONE, "a mapping from names to settings", given=None),
-    case(f"{DIGITS}.model.heads", GONE, "required"),
-    case(f"{DIGITS}.evaluate.metrics", GONE, "required"),
-    case("datasets.cifar10.data", GONE, "required"),
-    case(f"{DIGITS}.data.source", GONE, "required"),
+    case("model.mlp_ratio", GONE, "required", at=f"{EITHER}model.mlp_ratio"),
+    case(f"{DIGITS}evaluate.metrics", GONE, "required", at=f"{EITHER}evaluate.metrics"),
+    case(f"{CIFAR10}data", GONE, "required"),
+    case(f"{DIGITS}data.source", GONE, "required"),
     case(
-        "variants.full.model.generator.stages",
+        f"{FULL}model.generator.transgan.stages",
         [{"width": 8, "depth": 1}],
         "required",
-        at="variants.full.model.generator.stages.0.upsample",
+        at=f"{FULL}model.generator.transgan.stages.0.upsample",
         given="nothing",
     ),
     # names and the matrix
-    case("variants.no-norm", {}, "letters, digits and _ only", at="variants", given="no-norm"),
-    case("datasets.a/b", {}, "letters, digits and _ only", at="datasets", given="a/b"),
-    case("profiles.a b", {}, "letters, digits and _ only", at="profiles", given="a b"),
+    case("variants", {"no-norm": {}}, "letters, digits and _ only", given="no-norm"),
+    case("conf/variant/no-x.yaml:", {}, "letters, digits and _", at="conf/variant/no-x.yaml:name", given="no-x"),
+    case("conf/dataset/a b.yaml:", {}, "letters, digits and _ only", at="conf/dataset/a b.yaml:name", given="a b"),
+    case("conf/variants/mine.yaml:", {}, "dataset/<name> | ", at="conf/variants/mine.yaml:path", given="variants/mine"),
+    case(
+        "conf/variant/full/dataset/digit.yaml:",
+        {},
+        "a dataset: cifar10 | digits (did you mean 'digits'?)",
+        at="conf/variant/full/dataset/digit.yaml:name",
+        given="digit",
+    ),
+    case(
+        "conf/variant/full/dataset/digits.yaml:",
+        {},
+        "an entry `optional full/dataset: ${dataset}`, for conf/variant/full/dataset/digits.yaml",
+        at=f"{FULL}defaults",
+        given="nothing",
+    ),
+    case(f"{FULL}defaults", ["fll", "_self_"], "another variant: axis_attention | ", given="fll"),
+    case(f"{FULL}defaults", ["full", "_self_"], "another variant: axis_attention | ", given="full"),
     case("matrix.variants", ["no-norm"], "letters, digits and _ only", given="no-norm"),
     case("matrix.variants", ["fulll"], "(did you mean 'full'?)", given="fulll"),
-    case("matrix.datasets", ["digit"], "digits | cifar10 (did you mean 'digits'?)", given="digit"),
+    case("matrix.datasets", ["digit"], "cifar10 | digits (did you mean 'digits'?)", given="digit"),
     case("matrix.variants", ["full", "full"], "every entry once"),
     case("matrix.seeds", [0, 1, 0], "every entry once"),
-    case("profile", "papr", "smoke | demo | short | paper (did you mean 'paper'?)"),
-    case(f"{DIGITS}.evaluate.metrics", ["fd_digits", "fd_digits"], "every metric at most once"),
-    case(f"{DIGITS}.evaluate.metrics", ["is1797", "is"], "every metric at most once"),
-    case(f"{DIGITS}.evaluate.metrics", ["is9"], "at least 10 generated images", given="is9"),
-    case(f"{DIGITS}.evaluate.metrics", ["pr3_3"], "at least 4 generated images", given="pr3_3"),
+    case("profile", "papr", "demo | paper | short | smoke (did you mean 'paper'?)"),
+    case(f"{DIGITS}evaluate.metrics", ["fd_digits", "fd_digits"], "every metric at most once"),
+    case(f"{DIGITS}evaluate.metrics", ["is1797", "is"], "every metric at most once"),
+    case(f"{DIGITS}evaluate.metrics", ["is9"], "at least 10 generated images", given="is9"),
+    case(f"{DIGITS}evaluate.metrics", ["pr3_3"], "at least 4 generated images", given="pr3_3"),
     case("train.augment.policy", ["color", "color"], "every operation at most once"),
     # settings that do not fit together
-    case("profiles.demo.train.kimg", GONE, ONE_BUDGET, at="train.kimg", given={"kimg": None, "generator_steps": None}),
+    case(f"{DEMO}train.kimg", GONE, ONE_BUDGET, at=f"{DEMO}train.kimg", given={"kimg": None, "generator_steps": None}),
     case(
         "train.generator_steps",
         10,
         ONE_BUDGET,
-        at="profiles.demo.train.kimg",
+        at=f"{DEMO}train.kimg",
         given={"kimg": 192.0, "generator_steps": 10},
     ),
-    case(f"{DIGITS}.model.window", 3, "a divisor of the generator's 8 x 8 feature map (digits, grid_attention)"),
-    case("variants.full.model.window", 3, "a divisor of the generator's 8 x 8 feature map (digits, full)"),
-    case(f"{DIGITS}.model.heads", 5, "a divisor of the generator's width 128 (digits, standard_attention)"),
-    case("variants.full.model.discriminator.heads", 5, "a divisor of the discriminator's width 48 (digits, full)"),
-    case("variants.nystrom_attention.model.landmarks", 7, "a divisor of the generator's 64 tokens at 8 x 8"),
-    case("variants.nystrom_attention.model.relative_position", True, "false with attention=nystrom"),
+    case(f"{DIGITS}model.window", 3, "a divisor of the generator's 8 x 8 feature map (digits, grid_attention)"),
+    case(f"{FULL}model.window", 3, "a divisor of the generator's 8 x 8 feature map (digits, full)"),
+    case(f"{DIGITS}model.heads", 5, "a divisor of the generator's width 128 (digits, standard_attention)"),
+    case(f"{FULL}model.discriminator.transgan.heads", 5, "a divisor of the discriminator's width 48 (digits, full)"),
+    case("conf/variant/nystrom_attention.yaml:model.landmarks", 7, "a divisor of the generator's 64 tokens at 8 x 8"),
+    case("conf/variant/nystrom_attention.yaml:model.relative_position", True, "false with attention=nystrom"),
     case(
-        "variants.full.model.attention",
+        f"{FULL}model.attention",
         "nystrom",
         "false with attention=nystrom",
         at="model.relative_position",
         given=True,
     ),
-    case(f"{DIGITS}.model.generator.stages.2.width", 64, "a quarter of 128: pixel shuffle divides the width by 4"),
-    case(f"{DIGITS}.model.generator.stages.1.width", 64, "128: bicubic upsampling keeps the width"),
-    case(f"{DIGITS}.model.generator.stages.0.upsample", "bicubic", "none for the first stage"),
-    case(f"{DIGITS}.model.generator.stages.1.upsample", "none", "bicubic | pixel_shuffle after it"),
     case(
-        f"{DIGITS}.model.generator.base_side",
+        f"{DIGITS}model.generator.transgan.stages.2.width", 64, "a quarter of 128: pixel shuffle divides the width by 4"
+    ),
+    case(f"{DIGITS}model.generator.transgan.stages.1.width", 64, "128: bicubic upsampling keeps the width"),
+    case(f"{DIGITS}model.generator.transgan.stages.0.upsample", "bicubic", "none for the first stage"),
+    case(f"{DIGITS}model.generator.transgan.stages.1.upsample", "none", "bicubic | pixel_shuffle after it"),
+    case(
+        f"{DIGITS}model.generator.transgan.base_side",
         4,
         "the resolution, 8 x 8",
-        at=f"{DIGITS}.model.generator.stages",
+        at=f"{DIGITS}model.generator.transgan.stages",
         given="stages that end at 16 x 16",
     ),
-    case(f"{DIGITS}.model.discriminator.patch", 3, "3-pixel patches divide 8 pixels"),
-    case(f"{DIGITS}.model.discriminator.patch", 8, "16-pixel patches divide 8 pixels"),
-    case(f"{DIGITS}.model.discriminator.stages.0.full_blocks", 2, "at most the stage's depth, 1"),
-    case(f"{DIGITS}.model.discriminator.stages.1.width", 32, "at least the width of the stage before, 48"),
+    case(f"{DIGITS}model.discriminator.transgan.patch", 3, "3-pixel patches divide 8 pixels"),
+    case(f"{DIGITS}model.discriminator.transgan.patch", 8, "16-pixel patches divide 8 pixels"),
+    case(f"{DIGITS}model.discriminator.transgan.stages.0.full_blocks", 2, "at most the stage's depth, 1"),
+    case(f"{DIGITS}model.discriminator.transgan.stages.1.width", 32, "at least the width of the stage before, 48"),
     case(
-        "variants.full.evaluate.splits",
+        f"{FULL}evaluate.splits",
         5,
         "one reference per dataset",
-        at="variants.full.evaluate",
+        at=f"{FULL}evaluate",
         given="real-image settings unlike those of standard_attention",
     ),
 ]
@@ -247,30 +275,33 @@ def test_refused_in_one_line_before_anything_is_written(write, edits, key, given
     with pytest.raises(ConfigError) as refusal:
         write_plan()
     message = str(refusal.value)
-    assert message.startswith(f"params.yaml: {key}: given {given!r}; allowed: ")
+    file, _, key = key.rpartition(":")
+    assert message.startswith(f"{file or 'params.yaml'}: {key}: given {given!r}; allowed: ")
     assert allowed in message.partition("; allowed: ")[2]
     assert len(message.splitlines()) == 1
-    assert [path.name for path in Path().iterdir()] == ["params.yaml"]
+    assert {path.name for path in Path().iterdir()} == {"params.yaml", "conf"}
 
 
 def test_later_layers_win_and_mappings_merge(write):
     key = "train.drift_weight"
-    for layer, value in (("", 1.0), (f"{DIGITS}.", 2.0), ("profiles.demo.", 3.0), ("variants.full.", 4.0)):
-        write({layer + key: value})
+    layers = ("", DIGITS, DEMO, "conf/profile/demo/dataset/digits.yaml:", FULL, "variants.full.")
+    write({layers[3]: {}})
+    for value, layer in enumerate(layers, start=1):
+        write({layer + key: float(value)})
         cell = resolve_cell(load(), "digits", "full")
         assert cell.train.drift_weight == value
     assert cell.train.penalty_weight == load()["train"]["penalty_weight"] and cell.train.lr == 0.001
-    assert resolve_cell(load(), "digits", "no_norm").train.drift_weight == 3.0
+    assert resolve_cell(load(), "digits", "no_norm").train.drift_weight == 4.0
 
 
 def test_lists_are_replaced_whole(write):
-    write({"variants.full.train.augment": {"policy": ["cutout"]}})
+    write({f"{FULL}train.augment": {"policy": ["cutout"]}})
     augment = resolve_cell(load(), "digits", "full").train.augment
     assert augment.policy == ["cutout"] and augment.cutout_ratio == load()["train"]["augment"]["cutout_ratio"]
 
 
 def test_released_differences_apply_when_asked_and_below_the_variant(write):
-    write({"variants.no_norm.model.discriminator.noise": False})
+    write({"variants.no_norm.model.discriminator.transgan.noise": False})
     plain, released = (resolve_cell(load(), "cifar10", "full", released=flag).network for flag in (False, True))
     assert [n.generator.stages[0].blocks[0].norm for n in (plain, released)] == ["token", "layer"]
     assert [n.discriminator.cls.noise for n in (plain, released)] == [False, True]
@@ -279,15 +310,15 @@ def test_released_differences_apply_when_asked_and_below_the_variant(write):
 
 
 def test_null_hands_the_budget_over(write):
-    write({"variants.full.train": {"kimg": None, "generator_steps": 100}})
+    write({f"{FULL}train": {"kimg": None, "generator_steps": 100}})
     train = resolve_cell(load(), "digits", "full").train
     assert train.kimg is None and train.generator_steps == 100
 
 
 def test_a_whole_number_will_do_for_a_fraction_and_a_small_one_may_have_an_exponent(write):
-    write({"train.beta1": 0, "variants.full.train.lr": 0.125})
-    text = Path("params.yaml").read_text()
-    Path("params.yaml").write_text(text.replace("lr: 0.125", "lr: 1e-05"))
+    write({"train.beta1": 0, f"{FULL}train.lr": 0.125})
+    text = Path("conf/variant/full.yaml").read_text()
+    Path("conf/variant/full.yaml").write_text(text.replace("lr: 0.125", "lr: 1e-05"))
     train = resolve_cell(load(), "digits", "full").train
     assert train.lr == 0.00001 and train.beta1 == 0.0 and isinstance(train.beta1, float)
 
@@ -314,24 +345,83 @@ def test_each_ablation_row_adds_one_thing(write):
     assert all(cell.train == cells[0].train for cell in cells)
 
 
-def test_ineffective_is_what_every_cell_overrides(write):
-    write({})
+def test_overridden_is_what_every_cell_overrides(write):
     full, grid, multiscale = (
         resolve_cell(load(), "digits", variant) for variant in ("full", "grid_attention", "multiscale")
     )
-    assert "model.norm" not in ineffective([full, multiscale])
-    both = ineffective([grid, multiscale])
-    assert both["model.norm"] == ["variants.grid_attention", "variants.multiscale"]
-    assert both["train.lr"] == [DIGITS] and "train.beta1" not in both and "model.scales" not in both
+    assert "model.norm" not in overridden([full, multiscale])
+    both = overridden([grid, multiscale])
+    assert both["model.norm"] == ["conf/variant/grid_attention.yaml", "conf/variant/multiscale.yaml"]
+    assert both["train.lr"] == ["conf/dataset/digits.yaml"] and "train.beta1" not in both and "model.scales" not in both
 
 
-def test_a_layer_holds_its_keys_into_lists():
-    layer = Layer(origin="x", content={"model": {"stages": [{"width": 8}], "norm": None}})
-    assert layer.holds("model.stages.0.width") and layer.holds("model.norm")
-    assert not any(
-        layer.holds(key)
-        for key in ("model.stages.1.width", "model.stages.0.depth", "model.norm.x", "model.stages.width")
+def test_a_row_of_params_yaml_is_laid_over_the_file_of_its_name_or_another(write):
+    write({"variants.full.train.lr": 0.5, "variants.mine": {"like": "wgan_gp", "train": {"beta2": 0.75}}})
+    content = load()
+    full, mine, model = (resolve_cell(content, "digits", name) for name in ("full", "mine", "wgan_gp"))
+    assert full.train.lr == 0.5 and mine.network == model.network != full.network
+    assert mine.train == model.train.model_copy(update={"beta2": 0.75})
+
+
+def test_a_variant_starts_from_another_and_from_what_that_does_on_a_data_set(write):
+    """Also where only the data set's file says of which family the other one's network is."""
+    narrow = {"family": "resnet", "resnet": {"preset": "sngan", "width": 16}}
+    write(
+        {
+            "conf/variant/base.yaml:": {"defaults": ["_self_", {"optional base/dataset": "${dataset}"}]},
+            "conf/variant/base/dataset/digits.yaml:": {"model": {"generator": narrow}, "train": {"lr": 0.5}},
+            "conf/variant/mine.yaml:": {
+                "defaults": ["base", "_self_"],
+                "model": {"generator": {"resnet": {"width": 32}}},
+            },
+        }
     )
+    content = load()
+    mine, elsewhere = (resolve_cell(content, dataset, "mine") for dataset in ("digits", "cifar10"))
+    assert mine.network.generator.family == "resnet" and mine.network.generator.width == 32 and mine.train.lr == 0.5
+    assert elsewhere.network.generator.family == "transgan" and elsewhere.train.lr == load()["train"]["lr"]
+
+
+def test_a_file_without_hydras_header_is_refused(write):
+    Path("conf/variant/full.yaml").write_text("train:\n  lr: 1.0\n")
+    with pytest.raises(ConfigError, match=r"conf/variant/full\.yaml: first line: given 'train:'; allowed: # @package"):
+        load()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("seeds:\n  - 0", "seeds: 1", "matrix.seeds: given 1; allowed: a list, as [1]"),
+        ("datasets:\n  - digits", "datasets: digits", "matrix.datasets: given 'digits'; allowed: a list, as [digits]"),
+        ("datasets:\n  - digits", "datasets: []", "matrix.datasets: given []; allowed: a list of 1 or more"),
+        (
+            "seeds:\n  - 0",
+            "seeds:\n  - 99999999999999999999",
+            "matrix.seeds.0: given 99999999999999999999; allowed: less",
+        ),
+        ("profile: demo", "\tprofile: demo", "not valid YAML"),
+        ("profile: demo", "profile: demo\nprofile: demo", "duplicate key profile"),
+        ("profile: demo", "<<<<<<< HEAD\nprofile: demo\n=======\nprofile: paper\n>>>>>>> other", "conflict markers"),
+        ("profile: demo", "profile: ${oc.env:HOME}", "profile: given '${oc.env:HOME}'; allowed: values; references"),
+        ("profile: demo\n", "", "profile: given 'nothing'; allowed: a value: this section is required"),
+    ],
+)
+def test_what_people_do_to_yaml_is_one_line(write, old, new, says):
+    text = Path("params.yaml").read_text()
+    assert text.count(old) == 1
+    Path("params.yaml").write_text(text.replace(old, new))
+    with pytest.raises(UserError) as error:
+        load()
+    assert says in str(error.value) and str(error.value).startswith("params.yaml: ") and "\n" not in str(error.value)
+
+
+def test_missing_files_are_one_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"^params\.yaml: no such file$"):
+        load()
+    shutil.copyfile(ROOT / "params.yaml", "params.yaml")
+    with pytest.raises(UserError, match=r"^conf/: folder: given 'nothing'; allowed: data sets, variants and profiles"):
+        load()
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,9 @@
 """The plan: which files an edit of params.yaml changes, which results it removes, what it warns of."""
 
-from copy import deepcopy
+import shutil
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
 
 from pipeline.base.errors import ConfigError
 from pipeline.base.files import read_json, write_text
@@ -13,38 +12,44 @@ from pipeline.data.config import DataConfig
 from pipeline.metrics.config import IllustratePlan, MeasurePlan, ReferencePlan
 from pipeline.plan.planning import describe_plan, write_plan
 from pipeline.training.config import TrainPlan
-from repository import ROOT
+from settings_files import copy_settings, edit_settings
 
 START = {
     "profile": "smoke",
     "matrix": {"datasets": ["digits"], "variants": ["multiscale", "full", "no_augment"], "seeds": [0, 7]},
-    "datasets.digits.model.attention_from": 8,
-    "datasets.digits.model.window": 4,
-    "datasets.digits.train.lr": 0.001,
+    "conf/dataset/digits.yaml:model.attention_from": 8,
+    "conf/dataset/digits.yaml:model.window": 4,
+    "conf/dataset/digits.yaml:train.lr": 0.001,
 }
 NAMES = [f"digits/{variant}/seed{seed}" for variant in START["matrix"]["variants"] for seed in START["matrix"]["seeds"]]
 
 
+KEPT = {"multiscale", "grid_attention", "full", "no_augment", "no_norm"}
+
+
 @pytest.fixture(scope="module")
-def original():
-    content = OmegaConf.load(ROOT / "params.yaml")
-    for name in set(content.datasets) - {"digits"}:
-        content.datasets.pop(name)
-    for profile in content.profiles.values():
-        profile.pop("datasets", None)
-    return content
+def original(tmp_path_factory):
+    """A folder with the repository's settings, of few variants and the digits alone."""
+    folder = tmp_path_factory.mktemp("settings")
+    copy_settings(folder)
+    for group, names in (("dataset", {"digits"}), ("variant", KEPT), ("profile", {"smoke", "paper", "demo"})):
+        for path in (folder / "conf" / group).iterdir():
+            if path.is_dir() or path.stem not in names:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+    shutil.rmtree(folder / "conf/released")
+    edit_settings(folder, START)
+    return folder
 
 
 @pytest.fixture
 def plan(tmp_path, monkeypatch, original):
-    """(edits: key -> value) -> index of the plan in a folder of its own; every call starts from the same content."""
+    """(edits: key -> value) -> index of the plan in a folder of its own; every call starts from the same settings."""
     monkeypatch.chdir(tmp_path)
 
     def make(edits=None):
-        content = deepcopy(original)
-        for key, value in {**START, **(edits or {})}.items():
-            OmegaConf.update(content, key, value, merge=False)
-        Path("params.yaml").write_text(OmegaConf.to_yaml(content))
+        shutil.rmtree("conf", ignore_errors=True)
+        shutil.copytree(original, tmp_path, dirs_exist_ok=True)
+        edit_settings(tmp_path, edits or {})
         return write_plan()
 
     return make
@@ -106,26 +111,26 @@ EDITS = [
     # evaluation settings never reach a training
     ({"evaluate.seed": 5}, of("measure") | of("illustrate")),
     ({"evaluate.batch": 99}, of("measure") | of("illustrate")),
-    ({"profiles.smoke.evaluate.n_gen": 300}, of("measure")),
+    ({"conf/profile/smoke.yaml:evaluate.n_gen": 300}, of("measure")),
     ({"evaluate.neighbours": 5}, of("measure") | {"reference/digits.yaml"}),
-    ({"datasets.digits.evaluate.metrics": ["fd_digits"]}, of("measure") | {"reference/digits.yaml"}),
+    ({"conf/dataset/digits.yaml:evaluate.metrics": ["fd_digits"]}, of("measure") | {"reference/digits.yaml"}),
     ({"evaluate.reference.digits_classifier.seed": 9}, {"reference/digits.yaml"}),
     # what a network that is not used would read
     ({"evaluate.reference.weights": "weights.pth"}, set()),
     # nor training settings an evaluation
     ({"train.drift_weight": 0.5}, of("train")),
     ({"model.mlp_ratio": 2}, of("train")),
-    ({"variants.full.train.drift_weight": 0.5}, of("train", "full")),
-    ({"variants.full.evaluate.seed": 5}, of("measure", "full") | of("illustrate", "full")),
-    ({"datasets.digits.data.channels": 1}, of("train") | {"prepare/digits.yaml"}),
+    ({"conf/variant/full.yaml:train.drift_weight": 0.5}, of("train", "full")),
+    ({"conf/variant/full.yaml:evaluate.seed": 5}, of("measure", "full") | of("illustrate", "full")),
+    ({"conf/dataset/digits.yaml:data.channels": 1}, of("train") | {"prepare/digits.yaml"}),
     # base keys reach the cells that do not override them; settings without effect on a network reach none
     ({"model.norm": "batch"}, of("train", "full", "no_augment")),
     ({"train.augment.policy": ["color"]}, of("train", "multiscale", "full")),
     ({"train.lr": 0.5}, set()),
-    ({"datasets.digits.model.landmarks": 7}, set()),
+    ({"conf/dataset/digits.yaml:model.landmarks": 7}, set()),
     # what is not selected, and what is only shown
-    ({"variants.no_norm.model.norm": "batch"}, set()),
-    ({"profiles.paper.train.lr": 0.5}, set()),
+    ({"conf/variant/no_norm.yaml:model.norm": "batch"}, set()),
+    ({"conf/profile/paper.yaml:train.lr": 0.5}, set()),
     ({"report.dpi": 99, "report.confidence": 0.9}, set()),
 ]
 
@@ -139,8 +144,8 @@ def test_metrics_get_their_count_from_the_budget_and_the_reference_knows_none(pl
     names = ["fid_train_legacy", "fid1k_test_clean", "is", "kid", "pr3"]
     plan(
         {
-            "datasets.digits.evaluate.metrics": names,
-            "profiles.smoke.evaluate.n_gen": 500,
+            "conf/dataset/digits.yaml:evaluate.metrics": names,
+            "conf/profile/smoke.yaml:evaluate.n_gen": 500,
             "evaluate.reference.weights": "w.pth",
         }
     )
@@ -153,8 +158,8 @@ def test_metrics_get_their_count_from_the_budget_and_the_reference_knows_none(pl
     assert reference["weights"] == "w.pth" and reference["digits_classifier"] is None
     plan(
         {
-            "datasets.digits.evaluate.metrics": names,
-            "profiles.smoke.evaluate.n_gen": 600,
+            "conf/dataset/digits.yaml:evaluate.metrics": names,
+            "conf/profile/smoke.yaml:evaluate.n_gen": 600,
             "evaluate.reference.weights": "w.pth",
         }
     )
@@ -162,7 +167,7 @@ def test_metrics_get_their_count_from_the_budget_and_the_reference_knows_none(pl
 
 
 def test_explicit_counts_alone_make_no_more_images_than_they_need(plan):
-    plan({"datasets.digits.evaluate.metrics": ["fid60_train_clean", "is50"]})
+    plan({"conf/dataset/digits.yaml:evaluate.metrics": ["fid60_train_clean", "is50"]})
     assert read_yaml("plan/measure/digits/full/seed0.yaml")["n_gen"] == 60
 
 
@@ -172,7 +177,10 @@ def test_a_budget_in_steps_is_a_budget_in_kimg(touched, plan):
     steps = 10
     kimg = steps * train.critic_steps * train.batch_discriminator / 1000
     assert touched(
-        {"variants.full.train": {"kimg": None, "generator_steps": steps}, "variants.multiscale.train": {"kimg": kimg}}
+        {
+            "conf/variant/full.yaml:train": {"kimg": None, "generator_steps": steps},
+            "conf/variant/multiscale.yaml:train": {"kimg": kimg},
+        }
     ) == of("train", "full", "multiscale")
     ours, theirs = (read_yaml(f"plan/train/digits/{variant}/seed0.yaml")["train"] for variant in ("full", "multiscale"))
     assert ours == theirs and ours["kimg"] == kimg and ours["generator_steps"] is None
@@ -212,20 +220,20 @@ def test_evaluation_is_no_part_of_being_twins(plan):
 
 
 def test_the_kimg_of_all_trainings_are_added_up(plan):
-    lines = describe_plan(plan({"profiles.smoke.train.kimg": 1500.0}))
+    lines = describe_plan(plan({"conf/profile/smoke.yaml:train.kimg": 1500.0}))
     assert lines[0] == "plan: profile smoke, 6 cells, 6 trainings of 9,000 kimg in all -> plan/"
 
 
-def test_base_keys_without_effect_are_named_once_for_each_place_that_overrides_them(plan):
-    changes = {"datasets.digits.train.beta2": 0.5, "datasets.digits.train.beta1": 0.5}
+def test_overridden_base_keys_are_named_once_for_each_place_that_overrides_them(plan):
+    changes = {"conf/dataset/digits.yaml:train.beta2": 0.5, "conf/dataset/digits.yaml:train.beta1": 0.5}
     index = plan({"matrix.variants": ["multiscale", "grid_attention"], **changes})
-    assert index["without_effect"]["model.norm"] == ["variants.grid_attention", "variants.multiscale"]
+    assert index["overridden"]["model.norm"] == ["conf/variant/grid_attention.yaml", "conf/variant/multiscale.yaml"]
     (line,) = [line for line in describe_plan(index) if "base settings without effect" in line]
-    (group,) = [part for part in line.split("; ") if part.endswith("(set in datasets.digits)")]
+    (group,) = [part for part in line.split("; ") if part.endswith("(set in conf/dataset/digits.yaml)")]
     assert "train.beta1" in group and "train.beta2" in group
-    assert "model.norm" in line and "(set in variants.grid_attention or variants.multiscale)" in line
+    assert "model.norm" in line and "(set in conf/variant/grid_attention.yaml or conf/variant/multiscale.yaml)" in line
     assert "train.drift_weight" not in line
-    assert "model.norm" not in plan({"matrix.variants": ["multiscale", "full"]})["without_effect"]
+    assert "model.norm" not in plan({"matrix.variants": ["multiscale", "full"]})["overridden"]
 
 
 def result(name):
@@ -259,7 +267,7 @@ def test_a_refused_plan_removes_and_writes_nothing(plan):
     before, kept = files(), results()
     for edits in (
         {"matrix.variants": ["multiscale"], "model.norm": "nrom"},
-        {"matrix.variants": ["multiscale"], "datasets.digits.model.window": 3},
+        {"matrix.variants": ["multiscale"], "conf/dataset/digits.yaml:model.window": 3},
     ):
         with pytest.raises(ConfigError):
             plan(edits)
@@ -269,9 +277,9 @@ def test_a_refused_plan_removes_and_writes_nothing(plan):
 def test_variants_may_not_disagree_about_the_real_images(plan):
     with pytest.raises(
         ConfigError,
-        match=r"^params\.yaml: variants\.full\.evaluate: given .*multiscale.*; allowed: one reference per dataset",
+        match=r"^conf/variant/full\.yaml: evaluate: given .*multiscale.*; allowed: one reference per dataset",
     ):
-        plan({"variants.full.evaluate": {"subsets": 6}})
+        plan({"conf/variant/full.yaml:evaluate": {"subsets": 6}})
     assert not Path("plan").exists()
 
 
@@ -286,10 +294,10 @@ UNUSED = [
 
 @pytest.mark.parametrize(("setting", "metrics"), UNUSED, ids=[f"{name}-{names[-1]}" for name, names in UNUSED])
 def test_a_setting_that_no_metric_reads_is_in_no_plan_file(plan, setting, metrics):
-    start = {"datasets.digits.evaluate.metrics": metrics, f"profiles.smoke.evaluate.{setting}": 6}
+    start = {"conf/dataset/digits.yaml:evaluate.metrics": metrics, f"conf/profile/smoke.yaml:evaluate.{setting}": 6}
     plan(start)
     before = files()
     assert read_yaml("plan/measure/digits/full/seed0.yaml")[setting] is None
     assert read_yaml("plan/reference/digits.yaml")[setting] is None
-    plan(start | {f"profiles.smoke.evaluate.{setting}": 7})
+    plan(start | {f"conf/profile/smoke.yaml:evaluate.{setting}": 7})
     assert files() == before

@@ -1,13 +1,10 @@
-"""Recipes: what the rows of CNN GANs and those beyond the paper resolve to, as published; variants like another."""
-
-from copy import deepcopy
+"""Recipes: what the rows of CNN GANs and those beyond the paper resolve to, as published."""
 
 import pytest
-from omegaconf import OmegaConf
 
 from pipeline.base.errors import ConfigError
-from pipeline.plan.config import ineffective, load, resolve_cell
-from repository import ROOT
+from pipeline.plan.config import load, overridden, resolve_cell
+from settings_files import ROOT, copy_settings
 
 TABLE = ["full", "no_augment", "wgan_gp", "wgan_gp_augment", "autogan", "autogan_augment", "stylegan2"]
 TABLE += ["stylegan2_augment", "sngan"]
@@ -135,125 +132,100 @@ def test_what_moves_in_them(cell):
     assert cell("cifar10", "long_ema").train.ema_kimg == 4 * cell("cifar10", "full").train.ema_kimg
 
 
-# ---- like another ----
-@pytest.fixture
-def edited(params):
-    """(**dotted keys with __ for a dot) -> the content of params.yaml with these values."""
-
-    def make(**changes):
-        content = OmegaConf.create(deepcopy(params))
-        for key, value in changes.items():
-            OmegaConf.update(content, key.replace("__", "."), value)
-        return OmegaConf.to_container(content)
-
-    return make
-
-
-def test_a_variant_starts_from_another_in_every_table(edited):
-    content = edited(
-        variants__mine={"like": "wgan_gp", "train": {"lr": 0.5}},
-        variants__wgan_gp__train__lr=0.25,
-        datasets__cifar10__variants={
-            "wgan_gp": {"train": {"lr": 0.375, "beta1": 0.125}},
-            "mine": {"train": {"beta2": 0.75}},
-        },
-        profiles__demo__variants={
-            "wgan_gp": {"train": {"ticks": 7, "snapshots": 3}},
-            "mine": {"train": {"snapshots": 4}},
-        },
-    )
-    content["profile"] = "demo"
-    mine, model = (resolve_cell(content, "cifar10", name) for name in ("mine", "wgan_gp"))
-    assert mine.network == model.network
-    changed = {"lr": 0.5, "beta2": 0.75, "snapshots": 4}
-    assert mine.train == model.train.model_copy(update=changed) and model.train.ticks == 7
-    assert (model.train.lr, model.train.beta1, model.train.beta2) == (0.375, 0.125, 0.9)
-
-
-def test_what_shadows_a_base_key_is_said_of_the_variant_that_sets_it(cell):
-    cells = [cell("cifar10", "wgan_gp"), cell("cifar10", "wgan_gp_augment")]
-    found = ineffective(cells)
-    assert found["train.lr"] == ["variants.wgan_gp"]
-    assert found["train.augment.policy"] == ["variants.wgan_gp", "variants.wgan_gp_augment"]
-
-
-@pytest.mark.parametrize(
-    ("like", "allowed"),
-    [
-        ("wgan_ggp", "(did you mean 'wgan_gp'?)"),
-        ("mine", "a variant that is not like another itself"),
-        ("wgan_gp_augment", "a variant that is not like another itself"),
-        (3, "a valid string"),
-    ],
-)
-def test_a_variant_like_none_is_refused(edited, tmp_path, like, allowed):
-    OmegaConf.save(OmegaConf.create(edited(variants__mine={"like": like})), tmp_path / "params.yaml")
-    with pytest.raises(ConfigError) as error:
-        load(tmp_path / "params.yaml")
-    assert error.value.key == "variants.mine.like" and allowed in str(error.value) and "\n" not in str(error.value)
+def test_what_overrides_a_base_key_is_the_file_of_the_variant_that_sets_it(cell):
+    found = overridden([cell("cifar10", "wgan_gp"), cell("cifar10", "wgan_gp_augment")])
+    assert found["train.lr"] == ["conf/variant/wgan_gp.yaml"]
+    assert found["train.augment.policy"] == ["conf/variant/wgan_gp.yaml", "conf/variant/wgan_gp_augment.yaml"]
 
 
 # ---- refusals ----
 @pytest.mark.parametrize(
-    ("dataset", "mine", "key", "allowed"),
+    ("dataset", "mine", "place", "allowed"),
     [
-        ("digits", {"like": "wgan_gp", "model": {"window": 4}}, "variants.mine.model.window", "neither network is"),
+        (
+            "digits",
+            {"like": "wgan_gp", "model": {"window": 4}},
+            "params.yaml: variants.mine.model.window",
+            "neither network",
+        ),
         (
             "celeba64",
             {"like": "sngan"},
-            "variants.sngan.model.generator.preset",
+            "conf/variant/sngan.yaml: model.generator.resnet.preset",
             "images of 8 | 32 | 48 pixels a side, which presets are for",
         ),
-        ("stl10", {"like": "stylegan2"}, "variants.stylegan2.model.generator.family", "8 | 16 | 32 | 64 | 128 | 256"),
-        ("digits", {"like": "sngan", "train": {"accumulate": 2}}, "variants.mine.train.accumulate", "batch statistics"),
-        ("digits", {"like": "stylegan2", "train": {"accumulate": 2}}, "variants.mine.train.accumulate", "1 with"),
+        (
+            "stl10",
+            {"like": "stylegan2"},
+            "conf/variant/stylegan2.yaml: model.generator.family",
+            "8 | 16 | 32 | 64 | 128 | 256",
+        ),
+        (
+            "digits",
+            {"like": "sngan", "train": {"accumulate": 2}},
+            "params.yaml: variants.mine.train.accumulate",
+            "batch statistics",
+        ),
+        (
+            "digits",
+            {"like": "stylegan2", "train": {"accumulate": 2}},
+            "params.yaml: variants.mine.train.accumulate",
+            "1 with",
+        ),
         (
             "digits",
             {"like": "stylegan2", "train": {"batch_generator": 6, "batch_discriminator": 6}},
-            "variants.mine.train.batch_generator",
+            "params.yaml: variants.mine.train.batch_generator",
             "a multiple of 4",
         ),
         (
             "digits",
-            {"like": "sngan", "model": {"discriminator": {"blocks": [{"width": 8, "downsample": True}] * 4}}},
-            "variants.mine.model.discriminator.blocks.3.downsample",
+            {
+                "like": "sngan",
+                "model": {"discriminator": {"resnet": {"blocks": [{"width": 8, "downsample": True}] * 4}}},
+            },
+            "params.yaml: variants.mine.model.discriminator.resnet.blocks.3.downsample",
             "its map of 1 x 1 has no half",
         ),
         (
             "digits",
-            {"like": "autogan", "model": {"generator": {"base_side": 3}}},
-            "variants.mine.model.generator.base_side",
+            {"like": "autogan", "model": {"generator": {"resnet": {"base_side": 3}}}},
+            "params.yaml: variants.mine.model.generator.resnet.base_side",
             "a side that 2 doublings take to the resolution, 8",
         ),
     ],
 )
-def test_networks_that_cannot_be_are_refused(edited, dataset, mine, key, allowed):
+def test_networks_that_cannot_be_are_refused(params, dataset, mine, place, allowed):
     with pytest.raises(ConfigError) as error:
-        resolve_cell(edited(variants__mine=mine), dataset, "mine")
-    assert error.value.key == key and allowed in str(error.value) and "\n" not in str(error.value)
+        resolve_cell({**params, "variants": {"mine": mine}}, dataset, "mine")
+    assert str(error.value).startswith(f"{place}: given ")
+    assert allowed in str(error.value) and "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
     ("settings", "key", "allowed"),
     [
-        ({"preset": "biggan"}, "variants.sngan.model.generator.preset", "wgan_gp | sngan | autogan"),
-        ({"window": 4}, "variants.sngan.model.generator.window", "latent_dim"),
-        ({"cells": [{"width": 8, "upsample": "cubic", "shortcut": True}]}, "upsample", "nearest | bilinear"),
+        ({"preset": "biggan"}, "preset", "wgan_gp | sngan | autogan"),
+        ({"window": 4}, "window", "latent_dim"),
+        (
+            {"cells": [{"width": 8, "upsample": "cubic", "shortcut": True}]},
+            "cells.0.upsample",
+            "nearest | bilinear",
+        ),
     ],
 )
-def test_settings_that_a_residual_generator_does_not_have(edited, tmp_path, settings, key, allowed):
-    content = edited()
-    content["variants"]["sngan"]["model"]["generator"] |= settings
-    OmegaConf.save(OmegaConf.create(content), tmp_path / "params.yaml")
+def test_settings_that_a_residual_generator_does_not_have(tmp_path, settings, key, allowed):
+    params = copy_settings(tmp_path, {"conf/variant/sngan.yaml:model.generator.resnet": settings})
     with pytest.raises(ConfigError) as error:
-        load(tmp_path / "params.yaml")
-    assert error.value.key.endswith(key) and allowed in str(error.value) and "\n" not in str(error.value)
+        load(params)
+    assert str(error.value).startswith(f"conf/variant/sngan.yaml: model.generator.resnet.{key}: given ")
+    assert allowed in str(error.value) and "\n" not in str(error.value)
 
 
-def test_recomputation_is_refused_for_a_family_without_it(edited, monkeypatch):
+def test_recomputation_is_refused_for_a_family_without_it(params, monkeypatch):
     import pipeline.networks.resnet.family as family
 
-    content = edited(variants__mine={"like": "sngan", "train": {"recompute": True}})
+    content = {**params, "variants": {"mine": {"like": "sngan", "train": {"recompute": True}}}}
     assert resolve_cell(content, "digits", "mine").train.recompute
     monkeypatch.delattr(family, "RECOMPUTES")
     with pytest.raises(ConfigError, match="false: networks of the family resnet") as error:
@@ -261,10 +233,6 @@ def test_recomputation_is_refused_for_a_family_without_it(edited, monkeypatch):
     assert error.value.key == "variants.mine.train.recompute"
 
 
-def test_the_repositorys_own_recipes_stand_once():
-    content = load(ROOT / "params.yaml")
-    assert {name for name, entry in content["variants"].items() if "like" in entry} >= {
-        "wgan_gp_augment",
-        "autogan_augment",
-        "stylegan2_augment",
-    }
+def test_rows_that_start_from_another_recipe_do_so_in_their_defaults():
+    for name in ("wgan_gp", "autogan", "sngan", "stylegan2"):
+        assert f"defaults:\n- {name}\n- _self_\n" in (ROOT / f"conf/variant/{name}_augment.yaml").read_text()

@@ -11,7 +11,6 @@ import numpy as np
 import official
 import pytest
 import torch
-import yaml
 from official import MODELS
 from safetensors.torch import load_file
 
@@ -20,11 +19,12 @@ from pipeline.base.files import read_json
 from pipeline.generators.library import load_generator
 from pipeline.networks.interface import build_discriminator
 from pipeline.networks.sampling import read_networks
-from pipeline.plan.config import load
-from pipeline.plan.released_models import released_specs
+from pipeline.plan.config import load, resolve_cell
+from pipeline.plan.released import released_specs
 from pipeline.released.checkpoint import discriminator_side, generator_side
 from pipeline.released.export_weights import export_released
 from pipeline.released.import_weights import import_weights
+from settings_files import copy_settings
 
 ROOT = Path(__file__).parent.parent.parent
 SMALL = {
@@ -43,21 +43,25 @@ def small(dataset: str) -> official.Official:
 def params(tmp_path_factory):
     """params.yaml with narrow networks for the four datasets; everything else as it is."""
     content = load(ROOT / "params.yaml")
+    edits: dict[str, object] = {}
     for dataset in MODELS:
-        model, entry = small(dataset), content["datasets"][dataset]
-        for section in (entry.get("released", {}).get("model", {}), entry["model"]):
-            for network, widths, depths in (
-                ("generator", model.widths, model.depths),
-                ("discriminator", model.d_widths, model.d_depths),
-            ):
-                for stage, width, depth in zip(
-                    section.get(network, {}).get("stages", []), widths, depths, strict=False
-                ):
-                    stage |= {"width": width, "depth": depth}
-        entry["model"]["generator"]["latent_dim"] = model.latent
-    path = tmp_path_factory.mktemp("params") / "params.yaml"
-    path.write_text(yaml.safe_dump(content))
-    return str(path)
+        model, spec = small(dataset), resolve_cell(content, dataset, "full", released=True).network
+        generator = [
+            {"upsample": stage.upsample, "width": width, "depth": depth}
+            for stage, width, depth in zip(spec.generator.stages, model.widths, model.depths, strict=True)
+        ]
+        full = [sum(block.attention == "standard" for block in stage.blocks) for stage in spec.discriminator.stages]
+        discriminator = [
+            {"width": width, "depth": depth, "full_blocks": min(1, blocks) if len(stage.blocks) == 2 else 0}
+            for width, depth, blocks, stage in zip(
+                model.d_widths, model.d_depths, full, spec.discriminator.stages, strict=True
+            )
+        ]
+        networks = f"conf/released/{dataset}.yaml:model"
+        edits[f"{networks}.generator.transgan.stages"] = generator
+        edits[f"{networks}.generator.transgan.latent_dim"] = model.latent
+        edits[f"{networks}.discriminator.transgan.stages"] = discriminator
+    return str(copy_settings(tmp_path_factory.mktemp("params"), edits))
 
 
 def checkpoint(dataset: str, **changes) -> dict:

@@ -6,20 +6,21 @@ from pathlib import Path
 import official
 import pytest
 import torch
-import yaml
 from safetensors.torch import load_file
 
 import october
 from october import SMALL, WHOLE
 from pipeline.base.errors import UserError
+from pipeline.base.schema import read_yaml
 from pipeline.generators.library import load_generator
 from pipeline.networks.interface import build_discriminator
 from pipeline.networks.sampling import read_networks
 from pipeline.plan.config import load
-from pipeline.plan.released_models import released_specs
+from pipeline.plan.released import released_specs
 from pipeline.released.checkpoint import discriminator_side, generator_side
 from pipeline.released.export_weights import export_released
 from pipeline.released.import_weights import import_weights
+from settings_files import copy_settings
 
 ROOT = Path(__file__).parent.parent.parent
 KEYS = ("gen_state_dict", "avg_gen_state_dict", "dis_state_dict")
@@ -28,16 +29,15 @@ KEYS = ("gen_state_dict", "avg_gen_state_dict", "dis_state_dict")
 @pytest.fixture(scope="module")
 def params(tmp_path_factory):
     """params.yaml with narrow networks for the variant; everything else as it is."""
-    content = load(ROOT / "params.yaml")
-    model = content["variants"]["celebahq_october"]["model"]
-    for stage, width in zip(model["generator"]["stages"], SMALL.widths, strict=True):
+    model = read_yaml(ROOT / "conf/variant/celebahq_october.yaml")["model"]
+    generator, discriminator = (model[name]["transgan_oct2021"] for name in ("generator", "discriminator"))
+    for stage, width in zip(generator["stages"], SMALL.widths, strict=True):
         stage |= {"width": width, "depth": min(stage["depth"], SMALL.depth)}
-    for stage, width, depth in zip(model["discriminator"]["stages"], SMALL.d_widths, SMALL.d_depths, strict=True):
+    for stage, width, depth in zip(discriminator["stages"], SMALL.d_widths, SMALL.d_depths, strict=True):
         stage |= {"width": width, "depth": depth}
-    model["generator"]["latent_dim"] = SMALL.latent
-    path = tmp_path_factory.mktemp("params") / "params.yaml"
-    path.write_text(yaml.safe_dump(content))
-    return str(path)
+    generator["latent_dim"] = SMALL.latent
+    edits = {"conf/variant/celebahq_october.yaml:model": model}
+    return str(copy_settings(tmp_path_factory.mktemp("params"), edits))
 
 
 @pytest.fixture(scope="module")

@@ -5,48 +5,48 @@ from pathlib import Path
 import official
 import pytest
 import torch
-import yaml
 
 from pipeline.base.errors import ConfigError, UserError
 from pipeline.base.files import read_json, write_json
 from pipeline.base.schema import bind, read_yaml
 from pipeline.generators.library import load_generator
 from pipeline.plan import planning
-from pipeline.plan.config import load
-from pipeline.plan.import_plan import ImportPlan
 from pipeline.released.import_networks import import_run
 from pipeline.report.results import load_cells
+from pipeline.training.config import ImportPlan
+from settings_files import GONE, copy_settings, edit_settings
 
-ROOT = Path(__file__).parent.parent.parent
+WEIGHTS, NETWORKS = "conf/released/cifar10.yaml:weights", "conf/dataset/cifar10.yaml:model"
 
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A working folder with narrow CIFAR-10 networks, a checkpoint of them, and the variant beside `full`."""
     model = official.Official(**{**official.CIFAR.__dict__, "widths": (64, 16, 4), "d_widths": (48, 64), "latent": 16})
-    content = load(ROOT / "params.yaml")
-    entry = content["datasets"]["cifar10"]
-    for network, widths, depths in (
-        ("generator", model.widths, model.depths),
-        ("discriminator", model.d_widths, model.d_depths),
-    ):
-        for stage, width, depth in zip(entry["model"][network]["stages"], widths, depths, strict=True):
-            stage |= {"width": width, "depth": depth}
-    entry["model"]["generator"]["latent_dim"] = model.latent
+    upsamplings = ("none", "pixel_shuffle", "pixel_shuffle")
+    generator = [
+        {"upsample": upsample, "width": width, "depth": depth}
+        for upsample, width, depth in zip(upsamplings, model.widths, model.depths, strict=True)
+    ]
+    discriminator = [
+        {"width": width, "depth": depth} for width, depth in zip(model.d_widths, model.d_depths, strict=True)
+    ]
     states = {
         "avg_gen_state_dict": official.random_state(official.generator_shapes(model), 1),
         "dis_state_dict": official.random_state(official.discriminator_shapes(model), 2),
     }
     torch.save({"epoch": 3, **states}, tmp_path / "cifar.pth")
-    entry["released"]["weights"] = "cifar.pth"
-    content["matrix"] = {"datasets": ["cifar10"], "variants": ["full", "released"], "seeds": [4, 5]}
+    copy_settings(
+        tmp_path,
+        {
+            WEIGHTS: "cifar.pth",
+            f"{NETWORKS}.generator.transgan.stages": generator,
+            f"{NETWORKS}.generator.transgan.latent_dim": model.latent,
+            f"{NETWORKS}.discriminator.transgan.stages": discriminator,
+            "matrix": {"datasets": ["cifar10"], "variants": ["full", "released"], "seeds": [4, 5]},
+        },
+    )
     monkeypatch.chdir(tmp_path)
-    write(content)
-    return content
-
-
-def write(content):
-    Path("params.yaml").write_text(yaml.safe_dump(content))
 
 
 def plan_of(seed):
@@ -74,20 +74,16 @@ def test_the_cell_is_planned_imported_and_one_row_of_the_report(project):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("edits", "said"),
     [
-        (
-            lambda c: c["datasets"]["cifar10"]["released"].pop("weights"),
-            "released.weights: given None; allowed: the path",
-        ),
-        (lambda c: c["datasets"]["cifar10"]["released"].update(weights="no.pth"), "given 'no.pth'; allowed: the path"),
-        (lambda c: c["matrix"].update(datasets=["digits"]), "given 'digits'; allowed: datasets with released weights"),
-        (lambda c: c["variants"]["released"].update(imports="yes"), r"variants.released.imports: given 'yes'"),
+        ({WEIGHTS: GONE}, "conf/released/cifar10.yaml: weights: given None; allowed: the path"),
+        ({WEIGHTS: "no.pth"}, "given 'no.pth'; allowed: the path"),
+        ({"matrix.datasets": ["digits"]}, "given 'digits'; allowed: datasets with released weights"),
+        ({"conf/variant/released.yaml:imports": "yes"}, "conf/variant/released.yaml: imports: given 'yes'"),
     ],
 )
-def test_what_cannot_be_imported_is_said_before_any_work(project, change, said):
-    change(project)
-    write(project)
+def test_what_cannot_be_imported_is_said_before_any_work(project, edits, said):
+    edit_settings(Path(), edits)
     with pytest.raises(ConfigError, match=said) as error:
         planning.write_plan()
     assert "\n" not in str(error.value) and not Path("plan").exists()

@@ -15,8 +15,8 @@ from pipeline.training.loop import Observer, train
 
 STEPS, BATCH = 150, 16
 NETWORKS = {
-    "generator": {"family": "resnet", "preset": "sngan", "width": 16, "latent_dim": 8},
-    "discriminator": {"family": "resnet", "preset": "sngan", "width": 16},
+    "generator": {"family": "resnet", "resnet": {"preset": "sngan", "width": 16, "latent_dim": 8}},
+    "discriminator": {"family": "resnet", "resnet": {"preset": "sngan", "width": 16}},
 }
 
 
@@ -37,7 +37,7 @@ def distance(images, real):
 def learn(params, settings, real, seed):
     """The distance before and after."""
     content = deepcopy(params)
-    content["variants"]["tiny"] = {"model": NETWORKS}
+    content["variants"] = {"tiny": {"model": NETWORKS}}
     config = settings(
         loss="hinge",
         penalty="none",

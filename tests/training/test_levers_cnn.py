@@ -38,7 +38,9 @@ def network(params):
         model = {name: dict(VARIANTS[variant][name]) for name in ("generator", "discriminator")}
         for name, settings in UNDIVIDED[variant].items() if divisible else ():
             model[name] |= settings
-        content["variants"]["small"] = {"like": variant, "model": model}
+        family = "stylegan2" if variant == "stylegan2" else "resnet"
+        model = {name: {family: settings} for name, settings in model.items()}
+        content["variants"] = {"small": {"like": variant, "model": model}}
         return resolve_cell(content, "digits", "small").network
 
     return resolve

@@ -37,9 +37,9 @@ class Block(Strict):
 
 
 class GeneratorSettings(Strict):
-    """`model.generator` of the family resnet."""
+    """`model.generator.resnet`."""
 
-    family: Literal["resnet"]
+    family: Literal["resnet"] = "resnet"
     preset: Preset
     latent_dim: Positive | None = None  # z ~ N(0, I); 128 (64 at 8 x 8)
     base_side: Positive | None = None  # pixels a side of the first feature map; 4 at 32 x 32, 6 at 48 x 48, 2 at 8 x 8
@@ -53,9 +53,9 @@ class GeneratorSettings(Strict):
 
 
 class DiscriminatorSettings(Strict):
-    """`model.discriminator` of the family resnet."""
+    """`model.discriminator.resnet`."""
 
-    family: Literal["resnet"]
+    family: Literal["resnet"] = "resnet"
     preset: Preset
     width: Positive | None = None  # channels of the last block; the preset's other blocks keep their ratio to it
     blocks: Annotated[list[Block], Field(min_length=1)] | None = None

@@ -1,4 +1,4 @@
-"""Settings of StyleGAN2's networks, as a person writes them in params.yaml (`model.generator`, `model.discriminator`).
+"""Settings of StyleGAN2's networks, as a person writes them: `model.generator.stylegan2` and D's.
 
 A preset names the whole network; every other setting is optional and replaces the preset's value.
 """
@@ -16,9 +16,9 @@ DiscriminatorArchitecture = Literal["residual", "skip", "orig"]
 
 
 class GeneratorSettings(Strict):
-    """`model.generator` of the family stylegan2; `None` is the preset's value."""
+    """`model.generator.stylegan2`; `None` is the preset's value."""
 
-    family: Literal["stylegan2"]
+    family: Literal["stylegan2"] = "stylegan2"
     preset: Preset  # diffaug: DiffAugment's CIFAR config | ada: StyleGAN2-ADA's `cifar` | small: 8 x 8, for a CPU
     latent_dim: Positive | None = None  # z ~ N(0, I)
     style_dim: Positive | None = None  # width of the mapping network and of the style vector w
@@ -29,9 +29,9 @@ class GeneratorSettings(Strict):
 
 
 class DiscriminatorSettings(Strict):
-    """`model.discriminator` of the family stylegan2; `None` is the preset's value."""
+    """`model.discriminator.stylegan2`; `None` is the preset's value."""
 
-    family: Literal["stylegan2"]
+    family: Literal["stylegan2"] = "stylegan2"
     preset: Preset
     channel_base: Positive | None = None
     channel_max: Positive | None = None

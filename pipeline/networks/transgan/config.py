@@ -1,4 +1,7 @@
-"""Settings of TransGAN's networks, as a person writes them in params.yaml: `model`, and that part of overlays."""
+"""Settings of TransGAN's networks, as a person writes them: `model` in params.yaml and conf/.
+
+A preset names a published size (`pipeline.networks.transgan.presets`); every other setting replaces the preset's value.
+"""
 
 from typing import Annotated, Literal
 
@@ -9,6 +12,7 @@ from pipeline.base.schema import Strict
 Attention = Literal["standard", "grid", "nystrom", "axis"]
 Norm = Literal["token", "layer", "batch", "instance", "none"]
 Upsample = Literal["none", "bicubic", "pixel_shuffle"]
+Preset = Literal["cifar10", "stl10", "celeba64", "celeba128", "celebahq256"]
 Positive = Annotated[int, Field(ge=1)]
 
 
@@ -29,12 +33,13 @@ class DiscriminatorStage(Strict):
 
 
 class GeneratorSettings(Strict):
-    """`model.generator` of the family transgan."""
+    """`model.generator.transgan`."""
 
-    family: Literal["transgan"]
-    latent_dim: Positive  # z ~ N(0, I); 256 for CIFAR-10, 512 elsewhere (released code)
-    base_side: Positive  # side of the first token map, 8 (12 for STL-10)
-    stages: Annotated[list[GeneratorStage], Field(min_length=1)]
+    family: Literal["transgan"] = "transgan"
+    preset: Preset | None = None
+    latent_dim: Positive | None = None  # z ~ N(0, I); 256 for CIFAR-10, 512 elsewhere (released code)
+    base_side: Positive | None = None  # side of the first token map, 8 (12 for STL-10)
+    stages: Annotated[list[GeneratorStage], Field(min_length=1)] | None = None
     heads: Positive | None = None  # None: the shared setting of the same name
     norm: Norm | None = None
     window: Positive | None = None
@@ -42,12 +47,13 @@ class GeneratorSettings(Strict):
 
 
 class DiscriminatorSettings(Strict):
-    """`model.discriminator` of the family transgan."""
+    """`model.discriminator.transgan`."""
 
-    family: Literal["transgan"]
-    patch: Positive  # pixels a side of the finest patches, P; coarser scales are 2P, 4P
-    stages: Annotated[list[DiscriminatorStage], Field(min_length=1)]
-    cls_depth: Positive  # blocks after the [cls] token joined (1 in the released code)
+    family: Literal["transgan"] = "transgan"
+    preset: Preset | None = None
+    patch: Positive | None = None  # pixels a side of the finest patches, P; coarser scales are 2P, 4P
+    stages: Annotated[list[DiscriminatorStage], Field(min_length=1)] | None = None
+    cls_depth: Positive | None = None  # blocks after the [cls] token joined (1 in the released code)
     heads: Positive | None = None
     norm: Norm | None = None
     window: Positive | None = None

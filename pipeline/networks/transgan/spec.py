@@ -3,18 +3,21 @@
 Canonical: settings that have no effect do not appear (below its threshold, grid attention *is* standard attention).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from pipeline.base.schema import Strict
 from pipeline.networks import spec as base
 from pipeline.networks.spec import Impossible
+from pipeline.networks.transgan import presets
 from pipeline.networks.transgan.config import (
     Attention,
     DiscriminatorSettings,
     GeneratorSettings,
     Norm,
     Positive,
+    Preset,
     SharedSettings,
     Upsample,
 )
@@ -134,8 +137,9 @@ def resolve_generator(
     tokens, or the stages do not end at the resolution.
     """
     both = _Settings(network="generator", shared=shared, own=settings)
-    stages, side, width = [], settings.base_side, None
-    for index, stage in enumerate(settings.stages):
+    size = _size(both, presets.GENERATORS, "latent_dim", "base_side", "stages")
+    stages, side, width = [], size["base_side"], None
+    for index, stage in enumerate(size["stages"]):
         key = f"model.generator.stages.{index}"
         if (index == 0) != (stage.upsample == "none"):
             raise Impossible(
@@ -154,7 +158,7 @@ def resolve_generator(
             f"stages that end at {side} x {side}",
             f"stages that end at the resolution, {resolution} x {resolution}",
         )
-    return GeneratorSpec(latent_dim=settings.latent_dim, stages=stages)
+    return GeneratorSpec(latent_dim=size["latent_dim"], stages=stages)
 
 
 def resolve_discriminator(
@@ -165,13 +169,14 @@ def resolve_discriminator(
     Errors: `Impossible` as for the generator, and where patches do not divide the image.
     """
     both = _Settings(network="discriminator", shared=shared, own=settings)
-    stages, patch, before = [], settings.patch, 0
-    for index, stage in enumerate(settings.stages):
+    size = _size(both, presets.DISCRIMINATORS, "patch", "cls_depth", "stages")
+    stages, patch, before = [], size["patch"], 0
+    for index, stage in enumerate(size["stages"]):
         key = f"model.discriminator.stages.{index}"
         if resolution % patch:
             raise Impossible(
                 "model.discriminator.patch",
-                settings.patch,
+                size["patch"],
                 f"a size whose {patch}-pixel patches divide {resolution} pixels",
             )
         if stage.full_blocks > stage.depth:
@@ -190,9 +195,20 @@ def resolve_discriminator(
         scaled = index < shared.scales and added > 0
         stages.append(DiscriminatorStageSpec(patch=patch if scaled else 0, embed_width=added, blocks=groups))
         patch, before = patch * 2, stage.width
-    last = _blocks(both, side=shape["side"], width=before, depth=settings.cls_depth, attention="standard")
+    last = _blocks(both, side=shape["side"], width=before, depth=size["cls_depth"], attention="standard")
     # The [cls] token has no place on the map, so these blocks have no relative position (released code).
     return DiscriminatorSpec(stages=stages, cls=last.model_copy(update={"relative_position": False}))
+
+
+def _size(both: _Settings, known: Mapping[Preset, object], *names: str) -> dict[str, Any]:
+    """The settings of these names, those of the preset where the network has none of its own."""
+    preset = known[both.own.preset] if both.own.preset else None
+    found = {name: getattr(both.own, name) or getattr(preset, name, None) for name in names}
+    for name, value in found.items():
+        if value is None:
+            allowed = f"a value, or a preset: {' | '.join(known)}"
+            raise Impossible(f"model.{both.network}.{name}", "nothing", allowed)
+    return found
 
 
 def _blocks(both: _Settings, *, side: int, width: int, depth: int, attention: Attention | None = None) -> BlockSpec:

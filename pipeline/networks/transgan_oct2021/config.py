@@ -21,9 +21,9 @@ class GeneratorStage(Strict):
 
 
 class GeneratorSettings(Strict):
-    """`model.generator` of the family transgan_oct2021."""
+    """`model.generator.transgan_oct2021`."""
 
-    family: Literal["transgan_oct2021"]
+    family: Literal["transgan_oct2021"] = "transgan_oct2021"
     latent_dim: Positive  # z ~ N(0, I); 512
     base_side: Positive  # side of the first token map and of the latent sequence, 8
     stages: Annotated[list[GeneratorStage], Field(min_length=2)]
@@ -34,9 +34,9 @@ class GeneratorSettings(Strict):
 
 
 class DiscriminatorSettings(Strict):
-    """`model.discriminator` of the family transgan_oct2021."""
+    """`model.discriminator.transgan_oct2021`."""
 
-    family: Literal["transgan_oct2021"]
+    family: Literal["transgan_oct2021"] = "transgan_oct2021"
     patch: Positive  # pixels between the finest patches, P; coarser scales are 2P, 4P and do not overlap
     overlap: Annotated[int, Field(ge=0)]  # pixels that the finest patches reach beyond P on each side; P / 2
     stages: Annotated[list[DiscriminatorStage], Field(min_length=1)]

@@ -44,7 +44,7 @@ def test_a_cell_whose_norm_is_batch_norm_can_be_differentiated_twice():
 
 def test_autogans_cells_are_wired_as_found(params):
     """Nearest, shortcut; bilinear, shortcut, skip from 1; nearest, no shortcut, skips from 1 and 2."""
-    content = {**params, "variants": {**params["variants"], "mine": {"model": narrow("autogan")}}}
+    content = {**params, "variants": {"mine": {"model": narrow("autogan")}}}
     g = build_generator(resolve_cell(content, "cifar10", "mine").network)
     z = torch.randn(3, 128)
     one, two, three = g.cells
@@ -89,7 +89,7 @@ def test_a_block_of_equal_shapes_adds_its_input():
 
 @pytest.mark.parametrize(("preset", "pooling"), [("wgan_gp", "mean"), ("sngan", "sum"), ("autogan", "sum")])
 def test_the_head_pools_as_published(params, preset, pooling):
-    content = {**params, "variants": {**params["variants"], "mine": {"model": narrow(preset)}}}
+    content = {**params, "variants": {"mine": {"model": narrow(preset)}}}
     network = resolve_cell(content, "cifar10", "mine").network
     d, images = build_discriminator(network), torch.randn(3, 3, 32, 32)
     x = F.relu(nn.Sequential(*d.blocks)(images))
@@ -101,6 +101,6 @@ def test_the_head_pools_as_published(params, preset, pooling):
 
 def narrow(preset):
     return {
-        network: {"family": "resnet", "preset": preset, "width": 8 if preset != "sngan" else 16}
+        network: {"family": "resnet", "resnet": {"preset": preset, "width": 8 if preset != "sngan" else 16}}
         for network in ("generator", "discriminator")
     }

@@ -4,27 +4,30 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from pipeline.base.schema import bind
 from pipeline.networks.interface import build_discriminator, build_generator
+from pipeline.networks.spec import NetworkSpec
+from pipeline.networks.stylegan2.config import DiscriminatorSettings, GeneratorSettings
 from pipeline.networks.stylegan2.fir import Downsample, Upsample
 from pipeline.networks.stylegan2.layers import activation, normalise
-from pipeline.plan.config import resolve_cell
+from pipeline.networks.stylegan2.resolve import resolve_discriminator, resolve_generator
 
 
 @pytest.fixture
-def build(params):
+def build():
     """(generator settings, discriminator settings) -> both small networks for images of 16 x 16."""
 
     def make(generator=None, discriminator=None):
-        small = {"family": "stylegan2", "preset": "small", "channel_base": 128, "channel_max": 16}
-        model = {"generator": small | (generator or {}), "discriminator": small | (discriminator or {})}
-        cifar10 = params["datasets"]["cifar10"]
-        content = {
-            **params,
-            "variants": {**params["variants"], "mine": {"model": model}},
-            "datasets": {"cifar10": {**cifar10, "data": {**cifar10["data"], "resolution": 16}}},
-        }
+        small = {"preset": "small", "channel_base": 128, "channel_max": 16}
+        g = bind(GeneratorSettings, small | (generator or {}), file="")
+        d = bind(DiscriminatorSettings, small | (discriminator or {}), file="")
         torch.manual_seed(0)
-        spec = resolve_cell(content, "cifar10", "mine").network
+        spec = NetworkSpec(
+            resolution=16,
+            channels=3,
+            generator=resolve_generator(g, None, resolution=16, channels=3),
+            discriminator=resolve_discriminator(d, None, resolution=16, channels=3),
+        )
         return build_generator(spec).eval(), build_discriminator(spec)
 
     return make

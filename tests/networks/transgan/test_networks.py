@@ -89,8 +89,8 @@ def test_generator_is_tokens_upsampling_position_blocks_and_rgb(params):
     content = copy.deepcopy(params)
     stages = [("none", 64), ("bicubic", 64), ("pixel_shuffle", 16)]
     geometry = {"base_side": 2, "stages": [{"upsample": up, "width": width, "depth": 2} for up, width in stages]}
-    content["datasets"]["digits"]["model"]["generator"] |= geometry
-    generator = Generator(resolve_cell(content, "digits", "full").network)
+    content["variants"] = {"mine": {"model": {"generator": {"transgan": geometry}}}}
+    generator = Generator(resolve_cell(content, "digits", "mine").network)
     state, seen = generator.state_dict(), []
     for stage in generator.stages:
         stage.blocks.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))

@@ -20,7 +20,6 @@ from pipeline.plan.config import resolve_cell
 
 FAMILY = "transgan_oct2021"
 GENERATOR = {
-    "family": FAMILY,
     "latent_dim": 16,
     "base_side": 2,
     "stages": [
@@ -30,7 +29,6 @@ GENERATOR = {
     ],
 }
 DISCRIMINATOR = {
-    "family": FAMILY,
     "patch": 2,
     "overlap": 1,
     "stages": [{"width": 16, "depth": 2, "full_blocks": 1}, {"width": 32, "depth": 1}],
@@ -46,8 +44,11 @@ def resolve(params):
 
     def make(generator=(), discriminator=()):
         content = copy.deepcopy(params)
-        model = {"generator": GENERATOR | dict(generator), "discriminator": DISCRIMINATOR | dict(discriminator)}
-        content["variants"]["small"] = {"model": {**model, "attention_from": 4, "window": 2}}
+        model = {
+            "generator": {"family": FAMILY, FAMILY: GENERATOR | dict(generator)},
+            "discriminator": {"family": FAMILY, FAMILY: DISCRIMINATOR | dict(discriminator)},
+        }
+        content["variants"] = {"small": {"model": {**model, "attention_from": 4, "window": 2}}}
         return resolve_cell(content, "digits", "small").network
 
     return make
