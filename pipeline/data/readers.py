@@ -15,15 +15,13 @@ from pipeline.base.errors import ConfigError, UserError
 from pipeline.base.files import printable, write_text
 from pipeline.data.archives import split_inside
 from pipeline.data.array import Split, in_memory
-from pipeline.data.cifar10 import load_cifar10
 from pipeline.data.config import DataConfig, Source
 from pipeline.data.decode import CHUNK, LIBRARY, ImageFile, decode_chunks, fit_chunks, resize_rule
 from pipeline.data.folder import EXTENSIONS, ORDER, find_images
 from pipeline.data.glyphs import SIDES, Glyphs
 from pipeline.data.lsun import find_lmdb, lmdb_chunks, open_lmdb
+from pipeline.data.published_arrays import load_arrays
 from pipeline.data.sources import locate
-from pipeline.data.stl10 import NATIVE as STL10_NATIVE
-from pipeline.data.stl10 import Stl10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,45 +105,28 @@ def _glyphs(job: Job) -> Content:
     return Content(images=train, test=test, facts=facts)
 
 
-def _cifar10(job: Job) -> Content:
+def _arrays(job: Job, *, name: str, side: int, source: str, split: str) -> Content:
+    """CIFAR-10 and STL-10, which are published as arrays of images of `side` pixels."""
     path, checked = locate(job.dataset, job.config)
-    _check_native(job, 32)
-    (images, labels), (test, _), library = load_cifar10(path, job.scratch)
-    facts = {
-        "source": f"CIFAR-10, python version, {path.name}",
-        "checksum": checked,
-        "library": f"{library}, {LIBRARY}",
-        "split": "train",
-        "test_split": "test",
-        "resize": _native_rule(job, 32),
-    }
-    return Content(
-        images=fit_chunks(in_memory(images), job.config),
-        labels=labels,
-        test=fit_chunks(in_memory(test), job.config),
-        facts=facts,
+    resolution, channels = job.config.resolution, job.config.channels
+    allowed = f"at most {side}, the images' own: they are never enlarged"
+    _require(
+        job.dataset,
+        ("resolution", resolution, resolution <= side, allowed),
+        ("channels", channels, channels == 3, "3, the images are RGB"),
     )
-
-
-def _stl10(job: Job) -> Content:
-    path, checked = locate(job.dataset, job.config)
-    _check_native(job, STL10_NATIVE)
-    stl10 = Stl10(path)
+    arrays = load_arrays(name, path, job.scratch)
+    squash = job.config.model_copy(update={"fit": "squash"})
     facts = {
-        "source": f"STL-10, binary version, {path.name}",
+        "source": f"{source}, {path.name}",
         "checksum": checked,
-        "library": LIBRARY,
-        "split": "train+unlabeled",
+        "library": f"{arrays.reader}, {LIBRARY}",
+        "split": split,
         "test_split": "test",
-        "resize": _native_rule(job, STL10_NATIVE),
-        "labels": "0..9 for train, -1 for unlabeled",
+        "resize": "none" if resolution == side else resize_rule(squash),
     }
-    return Content(
-        images=fit_chunks(stl10.images("train", "unlabeled"), job.config),
-        labels=stl10.labels(),
-        test=fit_chunks(stl10.images("test"), job.config),
-        facts=facts,
-    )
+    images, test = (fit_chunks(in_memory(split), job.config) for split in (arrays.images, arrays.test))
+    return Content(images=images, labels=arrays.labels, test=test, facts=facts)
 
 
 def _files(job: Job, *, source: str, split: str, count: int | None = None) -> Content:
@@ -175,18 +156,6 @@ def _files(job: Job, *, source: str, split: str, count: int | None = None) -> Co
         "files_sha256": files.digest(),
     }
     return _decoded(job, path, len(files.names), chunks, facts)
-
-
-def _celeba(job: Job) -> Content:
-    return _files(job, source="CelebA, aligned and cropped", split="all (train, val and test)", count=202_599)
-
-
-def _celebahq(job: Job) -> Content:
-    return _files(job, source="CelebA-HQ, a local copy", split="all", count=30_000)
-
-
-def _folder(job: Job) -> Content:
-    return _files(job, source="image files", split="all")
 
 
 def _lsun_church(job: Job) -> Content:
@@ -251,20 +220,6 @@ def _require(dataset: str, *rules: tuple[str, object, bool, str]) -> None:
             raise ConfigError("params.yaml", f"datasets.{dataset}.data.{key}", given, allowed)
 
 
-def _check_native(job: Job, side: int) -> None:
-    resolution, channels = job.config.resolution, job.config.channels
-    allowed = f"at most {side}, the images' own: they are never enlarged"
-    _require(
-        job.dataset,
-        ("resolution", resolution, resolution <= side, allowed),
-        ("channels", channels, channels == 3, "3, the images are RGB"),
-    )
-
-
-def _native_rule(job: Job, side: int) -> str:
-    return "none" if job.config.resolution == side else resize_rule(job.config.model_copy(update={"fit": "squash"}))
-
-
 def _check_count(path: Path, found: int, expected: int | None) -> None:
     if expected is not None and found != expected:
         raise UserError(
@@ -275,12 +230,12 @@ def _check_count(path: Path, found: int, expected: int | None) -> None:
 
 READERS: dict[Source, Callable[[Job], Content]] = {
     "digits": _digits,
-    "cifar10": _cifar10,
-    "stl10": _stl10,
-    "celeba": _celeba,
-    "celebahq": _celebahq,
+    "cifar10": partial(_arrays, name="CIFAR10", side=32, source="CIFAR-10, python version", split="train"),
+    "stl10": partial(_arrays, name="STL10", side=96, source="STL-10, binary version", split="train+unlabeled"),
+    "celeba": partial(_files, source="CelebA, aligned and cropped", split="all (train, val and test)", count=202_599),
+    "celebahq": partial(_files, source="CelebA-HQ, a local copy", split="all", count=30_000),
     "lsun_church": _lsun_church,
-    "folder": _folder,
+    "folder": partial(_files, source="image files", split="all"),
     "glyphs": _glyphs,
     "glyphs_pairs": _glyphs,
 }
