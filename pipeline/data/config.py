@@ -1,4 +1,4 @@
-"""The settings of a dataset's images in params.yaml (`datasets.<name>.data`)."""
+"""The settings of a dataset's images: `data` in conf/dataset/<name>.yaml."""
 
 from typing import Annotated, Literal
 
@@ -30,3 +30,8 @@ class DataConfig(Strict):
     # Images that cannot be used. refuse: all are looked at, then the stage ends; skip: they are left out. Their names
     # and reasons are listed beside the dataset's folder (data/<name>.refused.txt).
     on_error: Literal["refuse", "skip"] = "refuse"
+
+
+def settings_file(dataset: str) -> str:
+    """The file that holds the settings of a dataset, as messages name it."""
+    return f"conf/dataset/{dataset}.yaml"

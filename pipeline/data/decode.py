@@ -166,7 +166,7 @@ def fit(name: str, image: Image.Image, config: DataConfig, done: Counter[str]) -
         raise RefusedImage(
             name,
             f"smaller than {side} x {side}, and images are never enlarged",
-            "take it out or lower datasets.<name>.data.resolution",
+            "take it out or lower data.resolution",
             before=f"{width} x {height}, ",
         )
     if config.fit == "crop" and width != height:
@@ -283,7 +283,7 @@ def _coloured(name: str, image: Image.Image, config: DataConfig, done: Counter[s
         raise RefusedImage(
             name,
             f"{kind}, the dataset is {dataset}",
-            "convert it, take it out, or set datasets.<name>.data.convert to lossless, which keeps every colour",
+            "convert it, take it out, or set data.convert to lossless, which keeps every colour",
         )
     if transparent:
         image = image.convert("RGBA")

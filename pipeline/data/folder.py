@@ -86,7 +86,7 @@ def _select(path: Path, names: list[str]) -> tuple[list[str], int]:
         advice = f"unpack {nested} and name that folder" if nested else "name a folder, zip or tar of images"
         raise UserError(
             f"{printable(path)}: holds no images ({', '.join(EXTENSIONS)}), {len(names):,} other files; "
-            f"{advice} (in params.yaml: datasets.<name>.data.path)"
+            f"{advice} (data.path of conf/dataset/<name>.yaml)"
         )
     seen: dict[str, str] = {}
     for name in kept:

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from pipeline.base.errors import UserError
 from pipeline.base.files import printable
 from pipeline.data.array import Split, read_manifest, write_dataset
-from pipeline.data.config import DataConfig
+from pipeline.data.config import DataConfig, settings_file
 from pipeline.data.folder import find_images
 from pipeline.data.readers import Content, Job, read
 from pipeline.data.sources import local_copy
@@ -75,7 +75,9 @@ def stale(folder: str | Path, dataset: str, config: DataConfig) -> str:
         return f"{folder} was prepared by an earlier version, which did not record its settings"
     for key in (*asked, *recorded):
         if recorded.get(key) != asked.get(key):
-            return f"{folder} was prepared with {key}: {recorded.get(key)}, params.yaml says {asked.get(key)}"
+            return (
+                f"{folder} was prepared with {key}: {recorded.get(key)}, {settings_file(dataset)} says {asked.get(key)}"
+            )
     path = local_copy(dataset, config)
     if path is None or "files_sha256" not in manifest:
         return ""

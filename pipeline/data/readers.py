@@ -15,7 +15,7 @@ from pipeline.base.errors import ConfigError, UserError
 from pipeline.base.files import printable, write_text
 from pipeline.data.archives import split_inside
 from pipeline.data.array import Split, in_memory
-from pipeline.data.config import DataConfig, Source
+from pipeline.data.config import DataConfig, Source, settings_file
 from pipeline.data.decode import CHUNK, LIBRARY, ImageFile, decode_chunks, fit_chunks, resize_rule
 from pipeline.data.folder import EXTENSIONS, ORDER, find_images
 from pipeline.data.glyphs import SIDES, Glyphs
@@ -29,7 +29,7 @@ class Job:
     """The task of a reader."""
 
     config: DataConfig
-    dataset: str  # its name in params.yaml
+    dataset: str  # its name
     scratch: Path  # a folder for unpacked files; removed afterwards
     listing: Path  # a file for the names of images that cannot be used
     stack: ExitStack  # closes the files that the reader opens
@@ -207,7 +207,7 @@ def _report(job: Job, path: Path, count: int, refused: list[UserError]) -> None:
     if job.config.on_error == "skip" and len(refused) < count:
         print(f"prepare: {job.dataset}: {found}; left out, listed in {job.listing}", flush=True)
         return
-    hint = "" if len(refused) == count else f"; or leave them out: datasets.{job.dataset}.data.on_error: skip"
+    hint = "" if len(refused) == count else f"; or leave them out: {settings_file(job.dataset)}: data.on_error: skip"
     if len(refused) == 1:
         raise UserError(f"{refused[0]}{hint}")
     raise UserError(f"{found}, all listed in {job.listing}; the first: {refused[0]}{hint}")
@@ -217,7 +217,7 @@ def _require(dataset: str, *rules: tuple[str, object, bool, str]) -> None:
     """Errors: `UserError` for the first rule (key, given, whether it fits, what is allowed) that does not fit."""
     for key, given, fits, allowed in rules:
         if not fits:
-            raise ConfigError("params.yaml", f"datasets.{dataset}.data.{key}", given, allowed)
+            raise ConfigError(settings_file(dataset), f"data.{key}", given, allowed)
 
 
 def _check_count(path: Path, found: int, expected: int | None) -> None:

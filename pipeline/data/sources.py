@@ -1,7 +1,7 @@
 """The official files of the datasets (names, addresses, sizes, checksums), and the search for a local copy.
 
 The first of these that exists is used:
-1. `datasets.<name>.data.path`;
+1. `data.path` of conf/dataset/<name>.yaml;
 2. in the folder that the environment variable TRANSGAN_DATA names: `<name>`, `<name>.zip`, the official file's name;
 3. in the cache ($XDG_CACHE_HOME/transgan, else ~/.cache/transgan): the official file's name;
 4. the official address; the download is kept in the folder of TRANSGAN_DATA, or in the cache where that is not set.
@@ -17,7 +17,7 @@ from pipeline.base.download import ROOT, Mismatch, PublishedFile, check, data_ro
 from pipeline.base.errors import UserError
 from pipeline.base.files import expand_home, printable
 from pipeline.data.archives import split_inside
-from pipeline.data.config import DataConfig, Source
+from pipeline.data.config import DataConfig, Source, settings_file
 
 OFFICIAL: dict[Source, PublishedFile] = {
     "cifar10": PublishedFile(
@@ -61,7 +61,7 @@ def locate(dataset: str, config: DataConfig) -> tuple[Path, str]:
     Errors: `UserError` where no copy is found and none can be fetched (the message names file, size, checksum and where
     to put it), and where a file is not the official one.
     """
-    official, setting = OFFICIAL.get(config.source), f"datasets.{dataset}.data.path"
+    official, setting = OFFICIAL.get(config.source), f"{settings_file(dataset)}:data.path"
     path = _local(dataset, config, setting)
     if official is None:
         if path is None:
@@ -106,7 +106,7 @@ def as_override(setting: str, path: str | Path) -> str:
 
 
 def _local(dataset: str, config: DataConfig, setting: str) -> Path | None:
-    """The path in params.yaml, else the copy under $TRANSGAN_DATA. Errors: `UserError` for a path with nothing."""
+    """The path in the settings, else the copy under $TRANSGAN_DATA. Errors: `UserError` for a path with nothing."""
     root = data_root()
     if config.path is None:
         return first_existing([root / dataset, root / f"{dataset}.zip"]) if root else None
@@ -114,7 +114,7 @@ def _local(dataset: str, config: DataConfig, setting: str) -> Path | None:
     file, inside = split_inside(path)
     if not os.path.exists(file) or (inside and config.source not in (*IMAGES_ALONE, "celebahq", "folder")):
         raise UserError(
-            f"params.yaml: {setting}: {printable(path)}: no such file or folder; "
+            f"{settings_file(dataset)}: data.path: {printable(path)}: no such file or folder; "
             f"as an experiment's setting: {as_override(setting, path)}"
         )
     return path

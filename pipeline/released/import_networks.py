@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pipeline.base.errors import UserError
-from pipeline.base.files import atomic_write, check_sha256, sha256, write_json, write_text
+from pipeline.base.files import atomic_write, check_sha256, expand_home, sha256, write_json, write_text
 from pipeline.base.schema import dump
 from pipeline.networks.spec import NetworkSpec
 from pipeline.released.checkpoint import Side, check_fit, discriminator_side, generator_side, nearest, read_checkpoint
@@ -28,7 +28,7 @@ def import_run(plan: ImportPlan, out: Path) -> dict[str, Any]:
 
     Errors: `UserError` where the file is missing or is not the one that the plan was made for; as `import_networks`.
     """
-    path = Path(plan.weights).expanduser()
+    path = expand_home(plan.weights)
     check_sha256(path, plan.sha256)
     return import_networks(path, dataset=plan.dataset, specs=plan.networks, out=out)
 

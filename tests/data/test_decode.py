@@ -91,7 +91,7 @@ REFUSED = [
         "grey",
         encoded(GREY),
         {"convert": "refuse"},
-        "a greyscale image, .* set datasets.<name>.data.convert to lossless",
+        "a greyscale image, .* set data.convert to lossless",
     ),
     ("grey jpeg", encoded(GREY, "JPEG"), {"convert": "refuse"}, "a greyscale image"),
     ("black and white", encoded(Image.fromarray(GREY).convert("1")), {"convert": "refuse"}, "a black-and-white image"),
@@ -351,7 +351,7 @@ def test_all_images_are_looked_at_before_a_folder_is_refused(tmp_path):
         f"1 smaller than 8 x 8, and images are never enlarged), all listed in {listing}; the first: {root}/090.png: a"
         in message
     )
-    assert message.endswith("leave them out: datasets.mine.data.on_error: skip") and "\n" not in message
+    assert message.endswith("leave them out: conf/dataset/mine.yaml: data.on_error: skip") and "\n" not in message
     assert [line.partition(": ")[0][-7:] for line in listing.read_text().splitlines()] == [
         "090.png",
         "150.png",

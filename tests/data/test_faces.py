@@ -20,8 +20,9 @@ def content():
     return load(ROOT / "params.yaml")
 
 
-def test_the_kinds_of_attention_are_different_networks(content):
-    networks = {resolve_cell(content, "faces", variant).network.model_dump_json() for variant in KINDS}
+@pytest.mark.parametrize("dataset", ["faces", "folder", "glyphs", "glyphs_pairs"])
+def test_the_kinds_of_attention_are_different_networks(content, dataset):
+    networks = {resolve_cell(content, dataset, variant).network.model_dump_json() for variant in KINDS}
     assert len(networks) == len(KINDS)
 
 

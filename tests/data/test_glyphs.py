@@ -136,5 +136,5 @@ def test_prepared_images_and_held_out_ones(source, tmp_path):
     ],
 )
 def test_settings_that_drawn_images_cannot_have_are_refused(changes, message, tmp_path):
-    with pytest.raises(UserError, match=rf"^params\.yaml: datasets\.mine\.data\.{message}"):
+    with pytest.raises(UserError, match=rf"^conf/dataset/mine\.yaml: data\.{message}"):
         prepare(config("glyphs", **{"resolution": 16, "count": 5} | changes), "mine", tmp_path)

@@ -174,10 +174,10 @@ def test_few_images_are_in_memory_at_a_time(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"resolution": 4}, "resolution: 8, params.yaml says 4"),
-        ({"fit": "squash"}, "fit: crop, params.yaml says squash"),
-        ({"channels": 1}, "channels: 3, params.yaml says 1"),
-        ({"on_error": "skip"}, "on_error: refuse, params.yaml says skip"),
+        ({"resolution": 4}, "resolution: 8, conf/dataset/mine.yaml says 4"),
+        ({"fit": "squash"}, "fit: crop, conf/dataset/mine.yaml says squash"),
+        ({"channels": 1}, "channels: 3, conf/dataset/mine.yaml says 1"),
+        ({"on_error": "skip"}, "on_error: refuse, conf/dataset/mine.yaml says skip"),
     ],
 )
 def test_other_settings_than_those_of_a_prepared_dataset_are_named(images, tmp_path, changes, reason):
@@ -213,6 +213,6 @@ def test_a_dataset_of_an_earlier_version_is_stale(tmp_path):
 def test_drawn_images_are_compared_by_their_settings(tmp_path):
     prepare(config("glyphs", resolution=16, count=9), "mine", tmp_path / "out")
     assert module.stale(tmp_path / "out", "mine", config("glyphs", resolution=16, count=9)) == ""
-    assert "count: 9, params.yaml says 8" in module.stale(
+    assert "count: 9, conf/dataset/mine.yaml says 8" in module.stale(
         tmp_path / "out", "mine", config("glyphs", resolution=16, count=8)
     )

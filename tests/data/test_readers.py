@@ -68,7 +68,7 @@ def test_the_facts_name_source_split_and_resize(digits):
     [({"resolution": 16}, r"resolution: given 16; allowed: 8"), ({"path": "x"}, r"path: given 'x'; allowed: null")],
 )
 def test_settings_the_digits_do_not_have_are_refused(changes, message):
-    with pytest.raises(UserError, match=rf"^params\.yaml: datasets\.digits\.data\.{message}"):
+    with pytest.raises(UserError, match=rf"^conf/dataset/digits\.yaml: data\.{message}"):
         read_digits(config("digits", **changes))
 
 
@@ -105,8 +105,8 @@ def test_an_unpacked_celeba_is_known_by_its_count_and_cropped_to_the_centre(tmp_
 def test_celeba_hq_asks_for_a_copy_and_for_all_of_it(tmp_path):
     with pytest.raises(
         UserError,
-        match=r"^dataset celebahq256: its images cannot be fetched .*: set datasets\.celebahq256\.data\.path to .* "
-        r"or put them at \$TRANSGAN_DATA/celebahq256",
+        match=r"^dataset celebahq256: its images cannot .*: set conf/dataset/celebahq256\.yaml:data\.path to .* or "
+        r"put them at \$TRANSGAN_DATA/celebahq256",
     ):
         prepare(config("celebahq"), "celebahq256", tmp_path / "out")
     with pytest.raises(UserError, match="holds 2 images, the dataset has 30,000"):
@@ -119,5 +119,5 @@ def test_native_arrays_are_never_enlarged_nor_turned_grey(tmp_path, source, nati
         ({"resolution": native + 1}, rf"resolution: given {native + 1}; allowed: at most {native}"),
         ({"channels": 1}, "channels: given 1; allowed: 3"),
     ):
-        with pytest.raises(UserError, match=rf"^params\.yaml: datasets\.x\.data\.{message}"):
+        with pytest.raises(UserError, match=rf"^conf/dataset/x\.yaml: data\.{message}"):
             prepare(config(source, path=str(tmp_path), **changes), "x", tmp_path / "out")

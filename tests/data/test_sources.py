@@ -134,7 +134,7 @@ def test_without_network_or_copy_the_error_says_everything(tmp_path, monkeypatch
         real.address,
         "Network is unreachable",
         f"cache/transgan/{real.file}",
-        "datasets.mine.data.path",
+        "conf/dataset/mine.yaml:data.path",
         "TRANSGAN_DATA",
     ):
         assert part in message
@@ -153,7 +153,7 @@ def test_a_path_that_is_not_there_is_refused(tmp_path, path):
     (tmp_path / "set.tar.gz").write_bytes(CONTENT)
     with pytest.raises(
         UserError,
-        match=rf"^params\.yaml: datasets\.ten\.data\.path: .*{re.escape(path)}: no such file or folder; as an exp",
+        match=rf"^conf/dataset/ten\.yaml: data\.path: .*{re.escape(path)}: no such file or folder; as an exp",
     ):
         found(tmp_path / path)
 
