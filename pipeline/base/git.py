@@ -1,6 +1,8 @@
 """The git revision, changes that no revision names, and versions of libraries. Without torch: importing it is quick."""
 
+import os
 import re
+import shutil
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -10,30 +12,77 @@ from pipeline.base.errors import UserError
 SETTINGS = ("params.yaml", "conf")
 CODE = ("pipeline", "stages", *SETTINGS, "dvc.yaml", "requirements.txt")
 LIBRARIES = ("torch", "numpy", "dvc", "scikit-learn", "torch-fidelity", "clean-fid")
+HOOKS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY")
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;]+)", re.MULTILINE)
 
 
-def git(*arguments: str, root: str | Path = ".") -> str | None:
-    """What git prints; None where it fails or is absent."""
+def plain_environment() -> dict[str, str]:
+    """The caller's, without what a git hook sets: GIT_DIR there names one repository, whatever the folder."""
+    return {name: value for name, value in os.environ.items() if name not in HOOKS}
+
+
+def git(*arguments: str, root: str | Path = ".") -> str:
+    """What git prints. Errors: `UserError` with git's own line where it fails, or is not installed."""
     try:
-        return subprocess.run(
-            ["git", *arguments], cwd=root, capture_output=True, text=True, check=True, timeout=120
-        ).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
+        done = subprocess.run(
+            ["git", *arguments], cwd=root, env=plain_environment(), capture_output=True, text=True, timeout=600
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise UserError(f"git {arguments[0]}: {error}") from None
+    if done.returncode:
+        raise UserError(f"git {arguments[0]} in {Path(root).absolute()}: {' '.join(done.stderr.split())}")
+    return done.stdout.strip()
+
+
+def ask(*arguments: str, root: str | Path = ".") -> str | None:
+    """What git prints; None where it fails."""
+    try:
+        return git(*arguments, root=root)
+    except UserError:
         return None
 
 
 def revision(root: str | Path = ".") -> str | None:
-    """The commit that is checked out; None without a repository or a commit."""
-    return git("rev-parse", "HEAD", root=root)
+    """The commit that is checked out; None where git names none."""
+    return ask("rev-parse", "HEAD", root=root)
+
+
+def no_revision(root: str | Path = ".") -> str | None:
+    """Why git names no commit here, in its own words: no repository, none yet, a clone of another owner. Else None."""
+    try:
+        git("rev-parse", "--verify", "HEAD", root=root)
+    except UserError as error:
+        return str(error)
+    return None
 
 
 def changes(root: str | Path = ".", *, aside: tuple[str, ...] = ()) -> str | None:
-    """Changes of code and settings that no commit has, as `git status` lists them; None without a repository.
+    """Changes of code and settings that no commit has, as `git status` lists them; None where git refuses.
 
     `aside`: entries of CODE that are not looked at.
     """
-    return git("status", "--porcelain", "--", *(path for path in CODE if path not in aside), root=root)
+    return ask("status", "--porcelain", "--", *(path for path in CODE if path not in aside), root=root)
+
+
+def clone_at(source: str | Path, folder: Path, revision: str) -> None:
+    """`folder` as a clone of `source` at `revision`, made where there is none; changes of tracked files in it are lost.
+
+    Errors: `UserError` where `source` cannot be cloned or lacks the revision.
+    """
+    if not (folder / ".git").is_dir():
+        # Under another name until it is whole: a clone that was killed leaves a .git too.
+        unfinished = folder.with_name(f"{folder.name}.unfinished")
+        for path in (folder, unfinished):
+            shutil.rmtree(path, ignore_errors=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        git("clone", "--quiet", "--no-checkout", str(source), str(unfinished), root=folder.parent)
+        unfinished.rename(folder)
+    for left in (folder / ".git").glob("*.lock"):  # of a git that was killed: this clone is the caller's
+        left.unlink()
+    for fetched in ([], ["HEAD"]):  # the second is for a source that is on no branch
+        if ask("cat-file", "-e", f"{revision}^{{commit}}", root=folder) is None:
+            git("fetch", "--quiet", "origin", *fetched, root=folder)
+    git("checkout", "--quiet", "--force", "--detach", revision, root=folder)
 
 
 def installed(name: str) -> str:
@@ -67,7 +116,7 @@ def check_clean(root: str | Path = ".") -> str:
     """The revision of a clone without changes. Errors: `UserError` where there is none, or it has changes."""
     at, found = revision(root), changes(root)
     if at is None or found is None:
-        raise UserError(f"{root}: no git repository with a commit; results must name the revision they come from")
+        raise UserError(f"results must name the revision they come from: {no_revision(root)}")
     if found:
         raise UserError(
             f"{Path(root).absolute()}: has changes that no commit has ({found.split()[-1]}): commit or undo them; "

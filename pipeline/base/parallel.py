@@ -1,18 +1,27 @@
-"""A network in evaluation mode on every visible GPU: batches are shared out, results come back in their order."""
+"""Cores, and a network in evaluation mode on every visible GPU: batches are shared out, results come in their order."""
+
+from __future__ import annotations
 
 import copy
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import torch
-from torch import nn
+if TYPE_CHECKING:  # counting cores shall not take the seconds that importing torch takes
+    import torch
+    from torch import nn
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 AHEAD = 2  # parts per device that are begun before the first one's result is taken
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def device_of(network: nn.Module) -> torch.device:
@@ -21,6 +30,8 @@ def device_of(network: nn.Module) -> torch.device:
 
 def devices(first: torch.device) -> list[torch.device]:
     """Where copies of a network on `first` are put: every visible GPU, or that device alone where it is none."""
+    import torch
+
     if first.type != "cuda":
         return [first]
     others = (torch.device("cuda", index) for index in range(torch.cuda.device_count()))

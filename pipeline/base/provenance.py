@@ -1,19 +1,19 @@
 """Where a result comes from: code revision, library versions, machine. Best effort, never a reason to fail."""
 
-import os
 import platform
 from typing import Any
 
 import torch
 
-from pipeline.base.git import LIBRARIES, changes, installed, revision
+from pipeline.base.git import LIBRARIES, changes, installed, no_revision, revision
+from pipeline.base.parallel import cores
 
 
 def provenance(device: torch.device) -> dict[str, Any]:
     """Revision, whether code or parameters differed from it, versions, hardware."""
     dirty = changes()
     return {
-        "revision": revision() or "no git repository",
+        "revision": revision() or no_revision(),
         "dirty": None if dirty is None else bool(dirty),
         "python": platform.python_version(),
         "libraries": {name: installed(name) for name in LIBRARIES},
@@ -34,8 +34,7 @@ def processor() -> str:
             name = next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), name)
     except OSError:
         pass
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    count = f"{cores} core" if cores == 1 else f"{cores} cores"
+    count = f"{cores()} core" if cores() == 1 else f"{cores()} cores"
     return f"{name}, {count}, {torch.backends.cpu.get_cpu_capability()}"
 
 

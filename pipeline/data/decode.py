@@ -64,20 +64,13 @@ class RefusedImage(UserError):
         self.kind = kind
 
 
-def workers() -> int:
-    """The number of threads: one per core that this process may use.
-
-    Pillow releases Python's global lock while it decodes and resizes, so threads use all of these cores.
-    """
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def in_parallel(work: Callable[[Task], Result], tasks: Iterable[Task], threads: int | None = None) -> Iterator[Result]:
     """Yield `work(task)` in the order of the tasks. At most three tasks a thread wait; a failure cancels the others.
 
+    `threads`: one a core by default. Pillow releases Python's global lock while it decodes and resizes.
     Errors: whatever `work` raises.
     """
-    threads = threads or workers()
+    threads = threads or cores()
     waiting: deque[Future[Result]] = deque()
     pool = ThreadPoolExecutor(threads)
     try:

@@ -1,64 +1,118 @@
-"""`dvc repro` with cells side by side: python -m pipeline.matrix.repro [--jobs 2]
+"""`dvc repro` with cells side by side: transgan repro [--jobs 2], or make repro
 
 DVC runs stages one after the other. Cells do not depend on each other, and a small training keeps no more than one core
 or GPU busy; so cells are started several at a time, one on each GPU, each trained, measured and drawn by its own
 `dvc repro --single-item`, and a plain `dvc repro` does whatever is left. The result is that of `dvc repro` alone.
+
+Each cell's processes write to .work/logs/<cell>.log themselves and hold a lock on it. Ctrl-C ends them with their state
+stored. A killed `make repro` leaves them at work; the next one waits for them.
 """
 
 import argparse
+import fcntl
 import os
 import queue
+import shutil
 import subprocess
-import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TextIO
 
-from dvc.repo import Repo
+from filelock import FileLock, Timeout
 
+from pipeline.base.cell import STAGES, Cell
 from pipeline.base.errors import UserError, command_line
 from pipeline.base.files import read_json
-from pipeline.matrix.board import EVERY, Board
-from pipeline.matrix.cluster.devices import slots, visible_gpus
-from pipeline.matrix.cluster.dvc_run import DVC, ERROR
-from pipeline.matrix.cluster.units import CELL_STAGES, INDEX, Unit, read_units
+from pipeline.base.git import ask, no_revision
+from pipeline.base.parallel import cores
+from pipeline.matrix.board import Board
+from pipeline.matrix.collect import SUMMARY
+from pipeline.matrix.dvc import DVC, ON, Output, dvc, environment, show_stages
+from pipeline.matrix.units import State, Unit, read_units
+from pipeline.plan.config import load
 from pipeline.runs.work_dirs import local_root
 
-
-def dvc(*arguments: str) -> None:
-    """Errors: `UserError` where dvc fails; it has said why."""
-    if subprocess.run([*DVC, *arguments]).returncode:
-        raise UserError(
-            f"dvc {' '.join(arguments)} failed, see above; what was finished is kept, "
-            "the same command goes on from there"
-        )
+EVERY = 1.0  # seconds between two looks at the logs
+MOST_CORES = 8  # units at a time on a machine without a GPU, at most
+GENERATED = ("plan", "results", "reports", "dvc.lock")
 
 
 def reproduce(jobs: int | None) -> None:
-    """Bring everything up to date, up to `jobs` cells at a time (None: one a GPU, or one a core)."""
-    with Repo() as repo:
-        if not repo.status():
-            print("Data and pipelines are up to date.")
-            return
-        names = {stage.addressing for stage in repo.index.stages}
-    if jobs != 1 and sum(name.startswith("train@") for name in names) > 1:
-        dvc("repro", "plan")
-        dvc("repro", *sorted(name for name in names if name.startswith("reference@")))
+    """Bring everything up to date, up to `jobs` units at a time (None: one a GPU, or one a core).
+
+    Errors: `UserError` for a refused setting before any work; for what dvc refuses; for units that failed, at the end.
+    """
+    began = time.monotonic()
+    load()
+    if (why := no_revision()) is not None:
+        print(f"repro: note: results will name no revision: {why}", flush=True)
+    if up_to_date():
+        print("Data and pipelines are up to date.")
+    else:
+        dvc("repro", "plan", show=show_stages)
         units = read_units()
-        places = slots(visible_gpus(), max(unit.processes for unit in units), jobs)
-        run_units(units, places, Board(planned(), len(places)))
-    dvc("repro")
+        if jobs != 1 and len(units) > 1:
+            datasets = sorted({cell.dataset for unit in units for cell in unit.cells})
+            dvc("repro", *(f"reference@{dataset}" for dataset in datasets), show=show_stages)
+            places = slots(visible_gpus(), max(unit.processes for unit in units), jobs)
+            run_units(units, places, Board(units, len(places), recorded(units)))
+        dvc("repro", show=show_stages)
+        print(f"repro: {ending(units, time.monotonic() - began)}")
+    print(f"report: {Path('reports/README.md').absolute()} and index.html beside it", flush=True)
 
 
-def planned() -> dict[str, float]:
-    """kimg to train of each cell of the plan; 0 for a twin, which is copied."""
-    return {
-        f"{cell['dataset']}/{cell['variant']}/seed{cell['seed']}": 0.0 if cell["twin_of"] else cell["kimg"]
-        for cell in read_json(INDEX)["cells"]
-    }
+def up_to_date() -> bool:
+    """Whether dvc has nothing to do. Errors: `UserError` for what dvc refuses: a broken dvc.lock, no repository."""
+    lines: list[str] = []
+    dvc("status", "--json", show=lines.append)
+    return lines[-1:] == ["{}"]
+
+
+def ending(units: list[Unit], seconds: float) -> str:
+    """The three numbers at the end: trainings, minutes, and files that git sees changed."""
+    changed = ask("status", "--porcelain", "--untracked-files=no", "--", *GENERATED)
+    files = "no git" if changed is None else f"{len(changed.splitlines())} tracked files changed"
+    metric = read_json(SUMMARY).get("metric", "") if Path(SUMMARY).is_file() else ""
+    return f"{len(units)} trainings in {seconds / 60:,.1f} min, {files}; {metric} by row: dvc metrics show"
+
+
+def recorded(units: list[Unit]) -> dict[Cell, float]:
+    """Seconds of each cell's training by the record that git holds, of whatever machine."""
+    found = {}
+    for cell in (cell for unit in units for cell in unit.cells):
+        file = cell.results() / "run.json"
+        seconds = read_json(file).get("seconds") if file.is_file() else None
+        if seconds:
+            found[cell] = float(seconds)
+    return found
+
+
+def visible_gpus() -> list[str]:
+    """Names of the GPUs for CUDA_VISIBLE_DEVICES: those it lists already, else all that nvidia-smi finds."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if given is not None:
+        return [name.strip() for name in given.split(",") if name.strip() not in ("", "-1", "NoDevFiles")]
+    if shutil.which("nvidia-smi") is None:
+        return []
+    done = subprocess.run(["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"], capture_output=True, text=True)
+    return done.stdout.split() if done.returncode == 0 else []
+
+
+def slots(gpus: list[str], processes: int, jobs: int | None) -> list[dict[str, str]]:
+    """The environment of each place for a unit, which takes `processes` GPUs.
+
+    `jobs`: how many places, instead of one for each `processes` GPUs, or one a core without GPUs. More places than GPUs
+    share them in turn; where there are fewer GPUs than processes, a unit gets all of them.
+    """
+    if not gpus:
+        return [{} for _ in range(jobs or max(1, min(cores() // processes, MOST_CORES)))]
+    groups = [gpus[at : at + processes] for at in range(0, len(gpus) - processes + 1, processes)] or [gpus]
+    return [{"CUDA_VISIBLE_DEVICES": ",".join(groups[n % len(groups)])} for n in range(jobs or len(groups))]
 
 
 def run_units(units: list[Unit], places: list[dict[str, str]], board: Board) -> None:
-    """All units, one in each of `places` (environment variables) at a time; all are tried, whatever becomes of one.
+    """All units, one in each of `places` (environment variables) at a time; all are tried, also after a failure.
 
     Errors: `UserError` of the first that failed, after the last has ended.
     """
@@ -74,68 +128,66 @@ def run_units(units: list[Unit], places: list[dict[str, str]], board: Board) -> 
         finally:
             free.put(place)
 
-    ended = threading.Event()
-    drawing = threading.Thread(target=_draw, args=(board, ended), daemon=True)
-    drawing.start()
-    with ThreadPoolExecutor(len(places)) as pool:
+    with board.shown(EVERY), ThreadPoolExecutor(len(places)) as pool:
         try:
-            for done in [pool.submit(in_a_place, unit) for unit in units]:
-                done.result()
+            failures = [work.exception() for work in [pool.submit(in_a_place, unit) for unit in units]]
         except KeyboardInterrupt:
             # The terminal tells those at work, too: they store their state and end. No other one begins.
             pool.shutdown(cancel_futures=True)
             raise
-        finally:
-            ended.set()
-            drawing.join()
+    for failure in filter(None, failures):
+        raise failure
 
 
 def run_unit(unit: Unit, place: dict[str, str], board: Board) -> None:
-    """One unit: its output goes to the cell's log. Errors: `UserError` where a stage fails; the others' go on."""
-    log, error = logs() / f"{unit.name.replace('/', '-')}.log", ""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    command = [*DVC, "--wait-for-lock", "repro", "--single-item", *unit.stages(CELL_STAGES)]
-    cells = {address: cell for cell in unit.cells for address in Unit((cell,)).stages(CELL_STAGES)}
-    with (
-        open(log, "w", encoding="utf-8") as file,
-        subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | place
-        ) as process,
-    ):
-        assert process.stdout is not None
-        for line in process.stdout:
-            file.write(line)
-            file.flush()
-            if line.startswith("Running stage '"):
-                stage = line.split("'")[1]
-                board.event(cells[stage], stage.partition("@")[0])
-            elif not error and (found := ERROR.match(line)):
-                error = found[1]
+    """One unit: its processes write to its log. Errors: `UserError` where a stage fails; the other units go on."""
+    path = logs() / f"{str(unit).replace('/', '-')}.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    began, trained = time.monotonic(), 0.0
+    with open(path, "a+", encoding="utf-8", errors="replace") as log:
+        hold(log, unit, board)
+        log.truncate(0)
+        command = [*DVC, "--wait-for-lock", "repro", "--single-item", *unit.addresses(STAGES)]
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment() | place)
+        output = Output()
+        with open(path, encoding="utf-8", errors="replace") as reader:
+            while True:
+                ended = process.poll() is not None  # looked at before the log: nothing is written after it
+                for line in reader:
+                    output.read(line)
+                stage = output.ran[-1].partition("@")[0] if output.ran else ""
+                if stage:
+                    board.event(unit, State.RUNNING, stage=stage)
+                trained += EVERY if stage == "train" else 0.0
+                if ended:
+                    break
+                time.sleep(EVERY)
     if process.returncode:
-        board.event(unit.name, "failed", f"{error or 'see its log'} (log: {log})")
-        raise UserError(
-            f"{unit.name}: {error or f'dvc failed, see {log}'}; "
-            "what was finished is kept, the same command goes on from there"
-        )
-    for cell in unit.cells:
-        board.event(cell, "done", result(cell))
+        error = output.error or "dvc failed"
+        board.event(unit, State.FAILED, text=f"{error} (log: {path})")
+        raise UserError(f"{unit}: {error} (log: {path}); {ON}")
+    board.event(unit, State.DONE, text=result(unit.cells[0]), overhead=time.monotonic() - began - trained)
 
 
-def result(cell: str) -> str:
+def hold(log: TextIO, unit: Unit, board: Board) -> None:
+    """Lock the log for this process and those that inherit it. Processes of a killed `make repro` are waited for."""
+    try:
+        fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        board.event(unit, State.RUNNING, stage="train", text="by an earlier make repro, which is waited for")
+        fcntl.flock(log, fcntl.LOCK_EX)
+
+
+def result(cell: Cell) -> str:
     """The first number that was measured of a cell, `fd_digits 49.2`; empty where there is none."""
-    file = Path("measured") / cell / "metrics.json"
+    file = cell.measured() / "metrics.json"
     values = read_json(file) if file.is_file() else {}
-    return next((f"{name} {value:.4g}" for name, value in values.items() if name.startswith("f") and value), "")
+    numbers = (f"{name} {value:.4g}" for name, value in values.items() if name != "kimg" and isinstance(value, float))
+    return next(numbers, "")
 
 
 def logs() -> Path:
     return local_root() / "logs"
-
-
-def _draw(board: Board, ended: threading.Event) -> None:
-    while not ended.wait(EVERY):
-        board.refresh()
-    board.refresh()
 
 
 @command_line
@@ -145,7 +197,13 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.jobs is not None and arguments.jobs < 1:
         raise UserError(f"--jobs: given {arguments.jobs}; allowed: 1 or more")
-    reproduce(arguments.jobs)
+    path = local_root() / "repro.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(path, timeout=0):
+            reproduce(arguments.jobs)
+    except Timeout:
+        raise UserError("another make repro is at work in this clone; wait until it has ended, or end it") from None
 
 
 if __name__ == "__main__":

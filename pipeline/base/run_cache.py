@@ -1,0 +1,113 @@
+"""What DVC's run cache holds although DVC does not look: trainings that another machine's dvc.lock hides.
+
+Where dvc.lock agrees with a stage's command and dependencies, DVC takes the hashes of its outputs from there. If they
+were made on another kind of processor, the cache here lacks them, and DVC runs the stage without a look at the run
+cache. `forget_absent` takes such entries out of dvc.lock before dvc starts; the stage itself calls `restore`.
+Run-cache entries are <cache>/runs/<2 digits>/<key>/<value>, objects <cache>/files/md5/<2 digits>/<rest>.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.base.files import write_text
+
+Entry = dict[str, Any]  # of a stage in dvc.lock, or in the run cache: cmd, deps, params, outs
+
+
+def forget_absent(root: str | Path = ".") -> list[str]:
+    """Take stages out of dvc.lock whose outputs the cache lacks and whose run the run cache has; returns their names.
+
+    DVC then looks these up in the run cache, by the dependencies as they are. Without dvc.lock nothing is done.
+    """
+    file = Path(root) / "dvc.lock"
+    stages, cache = _stages(root), _cache(root)
+    hidden = [name for name, entry in stages.items() if _hidden(entry, cache) and any(_runs(entry, cache))]
+    if hidden:
+        kept = {name: entry for name, entry in stages.items() if name not in hidden}
+        write_text(file, yaml.safe_dump({"schema": "2.0", "stages": kept}, sort_keys=False))
+    return hidden
+
+
+def restore(stage: str, root: str | Path = ".") -> bool:
+    """Write the outputs of a recorded run of `stage`, whose dependencies are as they are now; whether there was one.
+
+    Nothing is done where the outputs that dvc.lock names are in the cache: then DVC knows of them, and was told to run.
+    """
+    root = Path(root)
+    entry, cache = _stages(root).get(stage), _cache(root)
+    if entry is None or not _hidden(entry, cache):
+        return False
+    if any(_digest(root / dep["path"]) != dep.get("md5") for dep in entry.get("deps", [])):
+        return False
+    for run in _runs(entry, cache):
+        for out in run["outs"]:
+            _copy(cache, out["md5"], root / out["path"])
+        return True
+    return False
+
+
+def _stages(root: str | Path) -> dict[str, Entry]:
+    file = Path(root) / "dvc.lock"
+    try:
+        content = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader) if file.is_file() else {}
+    except yaml.YAMLError:
+        return {}  # dvc refuses it, and says where
+    return dict((content or {}).get("stages") or {})
+
+
+def _cache(root: str | Path) -> Path:
+    from dvc.config import Config
+
+    folder = Path(root) / ".dvc"
+    return Path(Config(str(folder.absolute()))["cache"].get("dir") or folder / "cache")
+
+
+def _hidden(entry: Entry, cache: Path) -> bool:
+    """Whether the cache lacks an output of `entry`."""
+    cached = [out["md5"] for out in entry.get("outs", []) if "md5" in out and out.get("cache", True)]
+    return any(not _object(cache, digest).is_file() for digest in cached)
+
+
+def _runs(entry: Entry, cache: Path) -> Iterator[Entry]:
+    """Recorded runs with the command and dependencies of `entry`, the newest first, whose outputs are all here."""
+    sizes = ("size", "nfiles")
+    deps = [{name: value for name, value in dep.items() if name not in sizes} for dep in entry.get("deps", [])]
+    key = json.dumps(entry | {"deps": deps, "outs": [out["path"] for out in entry.get("outs", [])]}, sort_keys=True)
+    folder = cache / "runs" / (name := hashlib.sha256(key.encode()).hexdigest())[:2] / name
+    for file in sorted(folder.glob("*"), key=os.path.getmtime, reverse=True):
+        run = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+        if not _hidden(run, cache):
+            yield run
+
+
+def _object(cache: Path, digest: str) -> Path:
+    return cache / "files/md5" / digest[:2] / digest[2:]
+
+
+def _digest(path: Path) -> str | None:
+    """DVC's hash of a file, or of a folder: that of the list of its files. None where nothing is there."""
+    if path.is_dir():
+        names = sorted((file.relative_to(path).as_posix(), file) for file in path.rglob("*") if file.is_file())
+        listing = [{"md5": _digest(file), "relpath": name} for name, file in names]
+        return hashlib.md5(json.dumps(listing, sort_keys=True).encode()).hexdigest() + ".dir"
+    if not path.is_file():
+        return None
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
+
+
+def _copy(cache: Path, digest: str, target: Path) -> None:
+    files = [(digest, target)]
+    if digest.endswith(".dir"):
+        listing = json.loads(_object(cache, digest).read_text(encoding="utf-8"))
+        files = [(file["md5"], target / file["relpath"]) for file in listing]
+    for source, path in files:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(_object(cache, source), path)

@@ -1,1 +1,0 @@
-"""The matrix on many machines: a worker for a cell, what a head sees of them, and engines that start workers."""

@@ -1,0 +1,241 @@
+"""Hand the cells that are not done to an engine:
+
+    transgan submit --engine slurm -- --partition=gpu --time=24:00:00    # or: make submit ENGINE=slurm SBATCH="..."
+    transgan submit --engine ray --address ray://head:10001              # without an address: a cluster of this machine
+
+SLURM gets docs/cluster/array.sh, an array job with a task a unit (a cell with its twins), and a job that gathers after
+it; this program then ends. With Ray (pip install '.[ray]') it stays until the last cell is done.
+"""
+
+import argparse
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.base.errors import UserError, command_line
+from pipeline.base.files import write_text
+from pipeline.base.git import check_clean, check_libraries
+from pipeline.matrix.dvc import check_remote, dvc
+from pipeline.matrix.gather import look
+from pipeline.matrix.units import State, Unit, read_units
+from pipeline.runs.work_dirs import SHARED, work_root
+
+ARRAY = Path(__file__).parent / "array.sh"
+RETRIES = 3  # of Ray, after a lost node or a killed Ray worker
+
+
+@dataclass(frozen=True)
+class Job:
+    """What an engine needs to know."""
+
+    folder: Path  # scripts and logs
+    root: Path  # the head's repository, which workers clone
+    work: Path  # TRANSGAN_WORK
+    units: list[Unit]
+    options: tuple[str, ...]  # of every worker
+
+    def command(self, cell: str) -> list[str]:
+        """The command of one cell's worker, to be run in `root`."""
+        return [sys.executable, "-m", "pipeline.matrix.worker", "--cell", cell, *self.options]
+
+
+def prepare_job(root: Path, options: argparse.Namespace) -> Job | None:
+    """Check the head, make and push what every cell needs, and the job's folder; None where every cell is done.
+
+    Prepared images are never pushed: several data sets must not be passed on, so each machine prepares its own.
+    Errors: `UserError` where the head has changes, other libraries, or no remote that carries a run cache.
+    """
+    revision = check_clean(root)
+    if not options.other_libraries:
+        check_libraries(root)
+    print(f"submit: revision {revision[:12]}, remote {check_remote(root)}; making and pushing references", flush=True)
+    dvc("repro", "plan", root=root)
+    units = read_units(root)
+    references = sorted({f"reference@{cell.dataset}" for unit in units for cell in unit.cells})
+    dvc("repro", "--pull", *references, root=root)
+    for pushed in ((), ("--run-cache",)):
+        dvc("push", *pushed, *references, root=root)
+    done = {seen.cell for seen in look(units, revision) if seen.state is State.DONE}
+    left = [unit for unit in units if not done.issuperset(unit.cells)]
+    print(f"submit: {len(units)} trainings, {len(units) - len(left)} are done, {len(left)} to do", flush=True)
+    if not left:
+        return None
+    folder = work_root().absolute() / "jobs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+    (folder / "logs").mkdir(parents=True)
+    worker = ["--revision", revision, "--source", str(root.absolute())]
+    worker += ["--clones", options.clones] if options.clones else []
+    worker += ["--other-libraries"] if options.other_libraries else []
+    return Job(folder, root.absolute(), work_root().absolute(), left, tuple(worker))
+
+
+def slurm(job: Job, options: argparse.Namespace) -> list[str]:
+    """An array for each number of processes, and the gathering after them; returns the numbers of the jobs.
+
+    Errors: `UserError` where there is no sbatch, or it refuses.
+    """
+    shared = {SHARED: str(job.work), "HEAD": str(job.root), "PYTHON": sys.executable}
+    gather = job.folder / "gather.sh"
+    exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in shared.items())
+    write_text(gather, f'#!/bin/bash\n{exports}cd "$HEAD" && "$PYTHON" -m pipeline.matrix.gather --restore\n')
+    arrays = []
+    for processes in sorted({unit.processes for unit in job.units}):
+        units = [unit for unit in job.units if unit.processes == processes]
+        cells = job.folder / f"cells{processes}.txt"
+        write_text(cells, "".join(f"{unit}\n" for unit in units))
+        script = job.folder / f"array{processes}.sh"
+        named = exports + f"cells={shlex.quote(str(cells))}\noptions=({shlex.join(job.options)})\n"
+        write_text(script, ARRAY.read_text(encoding="utf-8").replace("# SETTINGS\n", named))
+        logs = job.folder / f"logs/cells{processes}"
+        logs.mkdir()
+        arrays.append([
+            f"--array=1-{len(units)}{f'%{options.at_once}' if options.at_once else ''}",
+            f"--signal=B:USR1@{options.warn}",
+            f"--output={logs}/%a.log",
+            *([f"--gres=gpu:{processes * options.gpus}"] if options.gpus else []),
+            *options.options,
+            str(script),
+        ])  # fmt: skip
+    if options.dry_run:
+        print("\n".join(["submit: written, not submitted:", *(f"  sbatch {shlex.join(one)}" for one in arrays)]))
+        return []
+    if shutil.which("sbatch") is None:
+        raise UserError(f"sbatch: no such command here; the scripts are in {job.folder}, submit them where SLURM is")
+    numbers = [_sbatch(*array) for array in arrays]
+    print(f"submit: array {', '.join(numbers)}; logs: {job.folder}/logs", flush=True)
+    after = [f"--dependency=afterany:{':'.join(numbers)}", f"--output={job.folder}/logs/gather.log"]
+    numbers.append(_sbatch(*whereabouts(options.options), "--job-name=transgan-gather", *after, str(gather)))
+    print(f"submit: gathering {numbers[-1]}, when they have ended", flush=True)
+    return numbers
+
+
+def whereabouts(options: list[str]) -> list[str]:
+    """Of the options of sbatch those that say where a job may run: they serve the gathering too.
+
+    The others ask for GPUs, tasks and time, and are the arrays' alone.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for short, name in (("-p", "--partition"), ("-A", "--account"), ("-q", "--qos")):
+        parser.add_argument(short, name)
+    found = vars(parser.parse_known_args(options)[0])
+    return [f"--{name}={value}" for name, value in found.items() if value is not None]
+
+
+def _sbatch(*arguments: str) -> str:
+    done = subprocess.run(["sbatch", "--parsable", *arguments], capture_output=True, text=True)
+    if done.returncode:
+        raise UserError(f"sbatch refused: {' '.join(done.stderr.split())}")
+    return done.stdout.strip().partition(";")[0]
+
+
+def run_unit(command: list[str], root: str, work: str, log: str) -> int:
+    """On a node of Ray: the worker of one unit, with its output in `log`; returns its exit status."""
+    with open(log, "a", encoding="utf-8") as file:
+        process = subprocess.Popen(
+            command, cwd=root, env=os.environ | {SHARED: work}, stdout=file, stderr=subprocess.STDOUT,
+            preexec_fn=_end_with_parent,
+        )  # fmt: skip
+        return process.wait()
+
+
+def _end_with_parent() -> None:
+    """A raylet that is gone takes its workers along, and they theirs (Linux: PR_SET_PDEATHSIG is 1)."""
+    import ctypes
+
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+def ray(job: Job, options: argparse.Namespace) -> None:
+    """One task a unit, with its GPUs; a task whose node is lost is started again on another one.
+
+    Errors: `UserError` where Ray is not installed or no node has the GPUs of a unit; and at the end, for what failed.
+    """
+    try:
+        import ray as engine
+    except ImportError:
+        raise UserError("Ray is not installed: pip install '.[ray]'") from None
+    local = options.address is None
+    engine.init(address=options.address, log_to_driver=False, include_dashboard=False if local else None)
+    try:
+        nodes = [node["Resources"] for node in engine.nodes() if node["Alive"]]
+        check_resources(job.units, options.gpus, nodes)
+        waiting: dict[Any, Unit] = {}
+        for unit in job.units:
+            task = engine.remote(run_unit).options(
+                num_gpus=unit.processes * options.gpus, num_cpus=1, max_retries=RETRIES
+            )
+            waiting[task.remote(job.command(str(unit)), str(job.root), str(job.work), str(_log(job, unit)))] = unit
+        failed = []
+        while waiting:
+            (reference,), _ = engine.wait(list(waiting), num_returns=1)
+            unit = waiting.pop(reference)
+            try:
+                problem = f"failed with status {status}" if (status := engine.get(reference)) else ""
+            except engine.exceptions.RayError as error:
+                problem = f"lost ({str(error).splitlines()[0]})"
+            failed += [str(unit)] if problem else []
+            print(f"submit: {unit}: {problem or 'done'}, log {_log(job, unit)}", flush=True)
+    finally:
+        engine.shutdown()
+    if failed:
+        names = ", ".join(failed)
+        raise UserError(f"{len(failed)} of {len(job.units)} trainings failed: {names}; `transgan gather` says why")
+
+
+def check_resources(units: list[Unit], gpus: int, nodes: list[dict[str, float]]) -> None:
+    """Errors: `UserError` where a unit would wait for ever, as no node has the GPUs that it needs."""
+    most = max(units, key=lambda unit: unit.processes)
+    largest = max((node.get("GPU", 0) for node in nodes), default=0)
+    if most.processes * gpus > largest:
+        raise UserError(
+            f"{most} needs {most.processes * gpus} GPUs, the cluster's largest node has {largest:.0f}; "
+            "--gpus 0 trains on processors"
+        )
+
+
+def _log(job: Job, unit: Unit) -> Path:
+    return job.folder / "logs" / f"{str(unit).replace('/', '-')}.log"
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="transgan submit", description="Hand the cells that are not done to an engine."
+    )
+    parser.add_argument("--engine", required=True, choices=("slurm", "ray"))
+    parser.add_argument("--gpus", type=int, default=1, help="GPUs per process of a training; 0: none (1)")
+    parser.add_argument("--clones", help="folder for the workers' clones, on a disk of the node for example")
+    parser.add_argument("--address", help="Ray: the cluster's address")
+    parser.add_argument("--at-once", type=int, default=0, help="SLURM: cells at a time, at most (no limit)")
+    parser.add_argument("--warn", type=int, default=180, help="SLURM: seconds before the time limit (180)")
+    parser.add_argument("--dry-run", action="store_true", help="SLURM: write the scripts, submit nothing")
+    parser.add_argument("--other-libraries", action="store_true", help="allow versions that are not those pinned")
+    parser.add_argument("options", nargs="*", help="SLURM: options of sbatch, after --")
+    options = parser.parse_args(arguments)
+    for name, least in (("gpus", 0), ("at_once", 0), ("warn", 1)):
+        if getattr(options, name) < least:
+            raise UserError(f"--{name.replace('_', '-')}: given {getattr(options, name)}; allowed: {least} or more")
+    if options.address and options.engine != "ray":
+        raise UserError(f"--address: given with --engine {options.engine}; allowed: with --engine ray")
+    return options
+
+
+@command_line
+def main() -> None:
+    options = parse()
+    job = prepare_job(Path.cwd(), options)
+    if job is None:
+        print("submit: nothing to do; `transgan gather --restore` brings the cells home", flush=True)
+    elif options.engine == "slurm":
+        slurm(job, options)
+    else:
+        ray(job, options)
+
+
+if __name__ == "__main__":
+    main()

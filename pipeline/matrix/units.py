@@ -1,0 +1,65 @@
+"""Pieces of work: the cells of one training, and the one enumeration of how far a cell is."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from pipeline.base.cell import CACHED, Cell
+from pipeline.base.errors import UserError, choices
+from pipeline.base.files import read_json
+from pipeline.base.schema import read_yaml
+
+INDEX = Path("plan/index.json")
+
+
+class State(StrEnum):
+    """How far a cell is, for the board of `make repro`, for workers and for `transgan gather`."""
+
+    DONE = "done"  # trained, measured and drawn; by a worker: and pushed
+    RUNNING = "running"
+    STOPPED = "stopped"  # its state is stored
+    FAILED = "failed"
+    MISSING = "missing"  # nobody has begun it
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Cells of one training: `cells[0]` is trained, the others are its twins and copy it."""
+
+    cells: tuple[Cell, ...]
+    kimg: float = 0.0  # to train; 0 where a checkpoint is imported
+    processes: int = 1  # of the training: one GPU each
+
+    def __str__(self) -> str:
+        return str(self.cells[0])
+
+    def addresses(self, stages: tuple[str, ...] = CACHED) -> list[str]:
+        """DVC's names of the unit's stages, cell by cell."""
+        return [cell.address(stage) for cell in self.cells for stage in stages]
+
+
+def read_units(root: str | Path = ".") -> list[Unit]:
+    """The units of the plan, in its order. Errors: `UserError` where there is no plan."""
+    root, groups, kimg = Path(root), dict[Cell, list[Cell]](), dict[Cell, float]()
+    for record in read_json(root / INDEX)["cells"]:
+        cell = Cell.of(record)
+        leader = Cell(cell.dataset, record["twin_of"] or cell.variant, cell.seed)
+        groups.setdefault(leader, []).append(cell)
+        kimg.setdefault(leader, record["kimg"])
+    return [Unit(tuple(cells), kimg[leader], _processes(root, leader)) for leader, cells in groups.items()]
+
+
+def find_unit(units: list[Unit], cell: Cell) -> Unit:
+    """The unit that `cell` belongs to. Errors: `UserError` where the plan has no such cell."""
+    for unit in units:
+        if cell in unit.cells:
+            return unit
+    names = [str(known) for unit in units for known in unit.cells]
+    raise UserError(f"--cell: given {str(cell)!r}; allowed: {choices(names, str(cell))}")
+
+
+def _processes(root: Path, cell: Cell) -> int:
+    """Of `train.processes`; 1 where the plan does not have it."""
+    file = cell.plan("train", root / "plan")
+    train = read_yaml(file).get("train", {}) if file.is_file() else {}  # none where a checkpoint is imported
+    return int(train.get("processes", 1) or 1)

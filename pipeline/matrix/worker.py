@@ -1,0 +1,200 @@
+"""Train, measure and draw one cell in a clone of its own, and push the results:
+
+    transgan worker --cell digits/full/seed0            # or: make cell CELL=digits/full/seed0
+
+Engines add --revision (the head's: another one is refused), --source (the repository to clone) and --clones (where to).
+Cells that are the same training are one piece of work: whichever of them is named, one is trained and the others copy
+it. DVC runs one command at a time in a clone, so each piece has a clone of its own, removed once its results are
+pushed. All clones share one DVC cache: a result that was trained and not yet pushed is found by the next worker.
+
+Signals: SIGTERM and SIGINT store the training's state and end the worker with status 1, SIGUSR1 with status 75: the
+time is over, try again. The same command goes on from there, on another machine too if TRANSGAN_WORK names a folder
+that both see.
+"""
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.base.cell import Cell
+from pipeline.base.errors import UserError, command_line
+from pipeline.base.files import read_json
+from pipeline.base.git import check_clean, check_libraries, clone_at
+from pipeline.matrix import states
+from pipeline.matrix.dvc import Output, check_remote, dvc, share_cache
+from pipeline.matrix.units import State, Unit, find_unit, read_units
+from pipeline.runs.watchdog import WORKER
+from pipeline.runs.work_dirs import SHARED, discard, lock, work_root
+
+TRY_AGAIN = 75  # exit status EX_TEMPFAIL: stopped with its state stored
+AGAIN = "nothing is lost: mend that and start the same command again, it pushes without training"
+
+
+class Stopped(Exception):
+    """A signal ended the work; everything is stored. `again`: the engine should start it again."""
+
+    def __init__(self, name: str):
+        super().__init__(name)
+        self.again = name == "SIGUSR1"
+
+
+@dataclass
+class Worker:
+    """Work on one unit in the clone `root`."""
+
+    root: Path
+    revision: str
+    signal: str | None = None
+    process: subprocess.Popen | None = None
+
+    def handle_signals(self) -> None:
+        """From now on SIGTERM, SIGINT and SIGUSR1 stop what is at work."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+            signal.signal(number, lambda number, frame: self.stop(signal.Signals(number).name))
+
+    def stop(self, name: str) -> None:
+        """SIGINT to dvc and its stage, which stores its state. The first signal counts: a second would end it before.
+
+        A scheduler and its script may both send one.
+        """
+        first, self.signal = self.signal is None, self.signal or name
+        if first and self.process is not None:
+            self._interrupt(self.process)
+
+    def _interrupt(self, process: subprocess.Popen) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGINT)
+
+    def _started(self, process: subprocess.Popen) -> None:
+        self.process = process
+        if self.signal:  # it came while dvc was being started
+            self._interrupt(process)
+
+    def dvc(self, *arguments: str) -> Output:
+        """One dvc command. Errors: `Stopped` after a signal, `UserError` where it fails."""
+        if self.signal:
+            raise Stopped(self.signal)
+        variables = {WORKER: str(os.getpid()), SHARED: str(work_root().absolute()), "PYTHONPATH": str(self.root)}
+        try:
+            return dvc(*arguments, root=self.root, show=_print, variables=variables, started=self._started)
+        finally:
+            self.process = None
+            if self.signal:
+                raise Stopped(self.signal)
+
+    def work(self, cell: Cell) -> Unit:
+        """Do the unit of `cell`, whole. Errors: `UserError` for what failed; `Stopped`."""
+        cells: tuple[Cell, ...] = (cell,)
+        try:
+            check_remote(self.root)
+            self.dvc("repro", "plan")  # whatever plan is there: it follows from params.yaml
+            unit = find_unit(read_units(self.root), cell)
+            if unit.cells[0] != cell:
+                _say(f"{cell} is the same training as {unit}, which is trained and copied")
+            with states.claim(unit.cells[0], lambda who: _say(f"{unit} is at work by {who}, which is waited for")):
+                cells = unit.cells
+                self._tell(cells, State.RUNNING, "")
+                # dvc takes targets in an order of its own, and the twins are to find the first one
+                for targets in ([cells[0].address("train")], unit.addresses()):
+                    self.dvc("repro", "--pull", *targets)
+                self._push(unit)
+                self._tell(cells, State.DONE, "")
+            self._clean(unit)
+            return unit
+        except Stopped as stopped:
+            self._tell(cells, State.STOPPED, f"by {stopped}, its state is stored")
+            raise
+        except UserError as error:
+            self._tell(cells, State.FAILED, str(error))
+            raise
+
+    def _push(self, unit: Unit) -> None:
+        """Outputs first, then the run cache: an entry that is in the remote then names outputs that are."""
+        for options in ((), ("--run-cache",)):
+            try:
+                self.dvc("push", *options, *unit.addresses())
+            except UserError as error:
+                raise UserError(f"{unit}: is trained, and could not be pushed ({error}); {AGAIN}") from None
+
+    def _clean(self, unit: Unit) -> None:
+        """The state of a training is kept until its results are pushed. After a shortage of memory it stays."""
+        record = read_json(unit.cells[0].run(self.root / "runs") / "run.json")
+        if record["status"] != "oom" and "key" in record:  # an imported run has none
+            try:
+                discard(record["key"])
+            except OSError as error:  # a network's file system may hold on to a file: the results are pushed
+                _say(f"the state of {unit} could not be removed ({error}); transgan unfinished --remove does it")
+
+    def _tell(self, cells: tuple[Cell, ...], state: State, detail: str) -> None:
+        for cell in cells:
+            states.say(cell, state, detail, self.revision)
+
+
+def work_in_clone(cell: Cell, options: argparse.Namespace) -> Unit:
+    """The unit of `cell`, in a clone at the head's revision: its stages are that revision's, too."""
+    clones = Path(options.clones or work_root() / "clones").absolute()
+    clone = clones / str(cell).replace("/", "-")
+    with lock(clones / f"{clone.name}.lock", str(cell), lambda who: _say(f"the clone of {who} is waited for")):
+        clone_at(options.source, clone, options.revision)
+        share_cache(clone, clones / "cache", Path(options.source) if Path(options.source).is_dir() else None)
+        unit = start(clone, options).work(cell)
+        shutil.rmtree(clone, ignore_errors=True)
+    return unit
+
+
+def start(root: Path, options: argparse.Namespace) -> Worker:
+    """A worker in `root` that listens to signals. Errors: `UserError` where results would not be the head's."""
+    at = check_clean(root)
+    if options.revision is not None and at != options.revision:
+        raise UserError(
+            f"this clone is at {at[:12]}, the head at {options.revision[:12]}: results would be another revision's; "
+            f"git fetch && git checkout {options.revision[:12]}"
+        )
+    if not options.other_libraries:
+        check_libraries(root)
+    worker = Worker(root, at)
+    worker.handle_signals()
+    return worker
+
+
+def _say(text: str) -> None:
+    _print(f"worker: {text}")
+
+
+def _print(line: str) -> None:
+    print(line, flush=True)
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="transgan worker", description="Train, measure, draw and push one cell.")
+    parser.add_argument("--cell", required=True, help="<dataset>/<variant>/seed<k>")
+    parser.add_argument("--revision", help="the head's commit; a clone at another one is refused")
+    parser.add_argument("--source", help="repository to clone, for a worker that has no clone of its own yet")
+    parser.add_argument("--clones", help="folder for clones and their cache (clones/ in the work folder)")
+    parser.add_argument("--other-libraries", action="store_true", help="allow versions that are not those pinned")
+    options = parser.parse_args(arguments)
+    if options.source and not options.revision:
+        raise UserError("--source: given without --revision; allowed: both, or neither")
+    return options
+
+
+@command_line
+def main() -> None:
+    options = parse()
+    cell = Cell.parse(options.cell)
+    try:
+        unit = work_in_clone(cell, options) if options.source else start(Path.cwd(), options).work(cell)
+    except Stopped as stopped:
+        print(f"worker: stopped by {stopped}; the same command goes on from there", file=sys.stderr, flush=True)
+        sys.exit(TRY_AGAIN if stopped.again else 1)
+    _say(f"{', '.join(map(str, unit.cells))}: trained, measured, drawn and pushed")
+
+
+if __name__ == "__main__":
+    main()
