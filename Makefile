@@ -70,13 +70,13 @@ gpu-check: $(READY) ## what only a GPU shows, in 20 minutes
 # The matrix on many machines (docs/cluster.md): make cell CELL=digits/full/seed1; make gather RESTORE=1;
 # make submit ENGINE=slurm SBATCH="--partition=gpu --time=24:00:00", or ENGINE=ray ADDRESS=ray://head:10001; GPUS=0 without.
 cell: given-CELL $(READY) ## one cell trained, measured and pushed: CELL=digits/full/seed1
-	@python -m pipeline.matrix.cluster.worker --cell "$(CELL)"
+	@python -m pipeline.matrix.worker --cell "$(CELL)"
 
 submit: given-ENGINE $(READY) ## the matrix on many machines: ENGINE=slurm|ray SBATCH="..." GPUS=n
-	@python -m pipeline.matrix.cluster.submit --engine "$(ENGINE)" $(if $(ADDRESS),--address "$(ADDRESS)") $(if $(GPUS),--gpus $(GPUS)) -- $(SBATCH)
+	@python -m pipeline.matrix.submit --engine "$(ENGINE)" $(if $(ADDRESS),--address "$(ADDRESS)") $(if $(GPUS),--gpus $(GPUS)) -- $(SBATCH)
 
 gather: $(READY) ## which cells are trained there; RESTORE=1 brings them home
-	@python -m pipeline.matrix.cluster.gather $(if $(RESTORE),--restore)
+	@python -m pipeline.matrix.gather $(if $(RESTORE),--restore)
 
 # A real SLURM (as root, Debian's packages slurm-wlm and munge) and a real Ray (pip install '.[ray]') on this machine.
 cluster-test: $(READY) ## a real SLURM and Ray on this machine, as root

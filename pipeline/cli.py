@@ -59,14 +59,14 @@ COMMANDS = {
     ),
     "repro": Command("pipeline.matrix.repro", "dvc repro, with several trainings at a time", "--jobs 2"),
     "worker": Command(
-        "pipeline.matrix.cluster.worker", "train, measure and push one cell, in a clone", "--cell digits/full/seed1"
+        "pipeline.matrix.worker", "train, measure and push one cell, in a clone", "--cell digits/full/seed1"
     ),
     "submit": Command(
-        "pipeline.matrix.cluster.submit",
+        "pipeline.matrix.submit",
         "hand the cells that are missing to SLURM or Ray",
         "--engine slurm -- --partition=gpu",
     ),
-    "gather": Command("pipeline.matrix.cluster.gather", "which cells are there, and bring them home", "--restore"),
+    "gather": Command("pipeline.matrix.gather", "which cells are there, and bring them home", "--restore"),
     "compare": Command("pipeline.report.compare", "two revisions or experiments side by side", "HEAD workspace"),
     "watch": Command("pipeline.runs.watch", "trainings at work: TensorBoard, or lines on the terminal", "--text"),
     "unfinished": Command("pipeline.runs.work_dirs", "interrupted trainings that can go on", "--remove all"),

@@ -9,12 +9,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from pathlib import Path
 from typing import Any
 
+from pipeline.base.cell import Cell
 from pipeline.base.errors import command_line
+from pipeline.base.run_cache import restored
 from pipeline.base.stage_cli import begin
-from pipeline.released.import_networks import import_run
-from pipeline.runs.group import under_torchrun
-from pipeline.runs.rank import follow_cell
-from pipeline.runs.run import run_cell
 from pipeline.training.config import ImportPlan, TrainPlan
 
 
@@ -26,6 +24,14 @@ def schema(content: dict[str, Any]) -> type[TrainPlan] | type[ImportPlan]:
 @command_line
 def main() -> None:
     plan, at = begin(__doc__, "train", schema, cell=True)
+    if restored(Cell.parse(at.name).address("train")):
+        print(f"train: {at.name}: restored from the run cache -> runs/{at.name}/", flush=True)
+        return
+    from pipeline.released.import_networks import import_run  # torch, which takes seconds
+    from pipeline.runs.group import under_torchrun
+    from pipeline.runs.rank import follow_cell
+    from pipeline.runs.run import run_cell
+
     if isinstance(plan, ImportPlan):
         record = import_run(plan, Path("runs") / at.name)
         print(f"train: {at.name}: imported from {record['imported_from']} -> runs/{at.name}/", flush=True)

@@ -16,8 +16,10 @@ from typing import Any
 
 import yaml
 
+from pipeline.base.errors import UserError
 from pipeline.base.files import write_text
 
+ONLY_RESTORE = "TRANSGAN_ONLY_RESTORE"  # environment variable: no stage may train
 Entry = dict[str, Any]  # of a stage in dvc.lock, or in the run cache: cmd, deps, params, outs
 
 
@@ -51,6 +53,14 @@ def restore(stage: str, root: str | Path = ".") -> bool:
             _copy(cache, out["md5"], root / out["path"])
         return True
     return False
+
+
+def restored(stage: str) -> bool:
+    """As `restore`. Errors: `UserError` where there is no such run, and ONLY_RESTORE forbids to make one."""
+    done = restore(stage)
+    if not done and os.environ.get(ONLY_RESTORE):
+        raise UserError(f"{stage}: is not in the remote, and nothing is trained here")
+    return done
 
 
 def _stages(root: str | Path) -> dict[str, Entry]:

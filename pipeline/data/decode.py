@@ -1,6 +1,5 @@
 """Image files to pixels at the dataset's resolution, in parallel. Images that would lose information are refused."""
 
-import os
 import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -15,6 +14,7 @@ from PIL import Image, UnidentifiedImageError, features
 
 from pipeline.base.errors import UserError
 from pipeline.base.files import printable
+from pipeline.base.parallel import cores
 from pipeline.data.array import Split
 from pipeline.data.config import DataConfig
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from pipeline.base.cell import Cell
 from pipeline.matrix.states import progress
@@ -50,7 +51,8 @@ class Board:
         row = self.rows[str(unit)]
         begins = state is State.RUNNING and row.state is State.MISSING
         row.state, row.stage, row.text = state, stage, text or row.text
-        if stage != "train" and not begins:
+        if stage != "train" and not begins and row.reached < row.kimg:  # its training has ended
+            row.trained *= row.kimg / row.reached if row.reached else 1.0
             row.reached = row.kimg
         if state in (State.DONE, State.FAILED):
             row.overhead = overhead
@@ -84,7 +86,7 @@ class Board:
             if row is not None and row.stage == "train" and seen["s_per_kimg"]:
                 row.reached, row.trained = seen["kimg"], seen["kimg"] * seen["s_per_kimg"]
         if self.live is not None:
-            self.live.update(Group(self.table(), f"total: {self}"), refresh=True)
+            self.live.update(Group(self.table(), Text(f"total: {self}")), refresh=True)
 
     def __str__(self) -> str:
         """`3 of 24 trainings, 12 % trained, about 20 min left`"""

@@ -16,10 +16,10 @@ from pipeline.base.cell import STAGES, Cell
 from pipeline.base.errors import command_line
 from pipeline.base.files import read_json
 from pipeline.base.git import other_libraries, revision
+from pipeline.base.run_cache import ONLY_RESTORE
 from pipeline.matrix import states
 from pipeline.matrix.dvc import DvcError, check_remote, dvc
 from pipeline.matrix.units import State, Unit, read_units
-from pipeline.runs.work_dirs import ONLY_RESTORE
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Seen:
 
 
 def look(units: list[Unit], at: str | None) -> list[Seen]:
-    """The state of every cell. What a worker said at another revision than `at`, and works on no more, does not count."""
+    """The state of every cell. What a worker that is gone said at another revision than `at` does not count."""
     progress = states.progress()
     seen = []
     for unit in units:
@@ -95,7 +95,7 @@ def restore(root: Path, units: list[Unit]) -> set[Cell]:
 
 
 def gather(root: Path, *, bring: bool) -> list[Seen]:
-    """Look at every cell and, with `bring`, restore those that are in the remote. Errors: `UserError` without a remote."""
+    """Look at every cell and, with `bring`, restore those of the remote. Errors: `UserError` without a remote."""
     check_remote(root)
     dvc("repro", "plan", root=root)
     units = read_units(root)

@@ -1,6 +1,6 @@
 """Runs that are worth keeping: trained in a clone of this repository, their results written to published/<name>/.
 
-    python -m pipeline.matrix.publish faces32 --data /path/to/faces.zip
+    transgan publish faces32 --data /path/to/faces.zip
     make publish NAME=faces32 DATA=/path/to/faces.zip               # the same
 
 published/<name>/settings.yaml says what is trained: settings laid over params.yaml, and under names such as
@@ -12,9 +12,6 @@ Results are tables, pictures of samples, settings, provenance and the averaged g
 """
 
 import argparse
-import csv
-import io
-import os
 import shutil
 import subprocess
 import sys
@@ -22,16 +19,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from omegaconf import OmegaConf
 from PIL import Image
 
+from pipeline.base.cell import Cell
 from pipeline.base.errors import UserError, command_line
 from pipeline.base.files import atomic_write, read_json, write_json, write_text
-from pipeline.base.git import SETTINGS, changes
+from pipeline.base.git import SETTINGS, changes, clone_at, git
 from pipeline.base.schema import read_yaml
 from pipeline.base.tiling import tile
 from pipeline.generators import pretrained
-from pipeline.matrix.cluster.clone import share_cache
+from pipeline.matrix.dvc import environment, share_cache
 from pipeline.plan.compose import HEADER
 from pipeline.plan.config import PARAMS
 
@@ -52,7 +51,9 @@ def publish(name: str, *, data: Path | None, root: Path = ROOT) -> Path:
     settings = read_yaml(folder / "settings.yaml")
     clone = prepare_clone(name, settings, data, root)
     print(f"publish: {name}: {settings.get('about', 'no word on its cost')} -> {folder}/", flush=True)
-    done = subprocess.run([sys.executable, "-m", "pipeline.matrix.repro"], cwd=clone, env=_environment(clone))
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline.matrix.repro"], cwd=clone, env=environment() | {"PYTHONPATH": str(clone)}
+    )
     if done.returncode:
         raise UserError(f"the pipeline failed in {clone}, see above; the same command goes on from there")
     return write_published(clone, folder)
@@ -63,15 +64,10 @@ def prepare_clone(name: str, settings: dict[str, Any], data: Path | None, root: 
 
     Errors: `UserError` where the working tree has changes that a revision does not name.
     """
-    if _git(root, "status", "--porcelain", "--", "pipeline", "stages", *SETTINGS, "dvc.yaml"):
+    if changes(root):
         raise UserError("publish: commit your changes first: a published run names the revision it was made with")
-    revision = _git(root, "rev-parse", "HEAD")
     clone = root / ".work" / PUBLISHED / name
-    if not (clone / ".git").is_dir():
-        clone.parent.mkdir(parents=True, exist_ok=True)
-        _git(root, "clone", "--quiet", str(root), str(clone))
-    _git(clone, "fetch", "--quiet", "origin", revision)
-    _git(clone, "checkout", "--quiet", "--force", "--detach", revision)
+    clone_at(root, clone, git("rev-parse", "HEAD", root=root))
     share_cache(clone, clone.parent / "cache")
     lay_over(clone, settings, data)
     return clone
@@ -101,19 +97,16 @@ def lay_over(clone: Path, settings: dict[str, Any], data: Path | None) -> None:
 
 def write_published(clone: Path, folder: Path) -> Path:
     """Tables, pictures and provenance of every cell of `clone` to `folder`; its settings.yaml and README.md stay."""
-    cells = [
-        f"{cell['dataset']}/{cell['variant']}/seed{cell['seed']}"
-        for cell in read_json(clone / "plan/index.json")["cells"]
-    ]
+    cells = [Cell.of(record) for record in read_json(clone / "plan/index.json")["cells"]]
     rows, records = [], {}
     # The settings differ from the revision by what settings.yaml says. Other changes of the clone are no revision's.
     changed = bool(changes(clone, aside=SETTINGS))
     for cell in cells:
-        results = clone / "results" / cell
-        rows.append({"cell": cell, **read_json(results.with_suffix(".json"))})
+        results = cell.results(clone / "results")
+        rows.append({"cell": str(cell), **read_json(results.with_suffix(".json"))})
         record = read_json(results / "run.json")
-        records[cell] = {key: record[key] for key in RECORD if key in record} | {"dirty": changed}
-        place = folder if len(cells) == 1 else folder / cell
+        records[str(cell)] = {key: record[key] for key in RECORD if key in record} | {"dirty": changed}
+        place = folder if len(cells) == 1 else folder / str(cell)
         place.mkdir(parents=True, exist_ok=True)
         for file in KEPT:
             if (results / file).is_file():
@@ -123,37 +116,38 @@ def write_published(clone: Path, folder: Path) -> Path:
         for sheet, columns in GRIDS.items():
             _write_grid(results / sheet, place / f"{sheet}.png", columns)
         write_json(place / "protocol.json", read_json(results / "protocol.json"))
-        shutil.copyfile(clone / "plan/train" / f"{cell}.yaml", place / "plan.yaml")
+        shutil.copyfile(cell.plan("train", clone / "plan"), place / "plan.yaml")
     if len(cells) > 1:
-        shutil.copyfile(folder / cells[0] / "samples.png", folder / "samples.png")
-    write_text(folder / "metrics.csv", _table(rows))
+        shutil.copyfile(folder / str(cells[0]) / "samples.png", folder / "samples.png")
+    write_text(folder / "metrics.csv", pd.DataFrame(rows).to_csv(index=False))
     keep_networks(clone, folder, cells)
-    write_json(folder / "run.json", {**records[cells[0]], "cells": records})
+    write_json(folder / "run.json", {**records[str(cells[0])], "cells": records})
     return folder
 
 
-def keep_networks(clone: Path, folder: Path, cells: list[str]) -> list[str]:
+def keep_networks(clone: Path, folder: Path, cells: list[Cell]) -> list[str]:
     """The averaged generator of each variant's smallest seed to `folder`/networks/<variant>/; returns the names.
 
     Where they are too large for a repository, none is kept, and a line says so: the training was not in vain.
     """
-    runs: dict[str, Path] = {}
-    several = len({cell.split("/")[0] for cell in cells}) > 1
-    for cell in sorted(cells, key=lambda cell: int(cell.rpartition("seed")[2])):
-        dataset, variant, _ = cell.split("/")
-        run = clone / "runs" / cell
-        if all((run / file).is_file() for file in pretrained.FILES):
-            runs.setdefault(f"{dataset}_{variant}" if several else variant, run)
-    total = sum(map(pretrained.size, runs.values()))
+    runs: dict[str, Cell] = {}
+    several = len({cell.dataset for cell in cells}) > 1
+    for cell in sorted(cells, key=lambda cell: cell.seed):
+        if all((cell.run(clone / "runs") / file).is_file() for file in pretrained.FILES):
+            runs.setdefault(f"{cell.dataset}_{cell.variant}" if several else cell.variant, cell)
+    total = sum(pretrained.size(cell.run(clone / "runs")) for cell in runs.values())
     if total > pretrained.MOST:
         most = pretrained.MOST / 2**20
         print(f"publish: generators of {total / 2**20:.1f} MiB are not kept; allowed: {most:.0f} MiB", flush=True)
         return []
-    for name, run in runs.items():
-        cell = "/".join(run.parts[-3:-1])
-        place = folder / pretrained.KEPT / name
-        results = clone / "results" / cell / run.name
-        pretrained.keep(run, place, name=f"{folder.name}/{name}", cell=cell, results=results)
+    for name, cell in runs.items():
+        pretrained.keep(
+            cell.run(clone / "runs"),
+            folder / pretrained.KEPT / name,
+            name=f"{folder.name}/{name}",
+            cell=f"{cell.dataset}/{cell.variant}",
+            results=cell.results(clone / "results"),
+        )
     return [f"{folder.name}/{name}" for name in runs]
 
 
@@ -174,28 +168,6 @@ def _write_grid(sheet: Path, out: Path, columns: int) -> None:
     with atomic_write(out) as temporary:
         # A palette: a third of the bytes, for pictures that people look at and nothing measures.
         Image.fromarray(grid).quantize(256, kmeans=1, dither=Image.Dither.NONE).save(temporary, optimize=True)
-
-
-def _table(rows: list[dict[str, Any]]) -> str:
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
-def _environment(clone: Path) -> dict[str, str]:
-    """That of the caller, with the clone's own code and work folder."""
-    kept = {key: value for key, value in os.environ.items() if key != "DVC_ROOT"}
-    return kept | {"PYTHONPATH": str(clone), "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True)
-    if done.returncode:
-        raise UserError(f"git {' '.join(arguments)}: {' '.join(done.stderr.split())}")
-    return done.stdout.strip()
 
 
 @command_line

@@ -26,6 +26,7 @@ from pipeline.base.errors import UserError, command_line
 from pipeline.base.files import read_json
 from pipeline.base.git import ask, no_revision
 from pipeline.base.parallel import cores
+from pipeline.base.run_cache import forget_absent
 from pipeline.matrix.board import Board
 from pipeline.matrix.collect import SUMMARY
 from pipeline.matrix.dvc import DVC, ON, Output, dvc, environment, show_stages
@@ -45,6 +46,7 @@ def reproduce(jobs: int | None) -> None:
     """
     began = time.monotonic()
     load()
+    forget_absent()
     if (why := no_revision()) is not None:
         print(f"repro: note: results will name no revision: {why}", flush=True)
     if up_to_date():

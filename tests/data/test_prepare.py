@@ -151,7 +151,7 @@ def test_few_images_are_in_memory_at_a_time(tmp_path, monkeypatch):
     for index in range(20):
         (folder / f"{index:02}.png").write_bytes(encoded(pixels(index)))
     monkeypatch.setattr(readers, "CHUNK", 1)
-    monkeypatch.setattr(decode, "workers", lambda: 2)
+    monkeypatch.setattr(decode, "cores", lambda: 2)
     read, lead = [], []
     real = readers.find_images
 

@@ -1,21 +1,18 @@
-"""What `make repro` shows: a line a cell on a terminal, a line an event in a log."""
+"""What `make repro` shows: a table on a terminal, a line an event in a log, and what it lets a person expect."""
 
 import io
 import json
 import time
 
 import pytest
+from rich.console import Console
 
-from pipeline.matrix.board import Board, describe
+from pipeline.base.cell import Cell
+from pipeline.matrix.board import OVERHEAD, REPORT, Board
+from pipeline.matrix.units import State, Unit
 
-
-class Stream(io.StringIO):
-    def __init__(self, terminal):
-        super().__init__()
-        self.terminal = terminal
-
-    def isatty(self):
-        return self.terminal
+A, B = (Unit((Cell("digits", name, 0),), kimg=40.0) for name in "ab")
+TWINS = Unit((Cell("digits", "c", 0), Cell("digits", "twin", 0)))  # imported, and its copy
 
 
 @pytest.fixture(autouse=True)
@@ -27,66 +24,75 @@ def work(tmp_path, monkeypatch):
     (tmp_path / "key/progress.json").write_text(json.dumps(seen | {"updated": time.time()}))
 
 
-def board(terminal: bool, places: int = 1) -> Board:
-    return Board({"digits/a/seed0": 40.0, "digits/b/seed0": 40.0, "digits/twin/seed0": 0.0}, places, Stream(terminal))
+def board(
+    *units: Unit, terminal: bool = False, places: int = 1, seconds: dict | None = None, height: int = 24
+) -> Board:
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=120, height=height, soft_wrap=True)
+    return Board(list(units or (A, B, TWINS)), places, seconds or {}, console)
+
+
+def shown(one: Board) -> str:
+    return one.console.file.getvalue()
+
+
+def drawn(one: Board) -> list[str]:
+    console = Console(file=io.StringIO(), width=120)
+    console.print(one.table())
+    return console.file.getvalue().splitlines()
 
 
 def test_a_log_has_a_line_for_each_event_and_none_for_stages_between():
-    one = board(terminal=False)
-    for state in ("train", "measure", "illustrate"):
-        one.event("digits/a/seed0", state)
+    one = board(places=2)
+    for stage in ("train", "measure", "illustrate"):
+        one.event(A, State.RUNNING, stage=stage)
         one.refresh()
-    one.event("digits/a/seed0", "done", "fd_digits 49.2")
-    assert one.stream.getvalue().splitlines() == [
-        "repro: digits/a/seed0: begins",
-        "repro: digits/a/seed0: done, fd_digits 49.2 (1 of 3 cells, 50 % trained, about 4 min left)",
-    ]
+    one.event(A, State.DONE, text="fd_digits 49.2", overhead=30.0)
+    first, last = shown(one).splitlines()
+    assert first == "repro: digits/a/seed0: begins"
+    assert last.startswith("repro: digits/a/seed0: done, fd_digits 49.2 (1 of 3 trainings, 50 % trained, about ")
 
 
-def test_a_terminal_has_a_line_a_cell_and_the_whole():
+def test_a_terminal_has_a_row_a_unit_and_the_whole():
     one = board(terminal=True)
-    one.event("digits/a/seed0", "train")
+    with one.shown(0.01):
+        one.event(A, State.RUNNING, stage="train")
+        time.sleep(0.1)
+    rows = drawn(one)
+    assert "train" in rows[0] and "10.0/40.0 kimg" in rows[0] and "6.00 s/kimg" in rows[0]
+    assert "waiting" in rows[1] and "imported" in rows[2]
+    assert "total: 0 of 3 trainings, 12 % trained" in shown(one)
+
+
+def test_what_is_left_counts_every_stage_and_every_unit():
+    one = board()
+    one.event(A, State.RUNNING, stage="train")
     one.refresh()
-    lines = one.lines(24)
-    assert len(lines) == 4 and "10.0/40.0 kimg" in lines[0] and "6.00 s/kimg" in lines[0] and "3.0 min left" in lines[0]
-    assert "waiting" in lines[1] and "as its twin" in lines[2]
-    # 30 kimg of a and 40 of b are left, at 6 s each, one at a time
-    assert lines[3] == "total: 0 of 3 cells, 12 % trained, about 7 min left"
+    # 30 kimg of a and 40 of b at 6 s each; four cells outside their training; the report.
+    assert one.seconds_left() == pytest.approx(70 * 6 + 4 * OVERHEAD + REPORT)
+    one.event(A, State.DONE, overhead=25.0)
+    assert one.seconds_left() == pytest.approx(40 * 6 + 3 * 25.0 + REPORT)
 
 
-def test_the_picture_is_renewed_in_its_place():
-    one = board(terminal=True)
+def test_rows_that_took_longer_on_the_machine_of_the_record_are_expected_to_take_longer():
+    one = board(A, B, seconds={A.cells[0]: 120.0, B.cells[0]: 480.0}, places=2)
+    one.event(A, State.RUNNING, stage="train")
     one.refresh()
-    before = one.stream.getvalue()
-    one.refresh()
-    assert one.stream.getvalue()[len(before) :].startswith("\x1b[4A")
+    # 60 s of a quarter of a's 120 s: half the record's pace.
+    assert one.seconds_left() == pytest.approx((0.75 * 120 + 480) * 2 / 2 + 2 * OVERHEAD / 2 + REPORT)
 
 
-def test_places_share_what_is_left():
-    one = board(terminal=False, places=2)
-    one.event("digits/a/seed0", "train")
-    one.refresh()
-    assert one.seconds_left() == pytest.approx(70 * 6 / 2)
-
-
-def test_where_cells_do_not_fit_those_at_work_are_shown():
-    one = Board({f"digits/a/seed{seed}": 1.0 for seed in range(100)}, 1, Stream(True))
-    one.event("digits/a/seed70", "train")
-    one.event("digits/a/seed71", "failed", "no space left")
-    lines = one.lines(10)
-    assert len(lines) == 10 and "seed70" in lines[0] and "seed71" in lines[1] and "no space left" in lines[1]
-
-
-def test_a_result_stands_behind_its_cell():
-    one = board(terminal=False)
-    one.event("digits/a/seed0", "done", "fd_digits 49.2")
-    assert describe(one.rows["digits/a/seed0"]).endswith("40.0/40.0 kimg  fd_digits 49.2")
+def test_where_units_do_not_fit_those_at_work_are_shown():
+    many = [Unit((Cell("digits", "a", seed),), kimg=1.0) for seed in range(100)]
+    one = board(*many, height=10)
+    one.event(many[70], State.RUNNING, stage="train")
+    one.event(many[71], State.FAILED, text="no space left")
+    rows = drawn(one)
+    assert len(rows) == 6 and "seed70" in rows[0] and "seed71" in rows[1] and "no space left" in rows[1]
 
 
 def test_a_training_that_has_ended_is_whole_while_the_cell_is_measured():
-    one = board(terminal=False)
-    one.event("digits/a/seed0", "train")
-    one.refresh()
-    one.event("digits/a/seed0", "measure")
-    one.refresh()
+    one = board()
+    for stage in ("train", "measure"):
+        one.event(A, State.RUNNING, stage=stage)
+        one.refresh()
     assert one.rows["digits/a/seed0"].reached == 40.0

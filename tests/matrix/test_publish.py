@@ -48,7 +48,7 @@ def test_numbers_pictures_and_provenance_are_kept(clone, tmp_path):
     record = json.loads((out / "run.json").read_text())
     assert record["revision"] == "abc" and "key" not in record
     assert (out / "curve.csv").read_text().startswith("kimg,seconds,kid500")
-    picture = np.asarray(Image.open(out / "samples.png"))
+    picture = np.asarray(Image.open(out / "samples.png").convert("RGB"))
     # Eight images a row, three times as large, gaps of three pixels.
     assert picture.shape == (8 * 33 * 3 + 3, 8 * 33 * 3 + 3, 3)
     assert (picture[3::3, 3::3][:32, :32] == images[0, 0].transpose(1, 2, 0)).all()
@@ -61,7 +61,8 @@ def test_the_generator_of_the_smallest_seed_is_kept_and_found_by_name(clone, tmp
         run = write_trained(folder / f"runs/faces/full/seed{seed}", cell("digits").network, seed=seed)
     out = publish.write_published(folder, tmp_path / "published/faces32")
     assert {path.name for path in (out / "networks/full").iterdir()} == {*pretrained.FILES, "README.md"}
-    assert np.array_equal(load_generator("faces32/full").sample(2), load_generator(run).sample(2))
+    kept, trained = (load_generator(one).sample(2).astype(int) for one in ("faces32/full", run))
+    assert abs(kept - trained).max() <= 1  # half precision
     card = (out / "networks/full/README.md").read_text()
     assert 'load_generator("faces32/full")' in card and "non-commercial research alone" in card
     with pytest.raises(UserError, match="did you mean 'faces32/full'"):

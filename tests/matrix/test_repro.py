@@ -1,28 +1,24 @@
 """Trainings side by side: all are tried, a failure is told at the end, Ctrl-C begins no other one; dvc is a script."""
 
-import io
+import fcntl
 import json
 import os
+import re
 import signal
+import subprocess
 import sys
 import threading
 import time
-from contextlib import nullcontext
-from types import SimpleNamespace
 
 import pytest
+from filelock import FileLock
 
 from pipeline.base.errors import UserError
-from pipeline.matrix import repro
+from pipeline.matrix import dvc, repro
 from pipeline.matrix.board import Board
+from pipeline.matrix.repro import slots, visible_gpus
+from pipeline.matrix.units import read_units
 
-NAMES = [
-    "plan",
-    "prepare@digits",
-    "reference@digits",
-    *(f"train@digits-{variant}-{seed}" for variant in ("full", "again", "grid") for seed in (0, 1)),
-    "report",
-]
 FAKE = """\
 import os, sys, time
 place = os.environ.get("CUDA_VISIBLE_DEVICES", "none")
@@ -51,11 +47,12 @@ def project(tmp_path, monkeypatch):
     ]
     (tmp_path / "plan").mkdir()
     (tmp_path / "plan/index.json").write_text(json.dumps({"cells": cells}))
-    stages = [SimpleNamespace(addressing=name) for name in NAMES]
-    repository = SimpleNamespace(status=lambda: {"changed": 1}, index=SimpleNamespace(stages=stages))
-    monkeypatch.setattr(repro, "Repo", lambda: nullcontext(repository))
-    monkeypatch.setattr(repro, "DVC", [sys.executable, str(tmp_path / "fake.py")])
+    for name, value in (("load", None), ("forget_absent", None), ("up_to_date", False), ("no_revision", None)):
+        monkeypatch.setattr(repro, name, lambda value=value: value)
+    for module in (repro, dvc):
+        monkeypatch.setattr(module, "DVC", [sys.executable, str(tmp_path / "fake.py")])
     monkeypatch.setattr(repro, "visible_gpus", list)
+    monkeypatch.setattr(repro, "EVERY", 0.05)
     return tmp_path
 
 
@@ -84,7 +81,7 @@ def test_twins_are_one_after_the_other_in_one_place(project):
 
 def test_one_at_a_time_is_plain_dvc(project):
     repro.reproduce(jobs=1)
-    assert [call[1:] for call in calls(project)] == [["repro"]]
+    assert [call[1:] for call in calls(project)] == [["repro", "plan"], ["repro"]]
 
 
 def test_a_cell_a_gpu(project, monkeypatch):
@@ -96,7 +93,9 @@ def test_a_cell_a_gpu(project, monkeypatch):
 
 def test_a_failure_stops_no_other_training_and_is_told(project, monkeypatch, capsys):
     monkeypatch.setenv("FAIL", "train@digits-full-0")
-    with pytest.raises(UserError, match="digits/full/seed0: it failed; what was finished is kept") as error:
+    with pytest.raises(
+        UserError, match=r"digits/full/seed0: it failed \(log: .*\); what was"
+    ) as error:
         repro.reproduce(jobs=2)
     assert "\n" not in str(error.value) and len(units(project)) == 4 and calls(project)[-1][1:] != ["repro"]
     shown = capsys.readouterr().out
@@ -116,15 +115,100 @@ def test_the_first_number_measured_is_shown(project, capsys):
         folder.mkdir(parents=True)
         (folder / "metrics.json").write_text('{"status": "ok", "kimg": 1.0, "fd_digits": 49.21}')
     repro.reproduce(jobs=2)
-    assert "repro: digits/again/seed0: done, fd_digits 49.21 (" in capsys.readouterr().out
+    assert "repro: digits/full/seed0: done, fd_digits 49.21 (" in capsys.readouterr().out
 
 
 def test_ctrl_c_begins_no_other_training(project, monkeypatch):
     monkeypatch.setenv("SLEEP", "1.5")
-    board = Board(repro.planned(), 1, io.StringIO())
+    board = Board(read_units(), 1, {})
     timer = threading.Timer(0.7, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     with pytest.raises(KeyboardInterrupt):
-        repro.run_units(repro.read_units(), [{}], board)
+        repro.run_units(read_units(), [{}], board)
     time.sleep(0.2)
     assert len(units(project)) == 1
+
+
+def test_a_cell_that_a_killed_make_repro_left_at_work_is_waited_for(project, capsys):
+    """Its processes hold a lock on the log that they write."""
+    log = project / ".work/logs/digits-full-seed0.log"
+    log.parent.mkdir(parents=True)
+    with open(log, "a") as left:
+        fcntl.flock(left, fcntl.LOCK_EX)
+        orphan = subprocess.Popen(["sleep", "1"], stdout=left)
+    board = Board(read_units(), 1, {})
+    began = time.monotonic()
+    repro.run_units(read_units()[:1], [{}], board)
+    assert orphan.poll() is not None and time.monotonic() - began > 0.5 and len(units(project)) == 1
+
+
+def test_a_second_make_repro_in_one_clone_is_refused_in_one_line(project, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["repro"])
+    (project / ".work").mkdir()
+    with FileLock(project / ".work/repro.lock"), pytest.raises(SystemExit):
+        repro.main()
+    assert capsys.readouterr().err == (
+        "error: another make repro is at work in this clone; wait until it has ended, or end it\n"
+    )
+
+
+def test_the_end_is_three_numbers_and_the_link(project, capsys):
+    (project / "results").mkdir()
+    (project / "results/summary.json").write_text('{"metric": "fd_digits", "full": 49.8}')
+    repro.reproduce(jobs=2)
+    *_, numbers, link = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"repro: 4 trainings in [\d.]+ min, no git; fd_digits by row: dvc metrics show", numbers)
+    assert link == f"report: {project}/reports/README.md and index.html beside it"
+
+
+# ---- what dvc refuses, with the real dvc: one line, no traceback ----
+REFUSALS = {
+    "a conflict marker in dvc.lock": lambda root: (root / "dvc.lock").write_text("<<<<<<< HEAD\nschema: '2.0'\n"),
+    "a tab in dvc.yaml": lambda root: (root / "dvc.yaml").write_text("stages:\n\ta: {}\n"),
+    "no repository": lambda root: subprocess.run(["rm", "-r", str(root / ".git")], check=True),
+}
+
+
+@pytest.mark.pipeline
+@pytest.mark.parametrize("name", REFUSALS)
+def test_what_dvc_refuses_is_one_line(tmp_path, monkeypatch, capsys, name):
+    root = tmp_path / "clone"
+    root.mkdir()
+    for command in (["git", "init", "--quiet"], [sys.executable, "-m", "dvc", "init", "--quiet"]):
+        subprocess.run(command, cwd=root, check=True)
+    (root / "dvc.yaml").write_text("stages:\n  a:\n    cmd: echo\n")
+    REFUSALS[name](root)
+    monkeypatch.chdir(root)
+    monkeypatch.setattr(dvc, "DVC", [sys.executable, "-m", "dvc"])
+    with pytest.raises(UserError) as error:
+        real_up_to_date()
+    assert "\n" not in str(error.value) and str(error.value).startswith("dvc status")
+
+
+real_up_to_date = repro.up_to_date
+
+
+# ---- places ----
+@pytest.mark.parametrize(
+    ("gpus", "processes", "jobs", "expected"),
+    [
+        (["0", "1", "2", "3"], 1, None, ["0", "1", "2", "3"]),
+        (["0", "1", "2", "3"], 2, None, ["0,1", "2,3"]),
+        (["0", "1", "2"], 2, None, ["0,1"]),
+        (["0"], 4, None, ["0"]),
+        (["0", "1"], 1, 3, ["0", "1", "0"]),
+    ],
+)
+def test_a_place_has_the_gpus_of_a_unit(gpus, processes, jobs, expected):
+    assert [place["CUDA_VISIBLE_DEVICES"] for place in slots(gpus, processes, jobs)] == expected
+
+
+def test_without_gpus_a_cell_a_core(monkeypatch):
+    assert slots([], 1, 3) == [{}, {}, {}] and 1 <= len(slots([], 1, None)) <= 8
+
+
+def test_gpus_that_are_already_chosen_are_kept(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
+    assert visible_gpus() == ["2", "5"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert visible_gpus() == []

@@ -37,6 +37,10 @@ stages:
     cmd: python stub.py collect_reference ${item.dataset}
     deps: ["reference/${item.dataset}"]
     outs: ["answers/${item.dataset}"]
+  summary:
+    cmd: python stub.py summary
+    deps: [plan/index.json]
+    outs: [summary]
   report:
     cmd: python stub.py report
     deps: [plan/index.json]
@@ -87,9 +91,14 @@ def plan():
 
 def train():
     from pipeline.base.files import write_json
+    from pipeline.base.run_cache import restored
     from pipeline.runs.watchdog import WORKER, end_with_worker
     from pipeline.runs.work_dirs import only_trainer, work_folder
 
+    try:
+        restored("train@" + cell.replace("/seed", "-").replace("/", "-"))
+    except Exception as error:
+        sys.exit(f"error: {error}")
     end_with_worker()
     out, stop = Path("runs") / cell, []
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -121,7 +130,7 @@ if stage in ("plan", "train"):
     globals()[stage]()
 else:
     out = {"prepare": "data", "reference": "reference", "measure": "measured", "illustrate": "illustrations",
-           "collect": "results", "collect_reference": "answers", "report": "reports"}[stage]
+           "collect": "results", "collect_reference": "answers", "summary": "summary", "report": "reports"}[stage]
     with open(os.environ["STUB_LOG"], "a") as log:
         log.write(f"{stage} {cell}\\n")
     write(f"{out}/{cell}/{stage}.txt", f"{stage} {cell}")
@@ -158,7 +167,7 @@ class StubProject(Repository):
             f"['remote \"store\"']\n    url = {self.store}\n"
         )
         (self.folder / ".gitignore").write_text(
-            (self.folder / ".gitignore").read_text() + "/results/\n/answers/\n/reports/\n"
+            (self.folder / ".gitignore").read_text() + "/results/\n/answers/\n/reports/\n/summary/\n"
         )
         self.commit("start")
 
@@ -170,7 +179,7 @@ class StubProject(Repository):
 
     def command(self, cell: str) -> list[str]:
         """A worker of `cell` that makes its clone."""
-        module = ["-m", "pipeline.matrix.cluster.worker", "--other-libraries"]
+        module = ["-m", "pipeline.matrix.worker", "--other-libraries"]
         return [sys.executable, *module, "--cell", cell, "--revision", self.revision(), "--source", str(self.folder)]
 
     def start_worker(self, cell: str) -> subprocess.Popen:

@@ -70,7 +70,7 @@ def test_a_killed_raylet_loses_nothing(stub, ray_nodes, tmp_path):
             [
                 sys.executable,
                 "-m",
-                "pipeline.matrix.cluster.submit",
+                "pipeline.matrix.submit",
                 "--engine",
                 "ray",
                 "--address",
@@ -89,7 +89,7 @@ def test_a_killed_raylet_loses_nothing(stub, ray_nodes, tmp_path):
     assert head.wait(timeout=1800) == 0, (tmp_path / "submit.log").read_text()
     steps = [line for line in project.logged() if re.search(r" \d+$", line)]
     assert len(steps) == len(set(steps)) == 4 * 60  # four trainings (two are twins), no step twice
-    code, output = project.run("pipeline.matrix.cluster.gather", "--restore")
+    code, output = project.run("pipeline.matrix.gather", "--restore")
     assert code == 0 and "6 cells: 6 there" in output and "0 trained" in output, output
 
 

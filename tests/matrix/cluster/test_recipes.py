@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from pipeline.cli import COMMANDS
-from pipeline.matrix.cluster import worker
+from pipeline.matrix import worker
 
 RECIPES = Path(__file__).parent.parent.parent.parent / "docs/cluster"
 SKYPILOT_KEYS = {"name", "workdir", "resources", "envs", "file_mounts", "setup", "run", "num_nodes", "service"}
@@ -64,10 +64,9 @@ def test_a_host_that_cannot_be_reached_takes_no_cells_and_a_failed_one_is_said(t
 
 
 @pytest.mark.parametrize("recipe", ["skypilot.yaml", "ssh.sh"])
-def test_the_options_of_the_worker_exist(recipe, monkeypatch):
+def test_the_options_of_the_worker_exist(recipe):
     text = (RECIPES / recipe).read_text()
     called = re.findall(r"transgan worker ([^\"'\n|]*)", text)
     options = {option for call in called for option in re.findall(r"--[a-z-]+", call)}
-    monkeypatch.setattr("sys.argv", ["worker", "--cell", "a/b/seed0", "--revision", "r"])
-    known = {f"--{name.replace('_', '-')}" for name in vars(worker.parse())}
+    known = {f"--{name.replace('_', '-')}" for name in vars(worker.parse(["--cell", "a/b/seed0"]))}
     assert "worker" in COMMANDS and options and options <= known

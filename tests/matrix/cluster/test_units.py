@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from pipeline.base.cell import Cell
 from pipeline.base.errors import UserError
-from pipeline.matrix.cluster.units import Unit, address, find_unit, read_units
+from pipeline.matrix.units import Unit, find_unit, read_units
 
 
 @pytest.fixture
@@ -22,24 +23,19 @@ def plan(tmp_path):
     return tmp_path
 
 
+def cells(seed: int) -> tuple[Cell, Cell]:
+    return Cell("digits", "full", seed), Cell("digits", "again", seed)
+
+
 def test_twins_are_one_unit_and_the_first_is_trained(plan):
-    assert read_units(plan) == [
-        Unit(("digits/full/seed0", "digits/again/seed0")),
-        Unit(("digits/full/seed1", "digits/again/seed1"), processes=4),
+    assert read_units(plan) == [Unit(cells(0), 1.0), Unit(cells(1), 1.0, processes=4)]
+    assert Unit(cells(0)).addresses(("train", "collect")) == [
+        f"{stage}@digits-{variant}-0" for variant in ("full", "again") for stage in ("train", "collect")
     ]
 
 
-def test_a_twin_finds_the_unit_of_its_training(plan):
-    assert find_unit(read_units(plan), "digits/again/seed1").name == "digits/full/seed1"
-
-
-def test_a_cell_that_is_not_planned_is_refused_in_one_line(plan):
-    with pytest.raises(
-        UserError, match=r"--cell: given 'digits/ful/seed0'; allowed: .*did you mean 'digits/full/seed0'"
-    ):
-        find_unit(read_units(plan), "digits/ful/seed0")
-
-
-def test_stages_are_named_as_dvc_names_them():
-    assert address("train", "digits/full/seed12") == "train@digits-full-12"
-    assert Unit(("a/b/seed0",)).stages() == ["train@a-b-0", "measure@a-b-0", "illustrate@a-b-0"]
+def test_a_twin_finds_the_unit_of_its_training_and_an_unknown_cell_is_refused(plan):
+    assert str(find_unit(read_units(plan), Cell("digits", "again", 1))) == "digits/full/seed1"
+    allowed = r"--cell: given 'digits/ful/seed0'; allowed: .*did you mean 'digits/full/seed0'"
+    with pytest.raises(UserError, match=allowed):
+        find_unit(read_units(plan), Cell("digits", "ful", 0))

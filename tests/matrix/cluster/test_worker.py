@@ -5,27 +5,29 @@ import os
 import signal
 import subprocess
 import sys
-from types import SimpleNamespace
+import threading
+import time
 
 import pytest
 
 from pipeline.base import git as revision
+from pipeline.base.cell import Cell
 from pipeline.base.errors import UserError
 from pipeline.base.git import check_libraries, other_libraries
-from pipeline.matrix.cluster import dvc_run, states, worker
-from pipeline.matrix.cluster.dvc_run import DvcRun
-from pipeline.matrix.cluster.worker import Stopped, Worker, check
+from pipeline.matrix import dvc, states, worker
+from pipeline.matrix.worker import Stopped, Worker, parse, start
 
 FAKE = """\
-import json, os, sys
+import json, os, sys, time
 with open("calls.jsonl", "a") as file:
     file.write(json.dumps([sys.argv[1:], os.environ.get("TRANSGAN_WORKER")]) + "\\n")
 if sys.argv[1] == os.environ.get("FAIL"):
     print("error: the disk is full")
     sys.exit(1)
 print("Running stage 'train@digits-full-0':")
+time.sleep(float(os.environ.get("SLEEP", "0")))
 """
-CELL = "digits/full/seed0"
+CELL, TWIN = Cell("digits", "full", 0), Cell("digits", "again", 0)
 
 
 @pytest.fixture
@@ -39,23 +41,10 @@ def clone(tmp_path, monkeypatch):
     ]
     (tmp_path / "plan").mkdir()
     (tmp_path / "plan/index.json").write_text(json.dumps({"cells": cells}))
-    (tmp_path / "runs" / CELL).mkdir(parents=True)
-    (tmp_path / "runs" / CELL / "run.json").write_text('{"key": "abc", "status": "ok"}')
-    monkeypatch.setattr(dvc_run, "DVC", [sys.executable, str(tmp_path / "fake.py")])
-    monkeypatch.setattr(worker, "check_remote", lambda repo: "/store")
-    monkeypatch.setattr(worker, "RemoteCells", lambda repo: SimpleNamespace(holds=lambda cell: True))
-
-    class Opened:
-        def __init__(self, root):
-            pass
-
-        def __enter__(self):
-            return None
-
-        def __exit__(self, *_):
-            return None
-
-    monkeypatch.setattr(worker, "opened", Opened)
+    CELL.run(tmp_path / "runs").mkdir(parents=True)
+    (CELL.run(tmp_path / "runs") / "run.json").write_text('{"key": "abc", "status": "ok"}')
+    monkeypatch.setattr(dvc, "DVC", [sys.executable, str(tmp_path / "fake.py")])
+    monkeypatch.setattr(worker, "check_remote", lambda root: "/store")
     return tmp_path
 
 
@@ -67,7 +56,7 @@ def calls(clone) -> list:
 def test_a_unit_is_trained_then_pushed_and_the_run_cache_last(clone):
     unfinished = clone / "work/abc"
     unfinished.mkdir(parents=True)
-    unit = Worker(clone, "r1").work("digits/again/seed0")
+    unit = Worker(clone, "r1").work(TWIN)
     asked = [call[0] for call in calls(clone)]
     stages = [
         f"{stage}@digits-{variant}-0" for variant in ("full", "again") for stage in ("train", "measure", "illustrate")
@@ -76,35 +65,48 @@ def test_a_unit_is_trained_then_pushed_and_the_run_cache_last(clone):
     assert asked[0] == ["repro", "plan"]  # whatever plan lies there, of the commit or of a revision before
     assert asked[1:] == [first, ["repro", "--pull", *stages], ["push", *stages], ["push", "--run-cache", *stages]]
     assert all(call[1].isdigit() for call in calls(clone))  # the training knows whom to end with
-    assert unit.cells == (CELL, "digits/again/seed0")
-    assert states.read(CELL).status == "pushed" and states.read("digits/again/seed0").status == "pushed"
+    assert unit.cells == (CELL, TWIN)
+    assert states.read(CELL).state == "done" and states.read(TWIN).state == "done"
     assert not unfinished.exists()  # the state of the training went once its results were pushed
 
 
 def test_a_failed_stage_is_one_line_and_a_state(clone, monkeypatch):
     monkeypatch.setenv("FAIL", "repro")
-    with pytest.raises(UserError, match=r"dvc repro failed \(the disk is full\); .* goes on from there") as error:
+    with pytest.raises(UserError, match=r"dvc repro plan: the disk is full; .* goes on from there") as error:
         Worker(clone, "r1").work(CELL)
-    assert "\n" not in str(error.value) and states.read(CELL).status == "failed"
+    assert "\n" not in str(error.value) and states.read(CELL).state == "failed"
     assert "the disk is full" in states.read(CELL).detail and len(calls(clone)) == 1
 
 
 def test_two_signals_stop_a_training_once_and_the_first_one_counts(clone, monkeypatch):
     """slurmstepd signals every process of a task, and the task's script its worker once more."""
     sent = []
-    monkeypatch.setattr(dvc_run.os, "killpg", lambda group, number: sent.append(number))
+    monkeypatch.setattr(worker.os, "killpg", lambda group, number: sent.append(number))
+    monkeypatch.setenv("SLEEP", "0.5")
+    one = Worker(clone, "r1")
+
+    def signals():
+        while one.process is None:
+            time.sleep(0.01)
+        for name in ("SIGUSR1", "SIGTERM"):
+            one.stop(name)
+
+    threading.Thread(target=signals).start()
+    with pytest.raises(Stopped) as stopped:
+        one.dvc("push")
+    assert sent == [signal.SIGINT] and stopped.value.again
+
+
+def test_a_signal_to_the_process_stops_its_work(clone):
     one = Worker(clone, "r1")
     kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)}
     try:
         one.handle_signals()
-        one.run = DvcRun("push", root=clone, environment={})
-        for number in (signal.SIGUSR1, signal.SIGTERM):
-            os.kill(os.getpid(), number)
-        one.run.wait(lambda line: None)
+        os.kill(os.getpid(), signal.SIGUSR1)
     finally:
         for number, handler in kept.items():
             signal.signal(number, handler)
-    assert sent == [signal.SIGINT] and one.signal == "SIGUSR1"
+    assert one.signal == "SIGUSR1"
 
 
 def test_a_state_that_a_file_system_holds_on_to_fails_no_cell(clone, monkeypatch, capsys):
@@ -113,22 +115,18 @@ def test_a_state_that_a_file_system_holds_on_to_fails_no_cell(clone, monkeypatch
 
     monkeypatch.setattr(worker, "discard", busy)
     Worker(clone, "r1").work(CELL)
-    assert states.read(CELL).status == "pushed" and "could not be removed (Device or" in capsys.readouterr().out
+    assert states.read(CELL).state == "done" and "could not be removed (Device or" in capsys.readouterr().out
 
 
 def test_a_remote_that_refuses_loses_nothing_and_says_what_to_do(clone, monkeypatch):
     monkeypatch.setenv("FAIL", "push")
     unfinished = clone / "work/abc"
     unfinished.mkdir(parents=True)
-    with pytest.raises(UserError, match=r"is trained, and could not be pushed \(the disk is full\); nothing is lost"):
+    with pytest.raises(
+        UserError, match=r"is trained, and could not be pushed \(dvc push .*the disk is full; .*\); nothing is lost"
+    ):
         Worker(clone, "r1").work(CELL)
-    assert unfinished.is_dir() and states.read(CELL).status == "failed"
-
-
-def test_a_push_that_left_something_out_is_noticed(clone, monkeypatch):
-    monkeypatch.setattr(worker, "RemoteCells", lambda repo: SimpleNamespace(holds=lambda cell: cell == CELL))
-    with pytest.raises(UserError, match="digits/again/seed0: is trained, and the remote lacks a part"):
-        Worker(clone, "r1").work(CELL)
+    assert unfinished.is_dir() and states.read(CELL).state == "failed"
 
 
 def test_a_signal_before_the_work_begins_nothing(clone):
@@ -136,7 +134,7 @@ def test_a_signal_before_the_work_begins_nothing(clone):
     one.signal = "SIGUSR1"
     with pytest.raises(Stopped) as stopped:
         one.work(CELL)
-    assert stopped.value.again and not calls(clone) and states.read(CELL).status == "stopped"
+    assert stopped.value.again and not calls(clone) and states.read(CELL).state == "stopped"
 
 
 # ---- refusals ----
@@ -154,22 +152,27 @@ def repository(tmp_path):
     return tmp_path
 
 
+def options(*given):
+    return parse(["--cell", str(CELL), "--other-libraries", *given])
+
+
 def test_another_revision_is_refused_in_one_line(repository):
     with pytest.raises(UserError, match=r"this clone is at \w{12}, the head at 000000000000: .*git checkout") as error:
-        check(repository, "0" * 40, other_libraries=True)
+        start(repository, options("--revision", "0" * 40))
     assert "\n" not in str(error.value)
 
 
 def test_a_clone_with_changes_is_refused_in_one_line(repository):
     (repository / "requirements.txt").write_text("torch==3.0\n")
     with pytest.raises(UserError, match=r"has changes that no commit has \(requirements.txt\)") as error:
-        check(repository, None, other_libraries=True)
+        start(repository, options())
     assert "\n" not in str(error.value)
 
 
-def test_the_same_revision_is_allowed(repository):
+def test_the_same_revision_is_allowed(repository, monkeypatch):
+    monkeypatch.setattr(Worker, "handle_signals", lambda self: None)
     at = revision.revision(repository)
-    assert check(repository, at, other_libraries=True) == at
+    assert start(repository, options("--revision", at)).revision == at
 
 
 def test_other_library_versions_are_refused_unless_allowed(repository, monkeypatch):
@@ -185,7 +188,7 @@ def test_versions_of_a_record_are_compared_with_the_pins(repository):
 
 
 def test_a_source_without_a_revision_is_refused(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["worker", "--cell", CELL, "--source", "/somewhere"])
+    monkeypatch.setattr(sys, "argv", ["worker", "--cell", str(CELL), "--source", "/somewhere"])
     with pytest.raises(SystemExit):
         worker.main()
     assert "--source: given without --revision" in capsys.readouterr().err
