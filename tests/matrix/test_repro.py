@@ -93,9 +93,7 @@ def test_a_cell_a_gpu(project, monkeypatch):
 
 def test_a_failure_stops_no_other_training_and_is_told(project, monkeypatch, capsys):
     monkeypatch.setenv("FAIL", "train@digits-full-0")
-    with pytest.raises(
-        UserError, match=r"digits/full/seed0: it failed \(log: .*\); what was"
-    ) as error:
+    with pytest.raises(UserError, match=r"digits/full/seed0: it failed \(log: .*\); what was") as error:
         repro.reproduce(jobs=2)
     assert "\n" not in str(error.value) and len(units(project)) == 4 and calls(project)[-1][1:] != ["repro"]
     shown = capsys.readouterr().out

@@ -48,8 +48,8 @@ def test_twenty_cells_killed_at_random_moments(stub):
     code, output = project.run("pipeline.matrix.gather", "--restore")
     assert (
         code == 0
-        and f"{2 * CELLS} there" in output
-        and f"{2 * CELLS} cells restored" in output
+        and f"{2 * CELLS} done" in output
+        and f"{2 * CELLS} of {2 * CELLS} cells restored" in output
         and " 0 trained" in output
     ), output
     assert not list(project.work.glob("*/step.json"))  # every state was removed once its results were pushed
@@ -83,5 +83,5 @@ def test_two_heads_gather_at_the_same_time(stub):
     ]
     for process in both:
         output, _ = process.communicate(timeout=600)
-        assert process.returncode == 0 and "4 cells restored" in output and " 0 trained" in output, output
+        assert process.returncode == 0 and "4 of 4 cells restored" in output and " 0 trained" in output, output
     assert all((head / f"runs/digits/full/seed{seed}/weights").is_file() for head in heads for seed in range(4))

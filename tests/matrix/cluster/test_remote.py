@@ -79,9 +79,7 @@ def test_a_remote_without_a_run_cache_and_none_at_all_are_refused_in_one_line(pr
     clone = project.clone("http")
     local = clone / ".dvc/config.local"
     local.write_text("[core]\n    remote = web\n['remote \"web\"']\n    url = https://example.invalid/x\n")
-    with pytest.raises(
-        UserError, match="remote web: .*: http carries no run cache.* use a folder"
-    ):
+    with pytest.raises(UserError, match="remote web: .*: http carries no run cache.* use a folder"):
         check_remote(clone)
     local.unlink()
     (clone / ".dvc/config").write_text("[core]\n    analytics = false\n")
