@@ -66,10 +66,14 @@ def restored(stage: str) -> bool:
 def _stages(root: str | Path) -> dict[str, Entry]:
     file = Path(root) / "dvc.lock"
     try:
-        content = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader) if file.is_file() else {}
+        content = _read(file) if file.is_file() else {}
     except yaml.YAMLError:
         return {}  # dvc refuses it, and says where
     return dict((content or {}).get("stages") or {})
+
+
+def _read(file: Path) -> Any:
+    return yaml.CSafeLoader(file.read_text(encoding="utf-8")).get_single_data()  # ten times as fast as safe_load
 
 
 def _cache(root: str | Path) -> Path:
@@ -92,7 +96,7 @@ def _runs(entry: Entry, cache: Path) -> Iterator[Entry]:
     key = json.dumps(entry | {"deps": deps, "outs": [out["path"] for out in entry.get("outs", [])]}, sort_keys=True)
     folder = cache / "runs" / (name := hashlib.sha256(key.encode()).hexdigest())[:2] / name
     for file in sorted(folder.glob("*"), key=os.path.getmtime, reverse=True):
-        run = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+        run = _read(file)
         if not _hidden(run, cache):
             yield run
 
