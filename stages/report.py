@@ -1,9 +1,6 @@
 """Stage `report`: tables and figures -> reports/. Also checks the whole of params.yaml, as `plan` does."""
 
 import argparse
-import os
-import shutil
-import tempfile
 
 from pipeline.base.errors import command_line
 from pipeline.base.schema import bind
@@ -12,7 +9,6 @@ from pipeline.plan.config import PARAMS, ReportConfig, load, resolve_cell
 from pipeline.report.build import build_report
 from pipeline.report.paper import MAIN_VARIANT
 
-OUT = "reports"
 DRAWN = ("celebahq256",)  # data sets of the paper whose networks are drawn from params.yaml
 
 
@@ -26,12 +22,8 @@ def main() -> None:
         if name in names(content, "dataset") and MAIN_VARIANT in names(content, "variant")
     }
     settings = bind(ReportConfig, content["report"], file=PARAMS, prefix="report")
-    # DVC keeps the report of before (`persist`): it is replaced once the new one is whole.
-    with tempfile.TemporaryDirectory(dir=".", prefix=".reports-") as folder:
-        path = build_report(settings, content, networks=networks, out=f"{folder}/{OUT}")
-        shutil.rmtree(OUT, ignore_errors=True)
-        os.rename(f"{folder}/{OUT}", OUT)
-    print(f"report: {OUT}/{path.name}", flush=True)
+    path = build_report(settings, content, networks=networks)
+    print(f"report: {path}", flush=True)
 
 
 if __name__ == "__main__":

@@ -4,26 +4,24 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from matplotlib.patches import FancyBboxPatch
 
-from pipeline.report.drawing import COLOURS, INK, Chart, draw_whole
+from pipeline.report.content import Figure
+from pipeline.report.drawing import COLOURS, INK, WIDTH, draw
 
-Box = tuple[str, str]  # heading, what stands under it
-WIDTH, GAP, HEIGHT = 2.05, 0.42, 1.0  # inches
-MOST = 6  # boxes in a row
+GAP, HEIGHT, ABOVE, MOST = 0.3, 1.0, 0.75, 7  # inches; boxes in a row, at most
+
+Box = tuple[str, list[str], str]  # heading, lines under it, what enters it straight from the image
 
 
-def diagram(
-    network: dict[str, Any] | None, title: str, path: Path, dpi: int, note: str = "Drawn from the plan in plan/train/."
-) -> Chart | None:
-    """The chart of a transformer pair's networks; None for other families and for a plan it cannot read.
+def diagram(network: dict[str, Any] | None, title: str, path: Path, dpi: int, note: str = "", *,
+            folded: bool = True) -> Figure | None:  # fmt: skip
+    """The diagram of a transformer pair's networks; None for other families and for a plan it cannot read.
 
     `network`: the block of that name in plan/train/<cell>.yaml, with `generator` and `discriminator`.
     """
-    if network is None:
-        return None
     try:
-        chains = {"Generator": generator_boxes(network), "Discriminator": discriminator_boxes(network)}
+        chains = {"Generator": generator_boxes(network or {}), "Discriminator": discriminator_boxes(network or {})}
     except (KeyError, TypeError, IndexError):
         return None
     rows = [
@@ -31,59 +29,55 @@ def diagram(
         for index, (name, boxes) in enumerate(chains.items())
         for start in range(0, len(boxes), MOST)
     ]
-    longest = max(len(boxes) for _, boxes, _ in rows)
-    size = (longest * (WIDTH + GAP) + 0.2, len(rows) * (HEIGHT + 0.75))
+    height = len(rows) * (HEIGHT + ABOVE) + 0.1
+    width = (WIDTH - 0.2) / max(len(boxes) for _, boxes, _ in rows) - GAP
 
     def panel(axis: Axes) -> None:
-        axis.set_xlim(0, size[0])
-        axis.set_ylim(0, size[1])
-        for row, (name, boxes, colour) in enumerate(rows):
-            _chain(axis, boxes, name, size[1] - (row + 1) * (HEIGHT + 0.75) + 0.15, colour)
+        axis.axis("off")
+        axis.set_xlim(0, WIDTH)
+        axis.set_ylim(0, height)
+        for place, (name, boxes, colour) in enumerate(rows):
+            _chain(axis, boxes, name, height - (place + 1) * (HEIGHT + ABOVE), width, colour)
 
+    draw(path, [panel], dpi, height=height)
     words = "; ".join(
-        f"{name}: " + ", then ".join(" ".join(" ".join(box).split()) for box in b) for name, b in chains.items()
+        f"{name}: " + ", then ".join(" ".join([box[0], *box[1], box[2]]).strip() for box in boxes)
+        for name, boxes in chains.items()
     )
-    return draw_whole(path, size, panel, title=f"Networks of {title}", alt=words, dpi=dpi, note=note)
+    return Figure(title=f"Networks of {title}", path=path, alt=words, note=note, folded=folded)
 
 
 def generator_boxes(network: dict[str, Any]) -> list[Box]:
     """From noise to image: a box per stage with map, width, blocks and attention."""
-    generator = network["generator"]
-    _only_transgan(network, generator)
+    generator = _transgan(network, "generator")
     first = generator["stages"][0]["blocks"][0]
-    boxes: list[Box] = [
-        ("noise", f"{generator['latent_dim']} numbers"),
-        ("linear", f"{first['side']} x {first['side']} tokens\nof {first['width']}"),
-    ]
+    start = [f"{first['side']} x {first['side']} tokens", f"of {first['width']}"]
+    boxes: list[Box] = [("noise", [f"{generator['latent_dim']} numbers"], ""), ("linear", start, "")]
     for stage in generator["stages"]:
-        lifted = stage["upsample"]
-        boxes.append(
-            (_map(stage), ("" if lifted == "none" else f"{lifted.replace('_', ' ')}, then\n") + _blocks(stage))
-        )
-    boxes.append(
-        ("linear", f"{network['resolution']} x {network['resolution']} image,\n{network['channels']} channels")
-    )
-    return boxes
+        lifted = [] if stage["upsample"] == "none" else [f"{stage['upsample'].replace('_', ' ')}, then"]
+        boxes.append((_map(stage), [*lifted, *_blocks(stage)], ""))
+    side = network["resolution"]
+    return [*boxes, ("linear", [f"{side} x {side} image", f"channels: {network['channels']}"], "")]
 
 
 def discriminator_boxes(network: dict[str, Any]) -> list[Box]:
     """From image to score: a box per stage with the patches that enter it, then the blocks with the [cls] token."""
-    discriminator = network["discriminator"]
-    _only_transgan(network, discriminator)
-    boxes: list[Box] = [("image", f"{network['resolution']} x {network['resolution']},\naugmented")]
+    discriminator = _transgan(network, "discriminator")
+    boxes: list[Box] = [("image", [f"{network['resolution']} x {network['resolution']}", "augmented"], "")]
     for place, stage in enumerate(discriminator["stages"]):
-        enters = f"patches of {stage['patch']}" if stage.get("patch") else "no new patches"
-        enters += f", {stage['embed_width']} wide" if stage.get("embed_width") else ""
-        boxes.append((_map(stage), ("pooled; " if place else "") + enters + "\n" + _blocks(stage)))
-    last = discriminator["cls"]
-    boxes.append(("[cls] token first", f"{last['depth']} block{'s' * (last['depth'] > 1)}"))
-    boxes.append(("linear", "one score"))
-    return boxes
+        enters = f"patches of {stage['patch']}" if stage.get("patch") else ""
+        enters += f", {stage['embed_width']} wide" if enters and stage.get("embed_width") else ""
+        boxes.append((_map(stage), ["pooled"] * (place > 0) + _blocks(stage), enters))
+    depth = discriminator["cls"]["depth"]
+    return [*boxes, ("[cls] first", [f"{depth} block{'s' * (depth > 1)}"], ""), ("linear", ["one score"], "")]
 
 
-def _only_transgan(network: dict[str, Any], part: dict[str, Any]) -> None:
-    if part.get("family", network.get("family", "transgan")) != "transgan":
+def _transgan(network: dict[str, Any], part: str) -> dict[str, Any]:
+    """The network, where a diagram can show it. Errors: `KeyError` for another family."""
+    found: dict[str, Any] = network[part]
+    if found.get("family", network.get("family", "transgan")) != "transgan":
         raise KeyError("family")
+    return found
 
 
 def _map(stage: dict[str, Any]) -> str:
@@ -91,31 +85,36 @@ def _map(stage: dict[str, Any]) -> str:
     return f"{block['side']} x {block['side']}, width {block['width']}"
 
 
-def _blocks(stage: dict[str, Any]) -> str:
-    """`2 blocks, grid 4 attention` for every group of equal blocks of a stage."""
+def _blocks(stage: dict[str, Any]) -> list[str]:
+    """A line for depth and attention of every group of equal blocks of a stage, and their norm."""
     lines = []
     for block in stage["blocks"]:
         kind = f"grid {block['window']}" if block["attention"] == "grid" else block["attention"]
-        extras = f"\n{block['norm']} norm" + (", relative position" if block.get("relative_position") else "")
-        lines.append(f"{block['depth']} block{'s' * (block['depth'] > 1)}, {kind} attention" + extras)
-    return "\n".join(lines)
+        lines += [f"{block['depth']} block{'s' * (block['depth'] > 1)}, {kind}", f"{block['norm']} norm"]
+        lines += ["relative position"] if block.get("relative_position") else []
+    return lines
 
 
-def _chain(axis: Axes, boxes: list[Box], name: str, bottom: float, colour: str) -> None:
-    """A row of boxes with arrows, under its name."""
-    axis.text(0.1, bottom + HEIGHT + 0.16, name, fontsize=11, fontweight="bold", color=INK)
-    for place, (heading, text) in enumerate(boxes):
-        left = 0.1 + place * (WIDTH + GAP)
+def _chain(axis: Axes, boxes: list[Box], name: str, bottom: float, width: float, colour: str) -> None:
+    """A row of boxes with arrows between them; above them a line from the image to every box that its patches enter."""
+    rail, arrow = bottom + HEIGHT + 0.22, {"arrowstyle": "-|>", "color": INK}
+    axis.text(0.1, bottom + HEIGHT + 0.45, name, fontsize=11, fontweight="bold")
+    middles = [0.1 + place * (width + GAP) + width / 2 for place in range(len(boxes))]
+    entered = [middle for middle, box in zip(middles, boxes, strict=True) if box[2]]
+    if entered:
+        axis.plot([middles[0], middles[0], entered[-1]], [bottom + HEIGHT, rail, rail], color=colour, lw=1.4)
+    for place, (middle, (heading, lines, enters)) in enumerate(zip(middles, boxes, strict=True)):
+        shape = "round,pad=0,rounding_size=0.08"
+        corner = (middle - width / 2, bottom)
         axis.add_patch(
-            FancyBboxPatch(
-                (left, bottom), WIDTH, HEIGHT, boxstyle="round,pad=0,rounding_size=0.08", fill=False, edgecolor=colour,
-                linewidth=1.4,
-            )
-        )  # fmt: skip
-        middle = left + WIDTH / 2
-        axis.text(middle, bottom + HEIGHT - 0.2, heading, ha="center", va="center", fontsize=9, fontweight="bold")
-        axis.text(middle, bottom + (HEIGHT - 0.3) / 2, text, ha="center", va="center", fontsize=7.5, linespacing=1.25)
+            FancyBboxPatch(corner, width, HEIGHT, boxstyle=shape, fill=False, edgecolor=colour, linewidth=1.4)
+        )
+        axis.text(middle, bottom + HEIGHT - 0.15, heading, ha="center", va="center", fontsize=7.5, fontweight="bold")
+        axis.text(middle, bottom + 0.42, "\n".join(lines), ha="center", va="center", fontsize=6.5, linespacing=1.3)
+        if enters:
+            axis.annotate("", (middle, bottom + HEIGHT), (middle, rail), arrowprops=arrow)
+            axis.text(middle, rail + 0.06, enters, ha="center", fontsize=7)
         if place:
-            start = (left - GAP, bottom + HEIGHT / 2)
-            arrow = FancyArrowPatch(start, (left, bottom + HEIGHT / 2), arrowstyle="-|>", mutation_scale=10, color=INK)
-            axis.add_patch(arrow)
+            after, before = middle - width / 2, middle - width / 2 - GAP
+            if not (enters and place == 1):  # the first stage sees patches alone
+                axis.annotate("", (after, bottom + HEIGHT / 2), (before, bottom + HEIGHT / 2), arrowprops=arrow)

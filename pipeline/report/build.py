@@ -4,29 +4,41 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.plan.config import ReportConfig
-from pipeline.report import appendix_tables, architecture, charts, paper, paper_tables, published, unfinished
+from pipeline.report import appendix, architecture, charts, paper, pictures, tables, unfinished
 from pipeline.report.claims import claims, counts
-from pipeline.report.content import Content
-from pipeline.report.dataset_section import dataset_section
-from pipeline.report.findings import findings
+from pipeline.report.comparisons import Outcome, compared
+from pipeline.report.content import Content, Figure, Section, Table, Text
+from pipeline.report.decide import FEWEST_SEEDS, RULES
+from pipeline.report.findings import findings, reading
+from pipeline.report.page import write_report
 from pipeline.report.published import Published, published_runs
-from pipeline.report.published_figures import blocks as published_blocks
-from pipeline.report.sections import Block, Section, write_report
-from pipeline.report.tables import seeds_note
-from pipeline.report.verdict import RULES
+from pipeline.report.results import Results
+from pipeline.report.short import is_short, short_report
 
 TITLE = "TransGAN: paper and measurement"
-# What a figure is called in claims.csv -> how its file's name ends.
-FIGURES = {
-    "architecture": "_architecture",
-    "samples": "_samples",
-    "attention": "_attention",
-    "reach": "_reach",
-    "relative_position": "_relative_position",
-    "augment": "_augment",
-    "dynamics": "_curves_transformer_and_CNN",
-    "growth": "growth",
-}
+VALUES = (
+    (
+        "values",
+        "A value is over the trainings that ended well: one value, the range of two, mean and t-interval from "
+        f"{FEWEST_SEEDS} on. A training that ran out of memory or diverged is named beside it, not averaged.",
+    ),
+    (
+        "the paper's order",
+        "The sign between the paper's own two values: on the same data set where it has them, else the sign that all "
+        "its data sets share. Values whose protocols are known to differ give no order.",
+    ),
+    (
+        "but",
+        "Another metric is named where the row that is worse by the main metric is better by it in every pair of "
+        f"trainings, with at least {FEWEST_SEEDS} of each row.",
+    ),
+    (
+        "citations",
+        "A paper value that was not read in the paper is marked *quoted*, *recalled* or *weak*, and so is what rests "
+        "on it. It never fills a measured cell. Two protocols never share a column; `fd_`, `is_` and `kd_` are never "
+        "compared with the paper's FID and IS.",
+    ),
+)
 
 
 def build_report(config: ReportConfig, params: dict[str, Any], *, networks: dict[str, dict[str, Any]] | None = None,
@@ -37,101 +49,149 @@ def build_report(config: ReportConfig, params: dict[str, Any], *, networks: dict
     `params`: the content of params.yaml, shown as it is. `networks`: the full model's on data sets of the paper, drawn
     although the matrix may not train them.
     """
-    report, runs = Content(config, plan, results, Path(out)), published_runs(published_folder)
-    sections = [published_section(run, Path(out), config) for run in runs]
-    sections += [dataset_section(report, dataset) for dataset in report.datasets]
-    sections += [main_section(report, networks or {}), cost_section(report)]
-    at_work = unfinished.section(report.index, report.figures, config.dpi, plan=plan, results=results)
-    sections = [findings_section(report, runs), *at_work, status_section(report), *sections]
-    return write_report(
-        TITLE, heading(report.index), [*sections, rule_section(config), cells_section(report, params)], Path(out)
+    folder, loaded = Path(out), Results.load(plan, results, config.confidence)
+    if is_short(loaded):
+        return short_report(loaded, params, config, folder)
+    figures, runs = folder / "figures", published_runs(published_folder)
+    outcomes = {dataset: compared(loaded, dataset) for dataset in loaded.datasets}
+    everything = [outcome for found in outcomes.values() for outcome in found]
+    ablations = [
+        ablation_section(loaded, dataset, outcomes[dataset], figures, config, first=dataset == loaded.datasets[0])
+        for dataset in loaded.datasets
+    ]
+    cost: list[Content] = [
+        charts.growth(figures, config.dpi),
+        charts.cost(figures, config.dpi),
+        appendix.cost(loaded, runs),
+    ]
+    sections = [
+        first_section(loaded, outcomes, runs, figures, config),
+        main_section(loaded, networks or {}, figures, config),
+        *ablations,
+        *published_section(runs, folder, config),
+        *unfinished.section(loaded, figures, config.dpi),
+        Section(title="Cost", anchor="cost", link="Cost", content=cost),
+    ]
+    drawn = [part.path.stem for section in sections for part in section.content if isinstance(part, Figure)]
+    status = claims(loaded, everything, drawn)
+    sections += [
+        Section(title="Every claim of the paper", anchor="claims", content=[Text(counts(status)), status]),
+        rules_section(config),
+        trainings_section(loaded, params),
+    ]
+    return write_report(TITLE, [], sections, folder)
+
+
+def first_section(
+    results: Results, outcomes: dict[str, list[Outcome]], runs: list[Published], figures: Path, config: ReportConfig
+) -> Section:
+    """What the paper says and whether it is seen here, the rows compared, and at most ten lines of findings."""
+    content: list[Content | None] = []
+    for dataset, found in outcomes.items():
+        own = [entry for entry in found if entry.comparison.topic not in ("beyond", "off full")]
+        metric = results.main_metric(dataset)
+        note = (
+            f"*Measured*: `{metric}`, lower is better, of the first row / of the second, and their ratio with its "
+            f"{results.confidence:.0%} interval. *Same?* by [the rule](#verdicts)."
+        )
+        content.append(tables.claims_here(own, dataset, note) if own else None)
+        content.append(charts.ranking(results, dataset, figures, config.dpi))
+    content.append(Text(findings(results, outcomes, runs)))
+    return Section(
+        title="Claims and findings", anchor="findings", link="Claims", content=[part for part in content if part]
     )
 
 
-def heading(index: dict[str, Any]) -> list[str]:
-    """Cells that stand for each other."""
-    twins = {
-        (cell["variant"], cell["dataset"], cell["twin_of"]): None for cell in index["cells"] if cell.get("twin_of")
-    }
-    return [
-        f"`{variant}` on {dataset} is the same network and training as `{twin}`." for variant, dataset, twin in twins
-    ]
-
-
-def findings_section(report: Content, runs: list[Published]) -> Section:
-    """What was found, before anything else, with the numbers behind it."""
-    text = findings(report.index, report.cells, report.outcomes, report.beyond, report.results, report.cnns())
-    text += published.sentences(runs, report.config.confidence)
-    tables: list[Block] = [
-        paper_tables.decisions(found, dataset, seeds_note(report.cells, dataset, report.config.confidence))
-        for dataset, found in report.outcomes.items()
-        if found
-    ]
-    return Section(title="Findings", anchor="findings", text=text, blocks=tables)
-
-
-def status_section(report: Content) -> Section:
-    """Claim, code, evidence, state; the pictures that it points at are drawn before."""
-    drawn = {name for name, ending in FIGURES.items() if any(report.figures.glob(f"*{ending}.png"))}
-    table = claims(report.cells, report.datasets, report.outcomes, drawn)
-    return Section(title="Status: every claim of the paper", anchor="claims", text=[counts(table)], blocks=[table])
-
-
-def main_section(report: Content, networks: dict[str, dict[str, Any]]) -> Section:
+def main_section(results: Results, networks: dict[str, dict[str, Any]], figures: Path, config: ReportConfig) -> Section:
     """The paper's Table 1, dataset by dataset, those of the matrix first."""
-    datasets = list(dict.fromkeys([*(d for d in report.datasets if paper.in_paper(d)), *paper.MAIN_DATASETS]))
-    tables: list[Block] = [paper_tables.main_results(report.cells, d, report.config.confidence) for d in datasets]
-    text = [
-        "The paper's main table. A method that this matrix trains has its measurement beside it. Every "
-        "other row is the "
-        "paper's alone. The training behind a paper value is that method's own."
-    ]
+    datasets = dict.fromkeys([*(d for d in results.datasets if paper.in_paper(d)), *paper.MAIN_DATASETS])
     note = "Drawn from params.yaml, whether or not it was trained."
     diagrams = [
-        architecture.diagram(
-            network, f"{paper.MAIN_VARIANT} on {paper.name_of(name)}", report.figures / f"{name}_architecture.png",
-            report.config.dpi, note,
-        )
+        architecture.diagram(network, f"{paper.MAIN_VARIANT} on {paper.name_of(name)}",
+                             figures / f"{name}_architecture.png", config.dpi, note)
         for name, network in networks.items()
     ]  # fmt: skip
-    blocks = [*tables, paper_tables.scores_elsewhere(), paper_tables.sources(), *(d for d in diagrams if d)]
-    return Section(title="The paper's main results", anchor="main", text=text, blocks=blocks)
-
-
-def published_section(run: Published, out: Path, config: ReportConfig) -> Section:
-    """A published run, beside the matrix."""
-    return Section(
-        title=f"Published run: {run.title}",
-        anchor=run.anchor,
-        text=published.introduction(run),
-        blocks=list(published_blocks(run, out, config.dpi, config.confidence)),
-    )
-
-
-def cost_section(report: Content) -> Section:
-    """Arithmetic and memory against resolution, time where it was measured."""
-    figures, dpi = report.figures, report.config.dpi
-    blocks: list[Block] = [
-        charts.growth(figures / "growth.png", dpi),
-        charts.cost(figures / "cost.png", dpi),
-        appendix_tables.cost(report.cells),
+    content: list[Content] = [
+        tables.overview(results),
+        *(tables.main_results(results, dataset) for dataset in datasets),
+        appendix.scores_elsewhere(),
+        appendix.sources(),
+        *(diagram for diagram in diagrams if diagram),
     ]
-    return Section(title="Cost", anchor="cost", blocks=blocks)
+    return Section(title="The paper's main results", anchor="main", link="Main", content=content)
 
 
-def rule_section(config: ReportConfig) -> Section:
+def ablation_section(results: Results, dataset: str, outcomes: list[Outcome], figures: Path, config: ReportConfig, *,
+                     first: bool) -> Section:  # fmt: skip
+    """Everything measured on one dataset: ablation and samples, then what is folded."""
+    runs = {
+        variant: [h for _, cell in results.of(dataset, variant).iterrows() if (h := results.history(cell)) is not None]
+        for variant in results.variants(dataset)
+    }
+    missing = pictures.without_samples(results, dataset)
+    missing = ["nothing has run"] if len(missing) == len(results.first_seed(dataset)) else missing
+    content: list[Content | None] = [
+        Text(reading(results, dataset)),
+        tables.ablation(results, dataset, outcomes),
+        pictures.samples(results, dataset, figures, config),
+        Text(f"No pictures of: {'; '.join(missing)}.") if missing else None,
+        tables.models(results, dataset, outcomes),
+        tables.augmentation(results, dataset, outcomes),
+        tables.components(results, dataset, outcomes),
+        tables.beyond(results, dataset, outcomes),
+        *tables.early_versions(results, dataset),
+        tables.others(results, dataset, outcomes),
+        charts.progress(results, dataset, figures, config.dpi),
+        charts.sample_sizes(results, dataset, figures, config.dpi),
+        charts.training_curves(
+            {variant: frames for variant, frames in runs.items() if frames}, paper.name_of(dataset),
+            figures / f"{dataset}_curves.png", config.dpi,
+        ),
+        appendix.curve_numbers(results, dataset),
+        appendix.dynamics(results, dataset),
+        _diagram(results, dataset, figures, config),
+        pictures.reach(results, dataset, figures),
+        pictures.augmentation(results, dataset, figures),
+        pictures.timelines(results, dataset, figures, config),
+        pictures.interpolations(results, dataset, figures),
+        pictures.neighbours(results, dataset, figures),
+        pictures.attention(results, dataset, figures),
+        pictures.relative_positions(results, dataset, figures),
+        appendix.memorisation(results, dataset),
+        appendix.known_answers(results, dataset),
+    ]  # fmt: skip
+    shown = [part for part in content if part]
+    title = f"Ablation: {paper.name_of(dataset)}"
+    return Section(title=title, anchor=dataset, link="Ablation" if first else "", content=shown)
+
+
+def _diagram(results: Results, dataset: str, figures: Path, config: ReportConfig) -> Figure | None:
+    """The networks of the full model, or of the first variant of the matrix that a diagram can show."""
+    variants = [variant for name, variant in results.trainings if name == dataset]
+    for variant in sorted(variants, key=lambda name: name != paper.MAIN_VARIANT):
+        network = results.trainings[dataset, variant].get("network")
+        path, title = figures / f"{dataset}_architecture.png", f"{variant} on {paper.name_of(dataset)}"
+        if drawn := architecture.diagram(network, title, path, config.dpi, "Drawn from the plan in plan/train/."):
+            return drawn
+    return None
+
+
+def published_section(runs: list[Published], out: Path, config: ReportConfig) -> list[Section]:
+    """Runs that are kept beside the matrix; no section without any."""
+    content = [part for run in runs for part in run.content(out, config.dpi, config.confidence)]
+    return [Section(title="Published runs", anchor="published", link="Published", content=content)] if runs else []
+
+
+def rules_section(config: ReportConfig) -> Section:
     """The written rules, and where this departs from the paper."""
-    lines = [f"- **{subject}:** {rule}" for subject, rule in RULES]
-    lines.append(f"Confidence of the intervals: {config.confidence:.0%}.")
-    return Section(title="Rules", anchor="verdicts", text=lines, blocks=[appendix_tables.deviations()])
+    lines = "\n".join(f"- **{subject}:** {rule}" for subject, rule in (*RULES, *VALUES))
+    text = f"{lines}\n\nConfidence of the intervals: {config.confidence:.0%}."
+    return Section(title="Rules", anchor="verdicts", link="Rules", content=[Text(text), appendix.deviations()])
 
 
-def cells_section(report: Content, params: dict[str, Any]) -> Section:
+def trainings_section(results: Results, params: dict[str, Any]) -> Section:
     """Every value, where it comes from, and what was set."""
-    blocks: list[Block] = [
-        appendix_tables.every_cell(report.cells),
-        appendix_tables.means(report.cells, report.config.confidence),
-        appendix_tables.provenance(report.cells),
-        appendix_tables.settings(params),
-    ]
-    return Section(title="Every training and where it comes from", anchor="cells", blocks=blocks)
+    content: list[Table] = [
+        appendix.every_cell(results), appendix.means(results), appendix.provenance(results), appendix.settings(params)
+    ]  # fmt: skip
+    return Section(title="Every training", anchor="cells", link="Trainings", content=[*content])

@@ -1,4 +1,4 @@
-"""Two revisions or experiments side by side.
+"""Two revisions or experiments side by side, and the short report of an experiment with one cell.
 
     python -m pipeline.report.compare A B [--out compare]       writes compare/README.md and compare/index.html
 
@@ -6,132 +6,176 @@ A and B: commits, branches, tags, names of experiments, or `workspace`. Reads gi
 """
 
 import argparse
+import io
+import subprocess
+import tarfile
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from pipeline.base.errors import command_line
-from pipeline.plan.config import PARAMS, load
-from pipeline.report import verdict
+from pipeline.base.errors import UserError, command_line
+from pipeline.base.git import git
+from pipeline.base.schema import read_yaml
+from pipeline.plan.config import CONF, PARAMS, load
+from pipeline.report.appendix import settings_of
+from pipeline.report.content import Content, Figure, Section, Table
+from pipeline.report.decide import Kind, Question, compare_rows
+from pipeline.report.page import write_report
 from pipeline.report.paper import name_of
 from pipeline.report.pictures import Tile, contact_sheet, grid
-from pipeline.report.results import (
-    dataset_metrics,
-    dataset_protocol,
-    measurement,
-    protocol_difference,
-    protocol_text,
-)
-from pipeline.report.sample_figures import Group, Picture
-from pipeline.report.sections import Block, Section, write_report
-from pipeline.report.sheets import cell_sheet
-from pipeline.report.snapshots import Snapshot, changed_params, snapshot
-from pipeline.report.statistics import difference_text
-from pipeline.report.tables import Table
+from pipeline.report.results import Results, lower_is_better, protocol_difference
 
+WORKSPACE = "workspace"
+NEEDED = ("plan", "results", PARAMS, CONF)
 IMAGES = 64
 
 
-def compare(first: Snapshot, second: Snapshot, out: Path, confidence: float) -> Path:
+@dataclass(frozen=True)
+class Snapshot:
+    """One side of a comparison: its results, and its settings by key, with the files of conf/."""
+
+    name: str
+    results: Results
+    params: dict[str, Any]
+
+
+def experiments() -> dict[str, str]:
+    """Names of DVC's experiments and their commits: refs/exps/<2>/<38>/<name>, without queues and running ones."""
+    listed = git("for-each-ref", "--sort=committerdate", "--format=%(refname) %(objectname)", "refs/exps") or ""
+    entries = [(reference.split("/"), commit) for reference, commit in (line.split() for line in listed.splitlines())]
+    return {parts[-1]: commit for parts, commit in entries if len(parts) == 5 and len(parts[2]) == 2}
+
+
+def snapshot(name: str, scratch: Path, confidence: float = 0.95) -> Snapshot:
+    """Read `name` (a revision, an experiment, or `workspace`), using `scratch` for its files.
+
+    Errors: `UserError` for an unknown name, or a revision without results in git.
+    """
+    folder = Path(".") if name == WORKSPACE else _extracted(name, scratch)
+    if not (folder / "plan/index.json").is_file():
+        raise UserError(f"{name}: has no plan/index.json; plan/ and results/ have to be committed with it")
+    results = Results.load(folder / "plan", folder / "results", confidence)
+    return Snapshot(name, results, settings_of(read_yaml(folder / PARAMS), folder / CONF))
+
+
+def _extracted(name: str, scratch: Path) -> Path:
+    commit = experiments().get(name) or git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+    if not commit:
+        raise UserError(
+            f"{name}: no such revision or experiment; `dvc exp list` and `git branch` name them, `{WORKSPACE}` is what "
+            "lies in the folder"
+        )
+    present = [path for path in NEEDED if git("cat-file", "-e", f"{commit}:{path}") is not None]
+    command = ["git", "archive", "--format=tar", commit, *present]
+    archive = subprocess.run(command, capture_output=True, check=True).stdout
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        tar.extractall(scratch / commit, filter="data")
+    return scratch / commit
+
+
+def compare(first: Snapshot, second: Snapshot, out: Path) -> Path:
     """Write the comparison of two snapshots to `out`; returns the path of README.md."""
-    params = changed_params(first, second)
-    rows = [
-        {"key": key, f"A: {first.name}": str(one), f"B: {second.name}": str(two)} for key, (one, two) in params.items()
-    ]
-    table = Table(name="settings", title="params.yaml", frame=pd.DataFrame(rows))
-    sections = [Section(title="Settings that differ", anchor="settings", blocks=[table])]
-    for dataset in dict.fromkeys([*first.index["datasets"], *second.index["datasets"]]):
-        pictures = samples(first, second, dataset, out)
-        table = differences(first, second, dataset, confidence)
-        blocks: list[Block] = [pictures, table] if pictures else [table]
-        sections.append(Section(title=name_of(dataset), anchor=dataset, blocks=blocks))
-    head = [f"A is `{first.name}`, B is `{second.name}`. Differences are B minus A, paired by seed."]
+    sections = []
+    for dataset in second.results.datasets:
+        content: list[Content] = [differences(first, second, dataset)]
+        if pictures := samples(first, second, dataset, out):
+            content.append(pictures)
+        sections.append(Section(title=name_of(dataset), anchor=dataset, link=dataset, content=content))
+    changed = [changed_settings(first, second)]
+    sections.append(Section(title="Settings that differ", anchor="settings", link="Settings", content=[*changed]))
+    head = [f"A is `{first.name}`, B is `{second.name}`. What B does not have is left out."]
     return write_report(f"{first.name} and {second.name}", head, sections, out)
 
 
-def differences(first: Snapshot, second: Snapshot, dataset: str, confidence: float) -> Table:
-    """Every variant's metrics in A and in B; values of different protocols are not subtracted."""
-    sides = (first, second)
-    variants = dict.fromkeys(variant for side in sides for variant in side.cells[side.cells.dataset == dataset].variant)
-    metrics = list(dict.fromkeys(metric for side in sides for metric in dataset_metrics(side.cells, dataset)))
-    protocols = {metric: [dataset_protocol(side.cells, dataset, metric) for side in sides] for metric in metrics}
-    rows = []
-    for variant in variants:
-        for metric in metrics:
-            one, two = (measurement(side.cells, dataset, variant, metric) for side in sides)
-            row = {
-                "variant": variant,
-                "metric": metric,
-                f"A: {first.name}": one.text(confidence),
-                f"B: {second.name}": two.text(confidence),
-            }
-            pairs = (two.values - one.values).dropna()
-            if pairs.empty:
-                rows.append(row | {"B minus A": "-", "B is": "-"})
-            elif difference := protocol_difference(*reversed(protocols[metric])):
-                rows.append(row | {"B minus A": f"other protocol ({difference})", "B is": "not comparable"})
-            else:
-                rows.append(
-                    row
-                    | {
-                        "B minus A": difference_text(list(pairs), confidence),
-                        "B is": verdict.change(list(pairs), metric, confidence),
-                    }
-                )
-    same = [row for row in rows if row["B is"] == "the same"]
-    rows = [row for row in rows if row not in same]
-    known = [
-        "; ".join(dict.fromkeys(protocol_text(pair[place]) for pair in protocols.values() if pair[place])) or "not run"
-        for place in (0, 1)
+def changed_settings(first: Snapshot, second: Snapshot) -> Table:
+    """Dotted keys of params.yaml whose values differ, with both; `absent` where one side has no such key."""
+    keys = dict.fromkeys([*second.params, *first.params])
+    pairs = {key: (first.params.get(key, "absent"), second.params.get(key, "absent")) for key in keys}
+    rows = [
+        {"key": key, f"A: {first.name}": str(one), f"B: {second.name}": str(two)}
+        for key, (one, two) in pairs.items()
+        if one != two
     ]
+    return Table(name="changed_settings", title=PARAMS, frame=pd.DataFrame(rows))
+
+
+def differences(first: Snapshot, second: Snapshot, dataset: str) -> Table:
+    """Every metric of B's variants in A and in B, decided ones first; equal values are left out.
+
+    Values of different protocols are not compared.
+    """
+    one, two, rows, same = first.results, second.results, [], 0
+    variants = two.variants(dataset)
+    for metric in two.metrics(dataset):
+        protocols = [side.protocol(dataset, metric) for side in (two, one)]
+        odd = protocol_difference(*protocols) if all(protocols) else ""
+        values = {f"{k} {v}": list(s.values(dataset, v, metric)) for k, s in (("A", one), ("B", two)) for v in variants}
+        questions = [Question(variant=f"B {variant}", base=f"A {variant}") for variant in variants]
+        verdicts = compare_rows(values, questions, lower_is_better=lower_is_better(metric), confidence=two.confidence)
+        for variant, found in zip(variants, verdicts, strict=True):
+            if values[f"A {variant}"] == values[f"B {variant}"] != []:
+                same += 1
+                continue
+            says = str(found.kind)
+            if found.kind == Kind.OPEN:
+                says = "open" if min(found.seeds) else "-"
+            rows.append(
+                {
+                    "variant": variant,
+                    "metric": metric,
+                    f"A: {first.name}": one.measurement(dataset, variant, metric).text,
+                    f"B: {second.name}": two.measurement(dataset, variant, metric).text,
+                    "B / A": f"{found.ratio:.2f} ({found.low:.2f} to {found.high:.2f})"
+                    if found.ratio == found.ratio
+                    else "-",
+                    "B is": f"not comparable ({odd})" if odd else says,
+                }
+            )
+    rows.sort(key=lambda row: ("open", "-").index(row["B is"]) if row["B is"] in ("open", "-") else -1)
     note = (
-        f"Protocol of A: {known[0]}. Protocol of B: {known[1]}. Left out: {len(same)} values that are equal in both. "
-        f"Mean ± half-width of the {confidence:.0%} t-interval over seeds; a value without ± comes from one seed."
+        f"Values that are equal in both and left out: {same}. Verdicts follow the report's rule, all rows of both "
+        "sides together; fewer than three trainings a row stay open."
     )
-    return Table(name=f"{dataset}_compared", title="Metrics", frame=pd.DataFrame(rows), note=note)
+    return Table(name=f"{dataset}_compared", title="What changed", frame=pd.DataFrame(rows), note=note)
 
 
-def samples(first: Snapshot, second: Snapshot, dataset: str, out: Path) -> Group | None:
-    """First samples of every variant, A beside B."""
-    rows, pictures = [], []
-    keys = {
-        (cell.variant, cell.seed): cell
-        for side in (first, second)
-        for cell in side.cells[side.cells.dataset == dataset].itertuples()
-    }
-    for variant, seed in keys:
-        tiles = []
-        for letter, side in (("A", first), ("B", second)):
-            sheet = cell_sheet(side.results, {"dataset": dataset, "variant": variant, "seed": seed}, "samples")
-            planned = (
-                (side.cells.dataset == dataset) & (side.cells.variant == variant) & (side.cells.seed == seed)
-            ).any()
-            if sheet is not None and planned:
-                tiles.append(Tile(f"{letter}: {variant}, seed {seed}", grid(sheet.images[0][:IMAGES])))
-        if tiles:
-            rows.append(("", tiles))
-            pictures += [
-                Picture(tile.caption, f"First {IMAGES} samples, {tile.caption}, {dataset}", tile.image)
-                for tile in tiles
-            ]
+def samples(first: Snapshot, second: Snapshot, dataset: str, out: Path) -> Figure | None:
+    """First samples of every cell of B, and before them those of A where it has the cell."""
+    rows = []
+    for _, cell in second.results.of(dataset).iterrows():
+        own = first.results.of(dataset, cell.variant)
+        sides = [("A", first)] * bool((own.seed == cell.seed).any()) + [("B", second)]
+        tiles = [
+            Tile(f"{letter}: {cell.variant}, seed {cell.seed}", grid(sheet.images[0][:IMAGES]))
+            for letter, side in sides
+            if (sheet := side.results.sheet(cell, "samples"))
+        ]
+        rows += [("", tiles)] if tiles else []
     if not rows:
         return None
     path = out / "figures" / f"{dataset}_samples.png"
-    contact_sheet(path, rows, f"{dataset}: A is {first.name}, B is {second.name}")
-    return Group("Samples", "The first samples of every cell, uncurated, A before B.", [path], pictures)
+    contact_sheet(path, rows, side=240)
+    alt = f"The first samples of every cell of {second.name} on {dataset}, beside those of {first.name}"
+    return Figure(title="Samples, uncurated", path=path, alt=alt, note=f"A is {first.name}, B is {second.name}.")
 
 
 @command_line
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="transgan compare", description="Two revisions or experiments side by side.")
+    parser = argparse.ArgumentParser(
+        prog="transgan compare", description="Two revisions or experiments side by side.",
+        epilog="example: transgan compare HEAD my_experiment",
+    )  # fmt: skip
     parser.add_argument("first", help="A: commit, branch, experiment, or workspace")
     parser.add_argument("second", help="B: the same")
     parser.add_argument("--out", type=Path, default=Path("compare"), help="folder to write (compare)")
     arguments = parser.parse_args()
+    confidence = load(PARAMS)["report"]["confidence"]
     with tempfile.TemporaryDirectory() as scratch:
-        first, second = (snapshot(name, Path(scratch)) for name in (arguments.first, arguments.second))
-        path = compare(first, second, arguments.out, load(PARAMS)["report"]["confidence"])
+        first, second = (snapshot(name, Path(scratch), confidence) for name in (arguments.first, arguments.second))
+        path = compare(first, second, arguments.out)
     print(f"compare: {path}, {path.with_name('index.html')}", flush=True)
 
 

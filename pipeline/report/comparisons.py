@@ -1,21 +1,28 @@
-"""The pairs of rows whose order means something, and what the seeds say about each."""
+"""The pairs of rows whose order means something, what the paper says of each, and what the trainings say."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import pandas as pd
+import numpy as np
 
 from pipeline.report import paper
-from pipeline.report.results import cells_of, dataset_metrics, measurement
-from pipeline.report.statistics import NOT_RUN, difference_text
-from pipeline.report.verdict import Order, order
+from pipeline.report.decide import MOST_SEEDS, Kind, Question, Verdict, compare_rows
+from pipeline.report.formats import NOT_RUN, number
+from pipeline.report.results import Results, lower_is_better
+
+SAME = {
+    Kind.SEEN: "yes",
+    Kind.CONTRADICTED: "no, the other way round",
+    Kind.BETTER: "better here; no order in the paper",
+    Kind.WORSE: "worse here; no order in the paper",
+    Kind.EQUIVALENT: "equivalent within 25 %",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """`variant` against `base`, and `subject`, what differs.
+    """`variant` against `base`, and `subject`, what differs. `rows`: the paper's table and its two rows, if any.
 
-    `rows`: the paper's table and its two rows, if it has them.
-    `topic`: attention | component | augmentation | models | off full.
+    `topic`: attention | component | augmentation | models | off full | beyond.
     """
 
     variant: str
@@ -26,25 +33,48 @@ class Comparison:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PaperOrder:
+    """What the paper says of two rows: whether the first is better (None: no order), and from which values."""
+
+    improves: bool | None = None
+    text: str = "no order"
+    marks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What was measured about a comparison on one dataset: both rows, their paired differences, the order."""
+    """What was measured about a comparison on one dataset, by the dataset's main metric.
+
+    `others`: metrics that say the opposite, in words.
+    """
 
     comparison: Comparison
     dataset: str
-    metric: str
-    means: tuple[str, str]
-    differences: list[float] = field(default_factory=list)
-    difference: str = "-"
-    paper_improves: bool | None = None
-    marks: tuple[str, ...] = ()
-    order: Order
-    reason: str = ""  # why it is undecided, or nothing is there to compare
-    outside: bool = False  # a row of it is not in the matrix
+    paper: PaperOrder
+    texts: tuple[str, str]  # of variant and base: mean and interval, or what happened instead
+    verdict: Verdict
+    twins: bool  # both rows are one training
+    others: str = ""
 
     @property
-    def decided(self) -> bool:
-        """Whether the seeds give an order."""
-        return self.order in (Order.SEEN, Order.CONTRADICTED, Order.BETTER, Order.WORSE)
+    def ratio(self) -> str:
+        """`0.61 (0.50 to 0.74)`: variant / base, with its interval."""
+        found = self.verdict
+        return "-" if np.isnan(found.ratio) else f"{found.ratio:.2f} ({found.low:.2f} to {found.high:.2f})"
+
+    @property
+    def answer(self) -> str:
+        """Whether what the paper says is seen here; what is open says what it needs."""
+        found = self.verdict
+        if self.twins:
+            return "the same training"
+        if found.kind != Kind.OPEN:
+            text = SAME[found.kind]
+        elif np.isnan(found.ratio):
+            text = f"open: {min(found.seeds)} trainings" if max(found.seeds) else NOT_RUN
+        else:
+            text = f"open: {found.seeds_needed or f'more than {MOST_SEEDS}'} trainings a row would decide"
+        return f"{text}; but {self.others}" if self.others else text
 
 
 def _ablation(variant: str, base: str, subject: str, topic: str) -> Comparison:
@@ -52,25 +82,12 @@ def _ablation(variant: str, base: str, subject: str, topic: str) -> Comparison:
     return Comparison(variant=variant, base=base, subject=subject, rows=rows, topic=topic)
 
 
-def _augmentation_rows(variant: str, base: str) -> tuple[str, str, str] | None:
+def _augmentation(variant: str, base: str, subject: str, topic: str = "augmentation") -> Comparison:
     own, other = paper.AUGMENTATION.get(variant), paper.AUGMENTATION.get(base)
-    return ("augmentation", own, other) if own and other else None
+    rows = ("augmentation", own, other) if own and other else None
+    return Comparison(variant=variant, base=base, subject=subject, rows=rows, topic=topic)
 
 
-def _augmented(model: str) -> Comparison:
-    bare, augmented = paper.MODELS[model]
-    rows = _augmentation_rows(augmented, bare)
-    return Comparison(variant=augmented, base=bare, subject=f"DiffAug for {model}", rows=rows, topic="augmentation")
-
-
-def _families(model: str, with_it: int) -> Comparison:
-    variants = paper.MODELS["TransGAN"][with_it], paper.MODELS[model][with_it]
-    rows = _augmentation_rows(*variants)
-    subject = f"TransGAN against {model}, {'with' if with_it else 'without'} augmentation"
-    return Comparison(variant=variants[0], base=variants[1], subject=subject, rows=rows, topic="models")
-
-
-CNNS = [model for model in paper.MODELS if model != "TransGAN"]
 COMPARISONS = (
     _ablation("nystrom_attention", "standard_attention", "Nyström attention", "attention"),
     _ablation("axis_attention", "standard_attention", "axis attention", "attention"),
@@ -78,115 +95,115 @@ COMPARISONS = (
     _ablation("multiscale", "grid_attention", "the multi-scale discriminator", "component"),
     _ablation("token_norm", "multiscale", "token-wise normalisation", "component"),
     _ablation("full", "token_norm", "relative position", "component"),
-    *(_augmented(model) for model in paper.MODELS),
+    *(_augmentation(pair[1], pair[0], f"DiffAug for {model}") for model, pair in paper.MODELS.items()),
+    *(_augmentation(name, "no_augment", f"{name.removeprefix('augment_')} alone") for name in paper.AUGMENTATION_ALONE),
     *(
-        Comparison(
-            variant=variant,
-            base="no_augment",
-            subject=f"{variant.removeprefix('augment_')} alone",
-            topic="augmentation",
-        )
-        for variant in paper.AUGMENTATION_ALONE
+        _augmentation(paper.MODELS["TransGAN"][i], pair[i], f"TransGAN against {model}, {word} augmentation", "models")
+        for model, pair in paper.MODELS.items()
+        if model != "TransGAN"
+        for i, word in enumerate(("without", "with"))
     ),
-    *(_families(model, with_it) for model in CNNS for with_it in (0, 1)),
     *(
-        Comparison(variant=variant, base=paper.MAIN_VARIANT, subject=what, topic="off full")
-        for variant, what in paper.COMPONENTS.items()
+        Comparison(variant=variant, base=paper.MAIN_VARIANT, subject=subject, topic="off full")
+        for variant, subject in paper.COMPONENTS.items()
         if variant != paper.MAIN_VARIANT
     ),
+    *(
+        Comparison(variant=variant, base=paper.MAIN_VARIANT, subject=subject, topic="beyond")
+        for variant, subject in paper.BEYOND.items()
+    ),
 )
+LISTED = {entry.variant for entry in COMPARISONS if entry.base == paper.MAIN_VARIANT}
 
 
-def paper_order(comparison: Comparison, dataset: str) -> tuple[bool | None, tuple[str, ...]]:
-    """Whether the paper's FID improves from base to variant (None: no order), and the marks of the values behind it.
+def paper_order(comparison: Comparison, dataset: str) -> PaperOrder:
+    """Whether the paper's FID improves from base to variant, by which values.
 
-    The dataset's own values decide where the paper has them, else the sign that all its datasets share.
+    The dataset's own values decide where the paper has them, else the sign that all its datasets share. Values whose
+    protocols are known to differ give no order.
     """
     if comparison.rows is None:
-        return None, ()
+        return PaperOrder()
     table, own, base = comparison.rows
-    signs: dict[str, tuple[bool, tuple[str, ...]]] = {}
-    for name in dict.fromkeys(paper.paper_rows(table).dataset):
-        first, second = (paper.paper_value(table, row, name, "FID") for row in (own, base))
-        if first and second and first.value and second.value and not paper.protocols_differ(first, second):
-            marks = tuple(dict.fromkeys(mark for mark in (first.mark, second.mark) if mark))
-            signs[name] = (first.value < second.value, marks)
-    if dataset in signs:
-        return signs[dataset]
-    improves = {sign for sign, _ in signs.values()}
-    marks = tuple(dict.fromkeys(mark for _, found in signs.values() for mark in found))
-    return (improves.pop() if len(improves) == 1 else None), marks
+    pairs = {
+        name: (first, second)
+        for name in dict.fromkeys(paper.paper_rows(table).dataset)
+        if (first := paper.paper_value(table, own, name, "FID")) and first.value
+        and (second := paper.paper_value(table, base, name, "FID")) and second.value
+        and not paper.protocols_differ(first, second)
+    }  # fmt: skip
+    if dataset in pairs:
+        pairs = {dataset: pairs[dataset]}
+    signs = {(first.value or 0) < (second.value or 0) for first, second in pairs.values()}
+    if len(signs) != 1:
+        return PaperOrder()
+    improves = signs.pop()
+    name, (first, second) = next(iter(pairs.items()))
+    marks = tuple(dict.fromkeys(v.mark for pair in pairs.values() for v in pair if v.mark))
+    origin = ", ".join([paper.short_source(first.source), *marks])
+    text = f"{'better' if improves else 'worse'}: {first.value:g} / {second.value:g}, {paper.name_of(name)} ({origin})"
+    return PaperOrder(improves=improves, text=text, marks=marks)
 
 
-def outcome(cells: pd.DataFrame, dataset: str, comparison: Comparison, confidence: float) -> Outcome:
-    """The comparison on one dataset by its main metric, paired by seed."""
-    improves, marks = paper_order(comparison, dataset)
-    metrics = dataset_metrics(cells, dataset)
-    missing = [v for v in (comparison.variant, comparison.base) if cells_of(cells, dataset, v).empty]
-    if not metrics or missing:
-        reason = f"`{'`, `'.join(missing)}` not in this matrix" if missing else "nothing measured"
-        return Outcome(
-            comparison=comparison, dataset=dataset, metric=metrics[0] if metrics else "", means=("-", "-"),
-            paper_improves=improves, marks=marks, order=Order.NOTHING, reason=reason, outside=bool(missing),
-        )  # fmt: skip
-    own, base = (measurement(cells, dataset, v, metrics[0]) for v in (comparison.variant, comparison.base))
-    differences = [float(value) for value in (own.values - base.values).dropna()]
-    found = order(differences, metrics[0], improves, confidence)
-    return Outcome(
-        comparison=comparison,
-        dataset=dataset,
-        metric=metrics[0],
-        means=(own.text(confidence), base.text(confidence)),
-        differences=differences,
-        difference=difference_text(differences, confidence) if differences else "-",
-        paper_improves=improves,
-        marks=marks,
-        order=found,
-        reason=_reason(found, differences, comparison, own.trouble, base.trouble),
-    )
+def compared(results: Results, dataset: str) -> list[Outcome]:
+    """Every comparison of which the matrix holds both rows on `dataset`, judged as one family.
+
+    A variant that no list names is compared with the full model.
+    """
+    own = results.variants(dataset)
+    named = {entry.variant for entry in COMPARISONS} | {entry.base for entry in COMPARISONS}
+    rest = [name for name in own if name not in named | {*paper.HYBRIDS, *paper.SCALING}]
+    asked = [
+        *COMPARISONS,
+        *(Comparison(variant=v, base=paper.MAIN_VARIANT, subject=v.replace("_", " "), topic="off full") for v in rest),
+    ]
+    asked = [entry for entry in asked if entry.variant in own and entry.base in own]
+    orders = [paper_order(entry, dataset) for entry in asked]
+    metric = results.main_metric(dataset)
+    if metric is None:
+        return []
+    pairs = zip(asked, orders, strict=True)
+    verdicts = compare_rows(
+        {name: list(results.values(dataset, name, metric)) for name in own},
+        [Question(variant=e.variant, base=e.base, paper_improves=o.improves) for e, o in pairs],
+        lower_is_better=lower_is_better(metric), confidence=results.confidence,
+    )  # fmt: skip
+    twins = {(row.variant, row.twin_of) for row in results.of(dataset).itertuples() if row.twin_of}
+    return [
+        Outcome(
+            comparison=entry, dataset=dataset, paper=order, verdict=verdict,
+            texts=(results.measurement(dataset, entry.variant, metric).text,
+                   results.measurement(dataset, entry.base, metric).text),
+            twins=bool({(entry.variant, entry.base), (entry.base, entry.variant)} & twins),
+            others=disagreeing(results, dataset, entry),
+        )
+        for entry, order, verdict in zip(asked, orders, verdicts, strict=True)
+    ]  # fmt: skip
 
 
-def _reason(found: Order, differences: list[float], comparison: Comparison, own: str, base: str) -> str:
-    if found == Order.UNDECIDED:
-        return "one seed" if len(differences) < 2 else "the interval includes 0"
-    if found == Order.NOTHING:
-        sides = ((comparison.variant, own), (comparison.base, base))
-        return "; ".join(f"`{variant}`: {trouble}" for variant, trouble in sides if trouble) or "no shared seed"
-    return ""
+def disagreeing(results: Results, dataset: str, comparison: Comparison) -> str:
+    """Metrics by which the worse row is better in every pair of trainings: `recall_digits 0.75 against 0.54`.
+
+    Worse and better by the means of the main metric; three trainings a row are needed.
+    """
+    main, *others = results.metrics(dataset)
+    texts: list[str] = []
+    leads = None
+    for metric in (main, *others):
+        own, base = (results.values(dataset, v, metric) for v in (comparison.variant, comparison.base))
+        if min(len(own), len(base)) < 3:
+            continue
+        lower = lower_is_better(metric)
+        if metric == main:
+            leads = (own.mean() < base.mean()) == lower
+        ahead = (own.max() < base.min()) if lower else (own.min() > base.max())
+        behind = (own.min() > base.max()) if lower else (own.max() < base.min())
+        if leads is not None and (behind if leads else ahead):
+            texts.append(f"{metric} {number(own.mean())} against {number(base.mean())}")
+    return ", ".join(texts)
 
 
-def outcomes(cells: pd.DataFrame, dataset: str, confidence: float) -> list[Outcome]:
-    """Every comparison of which the matrix holds both rows on `dataset`."""
-    found = [outcome(cells, dataset, comparison, confidence) for comparison in COMPARISONS]
-    return [entry for entry in found if not entry.outside]
-
-
-def beyond_outcomes(cells: pd.DataFrame, dataset: str, confidence: float) -> list[Outcome]:
-    """Rows beyond the paper of which the matrix holds the variant and the full model on `dataset`."""
-    found = [off_full(cells, dataset, variant, confidence, what) for variant, what in paper.BEYOND.items()]
-    return [entry for entry in found if not entry.outside]
-
-
-def off_full(cells: pd.DataFrame, dataset: str, variant: str, confidence: float, subject: str = "") -> Outcome:
-    """Any variant against the full model, without an order of the paper."""
-    comparison = Comparison(variant=variant, base=paper.MAIN_VARIANT, subject=subject or variant, topic="off full")
-    return outcome(cells, dataset, comparison, confidence)
-
-
-def verdict_text(entry: Outcome) -> str:
-    """`seen: better here (paper: better, recalled)`; what is undecided says why."""
-    text = NOT_RUN if entry.outside else str(entry.order)
-    if entry.order in (Order.UNDECIDED, Order.NOTHING) and not entry.outside:
-        text += f": {entry.reason}"
-    elif entry.order in (Order.SEEN, Order.CONTRADICTED):
-        improves = entry.paper_improves == (entry.order == Order.SEEN)
-        text += f": {'better' if improves else 'worse'} here"
-    return text + (f" (paper: {paper_side(entry)})" if entry.paper_improves is not None else "")
-
-
-def paper_side(entry: Outcome) -> str:
-    """The paper's own order with the marks of the values behind it: `better, recalled`."""
-    if entry.paper_improves is None:
-        return "no order"
-    side = "better" if entry.paper_improves else "worse"
-    return ", ".join([side, *entry.marks])
+def of_pair(outcomes: list[Outcome], variant: str, base: str) -> Outcome | None:
+    """The outcome of one pair, None where the matrix does not hold both rows."""
+    pairs = {(entry.comparison.variant, entry.comparison.base): entry for entry in outcomes}
+    return pairs.get((variant, base))

@@ -1,43 +1,150 @@
-"""What all sections of the report are made from, read once."""
+"""What a report consists of, and its one rendering: Markdown, with a CSV for every table."""
 
+import os
+import re
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.plan.config import ReportConfig
-from pipeline.report import paper
-from pipeline.report.comparisons import Outcome, beyond_outcomes, outcomes
-from pipeline.report.results import (
-    families,
-    load_cells,
-    load_index,
-    load_reference_answers,
-    load_training_plan,
-)
+import pandas as pd
+
+from pipeline.base.files import write_text
+from pipeline.report.formats import cell_text
+
+ABSENT = ("not run", "not reported", "not measured", "not in this matrix", "other protocol", "-")
 
 
-class Content:
-    """What all sections are made from, read once."""
+@dataclass(frozen=True)
+class Text:
+    """A paragraph or a list, in Markdown."""
 
-    def __init__(self, config: ReportConfig, plan: str, results: str, out: Path):
-        self.config, self.results, self.figures = config, results, out / "figures"
-        self.index = load_index(plan)
-        self.datasets: list[str] = self.index["datasets"]
-        self.cells = load_cells(self.index, results)
-        self.answers = load_reference_answers(self.index, results)
-        self.plans = {(c["dataset"], c["variant"]): load_training_plan(plan, c) for c in reversed(self.index["cells"])}
-        self.outcomes: dict[str, list[Outcome]] = {
-            dataset: outcomes(self.cells, dataset, config.confidence) for dataset in self.datasets
-        }
-        self.beyond: dict[str, list[Outcome]] = {
-            dataset: beyond_outcomes(self.cells, dataset, config.confidence) for dataset in self.datasets
-        }
-
-    def cnns(self) -> set[str]:
-        """Variants without a transformer, by their plans; those without a plan by the paper's names."""
-        named = {v for model, pair in paper.MODELS.items() if model != "TransGAN" for v in pair}
-        found = {variant: families(plan.get("network")) for (_, variant), plan in self.plans.items()}
-        return {v for v, pair in found.items() if (not _transformer(pair) if pair else v in named)}
+    markdown: str
 
 
-def _transformer(families: tuple[str, str]) -> bool:
-    """Whether one of both networks at least is a transformer: several families are."""
-    return any(name.startswith("transgan") for name in families)
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table, written whole to tables/<name>.csv.
+
+    `hidden`: columns that the CSV alone has. `folded`: in README.md a link to the CSV, in the page closed at first.
+    """
+
+    name: str
+    title: str
+    frame: pd.DataFrame
+    note: str = ""
+    hidden: tuple[str, ...] = ()
+    folded: bool = False
+
+    @property
+    def anchor(self) -> str:
+        return f"{self.name}_heading"
+
+    @property
+    def measured_rows(self) -> int:
+        """Rows with a value in a column `measured...`."""
+        columns = [column for column in self.frame if str(column).startswith("measured")]
+        return sum(any(not str(text).startswith(ABSENT) for text in row) for row in self.frame[columns].to_numpy())
+
+    def shown(self) -> tuple[pd.DataFrame, str]:
+        """The frame that a reader sees, and the note with what all its rows share.
+
+        Left out: hidden columns, columns that are empty or repeat another one, and a column `source` that says the same
+        in every row, which the note then names.
+        """
+        frame, note = self.frame.drop(columns=list(self.hidden), errors="ignore"), self.note
+        texts = {column: tuple(map(cell_text, frame[column])) for column in frame}
+        shared = set(texts.get("source", ())) - {"-"}
+        if len(frame) > 1 and len(shared) == 1:
+            note = f"{note} Source of the paper's values: {shared.pop()}.".strip()
+            texts.pop("source")
+        kept: dict[tuple[str, ...], str] = {}
+        for column, values in texts.items():
+            if len(frame) < 2 or (set(values) != {"-"} and values not in kept):
+                kept[(*values, column) if len(frame) < 2 else values] = column
+        return frame[list(kept.values())], note
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A picture that lies in the report's folder or beside it. `folded`: as of a table."""
+
+    title: str
+    path: Path
+    alt: str
+    note: str = ""
+    folded: bool = False
+
+    @property
+    def anchor(self) -> str:
+        return f"{self.path.stem}_chart"
+
+
+Content = Text | Table | Figure
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A heading with what stands under it. `link`: its word in the navigation, '' for none."""
+
+    title: str
+    anchor: str
+    content: list[Content] = field(default_factory=list)
+    link: str = ""
+
+    def markdown(self, out: Path, *, whole: bool) -> str:
+        """The section for a reader in `out`. `whole`: with its folded parts, which else are links to their files."""
+        parts, links = [f'<a id="{self.anchor}"></a>', f"## {self.title}"], []
+        for part in self.content:
+            if isinstance(part, Text):
+                parts.append(part.markdown)
+            elif part.folded and not whole:
+                links.append(f"[{part.title}]({_file(part, out)})")
+            else:
+                text = _table(part) if isinstance(part, Table) else _figure(part, out)
+                title = f'<a id="{part.anchor}"></a>\n\n### {part.title}'
+                folded = (
+                    f'<details><summary>{part.title}</summary>\n\n<a id="{part.anchor}"></a>\n\n{text}\n\n</details>'
+                )
+                parts.append(folded if part.folded else f"{title}\n\n{text}")
+        if links:
+            parts.append("More: " + "; ".join(links) + ".")
+        return "\n\n".join(part for part in parts if part)
+
+
+def write_tables(sections: list[Section], out: Path) -> list[Path]:
+    """Write every table's CSV; returns the files."""
+    tables = [part for section in sections for part in section.content if isinstance(part, Table)]
+    for table in tables:
+        write_text(out / "tables" / f"{table.name}.csv", table.frame.to_csv(index=False))
+    return [out / "tables" / f"{table.name}.csv" for table in tables]
+
+
+def document(title: str, head: list[str], sections: list[Section], out: Path) -> str:
+    """README.md, which a repository's browser renders."""
+    parts = [f"# {title}", *head, *(section.markdown(out, whole=False) for section in sections)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def markdown_rows(frame: pd.DataFrame) -> str:
+    """A data frame as a Markdown table; an empty one says so."""
+    if frame.empty:
+        return "*none*"
+    lines = [list(map(str, frame.columns)), ["---"] * len(frame.columns)]
+    lines += [[cell_text(value) for value in row] for row in frame.itertuples(index=False)]
+    return "\n".join("| " + " | ".join(re.sub(r"\|", r"\\|", text) for text in line) + " |" for line in lines)
+
+
+def _table(table: Table) -> str:
+    frame, note = table.shown()
+    return "\n\n".join(part for part in (note, markdown_rows(frame), f"[CSV](tables/{table.name}.csv)") if part)
+
+
+def _figure(figure: Figure, out: Path) -> str:
+    alt = re.sub(r"[\[\]]", "", figure.alt)
+    return "\n\n".join(part for part in (figure.note, f"![{alt}]({_file(figure, out)})") if part)
+
+
+def _file(part: Table | Figure, out: Path) -> str:
+    """The address of a part's file, from the report's folder."""
+    if isinstance(part, Table):
+        return f"tables/{part.name}.csv"
+    return Path(os.path.relpath(part.path, out)).as_posix()

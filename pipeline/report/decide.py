@@ -201,6 +201,8 @@ def seeds_needed(difference: float, deviation: float, family: int, margin: float
 
     `difference` and `deviation` are taken as the true ones. None: more than MOST_SEEDS.
     """
+    if not deviation:  # every training gave the same number: more of them would, too
+        return None
     for seeds in range(FEWEST_SEEDS, MOST_SEEDS + 1):
         error, freedom = deviation * math.sqrt(2 / seeds), 2 * seeds - 2
         shift = abs(difference) / error

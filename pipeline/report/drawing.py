@@ -1,12 +1,7 @@
-"""Drawing with matplotlib, once, as PNG for the Markdown and as SVG for the page, where colours follow the theme.
-
-Okabe-Ito colours with a line style and a marker of their own each, so that no chart depends on colour alone.
-"""
+"""Charts with matplotlib: one look, the page's width, colours that are told apart without colour too."""
 
 import io
-import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,143 +11,75 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt  # noqa: E402  (the backend has to be chosen before)
 from matplotlib.axes import Axes  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
 from matplotlib.lines import Line2D  # noqa: E402
+from matplotlib.ticker import LogLocator, NullLocator  # noqa: E402
+from PIL import Image  # noqa: E402
 
 from pipeline.base.files import atomic_write  # noqa: E402
 
-INK, LINE, PAPER = "#1b1b1b", "#cfcfcf", "#ffffff"
-COLOURS = ["#0072b2", "#d55e00", "#009e73", "#b4508f", "#a66f00", "#2a89bf", "#000001", "#8b6f47"]
-STYLES = ["-", (0, (5, 2)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5))]
-MARKERS = "osD^vP*X"
-GLYPHS = "●■◆▲▼✚★✖"  # the markers in a legend of the page
-SIZE = (4.6, 3.1)  # inches of one panel; fixed margins around its axes are twice as fast as fitted ones
-RIGHT, TOP, BOTTOM = 0.12, 0.15, 0.52
-LEFT, LEFT_NAMES = 0.85, 1.75  # the latter where variants' names stand beside the axis
-LEGEND_ROW = 0.22  # inches
+INK, LINE = "#1b1b1b", "#cfcfcf"
+COLOURS = ["#0072b2", "#d55e00", "#009e73", "#b4508f", "#a66f00", "#2a89bf", "#000001", "#8b6f47"]  # Okabe and Ito
+STYLES = ["-", (0, (5, 2)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2, 1, 2, 1, 2))]
+MARKERS = "osD^vP*XpH"
+WIDTH = 10.0  # inches of every chart
+COLOURS_KEPT = 128  # of a chart's PNG
 THEME: Any = {
-    "font.size": 9,
-    "svg.fonttype": "none",
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "grid.color": LINE,
-    "axes.grid": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "figure.facecolor": PAPER,
-}
+    "font.size": 9, "axes.grid": True, "grid.color": LINE, "axes.spines.top": False, "axes.spines.right": False,
+    "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "xtick.color": INK, "ytick.color": INK,
+}  # fmt: skip
 
 Panel = Callable[[Axes], None]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Chart:
-    """A drawn chart: its panels as SVG text for the page, and what they show in words.
+def look(index: int) -> dict[str, Any]:
+    """Colour, line style and marker of the `index`-th line."""
+    return {
+        "color": COLOURS[index % len(COLOURS)], "linestyle": STYLES[index % len(STYLES)], "linewidth": 1.5,
+        "marker": MARKERS[index % len(MARKERS)], "markersize": 4,
+    }  # fmt: skip
 
-    `legend`: label and index of its colour, style and marker; `note`: how to read it.
+
+def draw(path: Path, panels: Sequence[Panel], dpi: int, *, height: float = 3.0, labels: Sequence[str] = (),
+         widths: Sequence[float] = (1,), share_y: bool = False) -> None:  # fmt: skip
+    """Draw panels to a PNG, row by row, a legend of `labels` above them.
+
+    `widths`: of the columns, relative to each other; `height`: of a row of panels, inches.
     """
-
-    name: str
-    title: str
-    alt: str
-    panels: list[str]
-    legend: list[tuple[str, int]] = field(default_factory=list)
-    note: str = ""
-    folded: bool = False
-    wide: bool = False
-    kind: str = "chart"
-
-
-def style(index: int, *, marked: int = 0) -> dict[str, Any]:
-    """Colour and line style of the `index`-th line; with a marker about every `marked` points."""
-    look: dict[str, Any] = {
-        "color": COLOURS[index % len(COLOURS)],
-        "linestyle": STYLES[index % len(STYLES)],
-        "linewidth": 1.5,
-    }
-    if marked:
-        look |= {"marker": MARKERS[index % len(MARKERS)], "markersize": 4.5, "markevery": marked}
-    return look
-
-
-def draw(path: Path, panels: list[Panel], *, title: str, alt: str, dpi: int, labels: list[str] | None = None,
-         left: float = LEFT, note: str = "", folded: bool = False) -> Chart:  # fmt: skip
-    """Draw panels to `path` (PNG, side by side, the legend above them) and each by itself as SVG."""
-    labels = labels or []
+    columns = len(widths)
+    rows = -(-len(panels) // columns)
+    wide = 4
+    above = 0.25 * -(-len(labels) // wide) / (height * rows)
     with plt.rc_context(THEME):
-        columns = min(3, len(panels))
-        rows = -(-len(panels) // columns)
-        wide = 4 if columns > 1 else 2
-        above = 0.1 + LEGEND_ROW * -(-len(labels) // wide) if labels else 0
-        figure, axes = plt.subplots(rows, columns, figsize=(SIZE[0] * columns, SIZE[1] * rows + above), squeeze=False)
-        _margins(figure, rows, columns, left, above)
+        size = (WIDTH, height * rows * (1 + above))
+        figure, axes = plt.subplots(
+            rows, columns, figsize=size, squeeze=False, width_ratios=list(widths), sharey=share_y, layout="constrained"
+        )
         for axis, panel in zip(axes.flat, panels, strict=False):
             panel(axis)
         for axis in axes.flat[len(panels) :]:
             axis.axis("off")
         if labels:
-            handles = [Line2D([], [], **style(index, marked=1)) for index in range(len(labels))]
-            figure.legend(handles, labels, loc="upper center", ncols=min(wide, len(labels)), frameon=False)
-        save(figure, path, dpi)
-        drawn = []
-        for index, panel in enumerate(panels):
-            alone, axis = plt.subplots(figsize=SIZE)
-            panel(axis)
-            _margins(alone, 1, 1, left, 0)
-            drawn.append(svg(alone, f"{path.stem}{index}"))
-    legend = [(label, index) for index, label in enumerate(labels)]
-    return Chart(
-        name=path.stem, title=title, alt=alt, panels=drawn, legend=legend, note=note, folded=folded
-    )  # fmt: skip
-
-
-def draw_whole(path: Path, size: tuple[float, float], panel: Panel, *, title: str, alt: str, dpi: int,
-               note: str = "") -> Chart:  # fmt: skip
-    """A drawing without axes that fills a figure of `size` inches: a diagram."""
-    with plt.rc_context(THEME | {"axes.grid": False}):
-        figure, axis = plt.subplots(figsize=size)
-        figure.subplots_adjust(left=0, right=1, top=1, bottom=0)
-        axis.axis("off")
-        panel(axis)
-        with_svg = svg(figure, path.stem, close=False)
-        save(figure, path, dpi)
-    return Chart(name=path.stem, title=title, alt=alt, panels=[with_svg], note=note, wide=True)
-
-
-def save(figure: Figure, path: Path, dpi: int) -> None:
-    """Write a PNG. Without metadata the same figure gives the same bytes."""
-    with atomic_write(path) as temporary:
-        figure.savefig(temporary, dpi=dpi, metadata={"Software": None})
-    plt.close(figure)
-
-
-def svg(figure: Figure, salt: str, *, close: bool = True) -> str:
-    """SVG to be put into a page: colours as the page's variables, no identifiers that could clash."""
-    buffer = io.StringIO()
-    with plt.rc_context({"svg.hashsalt": salt}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
-    if close:
+            handles = [Line2D([], [], **look(index)) for index in range(len(labels))]
+            figure.legend(handles, labels, loc="outside upper center", ncols=min(wide, len(labels)), frameon=False)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, dpi=dpi)
         plt.close(figure)
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    names = r"figure|axes|patch|text|line2d|matplotlib\.axis|xtick|ytick|legend|PathCollection|LineCollection"
-    text = re.sub(rf' id="(?:{names})_\d+"', "", text)
-    text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
-    variables = {INK: "ink", LINE: "line"} | {colour: f"series{index}" for index, colour in enumerate(COLOURS)}
-    for colour, variable in variables.items():
-        text = text.replace(colour, f"var(--{variable})")
-    return re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', 'width="100%" aria-hidden="true"', text, count=1)
+    with Image.open(buffer) as picture:
+        save(path, picture.convert("RGB").quantize(COLOURS_KEPT, dither=Image.Dither.NONE))
 
 
-def _margins(figure: Figure, rows: int, columns: int, left: float, above: float) -> None:
-    """Place rows x columns axes by margins in inches; `above`: room for a legend over them."""
-    width, height = SIZE[0] - left - RIGHT, SIZE[1] - TOP - BOTTOM
-    figure.subplots_adjust(
-        left=left / figure.get_figwidth(), right=1 - RIGHT / figure.get_figwidth(),
-        bottom=BOTTOM / figure.get_figheight(), top=1 - (TOP + above) / figure.get_figheight(),
-        wspace=(left + RIGHT) / width, hspace=(TOP + BOTTOM) / height,
-    )  # fmt: skip
+def save(path: Path, picture: Image.Image) -> None:
+    """Write a small PNG, whole or not at all; the same picture gives the same bytes."""
+    if picture.mode == "RGB" and picture.getcolors(256):
+        picture = picture.quantize(256, dither=Image.Dither.NONE)
+    with atomic_write(path) as temporary:
+        picture.save(temporary, "PNG", compress_level=9)
+
+
+def logarithmic(axis: Axes) -> None:
+    """A logarithmic y axis with plain numbers at 1, 2 and 5, or at powers of ten where it is long."""
+    axis.set_yscale("log")
+    low, high = axis.get_ylim()
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 10_000 * low else (1,), numticks=12))
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.yaxis.set_minor_locator(NullLocator())

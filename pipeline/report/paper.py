@@ -121,7 +121,7 @@ class PaperValue:
 
 @cache
 def packaged(name: str) -> pd.DataFrame:
-    """A CSV that ships with the package, as text: paper_results, deviations, claims, cost_geometry, growth."""
+    """A CSV of this folder, as text: paper_results, deviations, claims, cost_geometry, growth."""
     text = resources.files("pipeline.report").joinpath(name).read_text(encoding="utf-8")
     return pd.read_csv(StringIO(text), dtype=str, keep_default_na=False)
 
@@ -154,6 +154,11 @@ def paper_value(table: str, row: str, dataset: str, metric: str) -> PaperValue |
     )
 
 
+def short_source(source: str) -> str:
+    """Where a value was read, without the file's commit and hash: `Table 3`, `TransGAN v1, Table 4`."""
+    return source.partition(" (")[0]
+
+
 def protocols_differ(first: PaperValue, second: PaperValue) -> bool:
     """Whether two values are known to follow different protocols."""
     return "not stated" not in (first.protocol, second.protocol) and first.protocol != second.protocol
@@ -166,7 +171,7 @@ def value_text(value: PaperValue | None) -> str:
 
 def sources(values: dict[str, PaperValue | None]) -> str:
     """Where the values of a row were seen: one source if all share it, else one per column."""
-    known = {name: value.source for name, value in values.items() if value}
+    known = {name: short_source(value.source) for name, value in values.items() if value}
     if len(set(known.values())) <= 1:
         return next(iter(known.values()), "-")
     return "; ".join(f"{name}: {source}" for name, source in known.items())

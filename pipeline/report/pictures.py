@@ -1,19 +1,29 @@
-"""Pictures of samples: pixels enlarged without smoothing, tiled and labelled with Pillow, which takes milliseconds."""
+"""Pictures of what the cells made and how they look: pixels enlarged without smoothing, tiled and labelled."""
 
-import base64
-import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
+import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
-from pipeline.base.files import atomic_write
+from pipeline.base.tiling import tile
+from pipeline.plan.config import ReportConfig
+from pipeline.report.content import Figure
+from pipeline.report.drawing import save
+from pipeline.report.formats import number
+from pipeline.report.paper import MAIN_VARIANT
+from pipeline.report.results import Results, Sheet
 
-GAP = 224  # grey of the gaps between images
-TILE_SIDE = 240  # pixels a side, at least, of a tile on a contact sheet
-INK, PAPER = (27, 27, 27), (255, 255, 255)
+INK, PAPER, GREY = (27, 27, 27), (255, 255, 255), 224
+TOKEN = 12  # pixels that a token of an attention map gets
+SPACES = {"pixel": "pixel space", "feature": "the evaluator's feature space"}
+POSITIONS = ("relative_position", "relative_position_rows", "relative_position_columns")
+MAPS, BIAS = "cividis", "PuOr_r"  # colours of attention and of relative position
+PALE, REACHED, QUERY = (232, 232, 232), (0, 114, 178), (213, 94, 0)
+SHADES = np.array([(0, 114, 178), (86, 160, 205), (160, 205, 232)], dtype=np.uint8)  # of neighbouring landmarks
 
 
 @dataclass(frozen=True)
@@ -25,21 +35,9 @@ class Tile:
 
 
 def grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
-    """Images (N, H, W, 3) uint8 as one picture, row by row (as square as it gets), with light gaps."""
-    count, height, width = images.shape[:3]
-    columns = columns or int(np.ceil(np.sqrt(count)))
-    rows, gap = -(-count // columns), max(1, height // 16)
-    canvas = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap, 3), GAP, dtype=np.uint8)
-    for index, image in enumerate(images):
-        top, left = gap + index // columns * (height + gap), gap + index % columns * (width + gap)
-        canvas[top : top + height, left : left + width] = image
-    return canvas
-
-
-def coloured(maps: np.ndarray, colours: str, low: float, high: float) -> np.ndarray:
-    """Maps (..., H, W) of floats -> (..., H, W, 3) uint8 in a matplotlib colour map."""
-    share = (maps - low) / (high - low) if high > low else np.zeros_like(maps)
-    return (matplotlib.colormaps[colours](share.clip(0, 1))[..., :3] * 255).round().astype(np.uint8)
+    """Images (N, H, W, 3) as one picture, row by row (as square as it gets), with light gaps."""
+    columns = columns or int(np.ceil(np.sqrt(len(images))))
+    return tile(images.transpose(0, 3, 1, 2), columns, gap=max(1, images.shape[1] // 16))
 
 
 def enlarged(image: np.ndarray, side: int) -> np.ndarray:
@@ -48,44 +46,38 @@ def enlarged(image: np.ndarray, side: int) -> np.ndarray:
     return image.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
-def contact_sheet(path: Path, rows: list[tuple[str, list[Tile]]], title: str, side: int = TILE_SIDE) -> None:
-    """Write labelled rows of captioned tiles as one PNG."""
-    font, bold = (
-        ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts/ttf" / name, 15)
-        for name in ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf")
-    )
-    enlarged_rows = [
-        (label, [Tile(tile.caption, enlarged(tile.image, side)) for tile in tiles]) for label, tiles in rows
-    ]
-    line, margin = 24, 12
-    width = (
-        max(
-            [sum(tile.image.shape[1] + margin for tile in tiles) for _, tiles in enlarged_rows]
-            + [int(bold.getlength(title))]
-        )
-        + 2 * margin
-    )
+def coloured(maps: np.ndarray, colours: str, low: float, high: float) -> np.ndarray:
+    """Maps (..., H, W) of floats -> (..., H, W, 3) uint8 in a matplotlib colour map."""
+    share = (maps - low) / (high - low) if high > low else np.zeros_like(maps)
+    return (matplotlib.colormaps[colours](share.clip(0, 1))[..., :3] * 255).round().astype(np.uint8)
+
+
+def contact_sheet(path: Path, rows: list[tuple[str, list[Tile]]], side: int) -> None:
+    """Write labelled rows of captioned tiles as one PNG, every tile at least `side` pixels long."""
+    fonts = Path(matplotlib.get_data_path()) / "fonts/ttf"
+    font, bold = (ImageFont.truetype(fonts / name, 14) for name in ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf"))
+    line, margin = 20, 10
+    big = [(label, [Tile(t.caption, enlarged(t.image, side)) for t in tiles]) for label, tiles in rows]
+    width = max(sum(t.image.shape[1] + margin for t in tiles) for _, tiles in big) + margin
+    width = max([width, *(int(bold.getlength(label)) + 2 * margin for label, _ in big)])
     heights = [
-        max(tile.image.shape[0] for tile in tiles) + line * (bool(label) + any(tile.caption for tile in tiles)) + margin
-        for label, tiles in enlarged_rows
+        max(t.image.shape[0] for t in tiles) + line * (bool(label) + any(t.caption for t in tiles)) + margin
+        for label, tiles in big
     ]
-    canvas = Image.new("RGB", (width, sum(heights) + line + 2 * margin), PAPER)
-    draw = ImageDraw.Draw(canvas)
-    draw.text((margin, margin), title, font=bold, fill=INK)
-    top = line + margin
-    for (label, tiles), height in zip(enlarged_rows, heights, strict=True):
+    canvas = Image.new("RGB", (width, sum(heights) + margin), PAPER)
+    draw, top = ImageDraw.Draw(canvas), margin
+    for (label, tiles), height in zip(big, heights, strict=True):
         inner, left = top, margin
         if label:
             draw.text((margin, inner), label, font=bold, fill=INK)
             inner += line
-        for tile in tiles:
-            if tile.caption:
-                draw.text((left, inner), _fitted(tile.caption, font, tile.image.shape[1]), font=font, fill=INK)
-            canvas.paste(Image.fromarray(tile.image), (left, inner + line * any(t.caption for t in tiles)))
-            left += tile.image.shape[1] + margin
+        captions = line * any(t.caption for t in tiles)
+        for entry in tiles:
+            draw.text((left, inner), _fitted(entry.caption, font, entry.image.shape[1]), font=font, fill=INK)
+            canvas.paste(Image.fromarray(entry.image), (left, inner + captions))
+            left += entry.image.shape[1] + margin
         top += height
-    with atomic_write(path) as temporary:
-        canvas.save(temporary, optimize=False)
+    save(path, canvas)
 
 
 def _fitted(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
@@ -97,8 +89,254 @@ def _fitted(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
     return text + "…"
 
 
-def data_uri(image: np.ndarray) -> str:
-    """A picture (H, W, 3) uint8 as a PNG inside an address."""
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+def label(cell: Any) -> str:
+    """The variant, and what befell it: pictures of a diverged run are of its last finite weights."""
+    return cell.variant if cell.state == "ok" else f"{cell.variant}, {cell.state}"
+
+
+def rows_of(tiles: list[Tile], columns: int) -> list[tuple[str, list[Tile]]]:
+    return [("", tiles[start : start + columns]) for start in range(0, len(tiles), columns)]
+
+
+def sheets(results: Results, dataset: str, name: str) -> list[tuple[pd.Series, Sheet]]:
+    """A picture sheet of every cell of the first seed that has it."""
+    cells = results.first_seed(dataset).iterrows()
+    return [(cell, sheet) for _, cell in cells if (sheet := results.sheet(cell, name))]
+
+
+def without_samples(results: Results, dataset: str) -> list[str]:
+    """Cells of the first seed that have no samples to show, and why."""
+    cells = results.first_seed(dataset).iterrows()
+    return [label(cell) for _, cell in cells if results.sheet(cell, "samples") is None]
+
+
+def samples(results: Results, dataset: str, folder: Path, config: ReportConfig) -> Figure | None:
+    """Real images, then the first measured samples of every cell, uncurated."""
+    own, count = sheets(results, dataset, "samples"), config.grid_images
+    if not own:
+        return None
+    real = real_images(results, dataset, count)
+    named = [("real images", real)] if real is not None else []
+    named += [(label(cell), sheet.images[0][:count]) for cell, sheet in own]
+    tiles = [Tile(name, grid(_square(images, 256))) for name, images in named]
+    path = folder / f"{dataset}_samples.png"
+    contact_sheet(path, rows_of(tiles, 4), side=240)
+    shown = ", ".join(name for name, _ in named)
+    note = "The first of the measured samples of every row, uncurated" + ("; real images first." if named else ".")
+    return Figure(title="Samples", path=path, alt=f"Uncurated samples on {dataset}: {shown}", note=note)
+
+
+def real_images(results: Results, dataset: str, count: int) -> np.ndarray | None:
+    """Up to `count` real images (N, H, W, 3) from the sheet `real` of the first cell that has one."""
+    found = sheets(results, dataset, "real")
+    return found[0][1].images[0][:count] if found else None
+
+
+def timelines(results: Results, dataset: str, folder: Path, config: ReportConfig) -> Figure | None:
+    """The same latents at several moments of training, a row of moments for every cell."""
+    own = sheets(results, dataset, "grids")
+    if not own:
+        return None
+    rows = []
+    for cell, sheet in own:
+        kimgs = sheet.facts["rows"]
+        shown = np.unique(np.linspace(0, len(kimgs) - 1, min(config.timeline_columns, len(kimgs))).round().astype(int))
+        images = sheet.images[:, : min(config.grid_images, 16)]
+        rows.append((label(cell), [Tile(f"{kimgs[i]:g} kimg", grid(_square(images[i], 128))) for i in shown]))
+    path = folder / f"{dataset}_training.png"
+    contact_sheet(path, rows, side=110)
+    alt = f"Samples from the same latents at moments of training, for {', '.join(name for name, _ in rows)}"
+    note = "The same latents in every row and at every moment, drawn by the averaged generator."
+    return Figure(title="Samples over training", path=path, alt=alt, note=note, folded=True)
+
+
+def interpolations(results: Results, dataset: str, folder: Path) -> Figure | None:
+    """Great-circle paths between two latents, a row a path."""
+    own = sheets(results, dataset, "interpolation")
+    if not own:
+        return None
+    tiles = [
+        Tile(label(cell), grid(sheet.images.reshape(-1, *sheet.images.shape[2:]), sheet.images.shape[1]))
+        for cell, sheet in own
+    ]
+    path = folder / f"{dataset}_interpolation.png"
+    contact_sheet(path, rows_of(tiles, 4), side=240)
+    alt = f"Interpolations between two latents of {', '.join(entry.caption for entry in tiles)} on {dataset}"
+    note = "Each row walks along a great circle from one latent to another. Jumps speak for memorised images."
+    return Figure(title="Latent interpolation", path=path, alt=alt, note=note, folded=True)
+
+
+def neighbours(results: Results, dataset: str, folder: Path) -> Figure | None:
+    """The samples nearest to a training image, and those training images, in two spaces."""
+    rows: list[tuple[str, list[Tile]]] = []
+    for space, words in SPACES.items():
+        tiles = []
+        for cell, sheet in sheets(results, dataset, f"neighbours_{space}"):
+            images = sheet.images
+            left, right = grid(images[:, 0], 1), grid(images[:, 1:].reshape(-1, *images.shape[2:]), images.shape[1] - 1)
+            gap = np.full((left.shape[0], max(2, images.shape[3] // 2), 3), GREY, dtype=np.uint8)
+            tiles.append(Tile(label(cell), np.concatenate([left, gap, right], axis=1)))
+        rows += [(words * (start == 0), part) for start, (_, part) in enumerate(rows_of(tiles, 6))]
+    if not rows:
+        return None
+    path = folder / f"{dataset}_neighbours.png"
+    contact_sheet(path, rows, side=160)
+    note = (
+        "Left of the gap: the samples of 256 that lie nearest to any training image; right of it, their nearest "
+        "training images. Twins would be copies."
+    )
+    alt = f"Samples on {dataset} beside their nearest training images, in pixel space and in feature space"
+    return Figure(title="Nearest training images", path=path, alt=alt, note=note, folded=True)
+
+
+def augmentation(results: Results, dataset: str, folder: Path) -> Figure | None:
+    """What augmentation does to real images, a row an operation; None where no cell was trained with it."""
+    found = sheets(results, dataset, "augment")
+    if not found:
+        return None
+    cell, sheet = min(found, key=lambda entry: entry[0].variant != MAIN_VARIANT)
+    names = [str(name).replace("_", " ") for name in sheet.facts["rows"]]
+    path = folder / f"{dataset}_augment.png"
+    tiles = [Tile(name, grid(images, len(images))) for name, images in zip(names, sheet.images, strict=True)]
+    contact_sheet(path, rows_of(tiles, 1), side=480)
+    note = (
+        f"The same real images under each operation of DiffAug, and under all, with the settings of `{cell.variant}`."
+    )
+    alt = f"Real images of {dataset} under {', '.join(names)}"
+    return Figure(title="What augmentation does", path=path, alt=alt, note=note, folded=True)
+
+
+def attention(results: Results, dataset: str, folder: Path) -> Figure | None:
+    """Where two query tokens of the first sample look, for every head, beside that sample; one scale for all maps."""
+    cells = results.first_seed(dataset).iterrows()
+    found = [(cell, sheet) for _, cell in cells if (sheet := results.maps(cell, "attention"))]
+    if not found:
+        return None
+    most = max(float((sheet.images[0] * _reachable(sheet)).max()) for _, sheet in found)
+    rows: list[tuple[str, list[Tile]]] = []
+    for cell, sheet in found:
+        facts, tiles = sheet.facts, []
+        drawn = results.sheet(cell, "samples")
+        if drawn is not None:
+            tiles.append(Tile("the sample", enlarged(drawn.images[0][0], facts["side"] * TOKEN)))
+        for index, (head, query) in enumerate(zip(facts["heads"], facts["queries"], strict=True)):
+            shares = sheet.images[0][index] * _reachable(sheet)
+            image = _marked(coloured(shares, MAPS, 0, most), query)
+            tiles.append(Tile(f"head {head}; max {number(float(shares.max()))}", image))
+        window = f" in {facts['window']} x {facts['window']}" if facts["kind"] == "grid" else ""
+        rows.append((f"{label(cell)}: {facts['kind']}{window}", tiles))
+    words = f"0 (left) to {number(most)} times an even share (right)"
+    rows.append(("Scale of all maps", [_scale(words, MAPS, 0, most)]))
+    path = folder / f"{dataset}_attention.png"
+    contact_sheet(path, rows, side=120)
+    note = (
+        "Weights with which the outlined token mixes the values of all tokens, in the last generator block of the "
+        "largest map up to 64 x 64: times the number of tokens it can reach, so 1 is an even share."
+    )
+    alt = f"Attention maps of {', '.join(name for name, _ in rows[:-1])} on {dataset}"
+    return Figure(title="Attention maps", path=path, alt=alt, note=note, folded=True)
+
+
+def relative_positions(results: Results, dataset: str, folder: Path) -> Figure | None:
+    """What the relative position tables hold, a heat map a head, one scale for all."""
+    found = [
+        (cell, name, [table - table.mean() for table in sheet.images[0]])
+        for _, cell in results.first_seed(dataset).iterrows()
+        for name in POSITIONS
+        if (sheet := results.maps(cell, name))
+    ]
+    if not found:
+        return None
+    most = max(float(np.abs(table).max()) for _, _, tables in found for table in tables)
+    rows = [
+        (
+            f"{label(cell)}{name.removeprefix('relative_position').replace('_', ' ')}",
+            [
+                Tile(f"head {head}, ±{np.abs(table).max():.2g}", coloured(table, BIAS, -most, most))
+                for head, table in enumerate(tables)
+            ],
+        )
+        for cell, name, tables in found
+    ]
+    words = f"-{most:.2g} (left, lowers attention) to +{most:.2g} (right, raises it)"
+    rows.append(("Bias added to an attention score", [_scale(words, BIAS, -most, most)]))
+    path = folder / f"{dataset}_relative_position.png"
+    contact_sheet(path, rows, side=120)
+    note = (
+        "Bias by where the key stands from the query (centre: the token itself; up and left: keys above and before "
+        "it). Each head's mean is taken off: softmax does not see it."
+    )
+    alt = f"Learned bias by key offset of {', '.join(name for name, _ in rows[:-1])} on {dataset}: range ±{most:.2g}"
+    return Figure(title="What relative position learned", path=path, alt=alt, note=note, folded=True)
+
+
+def reach(results: Results, dataset: str, folder: Path) -> Figure | None:
+    """Which tokens a token can attend to, for every kind of attention in the plans; None without transformers."""
+    found: dict[str, np.ndarray] = {}
+    for (name, _), plan in results.trainings.items():
+        stages = ((plan.get("network") or {}).get("generator") or {}).get("stages")
+        if name == dataset and stages and "blocks" in stages[-1]:
+            found |= dict([reached(stages[-1]["blocks"][-1])])
+    if not found:
+        return None
+    path = folder / f"{dataset}_reach.png"
+    contact_sheet(path, rows_of([Tile(words, image) for words, image in found.items()], 2), side=320)
+    note = "A map of the generator's last blocks. Orange: the token that looks; blue: what it attends to."
+    alt = f"Maps of the tokens that one token attends to: {'; '.join(found)}"
+    return Figure(title="Which tokens a token attends to", path=path, alt=alt, note=note, folded=True)
+
+
+def reached(block: dict[str, Any]) -> tuple[str, np.ndarray]:
+    """What the token near the middle of a block's map attends to, in words and as a picture, a pixel a token.
+
+    Nyström attention reaches all tokens through landmarks: neighbouring landmarks have different shades.
+    """
+    side, kind = int(block["side"]), block["attention"]
+    row = column = side // 2 - 1
+    rows, columns = np.indices((side, side))
+    if kind == "grid":
+        window = int(block["window"])
+        inside = (rows // window == row // window) & (columns // window == column // window)
+        words = f"grid: the {window * window} tokens of its cell of {window} x {window}"
+    elif kind == "axis":
+        inside = (rows == row) | (columns == column)
+        words = f"axis: its row and its column, {2 * side - 1} tokens"
+    else:
+        inside = np.ones((side, side), dtype=bool)
+        words = f"{kind}: all {side * side} tokens"
+    image = np.where(inside[..., None], np.array(REACHED), np.array(PALE)).astype(np.uint8)
+    if kind == "nystrom":
+        landmarks = int(block["landmarks"])
+        image = SHADES[(rows * side + columns) * landmarks // (side * side) % len(SHADES)]
+        words = f"nystrom: {landmarks} means of {side * side // landmarks} tokens"
+    image[row, column] = QUERY
+    return words, image
+
+
+def _square(images: np.ndarray, side: int) -> np.ndarray:
+    """The first images (N, H, W, 3), as many as make a square grid of at most about `side` pixels; 4 at least."""
+    columns = max(2, side // images.shape[1])
+    return images[: columns * columns]
+
+
+def _reachable(sheet: Sheet) -> int:
+    """How many tokens a token can look at."""
+    return int(sheet.facts["window"] if sheet.facts["kind"] == "grid" else sheet.facts["side"]) ** 2
+
+
+def _scale(words: str, colours: str, low: float, high: float) -> Tile:
+    """The colours of a map from its lowest to its highest value."""
+    return Tile(
+        words, coloured(np.linspace(low, high, 128)[None].repeat(4, axis=0), colours, low, high).repeat(4, axis=1)
+    )
+
+
+def _marked(weights: np.ndarray, query: list[int]) -> np.ndarray:
+    """A map enlarged, its query token outlined in white and black."""
+    image = weights.repeat(TOKEN, axis=0).repeat(TOKEN, axis=1)
+    top, left = query[0] * TOKEN, query[1] * TOKEN
+    for inset, grey in ((0, 255), (1, 255), (2, 0)):
+        rows, columns = slice(top + inset, top + TOKEN - inset), slice(left + inset, left + TOKEN - inset)
+        image[[top + inset, top + TOKEN - 1 - inset], columns] = grey
+        image[rows, [[left + inset], [left + TOKEN - 1 - inset]]] = grey
+    return image

@@ -5,6 +5,7 @@ settings.yaml, metrics.csv or metrics.json, samples.png and optionally curve.csv
 lists several cells, each has its own samples.png and curve.csv in the folder of its name. Every file may be missing.
 """
 
+import os
 import posixpath
 import re
 from dataclasses import dataclass
@@ -14,10 +15,15 @@ from typing import Any
 import pandas as pd
 
 from pipeline.base.files import read_json
-from pipeline.report.metrics import metrics_among
-from pipeline.report.statistics import mean_text
+from pipeline.report.charts import axis_label, labelled, over
+from pipeline.report.content import Content, Figure, Table, Text
+from pipeline.report.drawing import draw
+from pipeline.report.formats import duration, mean_text
+from pipeline.report.results import metrics_among
 
-SHOWN = 2  # metrics of a cell in the findings
+PANELS = 4  # of a run's curves, at most
+NO_METRIC = ("kimg", "step", "seconds")  # columns of a curve
+SHOWN = 2  # metrics of a setting in the findings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +35,10 @@ class PublishedCell:
     folder: Path
     curve: pd.DataFrame
 
+    @property
+    def setting(self) -> str:
+        return self.name.rpartition("/seed")[0] or self.name
+
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
@@ -36,7 +46,7 @@ class Published:
 
     name: str
     title: str
-    text: list[str]
+    text: str
     cells: list[PublishedCell]
     metrics: pd.DataFrame
     folder: Path
@@ -45,6 +55,89 @@ class Published:
     def anchor(self) -> str:
         return f"published_{self.name}"
 
+    def content(self, out: Path, dpi: int, confidence: float) -> list[Content]:
+        """The run's own words and origin, samples of its first cell, metrics, and what is folded behind them."""
+        parts: list[Content] = [
+            Text(f'<a id="{self.anchor}"></a>\n\n### {self.title}\n\n{self.text}\n\n{self.origin(out)}')
+        ]
+        for place, cell in enumerate(self.cells):
+            if (picture := cell.folder / "samples.png").is_file():
+                title = f"{'Samples' if len(self.cells) == 1 else f'Samples of {cell.name}'}, uncurated"
+                alt = f"Uncurated samples of {cell.name}, published as {self.name}"
+                parts.append(Figure(title=title, path=picture, alt=alt, folded=place > 0))
+        means = self.means(confidence)
+        if len(means):
+            note = "Mean and interval over seeds from three on; the range of two; the value of one."
+            parts.append(Table(name=f"{self.anchor}_means", title=f"{self.title}: metrics", frame=means, note=note))
+        if len(self.metrics):
+            title = f"{self.title}: every training"
+            parts.append(Table(name=self.anchor, title=title, frame=self.metrics, folded=len(means) > 0))
+        if curves := self._curves(out / "figures" / f"{self.anchor}_curve.png", dpi):
+            parts.append(curves)
+        return parts
+
+    def origin(self, out: Path) -> str:
+        """Revision, length, time and machine of every training, and links to its settings."""
+        lines, here = [], Path(os.path.relpath(self.folder, out)).as_posix()
+        for cell in self.cells:
+            changed = ", with changes" if cell.run.get("dirty") else ""
+            facts = [f"revision `{str(cell.run.get('revision', 'unknown'))[:12]}`{changed}"]
+            facts += [f"{cell.run['kimg']:,.4g} kimg"] if "kimg" in cell.run else []
+            facts += [duration(cell.run["seconds"])] if "seconds" in cell.run else []
+            facts += [str(cell.run["device"])] if "device" in cell.run else []
+            inner = f"{here}/{cell.name}" if len(self.cells) > 1 else here
+            for name in ("plan.yaml", "settings.yaml"):
+                if (cell.folder / name).is_file():
+                    facts.append(f"[{name}]({inner}/{name})")
+                    break
+            lines.append(f"- `{cell.name}`: {'; '.join(facts)}.")
+        return "\n".join(lines)
+
+    def means(self, confidence: float) -> pd.DataFrame:
+        """A row for every setting: its seeds, and each metric over them; empty where a run has no cells' metrics."""
+        if "cell" not in self.metrics:
+            return pd.DataFrame()
+        names = metrics_among(self.metrics.columns)
+        settings = self.metrics.cell.str.rpartition("/seed")[0]
+        return pd.DataFrame(
+            [
+                {"setting": setting, "seeds": ", ".join(rows.cell.str.rpartition("/seed")[2])}
+                | {name: mean_text(list(rows[name]), confidence) for name in names}
+                for setting, rows in self.metrics.groupby(settings, sort=False)
+            ]
+        )
+
+    def sentence(self, confidence: float) -> str:
+        """The best setting by the first metric: `[Faces](#published_faces): faces/full, fid1k 195`."""
+        means, names = self.means(confidence), metrics_among(self.metrics.columns)[:SHOWN]
+        link = f"[{self.title}](#{self.anchor})"
+        if means.empty or not names:
+            values = [f"`{name}` {mean_text(list(self.metrics[name]), confidence)}" for name in names]
+            return f"{link}: {', '.join(values)}" if values else link
+        best = means.loc[
+            self.metrics.groupby(self.metrics.cell.str.rpartition("/seed")[0], sort=False)[names[0]]
+            .mean()
+            .reset_index(drop=True)
+            .argmin()
+        ]
+        return f"{link}: `{best.setting}` {', '.join(f'`{name}` {best[name]}' for name in names)}"
+
+    def _curves(self, path: Path, dpi: int) -> Figure | None:
+        runs: dict[str, list[pd.DataFrame]] = {}
+        for cell in self.cells:
+            if "kimg" in cell.curve:
+                runs.setdefault(cell.setting, []).append(cell.curve)
+        names = list(dict.fromkeys(n for frames in runs.values() for f in frames for n in f if n not in NO_METRIC))[
+            :PANELS
+        ]
+        if not names:
+            return None
+        words = {name: axis_label(name) if metrics_among([name]) else name for name in names}
+        panels = [labelled(over(runs, "kimg", name), "kimg", words[name]) for name in names]
+        draw(path, panels, dpi, labels=list(runs), widths=(1,) * min(2, len(names)))
+        alt = f"{', '.join(names)} of {', '.join(runs)}, published as {self.name}, against kimg"
+        return Figure(title=f"{self.title}: over training", path=path, alt=alt, folded=True)
+
 
 def published_runs(folder: str | Path) -> list[Published]:
     """Every run of the folder that has a README.md or a run.json, by name; [] where there is no such folder."""
@@ -52,96 +145,19 @@ def published_runs(folder: str | Path) -> list[Published]:
     return [_read(path) for path in found if (path / "README.md").is_file() or (path / "run.json").is_file()]
 
 
-def introduction(run: Published) -> list[str]:
-    """The run's own words, where each training comes from, and links to files (the report lies beside published/)."""
-    base = f"../{run.folder.parent.name}/{run.name}"
-    links = [f"[{name}]({base}/{name})" for name in ("README.md", "settings.yaml") if (run.folder / name).is_file()]
-    several = len(run.cells) > 1
-    facts = [f"{f'`{cell.name}`: ' if several else ''}{origin(cell, base)}" for cell in run.cells]
-    if seeds_of(run):
-        seeds = "Several seeds: mean and interval of each setting stand below."
-    elif several:
-        seeds = "One training each, so no interval can be given."
-    else:
-        seeds = "One training: no interval can be given."
-    lines = [f"- {fact}" for fact in facts] if several else facts
-    return [*run.text, f"{seeds} {' '.join(links)}".strip(), *lines]
-
-
-def origin(cell: PublishedCell, base: str) -> str:
-    """Revision, length, time, machine and settings of one training."""
-    changed = ", with changes" if cell.run.get("dirty") else ""
-    facts = [f"revision `{str(cell.run.get('revision', 'unknown'))[:12]}`{changed}"]
-    facts += [f"{cell.run[key]:,.4g} {unit}" for key, unit in (("kimg", "kimg"), ("seconds", "s")) if key in cell.run]
-    facts += [f"device: {cell.run['device']}"] if "device" in cell.run else []
-    if (cell.folder / "plan.yaml").is_file():
-        inner = cell.name if cell.folder.name != base.rpartition("/")[2] else ""
-        facts.append(f"settings: [plan.yaml]({'/'.join(part for part in (base, inner, 'plan.yaml') if part)})")
-    return "; ".join(facts) + "."
-
-
-def seeds_of(run: Published) -> dict[str, pd.DataFrame]:
-    """The measured rows of metrics.csv of every setting (`faces/full`) that was measured with several seeds."""
-    if "cell" not in run.metrics:
-        return {}
-    measured = run.metrics[run.metrics[metrics_among(run.metrics.columns)].notna().any(axis=1)]
-    settings = measured.cell.str.rpartition("/seed")[0]
-    return {str(name): rows for name, rows in measured.groupby(settings, sort=False) if name and len(rows) > 1}
-
-
-def means(run: Published, confidence: float) -> pd.DataFrame:
-    """A row for every setting with several seeds: which, and each metric's mean and interval; may be empty."""
-    names = metrics_among(run.metrics.columns)
-    return pd.DataFrame(
-        [
-            {
-                "setting": setting,
-                "seeds": ", ".join(rows.cell.str.rpartition("/seed")[2]),
-                **{name: mean_text(rows[name], confidence) for name in names},
-            }
-            for setting, rows in seeds_of(run).items()
-        ]
-    )
-
-
-def sentences(runs: list[Published], confidence: float) -> list[str]:
-    """What was published beside the matrix, with its first metrics; [] where nothing was."""
-    if not runs:
-        return []
-    lines = ["**Published beside this matrix**, without verdicts. A number without an interval is of one training:"]
-    for run in runs:
-        names, groups = metrics_among(run.metrics.columns)[:SHOWN], seeds_of(run)
-        together = {cell for rows in groups.values() for cell in rows.cell}
-        alone = run.metrics[~run.metrics.cell.isin(together)] if groups else run.metrics
-        shown = [(f"{setting}, {len(rows)} seeds", rows) for setting, rows in groups.items()]
-        shown += [(str(row.get("cell", "")), alone.loc[[index]]) for index, row in alone.iterrows()]
-        values = [_values(name, rows, names, confidence) for name, rows in shown]
-        lines.append(f"- [{run.title}](#{run.anchor})" + (f": {'; '.join(values)}." if values and names else "."))
-    return lines
-
-
-def _values(name: str, rows: pd.DataFrame, metrics: list[str], confidence: float) -> str:
-    """The `metrics` of a cell or of several seeds: `faces/full/seed1` `fid1k_train_clean` 170.3."""
-    known = [metric for metric in metrics if rows[metric].notna().any()]
-    shown = ", ".join(f"`{metric}` {mean_text(rows[metric], confidence)}" for metric in known)
-    return (f"`{name}` " if name else "") + (shown or "not measured")
-
-
 def _read(folder: Path) -> Published:
     lines = (folder / "README.md").read_text(encoding="utf-8").splitlines() if (folder / "README.md").is_file() else []
     title = next((line.lstrip("# ").strip() for line in lines if line.startswith("#")), folder.name)
     paragraphs = "\n".join(line for line in lines if not line.startswith("#")).strip().split("\n\n")
-    text = _from_reports(" ".join(paragraphs[0].split()), folder) if paragraphs else ""
     run = read_json(folder / "run.json") if (folder / "run.json").is_file() else {}
     known = run.get("cells") or {folder.name: run}
-    return Published(
-        name=folder.name,
-        title=title,
-        text=[text] if text else [],
-        cells=[_cell(name, record, folder / name if len(known) > 1 else folder) for name, record in known.items()],
-        metrics=_metrics(folder),
-        folder=folder,
-    )
+    cells = []
+    for name, record in known.items():
+        place = folder / name if len(known) > 1 else folder
+        curve = pd.read_csv(place / "curve.csv") if (place / "curve.csv").is_file() else pd.DataFrame()
+        cells.append(PublishedCell(name=name, run=record, folder=place, curve=curve))
+    text = _from_reports(" ".join(paragraphs[0].split()), folder)
+    return Published(name=folder.name, title=title, text=text, cells=cells, metrics=_metrics(folder), folder=folder)
 
 
 def _from_reports(text: str, folder: Path) -> str:
@@ -151,11 +167,6 @@ def _from_reports(text: str, folder: Path) -> str:
         return f"]({posixpath.normpath(posixpath.join('..', folder.parent.name, folder.name, match[1]))})"
 
     return re.sub(r"\]\((?![a-z]+:|#|/)([^)\s]+)\)", moved, text)
-
-
-def _cell(name: str, record: dict[str, Any], folder: Path) -> PublishedCell:
-    curve = pd.read_csv(folder / "curve.csv") if (folder / "curve.csv").is_file() else pd.DataFrame()
-    return PublishedCell(name=name, run=record, folder=folder, curve=curve)
 
 
 def _metrics(folder: Path) -> pd.DataFrame:

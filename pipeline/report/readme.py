@@ -1,4 +1,4 @@
-"""The measured part of the project's README, written from the tables of reports/: no number there is typed by hand.
+"""The project's README.md has one generated part: where it stands, written from the results.
 
     python -m pipeline.report.readme        after a run whose results are to stand in README.md
 
@@ -11,67 +11,52 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.base.errors import UserError, command_line
-from pipeline.base.files import read_json, write_text
+from pipeline.base.files import write_text
 from pipeline.report import paper
-from pipeline.report.markdown import rows
-from pipeline.report.tables import ABSENT
+from pipeline.report.comparisons import compared
+from pipeline.report.content import markdown_rows
+from pipeline.report.formats import NOT_RUN
+from pipeline.report.published import Published, published_runs
+from pipeline.report.results import Results
 
 BEGIN, END = "<!-- measured: python -m pipeline.report.readme -->", "<!-- /measured -->"
-NAMES = {  # of variants in the README; others stand under their own name
-    "standard_attention": "(A) standard attention",
-    "nystrom_attention": "(B) Nyström attention",
-    "axis_attention": "(C) axis attention",
-    "grid_attention": "(D) grid attention",
-    "multiscale": "+ multi-scale discriminator",
-    "token_norm": "+ token normalisation",
-    "full": "+ relative position = `full`",
-    "no_augment": "`full` without DiffAug",
-}
-SENTENCES = {
-    "seen": "seen as the paper says",
-    "contradicted": "contradicted",
-    "undecided": "undecided",
-    "better here": "better, where the paper states no order",
-    "worse here": "worse, where the paper states no order",
-}
 
 
-def block(reports: Path, plan: Path) -> str:
-    """Table and counts of the first dataset of the matrix, in Markdown.
+def block(results: Results, published: list[Published]) -> str:
+    """A Markdown table: data, what was trained here, and the outcome."""
+    rows = [_of_dataset(results, dataset) for dataset in results.datasets]
+    rows += [_of_published(run, results.confidence) for run in published]
+    missing = [paper.name_of(name) for name in paper.MAIN_DATASETS if name not in results.datasets]
+    if missing:
+        rows.append({"data": ", ".join(missing), "trained here": "never", "outcome": "-"})
+    return markdown_rows(pd.DataFrame(rows))
 
-    Errors: `UserError` where the report has no table of it.
-    """
-    index = read_json(plan / "index.json")
-    dataset = index["datasets"][0]
-    summary, decisions = (_table(reports, name) for name in ("summary", f"{dataset}_decisions"))
-    own = summary[summary.dataset == dataset]
-    metric = own.metric.iloc[0]
-    values = own[own.metric == metric].set_index("variant")
-    shown = []
-    for variant in index["variants"]:
-        value = paper.paper_value("ablation", paper.ABLATION.get(variant, ""), "celeba64", "FID")
-        shown.append(
-            {
-                "row": NAMES.get(variant, f"`{variant}`"),
-                "paper: FID CelebA 64": paper.value_text(value),
-                f"measured: {metric}": _measured(values, variant),
-            }
-        )
-    found = Counter(str(text).partition(":")[0].partition(" (")[0] for text in decisions.verdict)
-    counted = ", ".join(f"{found[name]} {words}" for name, words in SENTENCES.items() if found[name])
-    decided = [
-        f"{word.capitalize()}: {', '.join(names)}."
-        for word in ("seen", "contradicted")
-        if (names := [row["what differs"] for row in decisions.to_dict("records") if row["verdict"].startswith(word)])
-    ]
-    return "\n\n".join(
-        [
-            rows(pd.DataFrame(shown)),
-            f"Means and {_confidence(own)} intervals over seeds {', '.join(map(str, index['seeds']))}. Of "
-            f"{len(decisions)} "
-            f"pairs of rows that a paired test over seeds compares: {counted}. {' '.join(decided)}".strip(),
-        ]
-    )
+
+def _of_dataset(results: Results, dataset: str) -> dict[str, str]:
+    done = results.of(dataset)[results.of(dataset).status == "ok"]
+    kimg = pd.to_numeric(done.kimg).mean() if len(done) else 0
+    kinds = Counter(str(o.verdict.kind) for o in compared(results, dataset) if o.comparison.rows)
+    metric = results.main_metric(dataset)
+    values = results.measurement(dataset, paper.MAIN_VARIANT, metric).text
+    counts = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+    return {
+        "data": paper.name_of(dataset),
+        "trained here": f"{done.variant.nunique()} rows, {len(done)} trainings of {kimg:g} kimg"
+        if len(done)
+        else NOT_RUN,
+        "outcome": f"`{paper.MAIN_VARIANT}` `{metric}` {values}; the paper's orders: {counts or 'none compared'}",
+    }
+
+
+def _of_published(run: Published, confidence: float) -> dict[str, str]:
+    kimg = [cell.run["kimg"] for cell in run.cells if "kimg" in cell.run]
+    text = run.sentence(confidence).partition("): ")[2]
+    return {
+        "data": f"[{run.title}]({run.folder.as_posix()})",
+        "trained here": f"{len(run.cells)} training{'s' * (len(run.cells) > 1)}"
+        + (f" of {max(kimg):g} kimg" if kimg else ""),
+        "outcome": text or "-",
+    }
 
 
 def updated(text: str, measured: str) -> str:
@@ -83,28 +68,10 @@ def updated(text: str, measured: str) -> str:
     return f"{before}{BEGIN}\n{measured}\n{END}{after}"
 
 
-def _table(reports: Path, name: str) -> pd.DataFrame:
-    path = reports / "tables" / f"{name}.csv"
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; `dvc repro` writes it")
-    return pd.read_csv(path)
-
-
-def _measured(values: pd.DataFrame, variant: str) -> str:
-    if variant not in values.index or pd.isna(values["mean"][variant]):
-        return ABSENT[0]
-    half = values.half_width[variant]
-    return f"{values['mean'][variant]:.1f}" + ("" if pd.isna(half) else f" ± {half:.1f}")
-
-
-def _confidence(summary: pd.DataFrame) -> str:
-    return f"{float(summary.confidence.iloc[0]):.0%}"
-
-
 @command_line
 def main() -> None:
-    path = Path("README.md")
-    write_text(path, updated(path.read_text(encoding="utf-8"), block(Path("reports"), Path("plan"))))
+    path, measured = Path("README.md"), block(Results.load(), published_runs("published"))
+    write_text(path, updated(path.read_text(encoding="utf-8"), measured))
     print(f"readme: {path}")
 
 

@@ -1,73 +1,248 @@
-"""What the report is made of: the plan's cells with their results, all from files that are in git."""
+"""The results that a report is made of: the plan's cells with what was measured of them, all from files in git."""
 
 import json
-import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+import numpy as np
 import pandas as pd
+from PIL import Image
 
+from pipeline.base.cell import Cell
 from pipeline.base.files import read_json
 from pipeline.base.schema import read_yaml
-from pipeline.metrics.registry import FACTS
-from pipeline.report.metrics import metrics_among
-from pipeline.report.statistics import NOT_RUN, mean_text, number
+from pipeline.metrics.registry import COLUMNS, FACTS, column
+from pipeline.report.formats import NOT_RUN, mean_text, number
+
+RECORDS = ("run.json", "machine.json")  # of a training: what it did, and the machine it did it on
 
 
-def load_index(plan: str | Path = "plan") -> dict[str, Any]:
-    """`index.json` of the folder `plan`: the cells, and what `plan` noticed about them."""
-    return read_json(Path(plan) / "index.json")
+@dataclass(frozen=True)
+class Measurement:
+    """One metric of one row: values by seed of the trainings that ended well, and what happened to the others."""
+
+    values: pd.Series  # index: seed
+    troubles: dict[int, str]  # seed -> oom, diverged at ..., not run, other protocol
+    confidence: float
+
+    @property
+    def trouble(self) -> str:
+        """`oom`, or `seed 1: oom; seed 2: not run` where other seeds have values; '' if nothing happened."""
+        kinds = list(dict.fromkeys(self.troubles.values()))
+        if len(kinds) <= 1 and self.values.empty:
+            return kinds[0] if kinds else NOT_RUN
+        return "; ".join(f"seed {seed}: {text}" for seed, text in self.troubles.items())
+
+    @property
+    def text(self) -> str:
+        """Mean and interval with what befell the other seeds, or what happened instead of a value."""
+        if self.values.empty:
+            return self.trouble
+        return mean_text(list(self.values), self.confidence) + (f" [{self.trouble}]" if self.troubles else "")
+
+    @property
+    def seeds(self) -> str:
+        """Every seed with its value or what happened instead."""
+        known = {**{seed: number(value) for seed, value in self.values.items()}, **self.troubles}
+        return "; ".join(f"seed {seed}: {known[seed]}" for seed in sorted(known)) or NOT_RUN
 
 
-def load_cells(index: dict[str, Any], results: str | Path = "results") -> pd.DataFrame:
-    """One row per planned cell: its names, status, metrics, the record of its run and its protocol.
+@dataclass(frozen=True)
+class Sheet:
+    """A picture sheet: `images` (R, N, H, W, 3) uint8, or maps (R, N, H, W) of floats, and the facts of its JSON."""
 
-    `state` is what happened in words: ok, imported, not run, oom, diverged at 340 kimg.
-    """
-    rows = []
-    for cell in index["cells"]:
-        if cell.get("repeats"):  # imported weights are the same for every seed
-            continue
-        folder = cell_folder(results, cell)
-        # The plan's `kimg` is the budget; the result's is what was trained.
-        row = {
-            **{key: cell[key] for key in ("dataset", "variant", "seed", "twin_of")},
-            "kimg_planned": cell["kimg"],
-            "status": NOT_RUN,
+    images: np.ndarray
+    facts: dict[str, Any]
+
+
+class Results:
+    """The cells of a plan, a row each in `cells`: names, `status`, `state` (in words), metrics, record of the run."""
+
+    def __init__(self, index: dict[str, Any], plan: str | Path, results: str | Path, confidence: float = 0.95):
+        self.index, self.plan, self.folder, self.confidence = index, Path(plan), Path(results), confidence
+        self.datasets: list[str] = index["datasets"]
+        self._protocols: dict[tuple[str, str], dict[str, Any] | None] = {}
+        # Imported weights are the same for every seed: one row.
+        rows = [self._row(cell) for cell in index["cells"] if not cell.get("repeats")]
+        self.cells = pd.DataFrame(rows, columns=None if rows else ["dataset", "variant", "seed", "status", "state"])
+
+    @classmethod
+    def load(cls, plan: str | Path = "plan", results: str | Path = "results", confidence: float = 0.95) -> Self:
+        """Read plan/index.json and results/. `confidence`: of the intervals over seeds."""
+        return cls(read_json(Path(plan) / "index.json"), plan, results, confidence)
+
+    def of(self, dataset: str, variant: str | None = None) -> pd.DataFrame:
+        """The cells of a dataset, of one variant if it is named."""
+        own = self.cells[self.cells.dataset == dataset]
+        return own if variant is None else own[own.variant == variant]
+
+    def done(self, dataset: str, *variants: str) -> pd.DataFrame:
+        """The cells of variants that ended well."""
+        own = self.of(dataset)
+        return own[own.variant.isin(variants) & (own.status == "ok")]
+
+    def variants(self, dataset: str) -> list[str]:
+        return list(dict.fromkeys(self.of(dataset).variant))
+
+    def first_seed(self, dataset: str) -> pd.DataFrame:
+        """The cells whose pictures are shown."""
+        own = self.of(dataset)
+        return own[own.seed == own.seed.min()]
+
+    def metrics(self, dataset: str) -> list[str]:
+        """Metrics that any cell of the dataset has or should have had, the main one first: one that was measured."""
+        own = self.of(dataset)
+        measured = metrics_among(own.dropna(axis=1, how="all").columns)
+        missing = {name for reasons in own.get("unavailable", pd.Series(dtype=object)).dropna() for name in reasons}
+        return [*measured[:1], *(name for name in metrics_among({*measured, *missing}) if name not in measured[:1])]
+
+    def main_metric(self, dataset: str) -> str | None:
+        """The metric by which the dataset's rows are compared."""
+        return next(iter(self.metrics(dataset)), None)
+
+    def protocol(self, dataset: str, metric: str) -> dict[str, Any] | None:
+        """The protocol of most of the dataset's values of a metric; the others stay out of its column."""
+        if (dataset, metric) not in self._protocols:
+            known = [
+                facts
+                for _, cell in self.of(dataset).iterrows()
+                if pd.notna(cell.get(metric)) and (facts := _facts(cell, metric))
+            ]
+            texts = [json.dumps({key: facts.get(key) for key in FACTS}) for facts in known]
+            self._protocols[dataset, metric] = json.loads(max(texts, key=texts.count)) if texts else None
+        return self._protocols[dataset, metric]
+
+    def measurement(self, dataset: str, variant: str | None, metric: str | None) -> Measurement:
+        """Values and troubles of one row's metric.
+
+        A diverged run's last finite weights are no result: they stay out, and so does a value of another protocol.
+        """
+        values, troubles = {}, {}
+        protocol = self.protocol(dataset, metric) if metric else None
+        for _, cell in self.of(dataset, variant or "").iterrows():
+            value = cell.get(metric) if metric else None
+            if cell.status != "ok":
+                troubles[cell.seed] = cell.state
+            elif value is None or pd.isna(value):
+                troubles[cell.seed] = (cell.get("unavailable") or {}).get(metric, "not measured")
+            elif difference := protocol_difference(_facts(cell, metric), protocol):
+                troubles[cell.seed] = f"other protocol ({difference})"
+            else:
+                values[cell.seed] = float(value)
+        return Measurement(pd.Series(values, dtype=float), troubles, self.confidence)
+
+    def values(self, dataset: str, variant: str, metric: str | None) -> pd.Series:
+        """The metric of the row's trainings that ended well, by seed."""
+        return self.measurement(dataset, variant, metric).values
+
+    def mean(self, dataset: str, variant: str, fact: str) -> float | None:
+        """Mean of a metric, or of a fact of the run (`kimg`, `seconds`, `parameters_g`); None where nothing is known.
+
+        Time is of cells that were trained, not copied from a twin.
+        """
+        done = self.done(dataset, variant)
+        if fact == "seconds" and "copied_from" in done:
+            done = done[done.copied_from.isna()]
+        known = pd.to_numeric(done[fact], errors="coerce").dropna() if fact in done else pd.Series(dtype=float)
+        return float(known.mean()) if len(known) else None
+
+    def pace(self, dataset: str, *variants: str) -> float | None:
+        """Seconds of training per thousand images shown to D, mean over the rows that were trained."""
+        paces = [
+            s / k for v in variants if (s := self.mean(dataset, v, "seconds")) and (k := self.mean(dataset, v, "kimg"))
+        ]
+        return float(np.mean(paces)) if paces else None
+
+    def history(self, cell: Any) -> pd.DataFrame | None:
+        """One row a tick: losses, norms, scores; None without a history."""
+        return self.series(cell, "history")
+
+    def series(self, cell: Any, name: str) -> pd.DataFrame | None:
+        """A CSV of a cell, a row per measurement; None where the file is missing or empty.
+
+        `progress`: kimg, seconds, metrics; `sample_size`: n_gen, metrics.
+        """
+        path = Cell.of(cell).results(self.folder) / f"{name}.csv"
+        frame = pd.read_csv(path) if path.is_file() else pd.DataFrame()
+        return frame if len(frame) else None
+
+    def sheet(self, cell: Any, name: str) -> Sheet | None:
+        """The picture sheet `name` of a cell, None where it has none."""
+        path = Cell.of(cell).results(self.folder) / f"{name}.png"
+        facts_file = path.with_suffix(".json")
+        if not (path.is_file() and facts_file.is_file()):
+            return None
+        facts = read_json(facts_file)
+        height, width = facts["image"]
+        with Image.open(path) as picture:
+            pixels = np.asarray(picture.convert("RGB"))
+        rows, columns = pixels.shape[0] // height, pixels.shape[1] // width
+        return Sheet(pixels.reshape(rows, height, columns, width, 3).transpose(0, 2, 1, 3, 4), facts)
+
+    def maps(self, cell: Any, name: str) -> Sheet | None:
+        """Maps of floats (R, N, H, W) as they were before they were stored as grey levels."""
+        sheet = self.sheet(cell, name)
+        if sheet is None:
+            return None
+        low, high = (np.array(sheet.facts[bound])[..., None, None] for bound in ("low", "high"))
+        return Sheet(low + sheet.images[..., 0] / 255 * (high - low), sheet.facts)
+
+    @cached_property
+    def trainings(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """What every dataset x variant is trained with (`network`, `train`), {} where there is no such plan."""
+        files = {
+            (c["dataset"], c["variant"]): Cell.of(c).plan("train", self.plan) for c in reversed(self.index["cells"])
         }
+        return {names: read_yaml(path) if path.is_file() else {} for names, path in reversed(files.items())}
+
+    def recipe(self, dataset: str, variant: str) -> dict[str, Any] | None:
+        """The `train` block of a row's plan."""
+        return self.trainings.get((dataset, variant), {}).get("train")
+
+    def reference(self, dataset: str) -> dict[str, float]:
+        """The evaluator's known answers, {} where the reference stage has not run."""
+        path = self.folder / dataset / "reference.json"
+        return read_json(path) if path.is_file() else {}
+
+    def _row(self, cell: dict[str, Any]) -> dict[str, Any]:
+        folder = Cell.of(cell).results(self.folder)
+        # The plan's `kimg` is the budget; the result's is what was trained.
+        row: dict[str, Any] = {key: cell[key] for key in ("dataset", "variant", "seed", "twin_of")}
+        row |= {"kimg_planned": cell["kimg"], "status": NOT_RUN}
         if folder.with_suffix(".json").is_file():
-            row |= read_json(folder.with_suffix(".json"))
-            row |= _protocols(folder)
-            if (folder / "run.json").is_file():
-                row |= {key: value for key, value in read_json(folder / "run.json").items() if key not in row}
-        row["state"] = _state(row)
-        rows.append(row)
-    return pd.DataFrame(rows)
+            row |= read_json(folder.with_suffix(".json")) | _protocols(folder)
+            for name in RECORDS:
+                if (folder / name).is_file():
+                    row |= {key: value for key, value in read_json(folder / name).items() if key not in row}
+        row["state"] = row["status"]
+        if row["status"] == "diverged":
+            row["state"] = f"diverged at {row['kimg']:g} kimg"
+        elif row["status"] == "ok" and row.get("imported_from"):
+            row["state"] = "imported"
+        return row
 
 
-def _state(row: dict[str, Any]) -> str:
-    if row["status"] == "diverged":
-        return f"diverged at {row['kimg']:g} kimg"
-    return "imported" if row["status"] == "ok" and row.get("imported_from") else row["status"]
+def metrics_among(names: Any) -> list[str]:
+    """The metrics among `names`, in the order of the registry's columns, then by name."""
+    found = [(COLUMNS.index(kind), name) for name in names if (kind := column(name))]
+    return [name for _, name in sorted(found)]
 
 
-def _protocols(folder: Path) -> dict[str, Any]:
-    """`protocols`: facts behind every value by its name, `protocol`: all in words, `unavailable`: name -> why."""
-    content = read_json(folder / "protocol.json") if (folder / "protocol.json").is_file() else {}
-    facts = content.get("metrics", {})
-    # Results of revisions before values had protocols of their own keep one for all of them.
-    facts = facts if isinstance(facts, dict) else {None: content}
-    words = dict.fromkeys(protocol_text(entry) for entry in facts.values())
-    return {"protocols": facts, "protocol": "; ".join(words) or None, "unavailable": content.get("unavailable", {})}
+def lower_is_better(metric: str) -> bool:
+    """Whether a smaller value of the metric is the better one. Errors: `KeyError` for what is no metric."""
+    if kind := column(metric):
+        return kind.lower
+    raise KeyError(metric)
 
 
 def protocol_text(facts: dict[str, Any] | None) -> str:
     """The circumstances under which two values of one metric may be compared."""
     if not facts:
         return "unknown"
-    extractor = f"{facts['extractor']} {facts['extractor_sha256'][:8]}"
     counts = f"{facts['n_gen']:,} generated, {facts['n_real']:,} real, split {facts['split']}"
+    extractor = f"{facts['extractor']} {(facts.get('extractor_sha256') or '')[:8]}".strip()
     return f"{counts}, resize {facts['resize']}, {extractor}, {facts['dtype']}, latents seed {facts['seed']}"
 
 
@@ -79,137 +254,18 @@ def protocol_difference(own: dict[str, Any] | None, other: dict[str, Any] | None
 
 
 def _short(value: object) -> str:
-    return (
-        "unknown"
-        if value is None
-        else value[:8]
-        if isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value)
-        else str(value)
-    )
+    """A hash by its first digits, anything else as it is."""
+    return "unknown" if value is None else value[:8] if isinstance(value, str) and len(value) == 64 else str(value)
 
 
-@dataclass(frozen=True)
-class Measurement:
-    """One metric of dataset x variant: values by seed of the runs that finished, and what happened to the others."""
-
-    values: pd.Series  # index: seed; runs that ended `ok` under the dataset's protocol
-    troubles: dict[int, str]  # seed -> oom, diverged at ..., not run, other protocol
-
-    @property
-    def trouble(self) -> str:
-        """`oom`, or `seed 1: oom; seed 2: diverged at 3 kimg` where other seeds have values; '' if nothing happened."""
-        kinds = list(dict.fromkeys(self.troubles.values()))
-        if len(kinds) <= 1 and self.values.empty:
-            return kinds[0] if kinds else NOT_RUN
-        return "; ".join(f"seed {seed}: {text}" for seed, text in self.troubles.items())
-
-    def text(self, confidence: float) -> str:
-        """Mean and interval with what befell the other seeds, or what happened instead of a value."""
-        if self.values.empty:
-            return self.trouble
-        return mean_text(list(self.values), confidence) + (f" [{self.trouble}]" if self.troubles else "")
-
-    @property
-    def seeds(self) -> str:
-        """Every seed with its value or what happened instead."""
-        found = {**{seed: number(value) for seed, value in self.values.items()}, **self.troubles}
-        return "; ".join(f"seed {seed}: {found[seed]}" for seed in sorted(found)) or NOT_RUN
+def _protocols(folder: Path) -> dict[str, Any]:
+    """`protocols`: facts behind every value by its name, `protocol`: all in words, `unavailable`: name -> why."""
+    content = read_json(folder / "protocol.json") if (folder / "protocol.json").is_file() else {}
+    facts = content.get("metrics", {})
+    words = dict.fromkeys(protocol_text(entry) for entry in facts.values())
+    return {"protocols": facts, "protocol": "; ".join(words) or None, "unavailable": content.get("unavailable", {})}
 
 
-def cells_of(cells: pd.DataFrame, dataset: str, variant: str | None) -> pd.DataFrame:
-    """The rows of `cells` that belong to dataset x variant."""
-    return cells[(cells.dataset == dataset) & (cells.variant == variant)]
-
-
-def dataset_protocol(cells: pd.DataFrame, dataset: str, metric: str) -> dict[str, Any] | None:
-    """The protocol of most of the dataset's values of a metric; the others stay out of its column."""
-    own = cells[cells.dataset == dataset]
-    found = [facts for _, cell in own.iterrows() if (facts := _facts(cell, metric)) and pd.notna(cell.get(metric))]
-    texts = [json.dumps({key: facts.get(key) for key in FACTS}) for facts in found]
-    return json.loads(max(texts, key=texts.count)) if texts else None
-
-
-def _facts(cell: pd.Series, metric: str) -> dict[str, Any] | None:
+def _facts(cell: pd.Series, metric: str | None) -> dict[str, Any] | None:
     known = cell.get("protocols")
-    return known.get(metric, known.get(None)) if isinstance(known, dict) else None
-
-
-def why_not(cell: pd.Series, metric: str) -> str | None:
-    """`not available: ...` where the cell ran and its metric could not be had."""
-    known = cell.get("unavailable")
     return known.get(metric) if isinstance(known, dict) else None
-
-
-def measurement(cells: pd.DataFrame, dataset: str, variant: str | None, metric: str) -> Measurement:
-    """Values and troubles of one row's metric.
-
-    A diverged run's last finite weights are no result: they stay out, and so does a value of another protocol than the
-    column's.
-    """
-    own, protocol = cells_of(cells, dataset, variant), dataset_protocol(cells, dataset, metric)
-    values, troubles = {}, {}
-    for _, cell in own.iterrows():
-        value, difference = cell.get(metric), protocol_difference(_facts(cell, metric), protocol)
-        if cell.status != "ok":
-            troubles[cell.seed] = cell.state
-        elif value is None or pd.isna(value):
-            troubles[cell.seed] = why_not(cell, metric) or "not measured"
-        elif difference:
-            troubles[cell.seed] = f"other protocol ({difference})"
-        else:
-            values[cell.seed] = float(value)
-    return Measurement(pd.Series(values, dtype=float), troubles)
-
-
-def dataset_metrics(cells: pd.DataFrame, dataset: str) -> list[str]:
-    """Metrics that any cell of the dataset has or should have had, the main one first: one that was measured."""
-    own = cells[cells.dataset == dataset]
-    measured = metrics_among(own.dropna(axis=1, how="all").columns)
-    missing = {name for known in own.get("unavailable", pd.Series(dtype=object)).dropna() for name in known}
-    return [*measured[:1], *(name for name in metrics_among({*measured, *missing}) if name not in measured[:1])]
-
-
-def cell_folder(results: str | Path, cell: Any) -> Path:
-    """results/<dataset>/<variant>/seed<k>"""
-    return Path(results) / cell["dataset"] / cell["variant"] / f"seed{cell['seed']}"
-
-
-def load_reference_answers(index: dict[str, Any], results: str | Path = "results") -> dict[str, dict[str, float]]:
-    """The evaluator's known answers per dataset, {} where the reference stage has not run."""
-    paths = {dataset: Path(results) / dataset / "reference.json" for dataset in index["datasets"]}
-    return {dataset: read_json(path) if path.is_file() else {} for dataset, path in paths.items()}
-
-
-def load_history(results: str | Path, cell: Any) -> pd.DataFrame | None:
-    """One row a tick: losses, norms, scores, and time and memory if recorded; None without a history."""
-    history, machine = (cell_folder(results, cell) / name for name in ("history.csv", "machine.csv"))
-    if not history.is_file():
-        return None
-    frame = pd.read_csv(history)
-    return frame.merge(pd.read_csv(machine), on="kimg", how="left") if machine.is_file() else frame
-
-
-def load_series(results: str | Path, cell: Any, name: str) -> pd.DataFrame | None:
-    """An optional CSV of a cell, a row per measurement.
-
-    `progress`: kimg, seconds, metrics; `sample_size`: n_gen, metrics. None where the file is missing or empty.
-    """
-    path = cell_folder(results, cell) / f"{name}.csv"
-    frame = pd.read_csv(path) if path.is_file() else pd.DataFrame()
-    return frame if len(frame) else None
-
-
-def load_training_plan(plan: str | Path, cell: Any) -> dict[str, Any]:
-    """What a cell is trained with (`network`, `train`), {} where there is no such plan."""
-    path = Path(plan) / "train" / cell["dataset"] / cell["variant"] / f"seed{cell['seed']}.yaml"
-    return read_yaml(path) if path.is_file() else {}
-
-
-def families(network: dict[str, Any] | None) -> tuple[str, str] | None:
-    """The families of generator and discriminator; `transgan` where a plan does not name one; None without a plan."""
-    if not network:
-        return None
-    whole = network.get("family", "transgan")
-    parts = (network.get(part) for part in ("generator", "discriminator"))
-    g, d = (part.get("family", whole) if isinstance(part, dict) else whole for part in parts)
-    return g, d

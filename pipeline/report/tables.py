@@ -1,196 +1,401 @@
-"""What every table of the report shares: its place in the report, and the columns that stand behind a row."""
+"""The tables in which paper and measurement stand side by side, never in one column."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from pipeline.report.results import (
-    Measurement,
-    cells_of,
-    dataset_metrics,
-    dataset_protocol,
-    measurement,
-    protocol_text,
-)
-from pipeline.report.statistics import NOT_RUN, number
-from pipeline.report.training_flops import forward_flops
+from pipeline.metrics.registry import PAPER_SETTINGS, paper_protocols
+from pipeline.report import paper
+from pipeline.report.comparisons import Outcome, of_pair
+from pipeline.report.content import Table
+from pipeline.report.decide import FEWEST_SEEDS, against_value
+from pipeline.report.formats import NOT_RUN, duration
+from pipeline.report.paper import PaperValue
+from pipeline.report.results import Measurement, Results, lower_is_better, protocol_text
+from pipeline.report.training_flops import flops_per_kimg, forward_flops
 
-DETAILS = [
+ENOUGH = 0.99  # share of a paper value's training from which on a row counts as trained like it
+DETAILS = (
     "seed by seed",
     "kimg trained",
     "kimg behind the paper's value",
     "parameters G / D",
-    "hours per training",
+    "time per training",
     "peak memory",
     "protocol",
-]
-# What a cell says when there is nothing to show.
-ABSENT = (
-    NOT_RUN,
-    "not reported",
-    "no such",
-    "not measured",
-    "not available",
-    "not known",
-    "not found",
-    "not computed",
-    "not in this matrix",
-    "other protocol",
-    "-",
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Table:
-    """A table as it is written to tables/<name>.csv.
+class Row:
+    """A row of a table: the paper's name of it, the variant that stands for it here, the paper's values by column.
 
-    `details`: columns that a page hides until they are asked for; `csv_only`: columns that the CSV alone has;
-    `folded`: whether the whole table waits behind its heading.
+    `outcome`: its comparison; `own`: table, row and dataset of TransGAN's values, whose protocol the columns have.
     """
 
     name: str
-    title: str
-    frame: pd.DataFrame
-    details: list[str] = field(default_factory=list)
-    csv_only: list[str] = field(default_factory=list)
-    note: str = ""
-    folded: bool = False
-    kind: str = "table"
-
-    @property
-    def shown(self) -> pd.DataFrame:
-        """The frame without the columns of the CSV alone."""
-        return self.frame.drop(columns=self.csv_only, errors="ignore")
-
-    @property
-    def main(self) -> pd.DataFrame:
-        """The columns that stand side by side."""
-        return self.shown.drop(columns=self.details, errors="ignore")
-
-    @property
-    def behind(self) -> list[list[tuple[str, str]]]:
-        """What stands behind each row, as (name, text); [] for a table without such columns."""
-        columns = [column for column in self.details if column in self.shown]
-        if not columns:
-            return []
-        return [[(name, str(row[name])) for name in columns] for row in self.shown[columns].to_dict("records")]
-
-    @property
-    def measured_rows(self) -> int | None:
-        """Rows with a value in a measured column; None for a table without such columns."""
-        columns = [column for column in self.frame if column.startswith("measured")]
-        if not columns:
-            return None
-        return sum(any(not str(text).startswith(ABSENT) for text in row) for row in self.frame[columns].to_numpy())
-
-    @property
-    def remark(self) -> str:
-        """What a folded table's heading says about it."""
-        rows = self.measured_rows
-        if not self.folded or rows is None or rows > 1:
-            return ""
-        return "nothing measured" if rows == 0 else "one row measured"
+    variant: str | None
+    values: dict[str, PaperValue | None] = field(default_factory=dict)
+    outcome: Outcome | None = None
+    more: dict[str, Any] = field(default_factory=dict)
 
 
-def seeds_note(cells: pd.DataFrame, dataset: str, confidence: float) -> str:
-    """How the numbers of a dataset's tables are to be read: said once per table, not in every cell."""
-    seeds = sorted(cells[cells.dataset == dataset].seed.unique())
-    if len(seeds) == 1:
-        return f"One training per row (seed {seeds[0]}): no interval can be given."
-    names = ", ".join(map(str, seeds))
-    return (
-        f"Mean ± half-width of the {confidence:.0%} t-interval over trainings with seeds {names}; "
-        "a value without ± comes from one training."
-    )
+def side_by_side(results: Results, dataset: str, name: str, title: str, rows: list[Row], *, first: str,
+                 note: str = "", own: tuple[str, str, str] | None = None, all_metrics: bool = False,
+                 least: int = 2) -> Table:  # fmt: skip
+    """The table of `rows`, folded where fewer than `least` of them were measured.
 
-
-def details(
-    cells: pd.DataFrame, dataset: str, variant: str | None, metric: str | None, paper_budget: str = ""
-) -> dict[str, str]:
-    """What stands behind a row: every seed, training, size, time, memory, protocol.
-
-    `paper_budget`: the training behind the row's own paper value. Another method's row shows that method's.
+    `first`: heading of the names; `own`: table, row and dataset of TransGAN's values. Columns of the paper hold values
+    under their protocol or one that is not stated; other protocols have a column of their own.
     """
-    own = cells_of(cells, dataset, variant)
-    done = own[own.status == "ok"]
-    row = measurement(cells, dataset, variant, metric) if metric else Measurement(pd.Series(dtype=float), {})
-    return {
-        "seed by seed": row.seeds,
-        "kimg trained": _trained(done) if len(done) else NOT_RUN,
-        "kimg behind the paper's value": paper_budget or "not known",
-        "parameters G / D": both(done, "parameters_g", "parameters_d"),
-        "hours per training": hours(done),
-        "peak memory": peak_memory(done),
-        "protocol": protocol_text(dataset_protocol(cells, dataset, metric)) if len(done) and metric else NOT_RUN,
-    }
+    metrics, lines = results.metrics(dataset), []
+    for row in rows:
+        there = len(results.of(dataset, row.variant)) > 0 if row.variant else False
+        line: dict[str, Any] = {first: row.name}
+        line["variant"] = (row.variant if there else "not in this matrix") if row.variant else "-"
+        line |= _paper_columns(row.values, own) | row.more
+        line |= {f"measured: {m}": results.measurement(dataset, row.variant, m).text for m in metrics}
+        if any(entry.outcome for entry in rows):
+            found = row.outcome
+            line["against"] = found.comparison.base if found else "-"
+            line["ratio"] = found.ratio if found else "-"
+            line["as in the paper?"] = found.answer if found else "-"
+        budget = next((value.budget for value in row.values.values() if value), "")
+        lines.append(line | details(results, dataset, row.variant, budget))
+    hidden = DETAILS if all_metrics else (*DETAILS, *(f"measured: {metric}" for metric in metrics[1:]))
+    frame = pd.DataFrame(lines)
+    note = " ".join(part for part in (note, paper.explained(frame)) if part)
+    return fold(Table(name=f"{dataset}_{name}", title=title, frame=frame, note=note, hidden=hidden), least)
 
 
-def _trained(done: pd.DataFrame) -> str:
-    """Mean kimg; imported weights come without a length."""
-    kimg = pd.to_numeric(done.kimg)
-    return f"{kimg.mean():,.4g}" if kimg.notna().any() else "imported"
+def fold(table: Table, least: int) -> Table:
+    """The table, closed at first where fewer than `least` of its rows were measured, which its title then says."""
+    measured = table.measured_rows
+    if measured >= least:
+        return table
+    return replace(table, folded=True, title=f"{table.title} ({measured or 'nothing'} measured)")
 
 
-def measured_columns(cells: pd.DataFrame, dataset: str, variant: str | None, confidence: float) -> dict[str, str]:
-    """A column per metric of the dataset: mean, interval, troubles."""
-    return {
-        f"measured: {metric}": measurement(cells, dataset, variant, metric).text(confidence)
-        for metric in dataset_metrics(cells, dataset)
-    }
+def details(results: Results, dataset: str, variant: str | None, budget: str = "") -> dict[str, str]:
+    """What stands behind a row. `budget`: the training behind its own paper value."""
+    variant = variant or ""
+    kimg, seconds = (results.mean(dataset, variant, fact) for fact in ("kimg", "seconds"))
+    done, metric = results.done(dataset, variant), results.main_metric(dataset)
+    memory = done.peak_memory_mib.max() if "peak_memory_mib" in done else None
+    values = (
+        results.measurement(dataset, variant, metric).seeds,
+        (f"{kimg:,.4g}" if kimg else "imported") if len(done) else NOT_RUN,
+        budget or "not known",
+        parameters(results, dataset, variant),
+        duration(seconds) if seconds else NOT_RUN,
+        f"{memory:,.0f} MiB" if memory and memory == memory else NOT_RUN,
+        protocol_text(results.protocol(dataset, metric)) if len(done) and metric else NOT_RUN,
+    )
+    return dict(zip(DETAILS, values, strict=True))
 
 
-def variant_name(cells: pd.DataFrame, dataset: str, variant: str) -> str:
-    """The variant, if it is in the matrix: the paper's rows stay when a variant leaves it, its name does not."""
-    return variant if len(cells_of(cells, dataset, variant)) else "not in this matrix"
-
-
-def main_metric(cells: pd.DataFrame, dataset: str) -> str | None:
-    """The metric by which the dataset's rows are compared."""
-    metrics = dataset_metrics(cells, dataset)
-    return metrics[0] if metrics else None
-
-
-def hours(done: pd.DataFrame) -> str:
-    """Mean over the cells that were trained, not copied from a twin."""
-    seconds = mean(trained_cells(done), "seconds")
-    return number(seconds / 3600) if seconds else NOT_RUN if done.empty else "not measured"
-
-
-def seconds_per_kimg(done: pd.DataFrame) -> float | None:
-    """Training time per thousand images shown to D, mean over the cells that were trained."""
-    seconds, kimg = mean(trained_cells(done), "seconds"), mean(trained_cells(done), "kimg")
-    return seconds / kimg if seconds and kimg else None
-
-
-def mean(frame: pd.DataFrame, column: str) -> float | None:
-    """Mean of what is there, None where nothing is."""
-    if column not in frame or frame[column].dropna().empty:
-        return None
-    return float(frame[column].dropna().mean())
-
-
-def trained_cells(done: pd.DataFrame) -> pd.DataFrame:
-    """Cells that were trained, not copied from a twin."""
-    return done[done.copied_from.isna()] if "copied_from" in done else done
-
-
-def both(done: pd.DataFrame, first: str, second: str) -> str:
-    """Two columns' means as `1,000 / 200`."""
-    values = [mean(done, first), mean(done, second)]
-    known = [value for value in values if value is not None]
-    return " / ".join(f"{value:,.0f}" for value in known) if len(known) == 2 else NOT_RUN
-
-
-def peak_memory(done: pd.DataFrame) -> str:
-    """Largest of the cells', in MiB."""
-    if done.empty:
-        return NOT_RUN
-    if "peak_memory_mib" not in done or done.peak_memory_mib.dropna().empty:
-        return "not measured"
-    return f"{done.peak_memory_mib.max():,.0f} MiB"
+def parameters(results: Results, dataset: str, *variants: str) -> str:
+    """`1,000 / 200`: parameters of G and D of the first variant that was trained."""
+    for variant in variants:
+        pair = [results.mean(dataset, variant, f"parameters_{network}") for network in "gd"]
+        if None not in pair:
+            return " / ".join(f"{count:,.0f}" for count in pair)
+    return NOT_RUN
 
 
 def gflop(dataset: str, variant: str) -> str:
     """Computed forward GFLOP of G / D for one image; a variant whose networks were not computed says so."""
     found = forward_flops(dataset, variant)
     return " / ".join(f"{value / 1e9:,.3g}" for value in found) if found else "not computed"
+
+
+def claims_here(outcomes: list[Outcome], dataset: str, note: str) -> Table:
+    """The first table of the report: what the paper says of two rows, what was measured, and whether it holds."""
+    rows = []
+    for entry in outcomes:
+        own, base = entry.comparison.variant, entry.comparison.base
+        found, improves = entry.verdict, entry.paper.improves
+        relation = {True: "better than", False: "worse than", None: "against"}[improves]
+        subject = entry.comparison.subject
+        ratio = "" if np.isnan(found.ratio) else f"; ratio {entry.ratio}"
+        rows.append(
+            {
+                "claim": f"{subject[:1].upper()}{subject[1:]}: `{own}` {relation} `{base}`",
+                "paper (source)": entry.paper.text,
+                "measured": f"{entry.texts[0]} / {entry.texts[1]}{ratio}",
+                "same?": entry.answer,
+                "variant": own, "base": base, "verdict": str(found.kind), "ratio": found.ratio, "low": found.low,
+                "high": found.high, "p, Holm": found.p, "p of equivalence": found.p_equivalent,
+                "trainings": " / ".join(map(str, found.seeds)), "trainings needed": found.seeds_needed,
+            }
+        )  # fmt: skip
+    frame = pd.DataFrame(rows)
+    frame = frame.map(lambda value: float(f"{value:.4g}") if isinstance(value, float) else value)
+    title = f"What the paper says, and what was measured: {paper.name_of(dataset)}"
+    return Table(name=f"{dataset}_decisions", title=title, frame=frame, note=note, hidden=tuple(frame.columns[4:]))
+
+
+def overview(results: Results) -> Table:
+    """The paper's own results in one table: a row per data set, with what was measured here under the same protocol."""
+    rows = []
+    for dataset in dict.fromkeys([*(d for d in results.datasets if paper.in_paper(d)), *paper.MAIN_DATASETS]):
+        values = {kind: paper.paper_value("main", "TransGAN", dataset, kind) for kind in ("FID", "IS")}
+        row = {"data set": paper.name_of(dataset)} | _paper_columns(values, None)
+        for kind, metric in paper_protocols(dataset).items():
+            row[f"measured: {kind}"] = results.measurement(dataset, paper.MAIN_VARIANT, metric).text
+        rows.append(row)
+    frame = pd.DataFrame(rows)
+    note = f"TransGAN as the paper reports it; `{paper.MAIN_VARIANT}` as trained here. {paper.explained(frame)}"
+    return Table(name="main_overview", title="TransGAN on the paper's data sets", frame=frame, note=note.strip())
+
+
+def main_results(results: Results, dataset: str) -> Table:
+    """The paper's Table 1 on one dataset: every method it lists, and what this pipeline measured of it."""
+    protocols, metrics, rows = paper_protocols(dataset), results.metrics(dataset), []
+    for method in list(dict.fromkeys(paper.paper_rows("main", dataset).row)) or ["TransGAN"]:
+        variant = paper.METHODS.get(method)
+        values = {metric: paper.paper_value("main", method, dataset, metric) for metric in protocols}
+        more = {"protocol of the paper's value": "; ".join(dict.fromkeys(v.protocol for v in values.values() if v))}
+        if not metrics:
+            more |= {f"measured: {metric}": NOT_RUN for metric in protocols.values()}
+        for kind, value in values.items():
+            metric = protocols[kind] if protocols[kind] in metrics else next(iter(metrics), protocols[kind])
+            more[f"verdict on {kind}"] = against_paper(results, dataset, variant, metric, value)
+        rows.append(Row(name=method, variant=variant, values=values, more=more))
+    title = f"Main results: {paper.name_of(dataset)}"
+    own = ("main", "TransGAN", dataset)
+    return side_by_side(results, dataset, "main", title, rows, first="method", own=own, all_metrics=True, least=1)
+
+
+def against_paper(results: Results, dataset: str, variant: str | None, metric: str, value: PaperValue | None) -> str:
+    """Verdict of a row against the paper's own value, in words; without one, why there is none."""
+    measured = results.measurement(dataset, variant, metric)
+    mark = f", paper value {value.mark}" if value and value.mark else ""
+    if measured.values.empty:
+        same = value is not None and value.value is None and set(measured.troubles.values()) == {"oom"}
+        return "as in the paper" + mark if same else measured.trouble
+    if value is None:
+        return "no paper value"
+    facts = results.protocol(dataset, metric) or {}
+    if not value.measured_as(metric) or any(facts.get(name, fact) != fact for name, fact in PAPER_SETTINGS.items()):
+        return f"no verdict: {metric} is not the paper's protocol"
+    if value.value is None:
+        return "contrary to the paper: it ran out of memory" + mark
+    off, kimg = f"{measured.values.mean() - value.value:+.2f}", results.mean(dataset, variant or "", "kimg")
+    return _verdict(measured, value, metric, kimg, off, results.confidence) + mark * ("verdict" not in off)
+
+
+def _verdict(
+    measured: Measurement, value: PaperValue, metric: str, kimg: float | None, off: str, confidence: float
+) -> str:
+    """`equivalent (+0.10)`, or which training is missing for a verdict."""
+    if not value.kimg or value.value is None:
+        return f"no verdict: the paper's training length is not known ({off})"
+    if kimg is None or kimg < ENOUGH * value.kimg:
+        return f"no verdict: {(kimg or 0) / value.kimg:.1%} of the paper's training ({off})"
+    if len(measured.values) < FEWEST_SEEDS:
+        return f"no verdict: {len(measured.values)} of {FEWEST_SEEDS} trainings ({off})"
+    kind = against_value(
+        list(measured.values), value.value, lower_is_better=lower_is_better(metric), confidence=confidence
+    )
+    return f"{kind} ({off})"
+
+
+def ablation(results: Results, dataset: str, outcomes: list[Outcome]) -> Table:
+    """The paper's rows (A) to (E): its FIDs on three datasets, then this pipeline's metrics on `dataset`."""
+    compared = {e.comparison.variant: e for e in outcomes if e.comparison.topic in ("attention", "component")}
+    rows = [
+        Row(
+            name=name, variant=variant, outcome=compared.get(variant or ""),
+            values={
+                f"FID {paper.name_of(column)}": paper.paper_value("ablation", name, column, "FID")
+                for column in paper.ABLATION_DATASETS
+            },
+        )
+        for variant, name in [*paper.ABLATION.items(), (None, paper.CONVERGED)]
+    ]  # fmt: skip
+    title = "Ablation: the paper's rows (A) to (E)"
+    return side_by_side(results, dataset, "ablation", title, rows, first="paper's row", all_metrics=True)
+
+
+def augmentation(results: Results, dataset: str, outcomes: list[Outcome]) -> Table:
+    """The paper's augmentation table (CIFAR-10) with every row's verdict, and each operation alone."""
+    compared = {e.comparison.variant: e for e in outcomes if e.comparison.topic == "augmentation"}
+    variants = {row: variant for variant, row in paper.AUGMENTATION.items()}
+    named = [(row, variants.get(row)) for row in dict.fromkeys(paper.paper_rows("augmentation").row)]
+    named += [(f"TransGAN + {v.removeprefix('augment_')} alone", v) for v in paper.AUGMENTATION_ALONE]
+    rows = [
+        Row(name=name, variant=variant, values=_both("augmentation", name), outcome=compared.get(variant or ""))
+        for name, variant in sorted(named, key=lambda entry: not entry[0].startswith("TransGAN"))
+    ]
+    own = ("augmentation", "TransGAN + DiffAug", "cifar10")
+    return side_by_side(
+        results, dataset, "augmentation", "With and without augmentation", rows, first="method", own=own
+    )
+
+
+def components(results: Results, dataset: str, outcomes: list[Outcome]) -> Table:
+    """Normalisation and position, one change each off the full model."""
+    rows = [
+        Row(name=what, variant=variant, outcome=of_pair(outcomes, variant, paper.MAIN_VARIANT))
+        for variant, what in paper.COMPONENTS.items()
+    ]
+    note = "The paper's own figures (its appendix) were not found."
+    return side_by_side(results, dataset, "components", "Normalisation and position", rows, first="what", note=note)
+
+
+def others(results: Results, dataset: str, outcomes: list[Outcome]) -> Table | None:
+    """Variants of the matrix that no other table shows, each against the full model; None if there are none."""
+    elsewhere = {
+        *paper.ABLATION, *paper.AUGMENTATION_ALONE, *paper.COMPONENTS, *paper.HYBRIDS, *paper.SCALING, *paper.BEYOND,
+        *(variant for pair in paper.MODELS.values() for variant in pair),
+    }  # fmt: skip
+    rows = [
+        Row(name=variant.replace("_", " "), variant=variant, outcome=of_pair(outcomes, variant, paper.MAIN_VARIANT))
+        for variant in results.variants(dataset)
+        if variant not in elsewhere
+    ]
+    note = "Changes off the full model that the paper has no row for."
+    return (
+        side_by_side(results, dataset, "off_full", "Off the full model", rows, first="what", note=note)
+        if rows
+        else None
+    )
+
+
+def early_versions(results: Results, dataset: str) -> list[Table]:
+    """The paper's first version (CIFAR-10): four sizes of TransGAN; transformer and CNN mixed, without augmentation."""
+    listed = {
+        "scaling_v1": ("Sizes of TransGAN (v1)", paper.SCALING),
+        "hybrid_v1": ("Transformer and CNN mixed (v1)", paper.HYBRIDS),
+    }
+    return [
+        side_by_side(
+            results, dataset, table, title,
+            [
+                Row(name=name, variant=variant, values=_both(table, name),
+                    more={"GFLOP G / D, one image": gflop(dataset, variant)})
+                for variant, name in variants.items()
+            ],
+            first="paper's row",
+        )
+        for table, (title, variants) in listed.items()
+    ]  # fmt: skip
+
+
+def models(results: Results, dataset: str, outcomes: list[Outcome]) -> Table:
+    """Transformer and CNNs in one table: size, arithmetic, time, the main metric without and with augmentation."""
+    metric, rows = results.main_metric(dataset), []
+    for model, pair in paper.MODELS.items():
+        pace, found = results.pace(dataset, *pair), of_pair(outcomes, pair[1], pair[0])
+        row = {
+            "model": model,
+            "networks": "transformer" if model == "TransGAN" else "CNN",
+            "parameters G / D": parameters(results, dataset, *pair),
+            "GFLOP G / D, one image": gflop(dataset, pair[model == "TransGAN"]),
+            "s/kimg": f"{pace:.2g}" if pace else NOT_RUN,
+        }
+        for words, variant in zip(("without", "with"), pair, strict=True):
+            row[f"measured: {metric or 'nothing'}, {words} augmentation"] = results.measurement(
+                dataset, variant, metric
+            ).text
+        rows.append(
+            row
+            | {
+                "ratio with / without": found.ratio if found else "-",
+                "as in the paper?": found.answer if found else "-",
+            }
+        )
+    note = (
+        "Parameters are from the trainings, arithmetic from the networks' definitions (2 FLOP per multiply-add), time "
+        "per thousand images shown to D is measured. Each model has its own recipe."
+    )
+    return fold(Table(name=f"{dataset}_models", title="Transformer and CNN", frame=pd.DataFrame(rows), note=note), 2)
+
+
+def beyond(results: Results, dataset: str, outcomes: list[Outcome]) -> Table:
+    """Changes the paper does not have, each against the full model: as trained, at equal time, at equal arithmetic."""
+    metric, main, rows = results.main_metric(dataset), paper.MAIN_VARIANT, []
+    networks = forward_flops(dataset, main)
+    base_pace, base_flops = results.pace(dataset, main), flops_per_kimg(networks, results.recipe(dataset, main))
+    for variant, what in paper.BEYOND.items():
+        pace, flops = results.pace(dataset, variant), flops_per_kimg(networks, results.recipe(dataset, variant))
+        more = {}
+        for words, column, price in (
+            ("seconds", "seconds", 1.0), ("FLOP", "kimg", flops / base_flops if flops and base_flops else None),
+        ):  # fmt: skip
+            ratio = equal_cost_ratio(results, dataset, variant, metric, column, price) if price and metric else None
+            more[f"ratio at equal {words}"] = f"{ratio:.2f}" if ratio else "not measured"
+        more["s/kimg, share of `full`"] = f"{pace / base_pace:.0%}" if pace and base_pace else NOT_RUN
+        more["FLOP/kimg, share of `full`"] = f"{flops / base_flops:.0%}" if flops and base_flops else "not computed"
+        rows.append(Row(name=what, variant=variant, outcome=of_pair(outcomes, variant, main), more=more))
+    note = (
+        "Ideas from later work, on the networks of `full`. *Ratio* compares the ends of both trainings. *At equal "
+        "seconds* and *at equal FLOP* compare both where the cheaper one ended, between two measurements of each on "
+        "its way; without such measurements nothing is said."
+    )
+    return side_by_side(
+        results, dataset, "beyond", "Beyond the paper", rows, first="what it changes", note=note, least=1
+    )
+
+
+def equal_cost_ratio(
+    results: Results, dataset: str, variant: str, metric: str, column: str, price: float = 1.0
+) -> float | None:
+    """`metric` of a variant / that of the full model at equal cost, as a ratio of geometric means over trainings.
+
+    Cost is `column` of progress.csv (seconds or kimg); one of the variant costs `price` of the full model's. The metric
+    is read where the cheaper training ended, between its two nearest measurements; a training that was not measured on
+    both sides of that cost is left out. None where a row has none.
+    """
+    curves: dict[str, list[pd.DataFrame]] = {}
+    for name, factor in ((variant, price), (paper.MAIN_VARIANT, 1.0)):
+        for _, cell in results.done(dataset, name).iterrows():
+            curve = results.series(cell, "progress")
+            if curve is not None and {column, metric} <= {*curve}:
+                known = curve[[column, metric]].dropna()
+                curves.setdefault(name, []).append(known.assign(**{column: known[column] * factor}))
+    if len(curves) < 2:
+        return None
+    moment = min(float(np.mean([curve[column].max() for curve in runs])) for runs in curves.values())
+    logs = []
+    for runs in curves.values():
+        # An end that lies a little before the mean of all ends is that end.
+        reached = [min(moment, curve[column].max()) for curve in runs]
+        at = [
+            float(np.interp(cost, curve[column], curve[metric]))
+            for cost, curve in zip(reached, runs, strict=True)
+            if curve[column].min() <= cost and cost >= 0.9 * moment
+        ]
+        if not at or min(at) <= 0:
+            return None
+        logs.append(float(np.mean(np.log(at))))
+    return float(np.exp(logs[0] - logs[1]))
+
+
+def _both(table: str, row: str) -> dict[str, PaperValue | None]:
+    return {f"{kind} CIFAR-10": paper.paper_value(table, row, "cifar10", kind) for kind in ("FID", "IS")}
+
+
+def _paper_columns(values: dict[str, PaperValue | None], own: tuple[str, str, str] | None) -> dict[str, str]:
+    """A column per value, one for values of another protocol than TransGAN's `own`, one for all sources."""
+    if not values:
+        return {}
+    other = {
+        head: value
+        for head, value in values.items()
+        if own
+        and value
+        and (ours := paper.paper_value(*own, head.partition(" ")[0]))
+        and paper.protocols_differ(value, ours)
+    }
+    columns = {
+        f"paper: {head}": "other protocol" if head in other else paper.value_text(value)
+        for head, value in values.items()
+    }
+    said = "; ".join(f"{head.partition(' ')[0]} {value.text} by {value.protocol}" for head, value in other.items())
+    if own:
+        columns["paper: under another protocol"] = said or "-"
+    return columns | {"source": paper.sources(values)}

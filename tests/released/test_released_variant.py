@@ -12,7 +12,7 @@ from pipeline.base.schema import bind, read_yaml
 from pipeline.generators.library import load_generator
 from pipeline.plan import planning
 from pipeline.released.import_networks import import_run
-from pipeline.report.results import load_cells
+from pipeline.report.results import Results
 from pipeline.training.config import ImportPlan
 from settings_files import GONE, copy_settings, edit_settings
 
@@ -67,7 +67,7 @@ def test_the_cell_is_planned_imported_and_one_row_of_the_report(project):
         folder = Path("results") / cell["dataset"] / cell["variant"] / f"seed{cell['seed']}"
         write_json(folder.with_suffix(".json"), {"status": "ok", "kimg": None, "fid50k_train_legacy": 9.3})
         write_json(folder / "run.json", record if cell["variant"] == "released" else {"status": "ok"})
-    cells = load_cells(index)
+    cells = Results(index, "plan", "results").cells
     assert list(zip(cells.variant, cells.seed, cells.state, strict=True)) == [
         ("full", 4, "ok"), ("full", 5, "ok"), ("released", 4, "imported")
     ]  # fmt: skip

@@ -1,87 +1,107 @@
 """Reference lines where the protocol is the paper's and nowhere else; curves and metrics over training."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import pytest
+from PIL import Image
 
-from pipeline.report.charts import cost, growth, ranking
-from pipeline.report.curves import CURVES, POINTS, _fewer, progress, training_curves
-from pipeline.report.drawing import MARKERS, STYLES
+from pipeline.report import charts
+from pipeline.report.charts import BLOCKS, CURVES, progress, reference_line, sample_sizes, summarised, training_curves
+from pipeline.report.drawing import MARKERS, STYLES, WIDTH, look
+from pipeline.report.results import Results
+from report_project import write_project
 
 FID = "fid50k_train_legacy"
 
 
-def cells(dataset: str, metric: str) -> pd.DataFrame:
-    rows = [
-        {"dataset": dataset, "variant": "full", "seed": seed, "status": "ok", "state": "ok", metric: 9.0 + seed}
-        for seed in (0, 1)
-    ]
-    return pd.DataFrame(rows)
+@pytest.mark.parametrize(
+    ("dataset", "metric", "expected"),
+    [("cifar10", FID, True), ("cifar10", "fd_cifar10", False), ("digits", FID, False)],
+)
+def test_the_papers_number_is_a_line_under_its_protocol_alone(dataset, metric, expected):
+    figure, axis = plt.subplots()
+    assert reference_line(axis, dataset, metric, horizontal=True) == expected
+    assert [line.get_ydata()[0] for line in axis.get_lines()] == [9.26] * expected
+    plt.close(figure)
 
 
-def history(folder, text: str, dataset: str = "cifar10", name: str = "history") -> str:
-    path = folder / "results" / dataset / f"full/seed0/{name}.csv"
-    path.parent.mkdir(parents=True)
-    path.write_text(text)
-    return str(folder / "results")
-
-
-def test_the_papers_number_is_a_line_under_its_protocol_alone(tmp_path):
-    for dataset, metric, expected in (("cifar10", FID, True), ("cifar10", "fd_cifar10", False), ("digits", FID, False)):
-        chart = ranking(cells(dataset, metric), dataset, [metric], 0.95, tmp_path / "ranking.png", 60)
-        assert (">paper</text>" in chart.panels[0]) == expected, (dataset, metric)
+def loaded(folder, rows, name="progress", columns="kimg,seconds,fd_digits") -> Results:
+    write_project(folder, {"full": [10.0, 12.0, None]})
+    for seed in (0, 1):
+        path = folder / f"results/digits/full/seed{seed}/{name}.csv"
+        path.write_text("\n".join([columns, *(",".join(map(str, row)) for row in rows)]) + "\n")
+    return Results.load(folder / "plan", folder / "results")
 
 
 def test_metrics_over_training_need_two_measurements(tmp_path):
-    first = cells("cifar10", FID).head(1)
-    results = history(tmp_path, f"kimg,seconds,{FID}\n10,3600,80\n20,7200,\n30,10800,40\n", name="progress")
-    chart = progress(first, "cifar10", results, ["full"], "all", tmp_path / "metrics.png", 60)
-    assert len(chart.panels) == 2 and f"{FID} (lower is better)" in chart.panels[0]
-    assert "kimg" in chart.panels[0] and "hours" in chart.panels[1]
-    (tmp_path / "results/cifar10/full/seed0/progress.csv").write_text(f"kimg,seconds,{FID}\n30,1,40\n")
-    assert progress(first, "cifar10", results, ["full"], "all", tmp_path / "metrics.png", 60) is None
+    figure = progress(loaded(tmp_path, [(10, 60, 80), (20, 120, 40)]), "digits", tmp_path, 60)
+    assert figure.path.is_file() and "fd_digits of full" in figure.alt
+    assert progress(loaded(tmp_path, [(30, 1, 40)]), "digits", tmp_path, 60) is None
 
 
-def drawn(first, results, path):
-    return training_curves(first, "digits", results, ["full"], "all", path, 60)
+def test_metrics_against_the_number_of_samples(tmp_path):
+    results = loaded(tmp_path, [(100, 30.0), (1000, 12.0)], "sample_size", "n_gen,fd_digits")
+    assert "against the number of samples" in sample_sizes(results, "digits", tmp_path, 60).alt
 
 
-def test_curves_are_the_same_bytes_and_follow_the_theme(tmp_path):
-    first = cells("digits", "fd_digits").head(1)
-    columns = ["kimg", *CURVES]
-    lines = [",".join(map(str, [kimg, *range(1, len(columns))])) for kimg in range(1, 4)]
-    results = history(tmp_path, "\n".join([",".join(columns), *lines]) + "\n", "digits")
-    one, two = (drawn(first, results, tmp_path / name / "curves.png") for name in ("a", "b"))
-    assert one == two and (tmp_path / "a/curves.png").read_bytes() == (tmp_path / "b/curves.png").read_bytes()
-    assert len(one.panels) == len(CURVES) and one.legend == [("full", 0)]
-    for panel in one.panels:
-        assert "var(--ink)" in panel and "var(--series0)" in panel and "#0072b2" not in panel and "#1b1b1b" not in panel
+def frame(**columns):
+    return pd.DataFrame({name: np.asarray(values, dtype=float) for name, values in columns.items()})
 
 
-def test_a_curve_that_no_cell_has_gets_no_panel(tmp_path):
-    results = history(tmp_path, "kimg,penalty\n1,2\n2,3\n", "digits")
-    chart = drawn(cells("digits", "fd_digits").head(1), results, tmp_path / "curves.png")
-    assert len(chart.panels) == 1 and "gradient penalty" in chart.alt and "images a second" not in chart.alt
+def test_a_line_is_the_mean_and_its_band_the_extremes():
+    curve = summarised([frame(kimg=[1, 2, 3], y=[1, 2, 3]), frame(kimg=[1, 2], y=[3, 6])], "kimg", "y")
+    assert list(curve.y) == [2, 4] and list(curve.low) == [1, 2] and list(curve.high) == [3, 6]
+    assert summarised([frame(kimg=[1])], "kimg", "y").empty
 
 
 def test_a_spike_of_one_tick_is_not_lost_when_a_curve_is_thinned():
     norms = np.full(4000, 2.0)
     norms[1234] = 174134.0
-    shown = _fewer(pd.DataFrame({"kimg": np.arange(4000.0), "gradient_d": norms}), "gradient_d")
-    assert len(shown) <= POINTS and shown.gradient_d.max() == 174134.0
+    curve = summarised([frame(kimg=np.arange(4000), gradient_d=norms)], "kimg", "gradient_d")
+    assert len(curve) <= BLOCKS and curve.high.max() == 174134.0 and curve.low.max() == 2.0
 
 
-def test_kinds_of_attention_differ_without_colour(tmp_path):
-    """Every line of the cost charts has a dash pattern or a marker of its own."""
-    for chart in (cost(tmp_path / "cost.png", 60), growth(tmp_path / "growth.png", 60)):
-        indices = [index for _, index in chart.legend]
-        assert [label for label, _ in chart.legend] == ["standard", "nystrom", "axis", "grid"]
-        assert len({index % len(STYLES) for index in indices}) == 4
-        assert len({MARKERS[index % len(MARKERS)] for index in indices}) == 4
+def test_curves_are_the_same_bytes_and_fill_the_width(tmp_path):
+    runs = {"full": [frame(kimg=[1, 2, 3], **{name: [1, 2, 4] for name in CURVES})]}
+    one, two = (training_curves(runs, "digits", tmp_path / name / "curves.png", 60) for name in "ab")
+    assert one.path.read_bytes() == two.path.read_bytes() and all(words in one.alt for words in CURVES.values())
+    with Image.open(one.path) as picture:
+        assert picture.width == WIDTH * 60 and picture.mode == "P"
 
 
-def test_precision_and_recall_are_drawn_from_0_to_1(tmp_path):
-    metric = "precision_digits"
-    frame = cells("digits", metric)
-    frame[metric] = [0.50, 0.51]
-    (panel,) = ranking(frame, "digits", [metric], 0.95, tmp_path / "ranking.png", 60).panels
-    assert ">0.0<" in panel and ">1.0<" in panel
+def test_a_curve_that_no_cell_has_gets_no_panel(tmp_path):
+    figure = training_curves({"full": [frame(kimg=[1, 2], penalty=[2, 3])]}, "digits", tmp_path / "c.png", 60)
+    assert figure.alt.startswith("gradient penalty, unweighted of full")
+    assert training_curves({"full": [frame(kimg=[1, 2])]}, "digits", tmp_path / "c.png", 60) is None
+
+
+def test_lines_differ_without_colour():
+    """Among as many lines as a chart has, no two share dash pattern and marker."""
+    assert (
+        len({(str(look(index)["linestyle"]), look(index)["marker"]) for index in range(min(len(STYLES) * 2, 10))}) == 10
+    )
+    assert len(MARKERS) == 10
+
+
+def test_precision_and_recall_are_drawn_from_0_to_1_and_all_rows_share_an_axis(project, tmp_path, monkeypatch):
+    drawn = {}
+
+    def keep(path, panels, dpi, **options):
+        figure, axes = plt.subplots(1, len(panels))
+        for axis, panel in zip(axes, panels, strict=True):
+            panel(axis)
+        drawn["limits"] = [axis.get_xlim() for axis in axes]
+        drawn["rows"] = [label.get_text() for label in axes[0].get_yticklabels()]
+        plt.close(figure)
+
+    monkeypatch.setattr(charts, "draw", keep)
+    charts.ranking(Results.load(project / "plan", project / "results"), "digits", tmp_path, 60)
+    assert drawn["limits"][3:] == [(0, 1), (0, 1)]
+    assert drawn["rows"] == ["axis_attention", "grid_attention", "token_norm", "full", "no_augment", "mine"]
+
+
+def test_cost_is_drawn_for_every_kind_of_attention(tmp_path):
+    for figure in (charts.cost(tmp_path, 60), charts.growth(tmp_path, 60)):
+        assert figure.path.is_file()
+    assert all(kind in figure.alt for kind in charts.KINDS)

@@ -1,5 +1,6 @@
 """Two revisions side by side, on a repository without DVC: git has all they need."""
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -7,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.base.errors import UserError
-from pipeline.report.appendix_tables import flat
-from pipeline.report.compare import compare
-from pipeline.report.snapshots import changed_params, snapshot
-from report_project import write_project
+from pipeline.report.appendix import flat
+from pipeline.report.compare import changed_settings, compare, snapshot
+from report_project import PARAMS, render, write_project
 
 
 def git(*arguments: str) -> str:
@@ -41,26 +41,51 @@ def repository(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_differences_are_paired_and_equal_values_left_out(repository):
+def test_what_changed_comes_first_and_equal_values_are_left_out(repository):
     sides = [snapshot(name, repository / "scratch") for name in ("HEAD", "layer")]
-    text = compare(*sides, repository / "compare", 0.95).read_text()
-    assert "| model.norm | token | layer |" in text
-    # -3, -3.5, -2.5: mean -3, s = 0.5, half-width 4.3027 x 0.5 / sqrt(3)
-    assert "| full | fd_digits | 12.00 ± 4.97 | 9.00 ± 5.69 | -3.00 ± 1.24 | better |" in text
+    text = compare(*sides, repository / "compare").read_text()
+    assert text.index("### What changed") < text.index("| model.norm | token | layer |")
+    assert "| full | fd_digits | 12.0 ± 5.0 | 9.0 ± 5.7 | 0.74 (" in text
     assert "| no_norm | fd_digits | not run | seed 0: oom; seed 1: not run; seed 2: not run | - | - |" in text
-    assert "| mine |" not in text and "values that are equal in both" in text
-    page = (repository / "compare/index.html").read_text()
-    assert page.count("<img") == 4 * 3 and "A: full, seed 0" in page
+    assert "| mine |" not in text and "Values that are equal in both and left out: " in text
+    assert (repository / "compare/index.html").is_file() and "![The first samples of every cell of layer" in text
 
 
-def test_other_protocols_are_not_subtracted(repository):
+def test_what_b_does_not_have_is_left_out(repository):
+    sides = [snapshot(name, repository / "scratch") for name in ("layer", "HEAD")]
+    assert "no_norm" not in compare(*sides, repository / "compare").read_text()
+
+
+def test_other_protocols_are_not_compared(repository):
     for path in Path("results").rglob("protocol.json"):
         path.write_text(path.read_text().replace('"split": "all"', '"split": "test"'))
     sides = [snapshot(name, repository / "scratch") for name in ("HEAD", "workspace")]
-    assert (
-        "| other protocol (split test, not all) | not comparable |"
-        in compare(*sides, repository / "compare", 0.95).read_text()
-    )
+    for path in Path("results").rglob("full/seed?.json"):
+        path.write_text(path.read_text().replace('"recall_digits": 0.25', '"recall_digits": 0.5'))
+    sides[1] = snapshot("workspace", repository / "scratch")
+    assert "not comparable (split test, not all)" in compare(*sides, repository / "compare").read_text()
+
+
+def test_an_experiment_of_one_cell_gives_a_short_report_beside_head(repository):
+    write_project(repository, {"full": [8.0, None, None]})
+    index = json.loads(Path("plan/index.json").read_text())
+    index |= {"cells": index["cells"][:1], "seeds": [0]}
+    Path("plan/index.json").write_text(json.dumps(index))
+    Path("params.yaml").write_text("model: {norm: layer, scales: 3}\nprofile: demo\n")
+    report = render(repository, PARAMS | {"model": {"norm": "layer", "scales": 3}})
+    text = (report / "README.md").read_text()
+    assert "| fd_digits | 8.00 | 12.0 ± 5.0 | 10.0 to 14.0 | better than all |" in text
+    assert "| model.norm | token | layer |" in text and "digits_samples.png" in text and len(text.split()) < 600
+    assert (report / "index.html").is_file() and not (report / "tables/digits_ablation.csv").exists()
+
+
+def test_a_short_report_without_git_stands_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = write_project(tmp_path / "project", {"full": [8.0, None, None]})
+    index = json.loads((folder / "plan/index.json").read_text())
+    (folder / "plan/index.json").write_text(json.dumps(index | {"cells": index["cells"][:1]}))
+    text = (render(folder) / "README.md").read_text()
+    assert "HEAD (no results)" in text and "| fd_digits | 8.00 |" in text
 
 
 def test_what_cannot_be_compared_is_said_in_one_line(repository):
@@ -73,4 +98,4 @@ def test_what_cannot_be_compared_is_said_in_one_line(repository):
 def test_settings_are_compared_key_by_key(repository):
     assert flat({"a": {"b": 1, "c": [1, {"d": 2}]}, "e": {}}) == {"a.b": 1, "a.c": [1, {"d": 2}], "e": {}}
     one, two = (snapshot(name, repository / "scratch") for name in ("HEAD", "layer"))
-    assert changed_params(one, two) == {"model.norm": ("token", "layer")}
+    assert changed_settings(one, two).frame.to_numpy().tolist() == [["model.norm", "token", "layer"]]

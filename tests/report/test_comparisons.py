@@ -1,11 +1,11 @@
 """Which rows are compared, what the paper's order of them is, and what the seeds decide."""
 
-import pandas as pd
 import pytest
 
-from pipeline.report.comparisons import COMPARISONS, outcome, outcomes, paper_order, verdict_text
-from pipeline.report.results import load_cells, load_index
-from pipeline.report.verdict import Order
+from pipeline.report.comparisons import COMPARISONS, compared, of_pair, paper_order
+from pipeline.report.decide import Kind
+from pipeline.report.results import Results
+from report_project import write_project
 
 
 def comparison(variant, base):
@@ -13,8 +13,8 @@ def comparison(variant, base):
 
 
 @pytest.fixture(scope="module")
-def cells(project):
-    return load_cells(load_index(project / "plan"), project / "results")
+def outcomes(project):
+    return compared(Results.load(project / "plan", project / "results"), "digits")
 
 
 @pytest.mark.parametrize(
@@ -36,12 +36,12 @@ def cells(project):
     ],
 )
 def test_the_papers_order(variant, base, improves):
-    assert paper_order(comparison(variant, base), "digits")[0] is improves
+    assert paper_order(comparison(variant, base), "digits").improves is improves
 
 
-def test_an_order_that_rests_on_memory_carries_its_mark():
-    assert paper_order(comparison("full", "token_norm"), "digits")[1] == ("recalled",)
-    assert paper_order(comparison("full", "no_augment"), "digits")[1] == ("weak",)
+def test_an_order_says_its_values_and_where_they_were_read():
+    found = paper_order(comparison("full", "token_norm"), "digits")
+    assert found.text.startswith("better: 6.14 / 7.05, CelebA 64 (") and all(mark in found.text for mark in found.marks)
 
 
 def test_every_pair_is_listed_once_and_has_a_subject():
@@ -49,35 +49,34 @@ def test_every_pair_is_listed_once_and_has_a_subject():
     assert len(pairs) == len(set(pairs)) and all(entry.subject for entry in COMPARISONS)
 
 
-def test_differences_are_paired_by_seed_and_judged(cells):
-    # full: 10, 12, 14; no_augment: 15, 13 and out of memory. 10 - 15, 12 - 13: mean -3, t(1) = 12.7
-    found = outcome(cells, "digits", comparison("full", "no_augment"), 0.95)
-    assert found.differences == [-5.0, -1.0] and found.order == Order.UNDECIDED
-    assert verdict_text(found) == "undecided: the interval includes 0 (paper: better, weak)"
+def test_rows_are_judged_by_the_rule_and_too_few_trainings_stay_open(outcomes):
+    # full: 10, 12, 14; no_augment: 15, 13 and out of memory.
+    found = of_pair(outcomes, "full", "no_augment")
+    assert found.verdict.kind == Kind.OPEN and found.answer == "open: 2 trainings" and found.verdict.seeds == (3, 2)
+    assert found.texts == ("12.0 ± 5.0", "13.0 to 15.0 [seed 2: oom]")
+    assert of_pair(outcomes, "nystrom_attention", "standard_attention").answer == "not run"
 
 
-def test_one_seed_decides_nothing(cells):
-    found = outcome(cells, "digits", comparison("full", "token_norm"), 0.95)
-    assert found.differences == [-20.0] and found.reason == "one seed" and not found.decided
+def test_pairs_of_rows_that_the_matrix_does_not_have_are_left_out(outcomes):
+    assert of_pair(outcomes, "full", "no_augment") and not any("wgan" in o.comparison.base for o in outcomes)
 
 
-def test_what_stands_in_the_way_of_a_comparison_is_named(cells):
-    found = outcome(cells, "digits", comparison("nystrom_attention", "standard_attention"), 0.95)
-    assert found.order == Order.NOTHING
-    assert found.reason == "`nystrom_attention`: diverged at 3.5 kimg; `standard_attention`: oom"
+def test_two_rows_that_are_one_training_are_said_to_be(outcomes):
+    assert of_pair(outcomes, "mine", "full").answer == "the same training"
 
 
-def test_pairs_of_rows_that_the_matrix_does_not_have_are_left_out(cells):
-    names = {(found.comparison.variant, found.comparison.base) for found in outcomes(cells, "digits", 0.95)}
-    assert ("full", "no_augment") in names and not any("wgan_gp" in pair for pair in names)
+def test_what_is_decided_is_seen_or_contradicted(tmp_path):
+    rows = {"full": [20.0, 21.0, 22.0], "no_augment": [10.0, 10.5, 11.0]}
+    folder = write_project(tmp_path, rows | {"wgan_gp": [30.0, 31.0, 32.0], "wgan_gp_augment": [20.5, 21.0, 21.5]})
+    found = compared(Results.load(folder / "plan", folder / "results"), "digits")
+    assert of_pair(found, "full", "no_augment").answer == "no, the other way round"
+    assert of_pair(found, "wgan_gp_augment", "wgan_gp").answer == "yes"
+    assert of_pair(found, "full", "wgan_gp_augment").answer == "equivalent within 25 %"
 
 
-def test_two_rows_that_are_one_training_are_said_to_be(cells):
-    same = cells.assign(fd_digits=5.0)
-    assert outcome(same, "digits", comparison("full", "no_augment"), 0.95).order == Order.SAME
-
-
-def test_seeds_are_matched_by_their_number_not_their_place(cells):
-    shuffled = pd.concat([cells[cells.variant != "full"], cells[cells.variant == "full"][::-1]])
-    found = outcome(shuffled, "digits", comparison("full", "no_augment"), 0.95)
-    assert sorted(found.differences) == [-5.0, -1.0]
+def test_a_second_metric_that_says_the_opposite_is_named(tmp_path):
+    folder = write_project(tmp_path, {"full": [20.0, 21.0, 22.0], "no_augment": [10.0, 10.5, 11.0]})
+    for path in folder.glob("results/digits/full/seed?.json"):
+        path.write_text(path.read_text().replace('"recall_digits": 0.25', '"recall_digits": 0.75'))
+    found = of_pair(compared(Results.load(folder / "plan", folder / "results"), "digits"), "full", "no_augment")
+    assert found.others == "recall_digits 0.750 against 0.250" and found.answer.endswith("; but " + found.others)

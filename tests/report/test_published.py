@@ -4,8 +4,15 @@ import json
 
 from PIL import Image
 
-from pipeline.report.published import published_runs
-from report_project import render, write_project
+from pipeline.report.content import Section
+from pipeline.report.published import Published, published_runs
+
+
+def shown(folder) -> tuple[Published, str]:
+    """The only run of the folder, and its part of a report that lies in reports/ beside it."""
+    (run,) = published_runs(folder / "published")
+    out = folder / "reports"
+    return run, Section(title="P", anchor="p", content=run.content(out, 60, 0.95)).markdown(out, whole=True)
 
 
 def write_run(folder):
@@ -22,23 +29,17 @@ def write_run(folder):
     Image.new("RGB", (900, 300)).save(run / "samples.png")
 
 
-def test_a_published_run_has_a_section_of_its_own(tmp_path):
-    folder = write_project(tmp_path, {"full": [10.0, 12.0, 14.0]})
-    write_run(folder)
-    report = render(folder)
-    text = (report / "README.md").read_text()
-    part = text[text.index("## Published run: CIFAR-10, 2,000 kimg") :].split("\n## ")[0]
-    assert (
-        "Trained on one [GPU](../docs/gpu.md) ([card](https://a.example/card))." in part
-        and "revision `aaaaaaaaaaaa`; 2,000 kimg; device: a card" in part
-    )
-    assert "[settings.yaml](../published/cifar10_long/settings.yaml)" in part and "More." not in part
+def test_a_published_run_is_shown_in_its_own_words_with_its_numbers(tmp_path):
+    write_run(tmp_path)
+    run, part = shown(tmp_path)
+    assert "### CIFAR-10, 2,000 kimg" in part and '<a id="published_cifar10_long"></a>' in part
+    assert "Trained on one [GPU](../docs/gpu.md) ([card](https://a.example/card))." in part and "More." not in part
+    assert "revision `aaaaaaaaaaaa`; 2,000 kimg; a card" in part
+    assert "[settings.yaml](../published/cifar10_long/settings.yaml)" in part
     assert "| fid10k_train_legacy |\n| --- |\n| 35.5 |" in part and "facts" not in part
-    assert (report / "figures/published_cifar10_long_samples.png").is_file()
-    assert (report / "figures/published_cifar10_long_curve.png").is_file()
-    findings = text[text.index("## Findings") :].split("\n## ")[0]
-    assert "[CIFAR-10, 2,000 kimg](#published_cifar10_long): `fid10k_train_legacy` 35.50." in findings
-    assert "35.5" not in text.replace(part, "").replace(findings, ""), "it enters no other table"
+    assert "](../published/cifar10_long/samples.png)" in part, "no copy of the picture"
+    assert [path.name for path in tmp_path.glob("reports/figures/*")] == ["published_cifar10_long_curve.png"]
+    assert run.sentence(0.95) == "[CIFAR-10, 2,000 kimg](#published_cifar10_long): `fid10k_train_legacy` 35.5"
 
 
 def write_cells(folder):
@@ -60,36 +61,28 @@ def write_cells(folder):
 
 
 def test_every_cell_of_a_published_run_has_samples_revision_settings_and_a_line(tmp_path):
-    folder = write_project(tmp_path, {"full": [10.0, 12.0, 14.0]})
-    cells = write_cells(folder)
-    report = render(folder)
-    text = (report / "README.md").read_text()
-    part = text[text.index("## Published run: faces32") :].split("\n## ")[0]
+    cells = write_cells(tmp_path)
+    run, part = shown(tmp_path)
     for place, cell in enumerate(cells):
         assert f"- `{cell}`: revision `{str(place) * 12}`; 40 kimg" in part
         assert f"[plan.yaml](../published/faces32/{cell}/plan.yaml)" in part
-        assert (report / f"figures/published_faces32_{cell.replace('/', '_')}_samples.png").is_file()
-    assert "no interval can be given" in part and (report / "figures/published_faces32_curve.png").is_file()
-    findings = text[text.index("## Findings") :].split("\n## ")[0]
-    assert "`faces/wgan_gp/seed1` `fid2k_train_clean` 52.00, `kid` 0.0200." in findings
+        assert f"](../published/faces32/{cell}/samples.png)" in part
+    assert (tmp_path / "reports/figures/published_faces32_curve.png").is_file()
+    # The best of its settings by the first metric.
+    assert run.sentence(0.95) == "[faces32](#published_faces32): `faces/full` `fid2k_train_clean` 50.0, `kid` 0"
 
 
-def test_several_seeds_of_one_setting_are_a_mean_with_an_interval(tmp_path):
-    folder = write_project(tmp_path, {"full": [10.0, 12.0, 14.0]})
-    run = folder / "published/faces32"
+def test_two_seeds_of_one_setting_are_a_range(tmp_path):
+    run = tmp_path / "published/faces32"
     run.mkdir(parents=True)
     cells = ["faces/full/seed1", "faces/full/seed2", "faces/full/seed3", "faces/no_augment/seed1"]
     (run / "run.json").write_text(json.dumps({"cells": {cell: {"kimg": 40.0} for cell in cells}}))
     values = dict(zip(cells, (170.0, 180.0, "", 333.0), strict=True))
     lines = "".join(f"{cell},{'ok' if value else 'diverged'},{value}\n" for cell, value in values.items())
     (run / "metrics.csv").write_text("cell,status,fid1k_train_clean\n" + lines)
-    text = (render(folder) / "README.md").read_text()
-    part = text[text.index("## Published run: faces32") :].split("\n## ")[0]
-    # t of one degree of freedom at 97.5 %: 12.7062; the standard error of 170 and 180 is 5.
-    assert "| faces/full | 1, 2 | 175.0 ± 63.53 |" in part and "| faces/no_augment |" not in part
-    assert "no interval can be given" not in part
-    findings = text[text.index("## Findings") :].split("\n## ")[0]
-    assert "`faces/full, 2 seeds` `fid1k_train_clean` 175.0 ± 63.53; `faces/full/seed3` not measured;" in findings
+    found, part = shown(tmp_path)
+    assert "| faces/full | 1, 2, 3 | 170 to 180 |" in part and "| faces/no_augment | 1 | 333 |" in part
+    assert found.sentence(0.95).endswith(": `faces/full` `fid1k_train_clean` 170 to 180")
 
 
 def test_a_folder_with_nothing_but_a_name_is_no_run(tmp_path):
@@ -97,4 +90,4 @@ def test_a_folder_with_nothing_but_a_name_is_no_run(tmp_path):
     assert published_runs(tmp_path / "published") == [] and published_runs(tmp_path / "nowhere") == []
     (tmp_path / "published/empty/README.md").write_text("Just words.\n")
     (run,) = published_runs(tmp_path / "published")
-    assert run.title == "empty" and run.text == ["Just words."] and run.metrics.empty
+    assert run.title == "empty" and run.text == "Just words." and run.metrics.empty

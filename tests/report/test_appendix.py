@@ -1,13 +1,17 @@
 """What the curves hold: each number on a history made by hand, and the two that were once read wrongly."""
 
+import json
 import math
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.report.curve_summary import LEAST_TICKS, direction, ending, parts, spikes, summary
-from report_project import render, write_project
+from pipeline.report.appendix import FEWEST_TICKS, cost, curve_summary, direction, dynamics, ending, parts, spikes
+from pipeline.report.appendix import settings as settings_table
+from pipeline.report.published import published_runs
+from pipeline.report.results import Results
+from report_project import MODEL_CELLS, write_project
 
 OK = {"status": "ok", "state": "ok"}
 TICKS = 200
@@ -47,7 +51,7 @@ def test_the_direction_is_that_of_the_second_half(curve, expected):
 def test_an_estimate_that_dips_and_then_rises_for_nearly_the_whole_run_is_rising():
     """0.755 at its first tick, then below 0, then up to 0.32: it did not "fall from 0.755 and is level"."""
     curve = np.interp(np.arange(TICKS), [0, 25, 199], [0.755, -0.30, 0.32])
-    row = summary(OK, history(wasserstein=curve))
+    row = curve_summary(OK, history(wasserstein=curve))
     assert row["second half"] == "rising"
     assert row["lowest tenth (ends at kimg)"].endswith("(40)") and float(row["last tenth"]) > 0.25
     assert row["highest tenth (ends at kimg)"].endswith(("(20)", "(200)"))
@@ -56,8 +60,8 @@ def test_an_estimate_that_dips_and_then_rises_for_nearly_the_whole_run_is_rising
 def test_a_huge_gradient_is_told_by_its_size_and_place_not_as_a_count_alone():
     norms = np.full(TICKS, 2.33)
     norms[60:70], norms[65] = 50.0, 174134.0
-    row = summary(OK, history(gradient_d=norms))
-    assert row["largest gradient norm of D"] == "174,134.0 at 66 kimg, 7.47e+04 x the median; 10 spikes in 200 ticks"
+    row = curve_summary(OK, history(gradient_d=norms))
+    assert row["largest gradient norm of D"] == "174,134 at 66 kimg, 7.47e+04 x the median; 10 spikes in 200 ticks"
 
 
 @pytest.mark.parametrize(
@@ -69,7 +73,7 @@ def test_spikes_are_ticks_beyond_ten_times_the_median(norms, count):
 
 
 def test_a_norm_that_is_never_finite_is_said():
-    assert summary(OK, history(gradient_g=np.nan))["largest gradient norm of G"] == "not finite"
+    assert curve_summary(OK, history(gradient_g=np.nan))["largest gradient norm of G"] == "not finite"
 
 
 def test_parts_are_ten_equal_means():
@@ -77,12 +81,12 @@ def test_parts_are_ten_equal_means():
 
 
 def test_nothing_is_said_about_a_column_that_is_missing():
-    assert summary(OK, history()) == {"ended": "ok"} and summary(OK, None) == {"ended": "ok"}
+    assert curve_summary(OK, history()) == {"ended": "ok"} and curve_summary(OK, None) == {"ended": "ok"}
 
 
 def test_few_ticks_are_not_read():
-    few = history(penalty=0.02).head(LEAST_TICKS - 1)
-    assert summary(OK, few) == {"ended": f"ok; {LEAST_TICKS - 1} ticks, too few to read"}
+    few = history(penalty=0.02).head(FEWEST_TICKS - 1)
+    assert curve_summary(OK, few) == {"ended": f"ok; {FEWEST_TICKS - 1} ticks, too few to read"}
 
 
 @pytest.mark.parametrize(
@@ -116,7 +120,41 @@ def test_how_a_cell_ended(cell, expected):
     assert ending(cell) == expected
 
 
-def test_every_training_has_its_row(tmp_path):
-    report = render(write_project(tmp_path, {"full": [10.0, 12.0, None]}))
-    table = pd.read_csv(report / "tables/digits_curves.csv").set_index("seed").ended
-    assert table[0] == "ok; 3 ticks, too few to read" and table[2] == "not run"
+def test_the_training_dynamics_of_both_kinds_are_counted(tmp_path):
+    folder = write_project(tmp_path, MODEL_CELLS | {"wgan_gp": [15.0, "diverged", 17.5]})
+    lines = ["kimg,step,gradient_d,gradient_g"] + [f"{k},{k},{100 if k == 7 else 1},1" for k in range(1, 41)]
+    for path in (folder / "results/digits").glob("*/seed*/history.csv"):
+        path.write_text("\n".join(lines) + "\n")
+    table = dynamics(Results.load(folder / "plan", folder / "results"), "digits").frame.set_index("networks")
+    assert list(table.trainings) == [9, 9]  # without the row beyond the paper
+    assert list(table.diverged) == ["0.0%", "11.1%"]
+    assert set(table["ticks of D that are gradient spikes"]) == {"2.5%"}
+    # Standard deviation over mean: full 1/21, no_augment .1041/.1117, kept .0514; the median of three.
+    assert table["median spread of the main metric"]["transformer"] == "5.1%"
+
+
+def test_without_both_kinds_nothing_is_said_about_stability(project):
+    assert dynamics(Results.load(project / "plan", project / "results"), "digits") is None
+
+
+def test_a_geometry_that_only_a_published_run_has_trained_has_its_cost(project, tmp_path):
+    run = tmp_path / "published/faces"
+    run.mkdir(parents=True)
+    records = {f"faces/full/seed{k}": {"kimg": 10.0, "seconds": 500.0 + 100 * k, "device": "a card"} for k in (1, 2)}
+    (run / "run.json").write_text(json.dumps({"cells": records}))
+    results = Results.load(project / "plan", project / "results")
+    table = cost(results, published_runs(tmp_path / "published")).frame.set_index("geometry")
+    assert table["measured: s/kimg"]["Faces 32 (CelebA)"] == "60 to 70"
+    assert table.hardware["Faces 32 (CelebA)"] == "a card" and table["measured: s/kimg"]["CIFAR-10"] == "not run"
+    assert table["measured: s/kimg"]["Digits 8 (demo)"] == "37.5"
+
+
+def test_the_settings_of_an_experiment_are_in_its_report(tmp_path):
+    for name, text in (("variant/mine", "train: {loss: hinge}"), ("variant/other", "a: 1"), ("dataset/digits", "b: 2")):
+        file = tmp_path / f"conf/{name}.yaml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text + "\n")
+    params = {"profile": "demo", "matrix": {"variants": ["mine"], "datasets": ["digits"]}, "model": {"norm": "token"}}
+    table = settings_table(params | {"report": {"dpi": 1}, "conf": str(tmp_path / "conf")}).frame.set_index("key").value
+    assert table["model.norm"] == "token" and table["conf/variant/mine.yaml:train.loss"] == "hinge"
+    assert table["conf/dataset/digits.yaml:b"] == "2" and not any("other" in k or "dpi" in k for k in table.index)

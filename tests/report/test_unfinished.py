@@ -37,7 +37,7 @@ def rendered(tmp_path, monkeypatch, plan, data):
 def test_a_training_of_the_plan_is_shown_until_its_result_is_there(rendered):
     project, report, key = rendered
     text = (report / "README.md").read_text()
-    assert "## Unfinished trainings" in text and "unfinished.png" in text
+    assert "## Unfinished trainings" in text and "[Curves of unfinished trainings](figures/unfinished.png)" in text
     table = (report / "tables/unfinished.csv").read_text().splitlines()
     assert len(table) == 2 and table[1].startswith(f"{NAME},interrupted,0.0,0.1,")
     assert (report / "figures/unfinished.png").is_file()

@@ -1,0 +1,366 @@
+"""Tables about the results: every cell, its curves, where it comes from, known answers, cost, settings, deviations."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from pipeline.base.schema import read_yaml
+from pipeline.report import paper
+from pipeline.report.content import Table
+from pipeline.report.formats import NOT_RUN, duration, interval, number
+from pipeline.report.pictures import SPACES
+from pipeline.report.published import Published
+from pipeline.report.results import Results, metrics_among
+
+CASES = {  # of the evaluator's known answers, in the words of the report; others stand under their own name
+    "halves": "training images, one half against the other (the floor)",
+    "test": "the test split's images",
+    "round_trip": "training images through the networks' number range and back (no distance)",
+    "one_image": "one training image over and over (collapse: precise, no recall)",
+    "constant": "a grey area",
+    "noise": "uniform noise",
+    "blurred": "real images, blurred",
+    "memorised": "training images drawn again and again (memorised)",
+}
+PROVENANCE = (
+    "dataset", "variant", "seed", "state", "kimg", "kimg_planned", "seconds", "peak_memory_mib", "copied_from",
+    "resumed_at_kimg", "processes", "key", "revision", "dirty", "python", "libraries", "device", "threads", "platform",
+    "protocol", "detail",
+)  # fmt: skip
+PARTS = 10  # equal parts of a training over which its curves are averaged
+FEWEST_TICKS = 20  # from which on a part is at least two ticks
+SPIKE = 10.0  # a tick is a spike if its gradient norm is more than so many times the training's median
+
+
+def cost(results: Results, published: list[Published]) -> Table:
+    """Size computed for every geometry; time and memory where the full model was trained, here or in published/."""
+    computed, rows = paper.packaged("cost_geometry.csv"), []
+    for _, entry in computed[computed.variant == paper.MAIN_VARIANT].iterrows():
+        done = results.done(entry.dataset, paper.MAIN_VARIANT)
+        runs = done.to_dict("records") or [
+            cell.run
+            for run in published
+            for cell in run.cells
+            if cell.name.startswith(f"{entry.dataset}/") and {"seconds", "kimg"} <= {*cell.run}
+        ]
+        paces = [run["seconds"] / run["kimg"] for run in runs if run.get("seconds") and run.get("kimg")]
+        memory = [run["peak_memory_mib"] for run in runs if run.get("peak_memory_mib")]
+        budget = paper.paper_kimg(entry.dataset)
+        pace = float(np.mean(paces)) if paces else None
+        rows.append(
+            {
+                "geometry": paper.name_of(entry.dataset),
+                "pixels a side": int(entry.resolution),
+                "parameters G": int(entry.parameters_g),
+                "parameters D": int(entry.parameters_d),
+                "GFLOP G, one image forward": float(entry.flops_g) / 1e9,
+                "GFLOP D, one image forward": float(entry.flops_d) / 1e9,
+                "measured: s/kimg": _range(paces),
+                "measured: peak MiB": _range(memory),
+                "time to the paper's budget": duration(pace * budget) if pace and budget else NOT_RUN,
+                "hardware": "; ".join(sorted({run["device"] for run in runs if isinstance(run.get("device"), str)})),
+            }
+        )
+    note = (
+        "Parameters and FLOPs are computed from the networks' definitions (`python -m pipeline.report.geometry`), 2 "
+        "FLOPs per multiply-add; time and memory are measured, here or in a published run, whose networks may differ."
+    )
+    return Table(name="cost", title="Cost per geometry", frame=pd.DataFrame(rows), note=note)
+
+
+def _range(values: list[float]) -> str:
+    """`1.2`, or `51 to 86`."""
+    return " to ".join(dict.fromkeys(f"{value:,.3g}" for value in (min(values), max(values)))) if values else NOT_RUN
+
+
+def known_answers(results: Results, dataset: str) -> Table:
+    """What each metric says where the answer is known, a row a case."""
+    answers = results.reference(dataset)
+    cases = [key.removeprefix("n_") for key in answers if key.startswith("n_") and key not in ("n_real", "n_gen")]
+    names = metrics_among(
+        {key.removesuffix(f"_{case}") for key in answers for case in cases if key.endswith(f"_{case}")}
+    )
+    rows = [
+        {
+            "compared with the real images": CASES.get(case, case.replace("_", " ")),
+            "n": answers[f"n_{case}"],
+            **{name: answers.get(f"{name}_{case}", NOT_RUN) for name in names},
+        }
+        for case in sorted(cases, key=[*CASES, *cases].index)
+    ]
+    accuracy = answers.get("accuracy")
+    note = f"The evaluator's held-out accuracy is {accuracy:.1%}." if accuracy is not None else ""
+    note = note if answers else "The reference stage has not run."
+    title = "The evaluator's known answers"
+    return Table(name=f"{dataset}_evaluator", title=title, frame=pd.DataFrame(rows), note=note, folded=True)
+
+
+def memorisation(results: Results, dataset: str) -> Table:
+    """Distances of samples to their nearest training image against those among training images, a row a variant."""
+    rows = []
+    for _, cell in results.first_seed(dataset).iterrows():
+        known = {space: sheet.facts for space in SPACES if (sheet := results.sheet(cell, f"neighbours_{space}"))}
+        row: dict[str, Any] = {"variant": cell.variant}
+        for space, facts in known.items():
+            row |= {
+                f"{space}: sample to nearest training image, median of {facts['samples']}": facts["median"],
+                f"{space}: training image to nearest other, median": facts["real_median"],
+                f"{space}: samples closer than 99 % of those": f"{facts['closer']:.1%}",
+            }
+        rows += [row] if len(known) == len(SPACES) else []
+    note = (
+        "About 1 % of the samples is expected to be that close if samples are spread like training images; a generator "
+        "that copies has many. Pixel distances in grey levels (root mean square). First seed."
+    )
+    title = "Nearest training images, as numbers"
+    return Table(name=f"{dataset}_memorisation", title=title, frame=pd.DataFrame(rows), note=note, folded=True)
+
+
+def curve_numbers(results: Results, dataset: str) -> Table:
+    """What the curves of every training of the dataset hold, a row a training."""
+    rows = [
+        {"variant": cell.variant, "seed": cell.seed} | curve_summary(cell.to_dict(), results.history(cell))
+        for _, cell in results.of(dataset).iterrows()
+    ]
+    note = (
+        "Read from history.csv, in tenths of the ticks. *Spikes*: ticks whose gradient norm is more than ten times the "
+        "training's median. No verdict rests on this table."
+    )
+    title = "Training curves as numbers"
+    return Table(name=f"{dataset}_curves", title=title, frame=pd.DataFrame(rows), note=note, folded=True)
+
+
+def curve_summary(cell: dict[str, Any], history: pd.DataFrame | None) -> dict[str, str]:
+    """How a cell ended, the critic's estimate, penalty, gradient norms, spread of samples.
+
+    Columns that a history does not have stay empty: nothing is said about them.
+    """
+    row = {"ended": ending(cell)}
+    if history is None:
+        return row
+    if len(history) < FEWEST_TICKS:
+        return row | {"ended": f"{row['ended']}; {len(history)} ticks, too few to read"}
+    if "wasserstein" in history:
+        means = parts(history.wasserstein)
+        kimg = [history.kimg.iloc[ticks[-1]] for ticks in np.array_split(np.arange(len(history)), PARTS)]
+        low, high = int(np.nanargmin(means)), int(np.nanargmax(means))
+        row |= {
+            "D(real) − D(fake), first tenth": number(means[0]),
+            "lowest tenth (ends at kimg)": f"{number(means[low])} ({kimg[low]:g})",
+            "highest tenth (ends at kimg)": f"{number(means[high])} ({kimg[high]:g})",
+            "last tenth": number(means[-1]),
+            "second half": direction(history.wasserstein),
+        }
+    if "penalty" in history:
+        row["penalty, last tenth"] = number(parts(history.penalty)[-1])
+    for network in "DG":
+        if (name := f"gradient_{network.lower()}") in history:
+            row[f"largest gradient norm of {network}"] = _largest(history.kimg, history[name])
+    if "sample_spread" in history:
+        row["spread of samples, last tenth"] = number(parts(history.sample_spread)[-1])
+    return row
+
+
+def ending(cell: dict[str, Any]) -> str:
+    """How a cell ended; one that did not end well with what its record knows."""
+    known = {key: value for key, value in cell.items() if value is not None and value == value}
+    if cell["status"] == "diverged":
+        return f"{cell['state']}: {known.get('detail', 'reason not recorded')}"
+    if cell["status"] == "oom":
+        asked, device = known.get("bytes_asked"), known.get("device", "an unknown device")
+        needed = f"{number(asked / 2**30)} GiB more were asked for" if asked else "out of memory"
+        batches = [known.get(f"batch_{network}") for network in ("discriminator", "generator")]
+        sizes = f", batches of {batches[0]:.0f} (D) and {batches[1]:.0f} (G)" if None not in batches else ""
+        helps = f"; would help: {known['would_help']}" if "would_help" in known else ""
+        return f"{needed} on {device}{sizes}{helps}"
+    return str(cell["status"])
+
+
+def parts(curve: pd.Series) -> list[float]:
+    """Means over the PARTS equal parts of a curve, in order. Ticks that are not finite are left out."""
+    finite = curve.where(np.isfinite(curve))
+    return [float(finite.iloc[ticks].mean()) for ticks in np.array_split(np.arange(len(curve)), PARTS)]
+
+
+def direction(curve: pd.Series) -> str:
+    """level | rising | falling: the second half of a curve, by a line through the means of its last five parts.
+
+    It moves if the slope's 95 % interval excludes 0 and the line covers more than a tenth of the curve's range.
+    """
+    means = np.array(parts(curve))
+    if not np.isfinite(means).all():
+        return "not finite"
+    later = means[PARTS // 2 :]
+    line = stats.linregress(np.arange(len(later)), later)
+    limit = stats.t.ppf(0.975, len(later) - 2) * line.stderr
+    if abs(line.slope) <= limit or abs(line.slope) * (len(later) - 1) <= 0.1 * np.ptp(means):
+        return "level"
+    return "rising" if line.slope > 0 else "falling"
+
+
+def spikes(norms: pd.Series) -> int:
+    """Ticks whose gradient norm is more than SPIKE times the median of the run; one that is not finite counts."""
+    median = norms[np.isfinite(norms)].median()
+    return int((~np.isfinite(norms) | (norms > SPIKE * median)).sum())
+
+
+def _largest(kimg: pd.Series, norms: pd.Series) -> str:
+    """`174,134 at 46.5 kimg, 74,700 x the median; 10 spikes in 200 ticks`."""
+    finite = norms[np.isfinite(norms)]
+    if finite.empty:
+        return "not finite"
+    median, count = finite.median(), spikes(norms)
+    times = f", {finite.max() / median:,.3g} x the median" if median > 0 else ""
+    counted = f"{count} spike{'s' * (count != 1)} in {len(norms)} ticks"
+    return f"{number(finite.max())} at {kimg[finite.idxmax()]:g} kimg{times}; {counted}"
+
+
+def dynamics(results: Results, dataset: str) -> Table | None:
+    """Whether transformers are less stable to train than CNNs: counts without a test; None without both kinds.
+
+    Mixed pairs and rows beyond the paper count as neither: their recipes are not those of the paper's networks.
+    """
+    cells = results.of(dataset)
+    cells = cells[(cells.status != NOT_RUN) & ~cells.variant.isin({*paper.MIXED, *paper.BEYOND})]
+    networks = cells.variant.map(lambda v: "CNN" if is_cnn(results, dataset, v) else "transformer")
+    rows = [_counts(results, dataset, kind, own) for kind, own in cells.groupby(networks, sort=False)]
+    if len(rows) < 2:
+        return None
+    note = "Counts without a test: recipes differ between the two kinds. Spread: standard deviation over seeds / mean."
+    title = "Training dynamics of transformer and CNN"
+    return Table(name=f"{dataset}_dynamics", title=title, frame=pd.DataFrame(rows), note=note, folded=True)
+
+
+def _counts(results: Results, dataset: str, kind: str, cells: pd.DataFrame) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "networks": kind,
+        "trainings": len(cells),
+        "diverged": f"{(cells.status == 'diverged').mean():.1%}",
+    }
+    histories = [
+        h for _, cell in cells.iterrows() if (h := results.history(cell)) is not None and len(h) >= FEWEST_TICKS
+    ]
+    for network in "DG":
+        norms = [h[f"gradient_{network.lower()}"] for h in histories if f"gradient_{network.lower()}" in h]
+        ticks = sum(map(len, norms))
+        row[f"ticks of {network} that are gradient spikes"] = f"{sum(map(spikes, norms)) / ticks:.1%}" if ticks else "-"
+    seeds = [results.values(dataset, v, results.main_metric(dataset)) for v in dict.fromkeys(cells.variant)]
+    spreads = [float(v.std(ddof=1) / abs(v.mean())) for v in seeds if len(v) > 1 and v.mean()]
+    return row | {"median spread of the main metric": f"{np.median(spreads):.1%}" if spreads else "-"}
+
+
+def is_cnn(results: Results, dataset: str, variant: str) -> bool:
+    """Whether no network of a row is a transformer, by its plan; without a plan, by the paper's names."""
+    network = results.trainings.get((dataset, variant), {}).get("network")
+    if not network:
+        return any(variant in pair for model, pair in paper.MODELS.items() if model != "TransGAN")
+    family = network.get("family", "transgan")
+    pair = [(network.get(part) or {}).get("family", family) for part in ("generator", "discriminator")]
+    return not any(str(name).startswith("transgan") for name in pair)
+
+
+def deviations() -> Table:
+    title = "Where this departs from the paper or the released code"
+    return Table(name="deviations", title=title, frame=paper.packaged("deviations.csv"), folded=True)
+
+
+def sources() -> Table:
+    """Every value of the paper and of its baselines with source, status, protocol and training."""
+    note = f"*checked*: read in the paper or in the method's own publication; {'; '.join(paper.MEANINGS.values())}."
+    title = "Where the paper's numbers come from"
+    return Table(name="paper_values", title=title, frame=paper.packaged("paper_results.csv"), note=note, folded=True)
+
+
+def scores_elsewhere() -> Table:
+    """What others measured of the released program and its weights."""
+    shown = paper.paper_rows("replication").drop(columns=["table", "std", "protocol", "paper_budget"], errors="ignore")
+    return Table(name="replications", title="The released program, scored by others", frame=shown, folded=True)
+
+
+def means(results: Results) -> Table:
+    """Machine-readable: mean, half-width of the interval and count per dataset, variant and metric."""
+    rows = []
+    for dataset in results.datasets:
+        for variant in results.variants(dataset):
+            for metric in results.metrics(dataset):
+                row = results.measurement(dataset, variant, metric)
+                centre, half = interval(row.values, results.confidence) if len(row.values) else (None, None)
+                # Ten digits: the last ones of a sum differ between machines.
+                centre, half = (None if value is None else float(f"{value:.10g}") for value in (centre, half))
+                trouble = row.trouble if row.troubles else ""
+                rows.append([dataset, variant, metric, len(row.values), centre, half, results.confidence, trouble])
+    columns = ["dataset", "variant", "metric", "n", "mean", "half_width", "confidence", "not_averaged"]
+    frame = pd.DataFrame(rows, columns=columns)
+    return Table(name="summary", title="Means and intervals, as numbers", frame=frame, folded=True)
+
+
+def every_cell(results: Results) -> Table:
+    """Every value of every cell, one row each, with its protocol's sample counts."""
+    cells = results.cells
+    metrics = list(dict.fromkeys(metric for dataset in results.datasets for metric in results.metrics(dataset)))
+    columns = ["dataset", "variant", "seed", "state", "kimg", *metrics, "n_gen", "n_real"]
+    frame = cells.reindex(columns=columns).astype({"n_gen": "Int64", "n_real": "Int64"})
+    for metric in metrics:
+        reasons = cells.apply(lambda cell, m=metric: (cell.get("unavailable") or {}).get(m)
+                              if isinstance(cell.get("unavailable"), dict) else None, axis=1)  # fmt: skip
+        if reasons.notna().any():
+            frame[metric] = frame[metric].astype(object).where(reasons.isna(), reasons)
+    note = "The values of a diverged training are those of its last finite weights; they enter no mean."
+    return Table(name="cells", title="Every training, seed by seed", frame=frame, note=note, folded=True)
+
+
+def provenance(results: Results) -> Table:
+    """Where every cell's numbers come from. What all cells share is said once, above the rows; the CSV has it all."""
+    cells = results.cells
+    frame = cells.reindex(columns=[column for column in PROVENANCE if column in cells])
+    if "libraries" in frame:
+        frame["libraries"] = frame.libraries.map(
+            lambda value: ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else ""
+        )
+    shared = {
+        column: str(frame[column].iloc[0])
+        for column in frame
+        if column not in ("dataset", "variant", "seed") and len(set(frame[column].astype(str))) == 1
+    }
+    said = "; ".join(f"{column.replace('_', ' ')}: {value}" for column, value in shared.items() if value != "nan")
+    note = "`key`: hash of all that a training depends on. `dirty`: code or parameters differed from the revision."
+    note = f"Shared by all: {said}. {note}" if said else note
+    return Table(
+        name="provenance", title="Provenance", frame=frame, note=note, hidden=(*shared, "protocol"), folded=True
+    )
+
+
+def settings(params: dict[str, Any]) -> Table:
+    """params.yaml and the files of conf/ that the matrix selects, key by key: what an experiment was run with."""
+    matrix = params.get("matrix", {})
+    chosen = {*matrix.get("datasets", []), *matrix.get("variants", []), params.get("profile")}
+    rows = [
+        {"key": key, "value": str(value)}
+        for key, value in settings_of(params, params.get("conf")).items()
+        if not key.startswith("conf/") or set(Path(key.partition(":")[0]).with_suffix("").parts[2::2]) <= chosen
+    ]
+    note = "As it was for this report. What each cell was trained with is in plan/train/."
+    return Table(name="settings", title="Settings", frame=pd.DataFrame(rows), note=note, folded=True)
+
+
+def settings_of(params: dict[str, Any], conf: str | Path | None) -> dict[str, Any]:
+    """Dotted keys of params.yaml (the report's own left out), and `conf/variant/full.yaml:train.lr` for the files."""
+    found = flat({key: value for key, value in params.items() if key not in ("report", "file", "conf")})
+    for file in sorted(Path(conf).rglob("*.yaml")) if conf else ():
+        name = file.relative_to(Path(conf or "").parent).as_posix()
+        found |= {f"{name}:{key}": value for key, value in flat(read_yaml(file)).items()}
+    return found
+
+
+def flat(content: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as dotted keys; lists stay whole."""
+    if not isinstance(content, dict) or not content:
+        return {prefix: content}
+    return {
+        key: value
+        for name, inner in content.items()
+        for key, value in flat(inner, f"{prefix}.{name}" if prefix else str(name)).items()
+    }

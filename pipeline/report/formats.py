@@ -1,0 +1,65 @@
+"""How the report writes numbers: digits that mean something, ranges and intervals over training seeds."""
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+from scipy import stats
+
+NOT_RUN = "not run"
+
+
+def interval(values: Sequence[float], confidence: float) -> tuple[float, float | None]:
+    """Mean and half-width of the two-sided t-interval of the mean; None for fewer than three values.
+
+    Two values have one degree of freedom: their interval is wider than any range that was seen, and says nothing.
+    """
+    series = pd.Series(list(values), dtype=float)
+    if len(series) < 3:
+        return float(series.mean()), None
+    return float(series.mean()), float(stats.t.ppf((1 + confidence) / 2, len(series) - 1) * series.sem(ddof=1))
+
+
+def mean_text(values: Sequence[float], confidence: float) -> str:
+    """`49 ± 11` from three values on, `176 to 192` for two, `176` for one, `not run` for none."""
+    known = sorted(float(value) for value in values if not math.isnan(value))
+    if not known:
+        return NOT_RUN
+    if len(known) < 3:
+        return " to ".join(dict.fromkeys(number(value) for value in known))
+    mean, half = interval(known, confidence)
+    if not half:
+        return number(mean)
+    decimals = max(0, 1 - math.floor(math.log10(half)))
+    return f"{mean:,.{decimals}f} ± {half:,.{decimals}f}"
+
+
+def number(value: float) -> str:
+    """Three significant digits, thousands apart, no exponent for the usual range."""
+    if not math.isfinite(value):
+        return str(value)
+    if not value:
+        return "0"
+    magnitude = abs(value)
+    if not 0.0001 <= magnitude < 1e9:
+        return f"{value:.3g}"
+    return f"{value:,.{max(0, 2 - math.floor(math.log10(magnitude)))}f}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds, minutes or hours, whichever reads as a number above one."""
+    for limit, unit, name in ((90, 1, "s"), (5400, 60, "min"), (math.inf, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / unit:,.2g} {name}" if seconds / unit < 10 else f"{seconds / unit:,.0f} {name}"
+    return NOT_RUN
+
+
+def cell_text(value: object) -> str:
+    """A cell of a table as a person reads it; a dash for nothing."""
+    if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)) or value == "":
+        return "-"
+    if isinstance(value, float):
+        return number(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return " ".join(str(value).split())

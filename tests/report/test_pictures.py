@@ -1,0 +1,87 @@
+"""Pictures: which tokens a token can look at, real images, grey images, small files."""
+
+import json
+
+import numpy as np
+from PIL import Image
+
+from pipeline.pictures.contact_sheet import write_sheet
+from pipeline.report import architecture, pictures
+from pipeline.report.pictures import PALE, QUERY, reach, reached
+from pipeline.report.results import Results
+from report_project import CNN, CONFIG, TRANSFORMER, write_project
+
+BLOCK = {"side": 8, "window": 4, "landmarks": 16}
+
+
+def blue(attention):
+    words, image = reached(BLOCK | {"attention": attention})
+    return words, int((image != np.array(PALE)).any(axis=-1).sum()), image
+
+
+def test_as_many_tokens_are_coloured_as_the_words_say():
+    assert blue("standard")[:2] == ("standard: all 64 tokens", 64)
+    assert blue("grid")[:2] == ("grid: the 16 tokens of its cell of 4 x 4", 16)
+    assert blue("axis")[:2] == ("axis: its row and its column, 15 tokens", 15)
+    assert blue("nystrom")[:2] == ("nystrom: 16 means of 4 tokens", 64)
+
+
+def test_the_query_is_inside_its_own_cell():
+    _, _, image = blue("grid")
+    assert tuple(image[3, 3]) == QUERY and tuple(image[3, 4]) == PALE and tuple(image[0, 0]) != PALE
+
+
+def loaded(folder) -> Results:
+    return Results.load(folder / "plan", folder / "results")
+
+
+def test_networks_without_blocks_have_no_map(tmp_path):
+    folder = write_project(tmp_path, {"full": [1.0, None, None]})
+    for path in folder.glob("plan/train/digits/full/*.yaml"):
+        path.write_text(json.dumps({"network": CNN}))
+    assert reach(loaded(folder), "digits", tmp_path) is None
+
+
+def test_real_images_stand_beside_the_samples_and_augmentation_is_shown(tmp_path):
+    folder = write_project(tmp_path, {"full": [10.0, None, None]})
+    assert pictures.real_images(loaded(folder), "digits", 16) is None
+    images = np.full((2, 10, 3, 8, 8), 7, dtype=np.uint8)
+    write_sheet(folder / "results/digits/full/seed0/real", images[:1], rows=["real"])
+    write_sheet(folder / "results/digits/full/seed0/augment", images, rows=["as they are", "cutout"])
+    real = pictures.real_images(loaded(folder), "digits", 16)
+    assert real.shape == (10, 8, 8, 3) and (real == 7).all()
+    assert "real images, full" in pictures.samples(loaded(folder), "digits", tmp_path, CONFIG).alt
+    assert "as they are, cutout" in pictures.augmentation(loaded(folder), "digits", tmp_path).alt
+
+
+def test_images_of_one_channel_are_drawn_grey(tmp_path):
+    folder = write_project(tmp_path, {"full": [10.0, None, None]})
+    grey = np.random.default_rng(0).integers(0, 256, (1, 16, 1, 8, 8), dtype=np.uint8)
+    write_sheet(folder / "results/digits/full/seed0/samples", grey, rows=["samples"])
+    sheet = loaded(folder).sheet({"dataset": "digits", "variant": "full", "seed": 0}, "samples")
+    assert sheet.images.shape == (1, 16, 8, 8, 3)
+    np.testing.assert_array_equal(sheet.images[..., 1], grey[:, :, 0])
+    figure = pictures.samples(loaded(folder), "digits", tmp_path, CONFIG)
+    with Image.open(figure.path) as picture:
+        colours = np.asarray(picture.convert("RGB")).astype(int)
+    assert (colours.max(axis=-1) == colours.min(axis=-1)).all()
+
+
+def test_what_relative_position_learned_has_a_scale(project, tmp_path):
+    figure = pictures.relative_positions(loaded(project), "digits", tmp_path)
+    assert "range ±" in figure.alt
+    with Image.open(figure.path) as picture:
+        colours = {pixel for _, pixel in picture.convert("RGB").getcolors(1 << 16)}
+    assert len(colours) > 100  # of the scale
+
+
+def test_the_diagram_is_drawn_from_the_plan_for_transformers_alone(tmp_path):
+    boxes = architecture.generator_boxes(TRANSFORMER)
+    assert [box[0] for box in boxes] == ["noise", "linear", "8 x 8, width 24", "8 x 8, width 24", "linear"]
+    assert "1 block, grid 4" in boxes[2][1] and "pixel shuffle, then" in boxes[3][1]
+    image, stage, cls, _ = architecture.discriminator_boxes(TRANSFORMER)
+    assert stage[2] == "patches of 2, 48 wide" and not image[2] and cls == ("[cls] first", ["2 blocks"], "")
+    for network in (CNN, None, {}):
+        assert architecture.diagram(network, "nothing", tmp_path / "no.png", 60) is None
+    drawn = architecture.diagram(TRANSFORMER, "full", tmp_path / "yes.png", 60)
+    assert "patches of 2" in drawn.alt and drawn.path.is_file()
