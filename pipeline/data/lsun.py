@@ -25,6 +25,8 @@ def find_lmdb(path: Path, scratch: Path, stack: ExitStack) -> Path | None:
         return next(
             (found.parent for found in (path / "data.mdb", *sorted(path.glob("*/data.mdb"))) if found.is_file()), None
         )
+    if path.name == "data.mdb":
+        return path.parent
     file, inside = split_inside(path)
     archive = open_archive(file, scratch, stack)
     prefix = f"{inside}/" if inside else ""

@@ -17,6 +17,7 @@ from pipeline.metrics import weights
 from pipeline.metrics.frechet import fit, frechet_distance
 from pipeline.metrics.kernel import polynomial_mmd
 from pipeline.metrics.precision_recall import precision_recall
+from settings_files import copy_settings
 from small_extractor import small
 
 
@@ -100,8 +101,7 @@ def test_folder_zip_and_array_give_the_same_values(monkeypatch, project, kind):
 
 
 def test_a_dataset_that_was_prepared_is_read_with_its_test_split(monkeypatch, project):
-    params = project / "params.yaml"
-    params.write_text((measure_images.Path(__file__).parent.parent.parent / "params.yaml").read_text())
+    copy_settings(project)
     images, test = (pixels(count, seed).transpose(0, 3, 1, 2).copy() for count, seed in ((30, 0), (20, 1)))
     asked = settings(DataConfig(source="cifar10", resolution=32, channels=3))
     write_dataset(project / "data/cifar10", images, None, {"resize": "none", "data": asked}, test=test)

@@ -36,10 +36,10 @@ def run(tmp_path, path, **changes):
     return tmp_path / "out"
 
 
-@pytest.mark.parametrize("form", ["zip", "folder", "the folder above"])
+@pytest.mark.parametrize("form", ["zip", "folder inside a zip", "folder", "the folder above", "file"])
 def test_every_form_gives_the_images_in_the_order_of_their_keys(tmp_path, database, monkeypatch, form):
-    path = {"folder": database, "the folder above": tmp_path}.get(form)
-    if form == "zip":
+    path = {"folder": database, "the folder above": tmp_path, "file": database / "data.mdb"}.get(form)
+    if "zip" in form:
         path = write_zip(
             tmp_path / "church_outdoor_train_lmdb.zip",
             {f"church_outdoor_train_lmdb/{name}": (database / name).read_bytes() for name in ("data.mdb", "lock.mdb")},
@@ -53,6 +53,7 @@ def test_every_form_gives_the_images_in_the_order_of_their_keys(tmp_path, databa
             published="this test",
         )
         monkeypatch.setitem(sources.OFFICIAL, "lsun_church", entry)
+        path = path / "church_outdoor_train_lmdb" if "inside" in form else path
     out = run(tmp_path, path, resolution=10, fit="crop")
     assert (
         np.array_equal(read_array(out)[3], pixels(3, 12, 10)[1:11].transpose(2, 0, 1)) and len(read_array(out)) == COUNT
@@ -107,3 +108,14 @@ def test_an_archive_without_a_database_is_refused(tmp_path, monkeypatch):
     monkeypatch.setitem(sources.OFFICIAL, "lsun_church", entry)
     with pytest.raises(UserError, match="church_outdoor_train_lmdb.zip: holds no images"):
         run(tmp_path, path)
+
+
+def test_a_copy_that_may_not_be_written_is_read(tmp_path, database):
+    (database / "lock.mdb").unlink()
+    (database / "data.mdb").chmod(0o444)
+    database.chmod(0o555)
+    try:
+        assert len(read_array(run(tmp_path, database))) == COUNT
+        assert sorted(path.name for path in database.iterdir()) == ["data.mdb"]
+    finally:
+        database.chmod(0o755)

@@ -4,16 +4,18 @@ import functools
 import hashlib
 import http.server
 import re
+import shlex
 import threading
 
 import pytest
 import requests
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from image_files import config, encoded, pixels, write_zip
 from pipeline.base import download
 from pipeline.base.errors import UserError
 from pipeline.data.prepare import prepare
-from pipeline.data.sources import OFFICIAL, PublishedFile, locate
+from pipeline.data.sources import OFFICIAL, PublishedFile, as_override, locate
 
 CONTENT = b"the official archive"
 
@@ -182,3 +184,32 @@ def test_every_entry_names_a_checksum_and_who_published_it():
         ), source
         assert str(official_file) == f"{official_file.file} ({official_file.size:,} bytes, {official_file.checksum})"
     assert download.ROOT == "TRANSGAN_DATA"
+
+
+@pytest.mark.parametrize(
+    ("path", "override"),
+    [
+        ("/photos/a.zip", "-S conf/dataset/folder.yaml:data.path=/photos/a.zip"),
+        ("/my photos/a", """-S 'conf/dataset/folder.yaml:data.path="/my photos/a"'"""),
+        ("/fünf", """-S 'conf/dataset/folder.yaml:data.path="/fünf"'"""),
+        ("/a=b,c", """-S 'conf/dataset/folder.yaml:data.path="/a=b,c"'"""),
+        ("/it's", """-S 'conf/dataset/folder.yaml:data.path="/it'"'"'s"'"""),
+    ],
+)
+def test_a_path_is_shown_as_hydra_and_the_shell_take_it(path, override):
+    assert as_override("conf/dataset/folder.yaml:data.path", path) == override
+    (argument,) = shlex.split(override)[1:]
+    parsed = OverridesParser.create().parse_override(argument.partition(":")[2])
+    assert parsed.value() == path
+
+
+def test_a_copy_of_another_origin_is_taken_for_datasets_of_plain_images(tmp_path):
+    """CelebA of Kaggle: another archive, its images in a folder of a folder; known by their number."""
+    path = write_zip(tmp_path / "kaggle.zip", {"img_align_celeba/img_align_celeba/000001.png": encoded(pixels())})
+    for given in (path, path / "img_align_celeba", path / "img_align_celeba/img_align_celeba"):
+        found, checked = locate("celeba64", config("celeba", path=str(given)))
+        assert found == given and checked.startswith("none: a local copy")
+        with pytest.raises(UserError, match="holds 1 images, the dataset has 202,599"):
+            prepare(config("celeba", path=str(given)), "celeba64", tmp_path / "out")
+    with pytest.raises(UserError, match=r"kaggle\.zip/train: no such file|holds no folder 'train'; it has img_align"):
+        prepare(config("celeba", path=str(path / "train")), "celeba64", tmp_path / "out")
