@@ -5,17 +5,19 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported; see stages/train.py
 
 from pipeline.base.errors import command_line
-from pipeline.base.stage_cli import begin
+from pipeline.base.stage_cli import load_stage_plan
 from pipeline.metrics.config import MeasurePlan
 from pipeline.metrics.measure import measure_run
 
 
 @command_line
 def main() -> None:
-    plan, at = begin(__doc__, "measure", MeasurePlan, cell=True)
-    result = measure_run(plan, run=f"runs/{at.name}", reference=f"reference/{at.dataset}", out=f"measured/{at.name}")
+    plan, target = load_stage_plan(__doc__, "measure", MeasurePlan, cell=True)
+    result = measure_run(
+        plan, run=f"runs/{target.name}", reference=f"reference/{target.dataset}", out=f"measured/{target.name}"
+    )
     shown = ", ".join(f"{name} {value:.4g}" for name, value in result.items() if isinstance(value, float))
-    print(f"measure: {at.name}: {result['status']}, {shown} -> measured/{at.name}/", flush=True)
+    print(f"measure: {target.name}: {result['status']}, {shown} -> measured/{target.name}/", flush=True)
 
 
 if __name__ == "__main__":

@@ -5,19 +5,19 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported; see stages/train.py
 
 from pipeline.base.errors import command_line
-from pipeline.base.stage_cli import begin
+from pipeline.base.stage_cli import load_stage_plan
 from pipeline.metrics.config import ReferencePlan
 from pipeline.metrics.reference import build_reference
 
 
 @command_line
 def main() -> None:
-    plan, at = begin(__doc__, "reference", ReferencePlan, cell=False)
-    known = build_reference(plan, data=f"data/{at.name}", out=f"reference/{at.name}")
+    plan, target = load_stage_plan(__doc__, "reference", ReferencePlan, cell=False)
+    known = build_reference(plan, data=f"data/{target.name}", out=f"reference/{target.name}")
     shown = ", ".join(
         f"{name} {value if isinstance(value, str) else format(value, '.4g')}" for name, value in known.items()
     )
-    print(f"reference: {shown} -> reference/{at.name}/", flush=True)
+    print(f"reference: {shown} -> reference/{target.name}/", flush=True)
 
 
 if __name__ == "__main__":

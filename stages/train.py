@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.base.cell import Cell
 from pipeline.base.errors import command_line
 from pipeline.base.run_cache import restored
-from pipeline.base.stage_cli import begin
+from pipeline.base.stage_cli import load_stage_plan
 from pipeline.training.config import ImportPlan, TrainPlan
 
 
@@ -23,9 +23,9 @@ def schema(content: dict[str, Any]) -> type[TrainPlan] | type[ImportPlan]:
 
 @command_line
 def main() -> None:
-    plan, at = begin(__doc__, "train", schema, cell=True)
-    if restored(Cell.parse(at.name).address("train")):
-        print(f"train: {at.name}: restored from the run cache -> runs/{at.name}/", flush=True)
+    plan, target = load_stage_plan(__doc__, "train", schema, cell=True)
+    if restored(Cell.parse(target.name).address("train")):
+        print(f"train: {target.name}: restored from the run cache -> runs/{target.name}/", flush=True)
         return
     from pipeline.released.import_networks import import_run  # torch, which takes seconds
     from pipeline.runs.group import under_torchrun
@@ -33,15 +33,18 @@ def main() -> None:
     from pipeline.runs.run import run_cell
 
     if isinstance(plan, ImportPlan):
-        record = import_run(plan, Path("runs") / at.name)
-        print(f"train: {at.name}: imported from {record['imported_from']} -> runs/{at.name}/", flush=True)
+        record = import_run(plan, Path("runs") / target.name)
+        print(f"train: {target.name}: imported from {record['imported_from']} -> runs/{target.name}/", flush=True)
         return
     if under_torchrun() and int(os.environ["RANK"]):
-        follow_cell(plan, data=f"data/{at.dataset}", out=f"runs/{at.name}", name=at.name)
+        follow_cell(plan, data=f"data/{target.dataset}", out=f"runs/{target.name}", name=target.name)
         return
-    record = run_cell(plan, data=f"data/{at.dataset}", out=f"runs/{at.name}", name=at.name)
+    record = run_cell(plan, data=f"data/{target.dataset}", out=f"runs/{target.name}", name=target.name)
     origin = f"copied from its twin {record['copied_from']}" if record["copied_from"] else f"{record['seconds']:,.0f} s"
-    print(f"train: {at.name}: {record['status']}, {record['kimg']:,.1f} kimg, {origin} -> runs/{at.name}/", flush=True)
+    print(
+        f"train: {target.name}: {record['status']}, {record['kimg']:,.1f} kimg, {origin} -> runs/{target.name}/",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

@@ -8,18 +8,20 @@ from pipeline.base.schema import Schema, bind, read_yaml
 
 
 @dataclass(frozen=True, kw_only=True)
-class At:
-    """The place of a stage: `name` is `<dataset>`, or `<dataset>/<variant>/seed<k>` for a stage of a cell."""
+class StageTarget:
+    """What a stage is for: `name` is `<dataset>`, or `<dataset>/<variant>/seed<k>` for a stage of a cell."""
 
     dataset: str
     name: str
 
 
 @overload
-def begin(description: str | None, folder: str, schema: type[Schema], *, cell: bool) -> tuple[Schema, At]: ...
+def load_stage_plan(
+    description: str | None, folder: str, schema: type[Schema], *, cell: bool
+) -> tuple[Schema, StageTarget]: ...
 @overload
-def begin(description: str | None, folder: str, schema: Any, *, cell: bool) -> tuple[Any, At]: ...
-def begin(description: str | None, folder: str, schema: Any, *, cell: bool) -> tuple[Any, At]:
+def load_stage_plan(description: str | None, folder: str, schema: Any, *, cell: bool) -> tuple[Any, StageTarget]: ...
+def load_stage_plan(description: str | None, folder: str, schema: Any, *, cell: bool) -> tuple[Any, StageTarget]:
     """Parse --dataset (and, for a cell, --variant and --seed) and read plan/<folder>/<name>.yaml.
 
     `schema`: that of the file, or a function from the file's content to it.
@@ -29,7 +31,9 @@ def begin(description: str | None, folder: str, schema: Any, *, cell: bool) -> t
     for name in ("dataset", "variant", "seed") if cell else ("dataset",):
         parser.add_argument(f"--{name}", required=True)
     given = parser.parse_args()
-    at = At(dataset=given.dataset, name=f"{given.dataset}/{given.variant}/seed{given.seed}" if cell else given.dataset)
-    file = f"plan/{folder}/{at.name}.yaml"
+    target = StageTarget(
+        dataset=given.dataset, name=f"{given.dataset}/{given.variant}/seed{given.seed}" if cell else given.dataset
+    )
+    file = f"plan/{folder}/{target.name}.yaml"
     content = read_yaml(file)
-    return bind(schema if isinstance(schema, type) else schema(content), content, file=file), at
+    return bind(schema if isinstance(schema, type) else schema(content), content, file=file), target
