@@ -30,10 +30,18 @@ def edit_settings(folder: Path, edits: dict[str, Any]) -> None:
         path.write_text((f"{HEADER}\n" if file else "") + (OmegaConf.to_yaml(content) if content else ""))
 
 
-def copy_settings(folder: Path, edits: dict[str, Any] | None = None) -> Path:
-    """Copy the repository's settings to `folder`, with edits; returns the path of its params.yaml."""
+def copy_settings(folder: Path, edits: dict[str, Any] | None = None, keep: dict[str, set[str]] | None = None) -> Path:
+    """Copy the repository's settings to `folder`, with edits; returns the path of its params.yaml.
+
+    `keep`: of these groups (dataset, variant, profile) only files of these names, which are read faster.
+    """
     shutil.rmtree(folder / "conf", ignore_errors=True)
     shutil.copytree(ROOT / "conf", folder / "conf")
     shutil.copyfile(ROOT / "params.yaml", folder / "params.yaml")
+    for path in sorted((folder / "conf").rglob("*.yaml")):
+        parts = path.relative_to(folder / "conf").with_suffix("").parts
+        named = zip(("dataset" if part == "released" else part for part in parts[::2]), parts[1::2], strict=True)
+        if any(name not in (keep or {}).get(group, {name}) for group, name in named):
+            path.unlink()
     edit_settings(folder, edits or {})
     return folder / "params.yaml"

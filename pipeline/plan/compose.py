@@ -125,6 +125,14 @@ class Composed:
         }
 
 
+def ancestry(conf: Path, variant: str) -> list[str]:
+    """The variant, and those that its file starts from."""
+    file = conf / "variant" / f"{variant}.yaml"
+    entries = read_yaml(file, empty=True).get("defaults", []) if file.is_file() else []
+    below = [entry for entry in entries if isinstance(entry, str) and entry != "_self_"]
+    return [variant, *(name for entry in below for name in ancestry(conf, entry))]
+
+
 def compose_cell(content: Mapping[str, Any], dataset: str, variant: str, *, released: bool = False) -> Composed:
     """Merge the settings of dataset x variant under the selected profile; `content`: params.yaml as `load` returns it.
 
@@ -138,8 +146,12 @@ def compose_cell(content: Mapping[str, Any], dataset: str, variant: str, *, rele
     if released:
         defaults += [{"optional released": dataset}]
     defaults += [{"profile": profile}, {f"optional profile/{profile}/dataset": dataset}]
-    # Hydra looks at an interpolated entry last: then the choices are known that the variant's own `defaults` name.
-    defaults += [{"optional variant": "${row}"}, {"row": start}]
+    defaults += [{"optional variant": start}, {"row": start}]
+    # A variant's file names the groups of what it does differently and chooses nothing in them (`full/dataset:`).
+    for name in ancestry(Path(content["conf"]), start):
+        for group, chosen in (("dataset", dataset), ("profile", profile)):
+            if Path(content["conf"], "variant", name, group, f"{chosen}.yaml").is_file():
+                defaults += [{f"override /variant/{name}/{group}@{name}.{group}": chosen}]
     primary = {"defaults": defaults, **base}
     above = Layer(content["file"], f"variants.{variant}", {key: row[key] for key in SECTIONS if key in row})
     conf = Path(content["conf"])

@@ -134,8 +134,8 @@ def load(path: str | Path = PARAMS) -> dict[str, Any]:
 
 def data_config(content: Mapping[str, Any], dataset: str) -> DataConfig:
     """Where the images of a data set are; `content`: params.yaml as `load` returned it."""
-    file = f"{CONF}/dataset/{dataset}.yaml"
-    return bind(DataConfig, read_yaml(Path(content["conf"]).parent / file).get("data"), file=file, prefix="data")
+    data = compose_cell(content, dataset, content["matrix"]["variants"][0]).content["data"]
+    return bind(DataConfig, data, file=f"{CONF}/dataset/{dataset}.yaml", prefix="data")
 
 
 def check_names(file: str, key: str, given: Iterable[object]) -> None:
@@ -176,11 +176,11 @@ def _check_files(content: Mapping[str, Any]) -> None:
             if name not in known[table]:
                 raise ConfigError(file, "name", name, f"a {table}: {choices(known[table], name)}")
         if len(rest) == 3 and group == "variant" and f"{rest[0]}/{rest[1]}" not in extended.get(rest[0], set()):
-            entry = f"`optional {rest[0]}/{rest[1]}: ${{{rest[1]}}}`"
-            raise ConfigError(f"{CONF}/variant/{rest[0]}.yaml", "defaults", "nothing", f"an entry {entry}, for {file}")
+            allowed = f"an entry `{rest[0]}/{rest[1]}:`, for {file}"
+            raise ConfigError(f"{CONF}/variant/{rest[0]}.yaml", "defaults", "nothing", allowed)
         _refuse_references(settings, file)
         check_partial(schema, settings, file=file)
-        if schema is DatasetFile:
+        if schema is DatasetFile and not defaults:
             if "data" not in settings:
                 raise ConfigError(file, "data", "nothing", "a value: this section is required")
             bind(DataConfig, settings["data"], file=file, prefix="data")
@@ -190,14 +190,14 @@ def _check_defaults(defaults: Any, file: str, variant: str, known: list[str]) ->
     """Check a variant's `defaults`; returns the groups of files that hold what it does differently."""
     groups: set[str] = set()
     for entry in [] if defaults is None else defaults if isinstance(defaults, list) else [defaults]:
-        usual = {f"optional {variant}/{group}": f"${{{group}}}" for group in ("dataset", "profile")}
+        usual = {f"{variant}/{group}": None for group in ("dataset", "profile")}
         if isinstance(entry, dict) and entry.items() <= usual.items():
-            groups |= {name.removeprefix("optional ") for name in entry}
+            groups |= entry.keys()
         elif entry != "_self_" and (entry not in known or entry == variant):
             near = entry if isinstance(entry, str) else None
             others = choices([name for name in known if name != variant], near)
-            entries = " | ".join(f"{name}: {value}" for name, value in usual.items())
-            raise ConfigError(file, "defaults", entry, f"_self_ | {entries} | another variant: {others}")
+            allowed = f"_self_ | {':  | '.join(usual)}: | another variant: {others}"
+            raise ConfigError(file, "defaults", entry, allowed.replace(":  |", ": |"))
     return groups
 
 

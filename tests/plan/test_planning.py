@@ -24,20 +24,18 @@ START = {
 NAMES = [f"digits/{variant}/seed{seed}" for variant in START["matrix"]["variants"] for seed in START["matrix"]["seeds"]]
 
 
-KEPT = {"multiscale", "grid_attention", "full", "no_augment", "no_norm"}
+KEPT = {
+    "dataset": {"digits"},
+    "variant": {"multiscale", "grid_attention", "full", "no_augment", "no_norm"},
+    "profile": {"smoke", "paper"},
+}
 
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
     """A folder with the repository's settings, of few variants and the digits alone."""
     folder = tmp_path_factory.mktemp("settings")
-    copy_settings(folder)
-    for group, names in (("dataset", {"digits"}), ("variant", KEPT), ("profile", {"smoke", "paper", "demo"})):
-        for path in (folder / "conf" / group).iterdir():
-            if path.is_dir() or path.stem not in names:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-    shutil.rmtree(folder / "conf/released")
-    edit_settings(folder, START)
+    copy_settings(folder, START, KEPT)
     return folder
 
 
