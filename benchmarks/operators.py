@@ -13,26 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.networks.linear import Product
 from pipeline.networks.transgan.attention import attend
-from pipeline.networks.transgan.blocks import TwiceGelu
-from pipeline.networks.transgan.cpu_bias_attention import biased_attention
+from pipeline.networks.transgan.blocks import bicubic_matrix, resample, to_map, to_tokens
+from pipeline.networks.transgan.derivatives import BiasedAttention, TwiceGelu
 
 Work = Callable[[], object]
-
-
-def linear(tokens: int) -> tuple[Work, Work]:
-    """A fp32 product of the width of CIFAR-10's discriminator, its gradient and a derivative of that."""
-    x, weight = torch.randn(tokens, 384, requires_grad=True), torch.randn(1536, 384, requires_grad=True)
-
-    def twice(product: Callable[[Tensor, Tensor, None], Tensor]) -> Work:
-        def work() -> object:
-            (slope,) = torch.autograd.grad(product(x, weight, None).square().sum(), x, create_graph=True)
-            return torch.autograd.grad(slope.square().sum(), (x, weight))
-
-        return work
-
-    return twice(Product.apply), twice(F.linear)
 
 
 def gelu(tokens: int) -> tuple[Work, Work]:
@@ -57,11 +42,24 @@ def bias_attention(tokens: int) -> tuple[Work, Work]:
     def once(function: Callable[[], Tensor]) -> Work:
         return lambda: torch.autograd.grad(function().sum(), (q, k, v, bias))
 
-    return once(lambda: biased_attention(q, k, v, bias)), once(lambda: attend(q, k, v, bias, fused=False))
+    return once(lambda: BiasedAttention.apply(q, k, v, bias)[0]), once(lambda: attend(q, k, v, bias, fused=False))
+
+
+def bicubic(tokens: int) -> tuple[Work, Work]:
+    """A map of 8 x 8 enlarged by the bicubic filter, forward and backward."""
+    x, matrix = torch.randn(max(tokens // 64, 1), 64, 256, requires_grad=True), bicubic_matrix(8, 2)
+
+    def plain() -> Tensor:
+        return to_tokens(F.interpolate(to_map(x, 8), scale_factor=2, mode="bicubic", align_corners=False))
+
+    def once(function: Callable[[], Tensor]) -> Work:
+        return lambda: torch.autograd.grad(function().square().sum(), x)
+
+    return once(lambda: resample(x, matrix)), once(plain)
 
 
 PAIRS = {
-    "fp32 product and two derivatives": linear,
+    "bicubic upsampling": bicubic,
     "GELU and two derivatives": gelu,
     "attention with a learned bias": bias_attention,
 }

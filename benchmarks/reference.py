@@ -11,14 +11,12 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from pipeline.networks.linear import Linear
 from pipeline.networks.transgan import attention, blocks
-from pipeline.networks.transgan.discriminator import Discriminator
-from pipeline.networks.transgan.generator import Generator
+from pipeline.networks.transgan.networks import Discriminator, Generator
 from pipeline.training.augment import augment
 from pipeline.training.config import TrainPlan
 from pipeline.training.ema import ema_beta
@@ -26,10 +24,9 @@ from pipeline.training.objectives.objective import make_objective
 
 
 def explicit_everywhere() -> None:
-    """From here on, in this process: no fused attention, PyTorch's own GELU and products in every pass."""
+    """From here on, in this process: no fused attention, PyTorch's own GELU in every pass."""
     fused_or_not = attention.attend
     attention.attend = lambda q, k, v, bias, *, fused: fused_or_not(q, k, v, bias, fused=False)
-    Linear.forward = nn.Linear.forward
     blocks.Mlp.forward = lambda self, x, *, fused=True: self.fc2(F.gelu(self.fc1(x)))
 
 

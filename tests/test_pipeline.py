@@ -207,7 +207,7 @@ def test_a_numeric_line_retrains_the_cells_whose_code_holds_it_and_going_back_tr
         assert {name for name in ran(output) if name.startswith("train")} == {"train@digits-sngan-0"}
         for file, expected in (
             ("pipeline/networks/resnet/blocks.py", {"train@digits-sngan-0"}),
-            ("pipeline/networks/transgan/norm.py", {"train@digits-full-0"}),
+            ("pipeline/networks/transgan/blocks.py", {"train@digits-full-0"}),
             ("pipeline/training/ema.py", {"train@digits-full-0", "train@digits-sngan-0"}),
         ):
             with planned(repository, file, "", "NEW = 1.0\n") as trainings:

@@ -25,19 +25,12 @@ def export_program(run: str | Path, out: Path) -> None:
     """
     import torch
 
-    from pipeline.networks import linear
     from pipeline.networks.sampling import load_generator
 
     generator = load_generator(run)
-    before = linear.AVAILABLE
-    # PyTorch's own linear layers: which kernel is faster depends on the batch's size, and the program takes any.
-    linear.AVAILABLE = False
-    try:
-        with torch.no_grad():
-            example = torch.zeros(2, generator.latent_dim)  # a batch of one would be taken for a constant
-            program = torch.export.export(generator, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},))
-    finally:
-        linear.AVAILABLE = before
+    with torch.no_grad():
+        example = torch.zeros(2, generator.latent_dim)  # a batch of one would be taken for a constant
+        program = torch.export.export(generator, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},))
     with atomic_write(out) as temporary, open(temporary, "wb") as file:
         torch.export.save(program, file)  # into a file object: a full disk is an OSError then
 

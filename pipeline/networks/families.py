@@ -7,7 +7,7 @@ The module of a family has, without importing torch where it can:
     GeneratorSpec, DiscriminatorSpec            schemas of the resolved networks, `pipeline.networks.spec`'s as bases
     resolve_generator(settings, shared, resolution=, channels=) -> GeneratorSpec
     resolve_discriminator(settings, shared, resolution=, channels=) -> DiscriminatorSpec
-                                                `shared`: `pipeline.networks.config.SharedSettings`
+                                                `shared`: `SharedSettings`, what stands directly under `model`
     GENERATOR, DISCRIMINATOR                    "module:Class" of the networks: subclasses of the classes with these
                                                 names in `pipeline.networks.interface`
     USES_SHARED                                 whether the settings directly under `model` are read
@@ -23,10 +23,10 @@ from types import ModuleType
 from typing import Any
 
 FAMILIES = {
-    "transgan": "pipeline.networks.transgan.family",
-    "transgan_oct2021": "pipeline.networks.transgan_oct2021.family",
-    "resnet": "pipeline.networks.resnet.family",
-    "stylegan2": "pipeline.networks.stylegan2.family",
+    "transgan": "pipeline.networks.transgan.spec",
+    "transgan_oct2021": "pipeline.networks.transgan_oct2021.spec",
+    "resnet": "pipeline.networks.resnet.spec",
+    "stylegan2": "pipeline.networks.stylegan2.spec",
 }
 
 
@@ -37,20 +37,21 @@ def load(family: str) -> ModuleType:
 
 def generator_class(family: str) -> Any:
     """The family's class of generators; imports torch."""
-    return _named(load(family).GENERATOR)
+    return load_attribute(load(family).GENERATOR)
 
 
 def discriminator_class(family: str) -> Any:
     """The family's class of discriminators; imports torch."""
-    return _named(load(family).DISCRIMINATOR)
+    return load_attribute(load(family).DISCRIMINATOR)
 
 
 def attention_function(family: str) -> Any | None:
     """The family's function that looks at attention; None for a family without one."""
     name = getattr(load(family), "ATTENTION", None)
-    return None if name is None else _named(name)
+    return None if name is None else load_attribute(name)
 
 
-def _named(name: str) -> Any:
+def load_attribute(name: str) -> Any:
+    """What "module:attribute" names."""
     module, _, attribute = name.partition(":")
     return getattr(import_module(module), attribute)

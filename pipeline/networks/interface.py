@@ -5,11 +5,14 @@ by name.
 """
 
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from pipeline.networks.families import discriminator_class, generator_class
 from pipeline.networks.spec import NetworkSpec
@@ -26,9 +29,15 @@ class Network(nn.Module):
         return next(self.parameters()).device
 
     def set_recompute(self, on: bool) -> None:
-        """Activation checkpointing. Errors: `NotImplementedError` where the family has none and `on` is true."""
-        if on:
+        """Activation checkpointing, in every module that has a switch `recompute` (see `run_block`).
+
+        Errors: `NotImplementedError` where none has one and `on` is true.
+        """
+        switches = [module for module in self.modules() if hasattr(module, "recompute")]
+        if on and not switches:
             raise NotImplementedError(f"{type(self).__module__} cannot recompute activations")
+        for module in switches:
+            module.recompute = on  # type: ignore[assignment]
 
     def start_step(self) -> None:
         """Before the passes of a training step: moves what moves by the step and not by the pass (spectral norm)."""
@@ -85,6 +94,33 @@ class StepConstant(nn.Module, ABC):
 
     def forward(self) -> Tensor:
         return self.shared if self.shared.numel() else self.compute()
+
+
+class Linear(nn.Linear):
+    """A linear layer whose weights a bf16 training casts once a step.
+
+    `full_precision`: not cast, for layers whose outputs are pixels or scores.
+    """
+
+    def __init__(self, inputs: int, outputs: int, bias: bool = True, *, full_precision: bool = False):
+        super().__init__(inputs, outputs, bias)
+        self.full_precision = full_precision
+
+
+def full_precision(x: Tensor) -> AbstractContextManager:
+    """No autocast on x's device, whatever the training's precision; on `meta`, which has none, nothing."""
+    return nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False)
+
+
+def run_block(block: Any, *inputs: Any, recompute: bool, **settings: Any) -> Any:
+    """`block(*inputs)`; with `recompute` activations are not kept for the backward pass but computed a second time.
+
+    `settings`: keyword arguments of the block, or of `torch.utils.checkpoint.checkpoint` when it is used.
+    """
+    if recompute and torch.is_grad_enabled():
+        return checkpoint(block, *inputs, use_reentrant=False, **settings)
+    settings.pop("context_fn", None)
+    return block(*inputs, **settings)
 
 
 def build_generator(spec: NetworkSpec) -> Generator:

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 from pipeline.networks.spec import NetworkSpec
 from pipeline.networks.transgan.attention import RelativePosition
-from pipeline.networks.transgan.discriminator import PatchEmbedding
+from pipeline.networks.transgan.networks import PatchEmbedding
 
 COMPUTED = re.compile(r"(.*\.)?(relative_position_index|Hz_fbank|Hz_geom)")
 PREFIX = "module."  # of networks that were wrapped for several GPUs
@@ -83,7 +83,7 @@ def computed(network: nn.Module, places: dict[str, Place]) -> dict[str, Tensor]:
     for name, module in network.named_modules():
         if isinstance(module, RelativePosition):
             released = places[f"{name}.table"].name.removesuffix("_bias_table")
-            found[f"{released}_index"] = module.index.reshape(module.tokens, module.tokens).clone()
+            found[f"{released}_index"] = module.index.unflatten(0, (module.height * module.width, -1)).clone()
     return found
 
 

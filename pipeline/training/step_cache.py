@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from pipeline.networks.interface import Network, StepConstant
-from pipeline.networks.linear import Linear
+from pipeline.networks.interface import Linear, Network, StepConstant
 from pipeline.training.config import TrainConfig
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pipeline.base.schema import Strict
 from pipeline.networks import interface, spec
-from pipeline.networks.precision import full_precision
+from pipeline.networks.interface import full_precision
 
 GENERATOR = "pipeline.networks.mlp:Generator"
 DISCRIMINATOR = "pipeline.networks.mlp:Discriminator"

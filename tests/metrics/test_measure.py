@@ -13,7 +13,7 @@ from pipeline.metrics import measure as measuring
 from pipeline.metrics import reference, store, weights
 from pipeline.metrics.config import MeasurePlan, ReferencePlan
 from pipeline.metrics.measure import measure_run
-from pipeline.networks.transgan.generator import Generator
+from pipeline.networks.transgan.networks import Generator
 from small_extractor import small
 
 SETTINGS = {"splits": 2, "subsets": 3, "subset_size": 10, "neighbours": 3, "threads": 1}

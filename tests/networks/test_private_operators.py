@@ -4,13 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pipeline.networks import linear
-
 SCHEMAS = {
-    "mkldnn::_linear_pointwise": (
-        "mkldnn::_linear_pointwise(Tensor X, Tensor W, Tensor? B, str attr, Scalar?[] scalars, str? algorithm)"
-        " -> Tensor Y"
-    ),
     "aten::_scaled_dot_product_flash_attention_for_cpu": (
         "aten::_scaled_dot_product_flash_attention_for_cpu(Tensor query, Tensor key, Tensor value, float dropout_p=0.,"
         " bool is_causal=False, *, Tensor? attn_mask=None, float? scale=None) -> (Tensor output, Tensor logsumexp)"
@@ -18,29 +12,34 @@ SCHEMAS = {
     "aten::gelu_backward": (
         'aten::gelu_backward(Tensor grad_output, Tensor self, *, str approximate="none") -> Tensor'
     ),
+    "aten::_fused_rms_norm": (
+        "aten::_fused_rms_norm(Tensor input, int[] normalized_shape, Tensor? weight, float? eps) -> (Tensor, Tensor)"
+    ),
+    "aten::_fused_rms_norm_backward": (
+        "aten::_fused_rms_norm_backward(Tensor grad_out, Tensor input, int[] normalized_shape, Tensor rstd,"
+        " Tensor? weight, bool[2] output_mask) -> (Tensor, Tensor)"
+    ),
+    "aten::_softmax_backward_data": (
+        "aten::_softmax_backward_data(Tensor grad_output, Tensor output, int dim, ScalarType input_dtype) -> Tensor"
+    ),
 }
 PLAIN = {
-    "mkldnn::_linear_pointwise": "pipeline/networks/linear.py: `applies` must return False; F.linear is the plain path",
     "aten::_scaled_dot_product_flash_attention_for_cpu": (
-        "cpu_bias_attention.py: `applies` must return False; `attend` then takes PyTorch's public function"
+        "transgan/derivatives.py: `BiasedAttention.applies` must return False, and `attend` takes PyTorch's own"
     ),
-    "aten::gelu_backward": "pipeline/networks/transgan/blocks.py: F.gelu in place of TwiceGelu is the plain path",
+    "aten::gelu_backward": "transgan/derivatives.py: F.gelu in place of TwiceGelu is the plain path",
+    "aten::_fused_rms_norm": "transgan/derivatives.py: `few_launches` must return False",
+    "aten::_fused_rms_norm_backward": "transgan/derivatives.py: `few_launches` must return False",
+    "aten::_softmax_backward_data": "transgan/derivatives.py: `few_launches` must return False",
 }
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_the_operator_is_there_and_takes_what_it_took(name):
-    if name.startswith("mkldnn") and not torch.backends.mkldnn.is_available():
-        pytest.skip("this build of torch has no oneDNN, and the layer takes F.linear")
     namespace, _, operator = name.partition("::")
     found = getattr(getattr(torch.ops, namespace), operator, None)
     assert found is not None, f"torch {torch.__version__} has no {name}. {PLAIN[name]}"
     assert str(found.default._schema) == SCHEMAS[name], f"torch {torch.__version__} changed {name}. {PLAIN[name]}"
-
-
-def test_onednn_is_in_use_where_torch_has_it():
-    """Without this the layer would fall back to F.linear in silence, and the gain would be gone unseen."""
-    assert torch.backends.mkldnn.is_available() == linear.AVAILABLE
 
 
 def test_the_second_result_of_the_fused_attention_is_the_logarithm_of_the_sum():

@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 from pipeline.base.errors import UserError
 from pipeline.base.schema import dump
 from pipeline.networks.sampling import load_generator, sample
-from pipeline.networks.transgan.generator import Generator
+from pipeline.networks.transgan.networks import Generator
 
 WEIGHTS = "generator_ema.safetensors"
 

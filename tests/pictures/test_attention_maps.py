@@ -9,7 +9,7 @@ from PIL import Image
 
 from pipeline.networks.sampling import interpolate
 from pipeline.networks.transgan.attention_maps import effective_attention, kind, tables
-from pipeline.networks.transgan.generator import Generator
+from pipeline.networks.transgan.networks import Generator
 from pipeline.pictures.contact_sheet import write_maps
 from pipeline.pictures.illustrate import write_attention
 

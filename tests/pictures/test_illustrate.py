@@ -15,7 +15,7 @@ from pipeline.data.array import write_dataset
 from pipeline.metrics import extractors
 from pipeline.metrics.config import IllustratePlan
 from pipeline.networks.sampling import load_generator, sample
-from pipeline.networks.transgan.generator import Generator
+from pipeline.networks.transgan.networks import Generator
 from pipeline.pictures import illustrate
 from pipeline.pictures.illustrate import illustrate_run
 from small_extractor import small

@@ -34,17 +34,14 @@ OUTSIDE = {
     **{
         name: why
         for family in families.FAMILIES.values()
-        if family.endswith(".family")  # a folder; a family of one file is in the closure whole
+        if family.endswith(".spec")  # a folder; a family of one file is in the closure whole
         for name, why in {
-            family.removesuffix(".family"): "empty",
-            family: "names of modules and schemas",
-            family.replace(".family", ".config"): "settings; their values are in the plan",
-            family.replace(".family", ".spec"): "settings; their values are in the plan",
+            family.removesuffix(".spec"): "empty",
+            family: "settings; their values are in the plan",
+            family.replace(".spec", ".config"): "settings; their values are in the plan",
         }.items()
         if module.path(name)
     },
-    "pipeline.networks.resnet.presets": "settings; their values are in the plan",
-    "pipeline.networks.stylegan2.resolve": "settings; their values are in the plan",
     "pipeline.training": "empty",
     "pipeline.training.config": "settings; their values are in the plan",
     "pipeline.training.objectives": "empty",
@@ -52,7 +49,7 @@ OUTSIDE = {
 }
 # Functions of those that run during a training: they find what the plan names.
 FINDERS = {
-    "pipeline.networks.families": {"load", "generator_class", "discriminator_class", "_named"},
+    "pipeline.networks.families": {"load", "generator_class", "discriminator_class", "load_attribute"},
     "pipeline.training.objectives.registry": {"load"},
     "pipeline.networks.transgan_oct2021.spec": {"plain"},  # two values of the plan, handed on as they are
 }

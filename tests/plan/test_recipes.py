@@ -223,7 +223,7 @@ def test_settings_that_a_residual_generator_does_not_have(tmp_path, settings, ke
 
 
 def test_recomputation_is_refused_for_a_family_without_it(params, monkeypatch):
-    import pipeline.networks.resnet.family as family
+    import pipeline.networks.resnet.spec as family
 
     content = {**params, "variants": {"mine": {"like": "sngan", "train": {"recompute": True}}}}
     assert resolve_cell(content, "digits", "mine").train.recompute

@@ -15,8 +15,7 @@ from pipeline.base.files import read_json
 from pipeline.base.images import to_uint8
 from pipeline.base.schema import bind, read_yaml
 from pipeline.data.array import write_dataset
-from pipeline.networks.transgan.discriminator import Discriminator
-from pipeline.networks.transgan.generator import Generator
+from pipeline.networks.transgan.networks import Discriminator, Generator
 from pipeline.runs import run as module
 from pipeline.runs.run import find_twin, run_cell, run_key
 from pipeline.runs.watchdog import WORKER

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pipeline.networks.transgan.generator import Generator
+from pipeline.networks.transgan.networks import Generator
 from pipeline.training.ema import ema_beta, ema_distance, update_ema
 
 

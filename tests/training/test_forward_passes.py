@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pipeline.networks.transgan.discriminator import Discriminator
+from pipeline.networks.transgan.networks import Discriminator
 from pipeline.training.forward_passes import adversarial_pass
 
 

@@ -1,4 +1,4 @@
-"""Residual convolutional networks resolved: every block in plain numbers, before torch is imported.
+"""Residual convolutional GANs (WGAN-GP's and SNGAN's ResNets, AutoGAN) resolved: every block in plain numbers.
 
 Canonical: the preset's name does not appear, and what cannot matter has one value (how a 1 x 1 map is upsampled, how it
 is pooled), so that equal networks have equal specs.
@@ -9,6 +9,9 @@ from typing import Literal, TypeVar
 from pipeline.base.schema import Strict
 from pipeline.networks import spec as base
 from pipeline.networks.resnet.config import (
+    DISCRIMINATORS,
+    GAINS,
+    GENERATORS,
     Block,
     Cell,
     DiscriminatorSettings,
@@ -20,9 +23,13 @@ from pipeline.networks.resnet.config import (
     Positive,
     Upsample,
 )
-from pipeline.networks.resnet.presets import DISCRIMINATORS, GAINS, GENERATORS
 from pipeline.networks.spec import Impossible
 from pipeline.networks.transgan.config import SharedSettings
+
+GENERATOR = "pipeline.networks.resnet.networks:Generator"
+DISCRIMINATOR = "pipeline.networks.resnet.networks:Discriminator"
+USES_SHARED = False
+RECOMPUTES = True
 
 Part = TypeVar("Part", Cell, Block)
 

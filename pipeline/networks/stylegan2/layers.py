@@ -1,7 +1,11 @@
-"""Layers of both networks: equalised learning rate, the activation, modulated convolution, minibatch deviation.
+"""Layers of both networks: equalised learning rate, filters, activation, modulated convolution, minibatch deviation.
 
 Equalised learning rate (Karras et al. 2018): weights are stored as N(0, 1) and multiplied by 1 / sqrt(fan-in) when they
 are used, so that Adam's steps are equally large, relative to a layer's scale, in every layer.
+
+Resampling by two with the low-pass filter [1, 3, 3, 1] (StyleGAN2, after Zhang 2019), as plain convolutions.
+Definition: put zeros between the samples (upsampling), pad, filter in both directions, keep every second sample
+(downsampling). The taps sum to 1; upsampling multiplies them by 4, because three quarters of its samples are zeros.
 """
 
 import math
@@ -11,10 +15,53 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.networks.distributed import gather_rows, own_rows
-from pipeline.networks.stylegan2.fir import Blur
 
+TAPS = (1.0, 3.0, 3.0, 1.0)
 SLOPE, GAIN = 0.2, math.sqrt(2)
 EPSILON = 1e-8
+
+
+class Filter(nn.Module):
+    """Every channel of (B, C, H, W) by itself through the outer product of the taps, a buffer that is not saved."""
+
+    taps: Tensor
+
+    def __init__(self, gain: float = 1.0):
+        super().__init__()
+        line = torch.tensor(TAPS) / sum(TAPS)
+        self.register_buffer("taps", gain * torch.outer(line, line), persistent=False)
+
+    def kernel(self, x: Tensor) -> Tensor:
+        """(C, 1, 4, 4): one copy a channel."""
+        return self.taps.to(x.dtype).expand(x.shape[1], 1, -1, -1)
+
+
+class Blur(Filter):
+    """Filter with `padding` zeros on each side: (B, C, H, W) -> (B, C, H + 2 padding - 3, W + 2 padding - 3)."""
+
+    def __init__(self, padding: int, gain: float = 1.0):
+        super().__init__(gain)
+        self.padding = padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.kernel(x), padding=self.padding, groups=x.shape[1])
+
+
+class Upsample(Filter):
+    """(B, C, H, W) -> (B, C, 2H, 2W). A transposed convolution is the zeros and the filter (symmetric) in one."""
+
+    def __init__(self) -> None:
+        super().__init__(gain=4.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv_transpose2d(x, self.kernel(x), stride=2, padding=1, groups=x.shape[1])
+
+
+class Downsample(Filter):
+    """(B, C, H, W) -> (B, C, H / 2, W / 2)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.kernel(x), stride=2, padding=1, groups=x.shape[1])
 
 
 def activation(x: Tensor) -> Tensor:

@@ -1,12 +1,94 @@
-"""StyleGAN2's networks resolved: sides and widths spelled out, before torch is imported."""
+"""StyleGAN2 (Karras et al. 2020): settings as a person writes them, presets, and networks resolved.
 
-from typing import Literal
+A preset names the whole network; every other setting is optional and replaces the preset's value.
+"""
+
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
 
 from pipeline.base.schema import Strict
 from pipeline.networks import spec as base
-from pipeline.networks.stylegan2.config import DiscriminatorArchitecture, GeneratorArchitecture, Positive
+from pipeline.networks.spec import Impossible
+from pipeline.networks.transgan.config import SharedSettings
+
+GENERATOR = "pipeline.networks.stylegan2.networks:Generator"
+DISCRIMINATOR = "pipeline.networks.stylegan2.networks:Discriminator"
+USES_SHARED = False
+RECOMPUTES = True
+
+FIRST_SIDE = 4  # of the learned constant, and of D's last map
+SIDES = (8, 16, 32, 64, 128, 256)  # of an image
+
+Positive = Annotated[int, Field(ge=1)]
+Preset = Literal["diffaug", "ada", "small"]
+GeneratorArchitecture = Literal["skip", "residual"]
+DiscriminatorArchitecture = Literal["residual", "skip", "orig"]
+
+
+class GeneratorSettings(Strict):
+    """`model.generator.stylegan2`; `None` is the preset's value."""
+
+    family: Literal["stylegan2"] = "stylegan2"
+    preset: Preset  # diffaug: DiffAugment's CIFAR config | ada: StyleGAN2-ADA's `cifar` | small: 8 x 8, for a CPU
+    latent_dim: Positive | None = None  # z ~ N(0, I)
+    style_dim: Positive | None = None  # width of the mapping network and of the style vector w
+    mapping_layers: Positive | None = None  # linear layers from z to w
+    channel_base: Positive | None = None  # channels at side s: min(channel_base / s, channel_max)
+    channel_max: Positive | None = None
+    architecture: GeneratorArchitecture | None = None  # skip: RGB of all sides is summed | residual: RGB at the last
+
+
+class DiscriminatorSettings(Strict):
+    """`model.discriminator.stylegan2`; `None` is the preset's value."""
+
+    family: Literal["stylegan2"] = "stylegan2"
+    preset: Preset
+    channel_base: Positive | None = None
+    channel_max: Positive | None = None
+    architecture: DiscriminatorArchitecture | None = None  # orig: neither shortcuts nor images at smaller sides
+    minibatch_group: Annotated[int, Field(ge=0)] | None = None  # images per minibatch standard deviation; 0: none
+
+
+class GeneratorPreset(Strict):
+    """Sizes of a published configuration's generator."""
+
+    latent_dim: Positive
+    style_dim: Positive
+    mapping_layers: Positive
+    channel_base: Positive
+    channel_max: Positive
+    architecture: GeneratorArchitecture
+
+
+class DiscriminatorPreset(Strict):
+    """Sizes of a published configuration's discriminator."""
+
+    channel_base: Positive
+    channel_max: Positive
+    architecture: DiscriminatorArchitecture
+    minibatch_group: Annotated[int, Field(ge=0)]
+
+
+# diffaug: Zhao et al. 2020, the CIFAR config: half of StyleGAN2's usual width, its other defaults.
+# ada: Karras et al. 2020 (StyleGAN2-ADA), config `cifar`: 512 channels everywhere, D without shortcuts.
+# small: ours, for images of 8 x 8 on a CPU.
+GENERATORS: dict[Preset, GeneratorPreset] = {
+    "diffaug": GeneratorPreset(
+        latent_dim=512, style_dim=512, mapping_layers=8, channel_base=4096, channel_max=512, architecture="skip"
+    ),
+    "ada": GeneratorPreset(
+        latent_dim=512, style_dim=512, mapping_layers=2, channel_base=32768, channel_max=512, architecture="skip"
+    ),
+    "small": GeneratorPreset(
+        latent_dim=64, style_dim=96, mapping_layers=2, channel_base=384, channel_max=96, architecture="skip"
+    ),
+}
+DISCRIMINATORS: dict[Preset, DiscriminatorPreset] = {
+    "diffaug": DiscriminatorPreset(channel_base=4096, channel_max=512, architecture="residual", minibatch_group=4),
+    "ada": DiscriminatorPreset(channel_base=32768, channel_max=512, architecture="orig", minibatch_group=32),
+    "small": DiscriminatorPreset(channel_base=256, channel_max=64, architecture="residual", minibatch_group=4),
+}
 
 
 class StageSpec(Strict):
@@ -55,3 +137,50 @@ class DiscriminatorSpec(base.DiscriminatorSpec):
         group = f"over groups of {self.minibatch_group}" if self.minibatch_group else "off"
         first = f"  {self.architecture}, minibatch standard deviation {group}"
         return [first, *(stage.line() for stage in self.stages)]
+
+
+Filled = TypeVar("Filled", GeneratorPreset, DiscriminatorPreset)
+
+
+def resolve_generator(
+    settings: GeneratorSettings, shared: SharedSettings, *, resolution: int, channels: int
+) -> GeneratorSpec:
+    """Spell out the generator for images of `resolution` x `resolution`.
+
+    Errors: `Impossible` for a resolution that doubling from 4 does not reach, and for widths of less than one channel.
+    """
+    whole = _filled(GENERATORS[settings.preset], settings)
+    stages = _stages("generator", whole, resolution)
+    return GeneratorSpec(**whole.model_dump(exclude={"channel_base", "channel_max"}), stages=stages)
+
+
+def resolve_discriminator(
+    settings: DiscriminatorSettings, shared: SharedSettings, *, resolution: int, channels: int
+) -> DiscriminatorSpec:
+    """Spell out the discriminator for images of `resolution` x `resolution`.
+
+    Errors: `Impossible` as for the generator, and for groups of a single image, whose deviation is always 0.
+    """
+    whole = _filled(DISCRIMINATORS[settings.preset], settings)
+    if whole.minibatch_group == 1:
+        raise Impossible("model.discriminator.minibatch_group", 1, "0 (none), or at least 2 images")
+    stages = _stages("discriminator", whole, resolution)[::-1]
+    return DiscriminatorSpec(**whole.model_dump(exclude={"channel_base", "channel_max"}), stages=stages)
+
+
+def _filled(preset: Filled, settings: GeneratorSettings | DiscriminatorSettings) -> Filled:
+    """The preset with what the settings give in its place."""
+    given: dict[str, Any] = settings.model_dump(exclude={"family", "preset"}, exclude_none=True)
+    return preset.model_copy(update=given)
+
+
+def _stages(network: str, whole: GeneratorPreset | DiscriminatorPreset, resolution: int) -> list[StageSpec]:
+    """Widths by the rule of the published code, channels halving as the side doubles, from 4 x 4 to the image."""
+    if resolution not in SIDES:
+        allowed = f"a family for images of {resolution} x {resolution}; stylegan2 doubles from 4 x 4, to "
+        raise Impossible(f"model.{network}.family", "stylegan2", allowed + " | ".join(map(str, SIDES)))
+    if whole.channel_base < resolution:
+        allowed = f"at least {resolution}: one channel at {resolution} x {resolution}"
+        raise Impossible(f"model.{network}.channel_base", whole.channel_base, allowed)
+    sides = [FIRST_SIDE, *(side for side in SIDES if side <= resolution)]
+    return [StageSpec(side=side, width=min(whole.channel_base // side, whole.channel_max)) for side in sides]

@@ -13,26 +13,51 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.networks.distributed import normal
-from pipeline.networks.interface import StepConstant
-from pipeline.networks.linear import Linear
-from pipeline.networks.precision import full_precision
-from pipeline.networks.transgan.cpu_bias_attention import applies, biased_attention
+from pipeline.networks.interface import Linear, StepConstant, full_precision
+from pipeline.networks.transgan.derivatives import BiasedAttention, OffsetTable, TwiceAttention, few_launches
+
+HEAD_SIZE_UNIT = {"cuda": 8}  # device -> head sizes that its fused kernels take are multiples of
+LARGEST_BATCH = 65_535
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, *, fused: bool) -> Tensor:
     """softmax(q k^T / sqrt(d) + bias) v for q, k, v of shape (..., heads, n, d); bias (heads, n, n) or None."""
     if fused:
-        # Four dimensions, the mask's too: with any other number PyTorch takes the explicit path, in silence.
         flat = [tensor.flatten(0, -4) for tensor in (q, k, v)]
-        mask = None if bias is None else bias.unsqueeze(0)
-        mixed = (
-            biased_attention(*flat, bias) if applies(q, bias) else F.scaled_dot_product_attention(*flat, attn_mask=mask)  # type: ignore
-        )
+        if BiasedAttention.applies(q, bias):
+            mixed: Tensor = BiasedAttention.apply(*flat, bias)[0]
+        else:
+            mixed = fused_attention(*flat, bias)  # type: ignore[call-arg]
         return mixed.unflatten(0, q.shape[:-3])
-    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
+    q = q * q.shape[-1] ** -0.5
+    if few_launches(q):
+        flat = [tensor.flatten(0, -3) for tensor in (q, k, v)]
+        return TwiceAttention.apply(*flat, bias)[0].unflatten(0, q.shape[:-2])
+    scores = q @ k.transpose(-2, -1)
     if bias is not None:
         scores = scores + bias
     return scores.softmax(dim=-1) @ v
+
+
+def fused_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+    """PyTorch's fused attention of q, k, v (B, heads, n, d), in the form that its CUDA kernels take.
+
+    With any other number of dimensions, a head size that is no multiple of 8 or a bias whose last stride is not 1
+    PyTorch takes the explicit path, in silence; more than 65,535 in the batch are no valid launch grid.
+    """
+    size, mask = q.shape[-1], None if bias is None else bias.unsqueeze(0)
+    padding = -size % HEAD_SIZE_UNIT.get(q.device.type, 1)
+    if padding:
+        q, k, v = (F.pad(tensor, (0, padding)) for tensor in (q, k, v))
+    if len(q) > LARGEST_BATCH:
+        parts = [
+            F.scaled_dot_product_attention(*part, attn_mask=mask, scale=size**-0.5)  # type: ignore[misc]
+            for part in zip(*(tensor.split(LARGEST_BATCH) for tensor in (q, k, v)), strict=True)
+        ]
+        mixed = torch.cat(parts)
+    else:
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=size**-0.5)
+    return mixed[..., :size] if padding else mixed
 
 
 class RelativePosition(StepConstant):
@@ -50,11 +75,13 @@ class RelativePosition(StepConstant):
         rows = (y[:, None] - y[None, :] + height - 1) * (2 * width - 1) + (x[:, None] - x[None, :] + width - 1)
         self.index: Tensor
         self.register_buffer("index", rows.flatten(), persistent=False)
-        self.tokens = height * width
+        self.height, self.width = height, width
 
     def compute(self) -> Tensor:
-        bias = self.table.index_select(0, self.index)
-        return bias.t().reshape(-1, self.tokens, self.tokens)
+        """The bias, contiguous."""
+        if few_launches(self.table):
+            return OffsetTable.apply(self.table, self.index, self.height, self.width)
+        return self.table.t().index_select(1, self.index).unflatten(1, (self.height * self.width, -1))
 
 
 class SelfAttention(nn.Module):
@@ -86,9 +113,8 @@ class SelfAttention(nn.Module):
         if self.noise_strength is not None:
             noise = normal(batch, tokens, 1, like=x_BNC, divided=self.training)
             x_BNC = x_BNC + noise * self.noise_strength
-        q, k, v = (
-            self.qkv(x_BNC).reshape(batch, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
-        )
+        qkv = self.qkv(x_BNC).view(batch, tokens, 3, self.heads, width // self.heads)
+        q, k, v = (part.transpose(1, 2) for part in qkv.unbind(2))
         mixed = self.mix(q, k, v, fused=fused)
         return self.proj(mixed.transpose(1, 2).reshape(batch, tokens, width))
 

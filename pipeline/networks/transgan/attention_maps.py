@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from pipeline.networks.interface import AttentionMaps
 from pipeline.networks.transgan.attention import GridAttention, RelativePosition, SelfAttention
-from pipeline.networks.transgan.generator import Generator, GeneratorStage
+from pipeline.networks.transgan.networks import Generator, GeneratorStage
 
 LARGEST = 64  # tokens a side of the largest map looked at: full attention on more does not fit into memory
 

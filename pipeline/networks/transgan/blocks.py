@@ -1,53 +1,70 @@
-"""The transformer block both networks are made of, and runs of equal blocks."""
-
-import math
-from typing import Any
+"""What both networks are made of: norms on tokens, the transformer block, resampling of a map of tokens."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
-from pipeline.networks.linear import Linear
+from pipeline.networks.distributed import batch_norm
+from pipeline.networks.interface import Linear, full_precision, run_block
 from pipeline.networks.transgan.attention import AxisAttention, GridAttention, NystromAttention, SelfAttention
-from pipeline.networks.transgan.norm import make_norm
+from pipeline.networks.transgan.derivatives import RmsNorm, TwiceGelu, few_launches
 from pipeline.networks.transgan.spec import BlockSpec
 
-
-class GeluDerivative(torch.autograd.Function):
-    """g, x -> g gelu'(x), with its own derivative in closed form: gelu''(x) = (2 - x^2) exp(-x^2 / 2) / sqrt(2 pi)."""
-
-    @staticmethod
-    def forward(gradient: Tensor, x: Tensor) -> Tensor:
-        return torch.ops.aten.gelu_backward(gradient, x)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
-
-    @staticmethod
-    def backward(ctx: Any, upper: Tensor) -> tuple[Tensor, Tensor]:
-        gradient, x = ctx.saved_tensors
-        square = x * x
-        second = (2 - square) * torch.exp(-0.5 * square) * (gradient * upper) * (2 * math.pi) ** -0.5
-        return torch.ops.aten.gelu_backward(upper, x), second
+EPSILON = 1e-8  # of the token norm
 
 
-class TwiceGelu(torch.autograd.Function):
-    """Exact GELU for what is differentiated twice: PyTorch's second derivative takes three times as long on a CPU."""
+class TokenNorm(nn.Module):
+    """y = x / sqrt(mean_C(x^2) + 1e-8): each token scaled to unit root mean square; no parameters (paper 5.3)."""
 
-    @staticmethod
-    def forward(x: Tensor) -> Tensor:
-        return F.gelu(x)
+    def forward(self, x_BNC: Tensor) -> Tensor:
+        if few_launches(x_BNC):
+            return RmsNorm.apply(x_BNC, EPSILON)[0]
+        return F.rms_norm(x_BNC, x_BNC.shape[-1:], eps=EPSILON)
 
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
 
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
-        return GeluDerivative.apply(gradient, x)
+class TokenBatchNorm(nn.BatchNorm1d):
+    """Batch normalisation of every channel over all tokens of all images, with learned scale and shift.
+
+    `running` keeps running statistics for sampling (generator). Without, the batch's own are used always: a
+    discriminator is never in evaluation mode, and a penalty's derivative must not touch a buffer.
+    """
+
+    def __init__(self, width: int, *, running: bool):
+        super().__init__(width, track_running_stats=running)
+
+    def forward(self, x_BNC: Tensor) -> Tensor:
+        return batch_norm(self, x_BNC.transpose(1, 2), super().forward).transpose(1, 2)
+
+
+class TokenInstanceNorm(nn.Module):
+    """Every channel of every image to zero mean and unit variance over its tokens; no parameters (eps 1e-5).
+
+    A sequence of one token has no variance to divide by; it is normalised to zero.
+    """
+
+    def forward(self, x_BNC: Tensor) -> Tensor:
+        centred = x_BNC - x_BNC.mean(dim=1, keepdim=True)
+        return centred * torch.rsqrt(centred.square().mean(dim=1, keepdim=True) + 1e-5)
+
+
+def uses_batch(network: nn.Module) -> bool:
+    """Whether a norm of the network takes its statistics over the batch."""
+    return any(isinstance(module, TokenBatchNorm) for module in network.modules())
+
+
+def make_norm(kind: str, width: int, *, running: bool) -> nn.Module:
+    """The module for `token | layer | batch | instance | none`; (B, N, C) in, (B, N, C) out."""
+    if kind == "token":
+        return TokenNorm()
+    if kind == "layer":
+        return nn.LayerNorm(width)
+    if kind == "batch":
+        return TokenBatchNorm(width, running=running)
+    if kind == "instance":
+        return TokenInstanceNorm()
+    if kind == "none":
+        return nn.Identity()
+    raise ValueError(f"no such norm: {kind}")
 
 
 class Mlp(nn.Module):
@@ -93,18 +110,8 @@ class Blocks(nn.ModuleList):
 
     def forward(self, x: Tensor, *, fused: bool = True) -> Tensor:
         for block in self:
-            if self.recompute and torch.is_grad_enabled():
-                x = checkpoint(block, x, fused=fused, use_reentrant=False)
-            else:
-                x = block(x, fused=fused)
+            x = run_block(block, x, fused=fused, recompute=self.recompute)
         return x
-
-
-def set_recompute(network: nn.Module, on: bool) -> None:
-    """Switch activation checkpointing of every block of `network`."""
-    for module in network.modules():
-        if isinstance(module, Blocks):
-            module.recompute = on
 
 
 def make_attention(spec: BlockSpec) -> SelfAttention:
@@ -122,6 +129,27 @@ def make_attention(spec: BlockSpec) -> SelfAttention:
 def position(side: int, width: int) -> nn.Parameter:
     """Learned absolute position embedding (1, side^2, width)."""
     return nn.Parameter(torch.zeros(1, side * side, width))
+
+
+def bicubic_matrix(side: int, factor: int) -> Tensor:
+    """(factor side, side): one axis enlarged by the bicubic filter, as `F.interpolate` without aligned corners."""
+    line = torch.eye(side).view(1, side, side, 1)
+    large = F.interpolate(line, size=(factor * side, 1), mode="bicubic", align_corners=False)
+    return large[0, :, :, 0].t().contiguous()
+
+
+def resample(x_BNC: Tensor, matrix: Tensor) -> Tensor:
+    """Both axes of the map times matrix (m, side): (B, side side, C) -> (B, m m, C).
+
+    PyTorch's own bicubic backward pass is not deterministic on CUDA and uses 1 to 4 of its multiprocessors; on the CPU
+    forward and backward take ten times as long as these products.
+    """
+    batch, _, width = x_BNC.shape
+    large, side = matrix.shape
+    with full_precision(x_BNC):
+        matrix = matrix.to(x_BNC.dtype)
+        rows = torch.matmul(matrix, x_BNC.reshape(batch, side, side * width))
+        return torch.matmul(matrix, rows.view(batch * large, side, width)).view(batch, large * large, width)
 
 
 def to_map(x_BNC: Tensor, side: int) -> Tensor:

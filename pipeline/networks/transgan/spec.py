@@ -10,8 +10,9 @@ from typing import Any, Literal
 from pipeline.base.schema import Strict
 from pipeline.networks import spec as base
 from pipeline.networks.spec import Impossible
-from pipeline.networks.transgan import presets
 from pipeline.networks.transgan.config import (
+    DISCRIMINATORS,
+    GENERATORS,
     Attention,
     DiscriminatorSettings,
     GeneratorSettings,
@@ -21,6 +22,12 @@ from pipeline.networks.transgan.config import (
     SharedSettings,
     Upsample,
 )
+
+GENERATOR = "pipeline.networks.transgan.networks:Generator"
+DISCRIMINATOR = "pipeline.networks.transgan.networks:Discriminator"
+ATTENTION = "pipeline.networks.transgan.attention_maps:attention_maps"
+USES_SHARED = True
+RECOMPUTES = True
 
 
 class BlockSpec(Strict):
@@ -137,7 +144,7 @@ def resolve_generator(
     tokens, or the stages do not end at the resolution.
     """
     both = _Settings(network="generator", shared=shared, own=settings)
-    size = _size(both, presets.GENERATORS, "latent_dim", "base_side", "stages")
+    size = _size(both, GENERATORS, "latent_dim", "base_side", "stages")
     stages, side, width = [], size["base_side"], None
     for index, stage in enumerate(size["stages"]):
         key = f"model.generator.stages.{index}"
@@ -169,7 +176,7 @@ def resolve_discriminator(
     Errors: `Impossible` as for the generator, and where patches do not divide the image.
     """
     both = _Settings(network="discriminator", shared=shared, own=settings)
-    size = _size(both, presets.DISCRIMINATORS, "patch", "cls_depth", "stages")
+    size = _size(both, DISCRIMINATORS, "patch", "cls_depth", "stages")
     stages, patch, before = [], size["patch"], 0
     for index, stage in enumerate(size["stages"]):
         key = f"model.discriminator.stages.{index}"

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch.func import functional_call
 
-from pipeline.networks.resnet.spectral import SpectralConv2d, SpectralLinear, iterate
+from pipeline.networks.resnet.blocks import SpectralConv2d, SpectralLinear, iterate
 
 MAKE = {"convolution": lambda: SpectralConv2d(3, 7, 3), "linear": lambda: SpectralLinear(9, 5, True)}
 

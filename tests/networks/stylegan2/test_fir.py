@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.signal import upfirdn
 
-from pipeline.networks.stylegan2.fir import Blur, Downsample, Upsample
+from pipeline.networks.stylegan2.layers import Blur, Downsample, Upsample
 
 TAPS = np.array([1.0, 3.0, 3.0, 1.0]) / 8
 

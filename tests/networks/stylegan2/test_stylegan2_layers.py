@@ -6,8 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pipeline.networks.stylegan2.fir import Blur
 from pipeline.networks.stylegan2.layers import (
+    Blur,
     EqualisedConvolution,
     EqualisedLinear,
     MinibatchDeviation,

@@ -7,10 +7,13 @@ import torch.nn.functional as F
 from pipeline.base.schema import bind
 from pipeline.networks.interface import build_discriminator, build_generator
 from pipeline.networks.spec import NetworkSpec
-from pipeline.networks.stylegan2.config import DiscriminatorSettings, GeneratorSettings
-from pipeline.networks.stylegan2.fir import Downsample, Upsample
-from pipeline.networks.stylegan2.layers import activation, normalise
-from pipeline.networks.stylegan2.resolve import resolve_discriminator, resolve_generator
+from pipeline.networks.stylegan2.layers import Downsample, Upsample, activation, normalise
+from pipeline.networks.stylegan2.spec import (
+    DiscriminatorSettings,
+    GeneratorSettings,
+    resolve_discriminator,
+    resolve_generator,
+)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.networks.transgan.discriminator import Discriminator, PatchEmbedding
+from pipeline.networks.transgan.networks import Discriminator, PatchEmbedding
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pipeline.networks.transgan.discriminator import Discriminator, PatchEmbedding
-from pipeline.networks.transgan.generator import Generator
+from pipeline.networks.transgan.networks import Discriminator, Generator, PatchEmbedding
 from pipeline.plan.config import resolve_cell
 
 VARIANTS = [

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.networks.transgan.norm import TokenInstanceNorm, TokenNorm, make_norm
+from pipeline.networks.transgan.blocks import TokenInstanceNorm, TokenNorm, make_norm
 
 
 def test_token_norm_is_the_papers_formula_token_by_token():

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from critics import Critic, linear, mean, penalty_values, quadratic
-from pipeline.networks.transgan.discriminator import Discriminator
+from pipeline.networks.transgan.networks import Discriminator
 
 
 def gradient_penalty(critic, real, fake, config):

@@ -1,10 +1,11 @@
-"""StyleGAN2's generator: z -> w by the mapping network, a learned 4 x 4 map -> images by modulated convolutions.
+"""Both networks: Karras et al. 2019 (mapping, constant, noise) and 2020 (modulation, images summed over sides).
 
-Karras et al. 2019 (mapping network, constant, noise) and 2020 (modulation and demodulation, images summed over sides).
-Not built, as the CIFAR configs do without: style mixing, path length regularisation, truncation, classes.
+Generator: z -> w by the mapping network, a learned 4 x 4 map -> images by modulated convolutions. Not built, as the
+CIFAR configs do without: style mixing, path length regularisation, truncation, classes.
+Discriminator: images -> score, by convolutions at halving sides (2020, section 4.1). Augmentation is not part of it.
 
-State dict, for carrying weights across (L = layer, S = stage, its side being 4 * 2^S; stored values are those before
-the equalised learning rate's scale, 1 / sqrt(fan-in)):
+State dict of the generator, for carrying weights across (L = layer, S = stage, its side being 4 * 2^S; stored values
+are those before the equalised learning rate's scale, 1 / sqrt(fan-in)):
 
     mapping.L.weight (style_dim, in), .bias         stored 100 times too large: their learning rate is a hundredth
     constant (1, C, 4, 4)
@@ -16,25 +17,36 @@ the equalised learning rate's scale, 1 / sqrt(fan-in)):
         .noise (side, side)                         buffer: the noise of evaluation
     stages.S.to_rgb.convolution.affine..., .weight (channels, C, 1, 1), to_rgb.bias     residual: the last stage alone
     stages.S.shortcut.weight (out, in, 1, 1)        residual alone, above 4 x 4
+
+State dict of the discriminator (S = stage from the image down, its side being resolution / 2^S; 4 x 4 is the epilogue):
+
+    stages.S.from_rgb.weight (C, channels, 1, 1), .bias     skip: every stage and the epilogue; else: stage 0 alone
+    stages.S.first.weight (C, C, 3, 3), .bias
+    stages.S.second.weight (next C, C, 3, 3), .bias         filtered, in steps of two
+    stages.S.shortcut.weight (next C, C, 1, 1)              residual alone
+    epilogue.convolution.weight (C, C + 1, 3, 3), .bias     the last input channel is the minibatch deviation, if any
+    epilogue.hidden.weight (C, 16 C), .bias                 input index = channel * 16 + place
+    epilogue.score.weight (1, C), .bias
 """
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from pipeline.networks import interface
 from pipeline.networks.distributed import normal
-from pipeline.networks.precision import full_precision
+from pipeline.networks.interface import full_precision, run_block
 from pipeline.networks.spec import NetworkSpec
-from pipeline.networks.stylegan2.fir import Upsample
 from pipeline.networks.stylegan2.layers import (
+    Downsample,
     EqualisedConvolution,
     EqualisedLinear,
+    MinibatchDeviation,
     ModulatedConvolution,
+    Upsample,
     activation,
     normalise,
 )
-from pipeline.networks.stylegan2.spec import GeneratorSpec
+from pipeline.networks.stylegan2.spec import DiscriminatorSpec, GeneratorSpec
 
 MAPPING_RATE = 0.01  # learning rate of the mapping network over that of the rest (StyleGAN, appendix C)
 
@@ -94,7 +106,7 @@ class ToRGB(nn.Module):
             return self.convolution(x.to(w.dtype), *self.convolution.coefficients(w)) + self.bias[:, None, None]
 
 
-class Stage(nn.Module):
+class GeneratorStage(nn.Module):
     """All layers of one side: x, the image so far (or None) and w -> x and the image at this side."""
 
     def __init__(self, style_dim: int, inputs: int, outputs: int, side: int, *, residual: bool, rgb: int):
@@ -133,7 +145,7 @@ class Generator(interface.Generator):
         self.mapping = Mapping(network.latent_dim, network.style_dim, network.mapping_layers)
         self.constant = nn.Parameter(torch.randn(1, widths[0], 4, 4))
         self.stages = nn.ModuleList(
-            Stage(
+            GeneratorStage(
                 network.style_dim,
                 before,
                 stage.width,
@@ -145,17 +157,98 @@ class Generator(interface.Generator):
         )
         self.recompute = False
 
-    def set_recompute(self, on: bool) -> None:
-        self.recompute = on
-
     def forward(self, z: Tensor) -> Tensor:
         with full_precision(z):
             w = self.mapping(z)
         x, image = self.constant.repeat(len(z), 1, 1, 1), None
         for stage in self.stages:
-            if self.recompute and torch.is_grad_enabled():
-                x, image = checkpoint(stage, x, image, w, use_reentrant=False)
-            else:
-                x, image = stage(x, image, w)
+            x, image = run_block(stage, x, image, w, recompute=self.recompute)
         assert image is not None
         return image
+
+
+class FromRGB(EqualisedConvolution):
+    """(B, channels, H, W) -> (B, C, H, W)."""
+
+    def __init__(self, channels: int, outputs: int):
+        super().__init__(channels, outputs, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return activation(super().forward(images))
+
+
+def _with_images(x: Tensor | None, images: Tensor, from_rgb: FromRGB | None) -> Tensor:
+    """The map of the stage before and what this stage sees of the images."""
+    if from_rgb is None:
+        assert x is not None
+        return x
+    seen = from_rgb(images)
+    return seen if x is None else x + seen
+
+
+class DiscriminatorStage(nn.Module):
+    """The layers of one side: x (or None) and the images at this side -> x and the images at half of it."""
+
+    def __init__(self, width: int, after: int, *, residual: bool, skip: bool, rgb: int):
+        super().__init__()
+        self.from_rgb = FromRGB(rgb, width) if rgb else None
+        self.first = EqualisedConvolution(width, width, 3)
+        self.second = EqualisedConvolution(width, after, 3, down=True)
+        self.shortcut = EqualisedConvolution(width, after, 1, bias=False) if residual else None
+        self.downsample, self.skip = Downsample(), skip
+
+    def forward(self, x: Tensor | None, images: Tensor) -> tuple[Tensor, Tensor]:
+        before = _with_images(x, images, self.from_rgb)
+        x = activation(self.second(activation(self.first(before))))
+        if self.shortcut is not None:
+            x = (x + self.shortcut(self.downsample(before))) * 0.5**0.5
+        return x, self.downsample(images) if self.skip else images
+
+
+class Epilogue(nn.Module):
+    """The layers at 4 x 4, in full precision: x (B, C, 4, 4) -> scores (B,)."""
+
+    def __init__(self, width: int, *, group: int, rgb: int):
+        super().__init__()
+        self.from_rgb = FromRGB(rgb, width) if rgb else None
+        self.deviation = MinibatchDeviation(group) if group else None
+        self.convolution = EqualisedConvolution(width + (1 if group else 0), width, 3)
+        self.hidden = EqualisedLinear(width * 16, width)
+        self.score = EqualisedLinear(width, 1)
+
+    def forward(self, x: Tensor, images: Tensor) -> Tensor:
+        dtype = self.score.weight.dtype
+        x = _with_images(x.to(dtype), images.to(dtype), self.from_rgb)
+        if self.deviation is not None:
+            x = self.deviation(x)
+        return self.score(activation(self.hidden(activation(self.convolution(x)).flatten(1)))).flatten()
+
+
+class Discriminator(interface.Discriminator):
+    """Images (B, channels, H, W) in [-1, 1] -> scores (B,), higher = more real; no sigmoid.
+
+    `twice` changes nothing: every operation here can be differentiated twice.
+    """
+
+    def __init__(self, spec: NetworkSpec):
+        super().__init__()
+        network: DiscriminatorSpec = spec.discriminator  # type: ignore[assignment]
+        skip, residual = network.architecture == "skip", network.architecture == "residual"
+        widths = [stage.width for stage in network.stages]
+        self.batch_statistics = network.minibatch_group > 0
+        self.stages = nn.ModuleList(
+            DiscriminatorStage(
+                width, after, residual=residual, skip=skip, rgb=spec.channels if skip or index == 0 else 0
+            )
+            for index, (width, after) in enumerate(zip(widths, widths[1:], strict=False))
+        )
+        self.epilogue = Epilogue(widths[-1], group=network.minibatch_group, rgb=spec.channels if skip else 0)
+        self.recompute = False
+
+    def forward(self, images: Tensor, *, twice: bool = False) -> Tensor:
+        x: Tensor | None = None
+        for stage in self.stages:
+            x, images = run_block(stage, x, images, recompute=self.recompute)
+        assert x is not None
+        with full_precision(x):
+            return self.epilogue(x, images)

@@ -1,6 +1,23 @@
-"""The multi-scale discriminator: patches at P, 2P, 4P -> transformer stages with pooling between -> score (paper 4.2).
+"""Both networks.
 
-State dict, for carrying weights across (S = stage, J = block; block names as in `.generator`):
+Generator: noise -> token map -> stages of transformer blocks at rising resolution -> RGB (paper 4.1).
+Discriminator: patches at P, 2P, 4P -> transformer stages with pooling between -> score (paper 4.2). Augmentation is not
+part of it: the loss augments every batch before it is scored (released code: inside D).
+
+State dict of the generator, for carrying weights across (S = stage, J = block within the stage):
+
+    to_tokens.weight (N0 C0, Z), .bias              latent -> first map, output index = token * C0 + channel
+    stages.S.position (1, N, C)                     absolute position, added on entering the stage
+    stages.S.blocks.J.norm1 / norm2 .weight .bias   layer and batch norm only (batch norm: running statistics too)
+    stages.S.blocks.J.attention.qkv.weight (3C, C)  rows: q, k, v; each heads x (C / heads)
+    stages.S.blocks.J.attention.proj.weight, .bias
+    stages.S.blocks.J.attention.relative_position.table         ((2w - 1)^2, heads), w the side of the map or grid cell
+        axis attention: ...relative_position.rows.table and ...relative_position.columns.table (2 side - 1, heads)
+    stages.S.blocks.J.attention.noise_strength ()   where noise is on
+    stages.S.blocks.J.mlp.fc1 / fc2 .weight .bias
+    to_rgb.weight (channels, C), .bias              per token; the released code's 1x1 convolution with its 1s dropped
+
+State dict of the discriminator:
 
     stages.S.patches.weight (width, channels P P), .bias    patch embedding; index = (channel, row, column) in a patch:
                                                             a kernel-P stride-P convolution's weight, flattened from 1
@@ -8,8 +25,6 @@ State dict, for carrying weights across (S = stage, J = block; block names as in
     stages.S.position (1, N, C)
     stages.S.blocks.J...
     cls (1, 1, C), cls_blocks.J..., norm (layer and batch norm only), head.weight (1, C), head.bias
-
-Augmentation is not part of this module: the loss augments every batch before it is scored (released code: inside D).
 """
 
 import torch
@@ -17,12 +32,76 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.networks import interface
-from pipeline.networks.linear import Linear
-from pipeline.networks.precision import full_precision
+from pipeline.networks.interface import Linear, full_precision
 from pipeline.networks.spec import NetworkSpec
-from pipeline.networks.transgan.blocks import Blocks, position, set_recompute, to_map, to_tokens
-from pipeline.networks.transgan.norm import make_norm, uses_batch
-from pipeline.networks.transgan.spec import DiscriminatorSpec, DiscriminatorStageSpec
+from pipeline.networks.transgan.blocks import (
+    Blocks,
+    bicubic_matrix,
+    make_norm,
+    position,
+    resample,
+    to_map,
+    to_tokens,
+    uses_batch,
+)
+from pipeline.networks.transgan.spec import (
+    DiscriminatorSpec,
+    DiscriminatorStageSpec,
+    GeneratorSpec,
+    GeneratorStageSpec,
+)
+
+
+class GeneratorStage(nn.Module):
+    """Upsampling (none, bicubic or pixel shuffle), position embedding, blocks. (B, N, C) -> (B, N', C')."""
+
+    bicubic: Tensor
+
+    def __init__(self, spec: GeneratorStageSpec):
+        super().__init__()
+        self.upsample, self.side = spec.upsample, spec.blocks[0].side
+        self.position = position(self.side, spec.blocks[0].width)
+        self.blocks = Blocks(spec.blocks, running=True)
+        if spec.upsample == "bicubic":
+            self.register_buffer("bicubic", bicubic_matrix(self.side // 2, 2), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.upsample == "bicubic":
+            x = resample(x, self.bicubic)
+        elif self.upsample == "pixel_shuffle":
+            x = to_tokens(F.pixel_shuffle(to_map(x, self.side // 2), 2))
+        return self.blocks(x + self.position)
+
+
+class Generator(interface.Generator):
+    """z (B, latent_dim) -> images (B, channels, resolution, resolution), real pixels being in [-1, 1]; no tanh."""
+
+    def __init__(self, spec: NetworkSpec):
+        super().__init__()
+        network: GeneratorSpec = spec.generator  # type: ignore[assignment]
+        stages = network.stages
+        first, last = stages[0].blocks[0], stages[-1].blocks[0]
+        self.latent_dim, self.resolution, self.channels = network.latent_dim, spec.resolution, spec.channels
+        self.to_tokens = Linear(self.latent_dim, first.side**2 * first.width)
+        self.stages = nn.ModuleList(GeneratorStage(stage) for stage in stages)
+        self.to_rgb = Linear(last.width, spec.channels, full_precision=True)
+        self.first_width = first.width
+        self.batch_statistics = uses_batch(self)
+        self.initialise()
+
+    def initialise(self) -> None:
+        """Released initialisation: linear layers as PyTorch's default, tables truncated normal, toRGB Xavier."""
+        for name, parameter in self.named_parameters():
+            if name.endswith((".position", ".table")):
+                nn.init.trunc_normal_(parameter, std=0.02)
+        nn.init.xavier_uniform_(self.to_rgb.weight)
+
+    def forward(self, z: Tensor) -> Tensor:
+        x = self.to_tokens(z).unflatten(1, (-1, self.first_width))
+        for stage in self.stages:
+            x = stage(x)
+        with full_precision(x):  # eight bits of mantissa are too few for a pixel
+            return to_map(self.to_rgb(x.to(self.to_rgb.weight.dtype)), self.resolution)
 
 
 class PatchEmbedding(Linear):
@@ -105,9 +184,6 @@ class Discriminator(interface.Discriminator):
         for name, parameter in self.named_parameters():
             if name == "cls" or name.endswith((".position", ".table")):
                 nn.init.trunc_normal_(parameter, std=0.02)
-
-    def set_recompute(self, on: bool) -> None:
-        set_recompute(self, on)
 
     def forward(self, images: Tensor, *, twice: bool = False) -> Tensor:
         x, fused = None, not twice

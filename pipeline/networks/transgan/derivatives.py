@@ -1,0 +1,261 @@
+"""Operations whose derivatives PyTorch takes more slowly, in more memory or in more kernels than a closed form.
+
+    TwiceGelu           GELU that is differentiated twice, on every device
+    BiasedAttention     fused attention with a learned bias, on the CPU, where PyTorch's gives no gradient to a mask
+    RmsNorm, TwiceAttention, OffsetTable
+                        on CUDA, where a training step is bound by the number of kernels launched
+
+The compiler fuses PyTorch's own formulas by itself, and inside torch.func.grad loses the second derivative of a custom
+function: compiled code uses none of these.
+"""
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+CHUNK = 2**22  # scores held at a time in the backward pass of BiasedAttention: 16 MiB in fp32
+LEAST_TOKENS = 128  # on fewer PyTorch's explicit path is as fast and its n x n weights are small (measured)
+
+
+def few_launches(x: Tensor) -> bool:
+    """Whether x is where closed forms save launches: on a GPU, not compiled."""
+    return x.is_cuda and not torch.compiler.is_compiling()
+
+
+class GeluDerivative(torch.autograd.Function):
+    """g, x -> g gelu'(x), with its own derivative in closed form: gelu''(x) = (2 - x^2) exp(-x^2 / 2) / sqrt(2 pi)."""
+
+    @staticmethod
+    def forward(gradient: Tensor, x: Tensor) -> Tensor:
+        return torch.ops.aten.gelu_backward(gradient, x)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, upper: Tensor) -> tuple[Tensor, Tensor]:
+        gradient, x = ctx.saved_tensors
+        square, scale = x * x, (2 * math.pi) ** -0.5
+        second = torch.rsub(square, 2 * scale, alpha=scale) * torch.exp(-0.5 * square) * (gradient * upper)
+        return torch.ops.aten.gelu_backward(upper, x), second
+
+
+class TwiceGelu(torch.autograd.Function):
+    """Exact GELU for what is differentiated twice: PyTorch's second derivative takes three times as long on a CPU."""
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return F.gelu(x)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return GeluDerivative.apply(gradient, *ctx.saved_tensors)
+
+
+class RmsNormDerivative(torch.autograd.Function):
+    """g, x, r -> r (g - y mean(g y)), the derivative of y = r x applied to g. It is symmetric: its own transpose."""
+
+    @staticmethod
+    def forward(g: Tensor, x: Tensor, r: Tensor) -> Tensor:
+        if x.is_cuda:
+            return torch.ops.aten._fused_rms_norm_backward(g, x, [x.shape[-1]], r, None, [True, False])[0]
+        return r * (g - x * r * (g * x * r).mean(dim=-1, keepdim=True))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, upper: Tensor) -> tuple[Tensor, Tensor, None]:
+        g, x, r = ctx.saved_tensors
+        y = x * r
+        gy, uy, ug = ((a * b).mean(dim=-1, keepdim=True) for a, b in ((g, y), (upper, y), (upper, g)))
+        of_x = torch.addcmul(ug, gy, uy, value=-3) * y
+        of_x = torch.addcmul(of_x, uy, g).addcmul_(gy, upper).mul_(-r.square())
+        return RmsNormDerivative.apply(upper, x, r), of_x, None
+
+
+class RmsNorm(torch.autograd.Function):
+    """x (..., C) -> y = r x and r = 1 / sqrt(mean_C(x^2) + eps), (..., 1); y differentiable any number of times."""
+
+    @staticmethod
+    def forward(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+        return torch.ops.aten._fused_rms_norm(x, [x.shape[-1]], None, eps)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, float], output: tuple[Tensor, Tensor]) -> None:
+        ctx.save_for_backward(inputs[0], output[1])
+        ctx.mark_non_differentiable(output[1])
+        ctx.set_materialize_grads(False)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor, _: None) -> tuple[Tensor, None]:
+        return RmsNormDerivative.apply(gradient, *ctx.saved_tensors), None
+
+
+class OffsetTable(torch.autograd.Function):
+    """A table (offsets, heads) at `index` (n n,) -> (heads, n, n), for n = height x width tokens.
+
+    `index` is that of `RelativePosition`. The derivative sums all pairs of one offset: the row of every query is
+    written as far to the left as the query's place in the table, so that each offset is a column. PyTorch's
+    deterministic scatter sorts instead, in 19 kernels.
+    """
+
+    @staticmethod
+    def forward(table: Tensor, index: Tensor, height: int, width: int) -> Tensor:
+        return table.t().index_select(1, index).unflatten(1, (height * width, height * width))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, int, int], output: Tensor) -> None:
+        ctx.height, ctx.width = inputs[2:]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        height, width, heads, tokens = ctx.height, ctx.width, *gradient.shape[:2]
+        row, offsets = 2 * width - 1, (2 * height - 1) * (2 * width - 1)
+        skewed = gradient.new_zeros(heads, tokens, offsets)
+        strides = (tokens * offsets, width * offsets - row, offsets - 1, row, 1)
+        places = skewed.as_strided((heads, height, width, height, width), strides, offsets // 2)
+        places.copy_(gradient.view(places.shape))
+        return skewed.sum(dim=1).flip(1).t(), None, None, None
+
+
+class TwiceAttentionDerivative(torch.autograd.Function):
+    """g, q, k, v, bias, P -> the derivatives of P v in q, k, v and bias, and c = g v^T - rowsum(P g v^T).
+
+    P = softmax(q k^T + bias), so the derivatives in q, k and bias of what is returned go through it too. All tensors
+    (B, n, .) but the bias (heads, n, n).
+    """
+
+    @staticmethod
+    def forward(
+        g: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, weights: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor]:
+        centred = torch.bmm(g, v.mT).to(weights.dtype)
+        centred = centred - (centred * weights).sum(dim=-1, keepdim=True)
+        of_scores = centred * weights
+        narrow = of_scores.to(q.dtype)
+        of_v = torch.bmm(weights.to(g.dtype).mT, g)
+        return torch.bmm(narrow, k), torch.bmm(narrow.mT, q), of_v, summed_like(bias, of_scores), centred
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
+        *tensors, ctx.bias, weights = inputs
+        ctx.save_for_backward(*tensors, weights, output[4])
+        ctx.mark_non_differentiable(output[4])
+        ctx.set_materialize_grads(False)
+
+    @staticmethod
+    def backward(
+        ctx: Any, u_q: Tensor | None, u_k: Tensor | None, u_v: Tensor | None, u_bias: Tensor | None, _: None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None, None]:
+        g, q, k, v, weights, centred = ctx.saved_tensors
+        upper = [torch.zeros_like(t) if u is None else u.contiguous() for u, t in ((u_q, q), (u_k, k), (u_v, v))]
+        u_q, u_k, u_v = upper
+        of_scores = torch.bmm(u_q, k.mT).baddbmm_(q, u_k.mT).to(weights.dtype)
+        if u_bias is not None:
+            of_scores = (of_scores.unflatten(0, (-1, len(u_bias))) + u_bias).flatten(0, 1)
+        of_scores = of_scores - (of_scores * weights).sum(dim=-1, keepdim=True)
+        # But for a constant in each row, which the softmax's derivative takes away.
+        of_weights = of_scores * centred + torch.bmm(g, u_v.mT)
+        through = torch._softmax_backward_data(of_weights, weights, -1, weights.dtype)
+        first, second, third = (t.to(q.dtype) for t in (of_scores * weights, centred * weights, through))
+        return (
+            torch.bmm(first, v).baddbmm_(weights.to(q.dtype), u_v),
+            torch.bmm(second, u_k).baddbmm_(third, k),
+            torch.bmm(second.mT, u_q).baddbmm_(third.mT, q),
+            torch.bmm(first.mT, g),
+            summed_like(ctx.bias, through),
+            None,
+        )
+
+
+def summed_like(bias: Tensor | None, of_scores: Tensor) -> Tensor | None:
+    """(B heads, n, n) summed over B, where there is a bias."""
+    return None if bias is None else of_scores.unflatten(0, (-1, len(bias))).sum(dim=0)
+
+
+class TwiceAttention(torch.autograd.Function):
+    """softmax(q k^T + bias) v and the weights, differentiable twice; q is scaled before.
+
+    q, k, v (B heads, n, d), bias (heads, n, n) or None. Products are in the precision of q, k and v, the softmax in
+    fp32 at least.
+    """
+
+    @staticmethod
+    def forward(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+        scores = torch.bmm(q, k.mT)
+        if bias is not None:
+            scores = (scores.unflatten(0, (-1, len(bias))) + bias).flatten(0, 1)
+        weights = scores.softmax(dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32))
+        return torch.bmm(weights.to(v.dtype), v), weights
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        ctx.save_for_backward(*inputs, output[1])
+        ctx.mark_non_differentiable(output[1])
+        ctx.set_materialize_grads(False)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor, _: None) -> tuple[Tensor | None, ...]:
+        return TwiceAttentionDerivative.apply(gradient.contiguous(), *ctx.saved_tensors)[:4]
+
+
+class BiasedAttention(torch.autograd.Function):
+    """softmax(q k^T / sqrt(d) + bias) v for q, k, v (B, heads, n, d) and bias (heads, n, n), differentiable once.
+
+    Forward is PyTorch's fused kernel, which keeps one number a row instead of n x n weights. Backward forms the weights
+    again from that number (the logarithm of each row's sum), a few images at a time, as flash attention does (Dao et
+    al. 2022, algorithm 4), and adds up the bias's gradient on the way.
+    """
+
+    @staticmethod
+    def forward(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(q, k, v, attn_mask=bias.unsqueeze(0))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, Tensor], output: tuple[Tensor, Tensor]) -> None:
+        ctx.save_for_backward(*inputs, *output)
+        ctx.mark_non_differentiable(output[1])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        q, k, v, bias, out, logsum = ctx.saved_tensors
+        scale, tokens = q.shape[-1] ** -0.5, q.shape[-2]
+        of_q, of_k, of_v = (torch.empty_like(tensor) for tensor in (q, k, v))
+        of_bias = torch.zeros_like(bias)
+        step = max(1, CHUNK // (q.shape[1] * tokens * tokens))
+        for part in (slice(start, start + step) for start in range(0, len(q), step)):
+            scores = (q[part] @ k[part].transpose(-2, -1)).to(bias.dtype)
+            weights = scores.mul_(scale).add_(bias).sub_(logsum[part].unsqueeze(-1)).exp_()
+            of_v[part] = weights.to(q.dtype).transpose(-2, -1) @ gradient[part]
+            inner = (gradient[part] * out[part]).sum(dim=-1, keepdim=True, dtype=bias.dtype)
+            of_scores = (gradient[part] @ v[part].transpose(-2, -1)).to(bias.dtype).sub_(inner).mul_(weights)
+            of_bias += of_scores.sum(dim=0)
+            of_scores = of_scores.mul_(scale).to(q.dtype)
+            of_q[part] = of_scores @ k[part]
+            of_k[part] = of_scores.transpose(-2, -1) @ q[part]
+        return of_q, of_k, of_v, of_bias
+
+    @staticmethod
+    def applies(q: Tensor, bias: Tensor | None) -> bool:
+        """Whether the bias needs a gradient on the CPU, on enough tokens to pay; compiled code has its own way."""
+        return (
+            q.shape[-2] >= LEAST_TOKENS
+            and bias is not None
+            and bias.requires_grad
+            and torch.is_grad_enabled()
+            and q.device.type == "cpu"
+            and not torch.compiler.is_compiling()
+        )
