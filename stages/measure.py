@@ -1,9 +1,6 @@
 """Stage `measure@<cell>`: samples of the averaged generator measured -> measured/<cell>/."""
 
-import os
-
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported; see stages/train.py
-
+import pipeline.base.torch_start  # noqa: F401 (before torch)
 from pipeline.base.errors import command_line
 from pipeline.base.stage_cli import load_stage_plan
 from pipeline.metrics.config import MeasurePlan

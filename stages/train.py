@@ -1,14 +1,10 @@
 """Stage `train@<cell>`: both networks of one cell trained, or imported where its plan says so -> runs/<cell>/."""
 
 import os
-
-# Threads that wait give their core back: beside other jobs, spinning ones made a step ten times as long. Read once, by
-# the first import of torch.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 from pathlib import Path
 from typing import Any
 
+import pipeline.base.torch_start  # noqa: F401 (before torch)
 from pipeline.base.cell import Cell
 from pipeline.base.errors import command_line
 from pipeline.base.run_cache import restored
