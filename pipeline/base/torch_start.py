@@ -25,7 +25,8 @@ class StandIn(ModuleType):
     """A module that is imported when an attribute is asked for that it does not have."""
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
+        submodule = name == "__path__" and self.__name__ == COMPILER  # what the import of another part of it asks for
+        if name.startswith("__") and not submodule:
             raise AttributeError(name)
         for module in STAND_INS:
             if isinstance(sys.modules.get(module), StandIn):
@@ -38,7 +39,6 @@ def defer_compiler() -> None:
     if COMPILER not in sys.modules:
         for name, functions in STAND_INS.items():
             module = StandIn(name)
-            module.__path__ = []
             vars(module).update(functions)
             sys.modules[name] = module
 

@@ -16,12 +16,15 @@ layer(torch.ones(3, 2)).sum().backward()
 optimizer.step()
 assert "sympy" not in sys.modules and "torch._dynamo.convert_frame" not in sys.modules
 """
-COMPILED = EAGER + """\
+COMPILED = (
+    EAGER
+    + """\
 def double(x):
     return 2 * x
 assert torch.compile(double, backend="eager")(torch.ones(2)).tolist() == [2, 2]
 assert "torch._dynamo.convert_frame" in sys.modules
 """
+)
 
 
 @pytest.mark.parametrize("code", [EAGER, pytest.param(COMPILED, marks=pytest.mark.nightly)], ids=["eager", "compiled"])
