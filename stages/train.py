@@ -7,6 +7,7 @@ from typing import Any
 import pipeline.base.torch_start  # noqa: F401 (before torch)
 from pipeline.base.cell import Cell
 from pipeline.base.errors import command_line
+from pipeline.base.git import no_revision
 from pipeline.base.run_cache import restored
 from pipeline.base.stage_cli import load_stage_plan
 from pipeline.training.config import ImportPlan, TrainPlan
@@ -23,6 +24,8 @@ def main() -> None:
     if restored(Cell.parse(target.name).address("train")):
         print(f"train: {target.name}: restored from the run cache -> runs/{target.name}/", flush=True)
         return
+    if (why := no_revision()) is not None:
+        print(f"train: {target.name}: note: the record will name no revision: {why}", flush=True)
     from pipeline.released.import_networks import import_run  # torch, which takes seconds
     from pipeline.runs.group import under_torchrun
     from pipeline.runs.rank import follow_cell
