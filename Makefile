@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # pip's own setting `user` cannot work inside a virtual environment.
 export PIP_USER := 0
 
-.PHONY: help repro report test lint format hooks kill-test setup smoke lock compare watch unfinished gpu-check faces publish pretrained cell submit gather cluster-test
+.PHONY: help repro report docs test lint format hooks kill-test setup smoke lock compare watch unfinished gpu-check faces publish pretrained cell submit gather cluster-test
 
 # Networks that are kept in git, about 1 MB each, so that a clone draws images before any training.
 PRETRAINED ?= digits/full digits/no_augment
@@ -67,7 +67,7 @@ unfinished: $(READY) ## interrupted trainings, which the same command goes on wi
 gpu-check: $(READY) ## what only a GPU shows, in 20 minutes
 	@python -m benchmarks.gpu_check $(PIECES)
 
-# The matrix on many machines (docs/cluster.md): make cell CELL=digits/full/seed1; make gather RESTORE=1;
+# The matrix on many machines (docs/how-to/cluster.md): make cell CELL=digits/full/seed1; make gather RESTORE=1;
 # make submit ENGINE=slurm SBATCH="--partition=gpu --time=24:00:00", or ENGINE=ray ADDRESS=ray://head:10001; GPUS=0 without.
 cell: given-CELL $(READY) ## one cell trained, measured and pushed: CELL=digits/full/seed1
 	@python -m pipeline.matrix.worker --cell "$(CELL)"
@@ -96,6 +96,10 @@ pretrained: $(READY) ## finished generators copied to pretrained/
 
 compare: $(READY) ## two revisions side by side: A=<rev> B=<rev>
 	@python -m pipeline.report.compare "$(A)" "$(B)"
+
+docs: $(READY) ## pages from the code, and the site in build/site, without a warning
+	python docs/generate.py
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
 
 setup: $(READY) ## the environment alone
 	@echo "ready: . $(VENV)/bin/activate"

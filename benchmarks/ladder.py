@@ -17,7 +17,7 @@ from pipeline.training.config import effective_settings
 
 DATASETS = ("cifar10", "celeba64", "celeba128", "church256")
 PROFILES = ("paper", "short")
-LAUNCHES = 0.1  # seconds of launches and optimisers an iteration and part of a batch; assumed, as in docs/parallel.md
+LAUNCHES = 0.1  # seconds of launches and optimisers an iteration and part of a batch; assumed (docs/notes/costs.md)
 RESERVE = 2.0  # GiB for driver, libraries and allocator; assumed
 
 

@@ -8,7 +8,7 @@ step; it is an assumption until `benchmarks.train_step` has measured it on the G
 longest first, whole, one GPU each. Nothing is trained.
 
 `--ladder` prints what a single training of `full` costs by data set and machine instead (`benchmarks/ladder.py`,
-docs/ladder.md).
+docs/notes/costs.md).
 """
 
 import argparse

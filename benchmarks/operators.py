@@ -1,6 +1,6 @@
 """Our operators on the CPU against PyTorch's plain ones: python -m benchmarks.operators [--tokens 1024] [--repeats 7]
 
-Each exists for its speed alone (docs/performance.md). Processor seconds of one thread, ours and the plain one in turn:
+Each exists for its speed alone (docs/notes/performance.md). Processor seconds of one thread, ours and plain in turn:
 other work on the machine then slows both. Where one of them no longer pays, this benchmark shows it.
 """
 

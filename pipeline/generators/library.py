@@ -5,7 +5,7 @@
     images = generator.sample(16, seed=0)                # uint8 (16, 8, 8, 3)
     frames = generator.interpolate([0, 1, 2], steps=10)  # uint8 (21, 8, 8, 3)
 
-docs/library.md has a longer example.
+docs/how-to/networks.md has a longer example.
 """
 
 import math

@@ -91,8 +91,9 @@ def write_video(path: Path, frames: np.ndarray, layout: Layout, *, fps: int) -> 
     if pictures.shape[-1] == 1:
         pictures = pictures.repeat(3, axis=-1)
     if path.suffix.lower() == ".gif":
-        with atomic_write(path) as temporary:
-            imageio.imwrite(temporary, pictures, extension=".gif", duration=1000 / fps, loop=0)
+        first, *rest = map(Image.fromarray, pictures)
+        with atomic_write(path) as temporary, open(temporary, "wb") as file:
+            first.save(file, format="gif", save_all=True, append_images=rest, duration=round(1000 / fps), loop=0)
         return
     if find_spec("imageio_ffmpeg") is None:
         raise UserError(f"{path}: .mp4 needs the package imageio-ffmpeg (pip install imageio-ffmpeg); or write a .gif")

@@ -134,18 +134,6 @@ def test_a_name_finds_a_published_network_and_a_wrong_one_lists_them(run, monkey
         load_generator("../digits/full")
 
 
-def test_the_documented_example_runs(run, monkeypatch, tmp_path):
-    monkeypatch.setattr(pretrained, "PRETRAINED", tmp_path / "pretrained")
-    (tmp_path / "pretrained/digits").mkdir(parents=True)
-    (tmp_path / "pretrained/digits/full").symlink_to(run)
-    monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/library.md").read_text(), re.S)
-    assert blocks
-    for block in blocks:
-        exec(compile(block, "docs/library.md", "exec"), {})
-    assert (tmp_path / "grid.png").is_file() and len(list((tmp_path / "pictures").iterdir())) == 16
-
-
 def test_import_pipeline_alone_imports_no_torch():
     code = "import sys, pipeline; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -105,7 +104,7 @@ def test_networks_in_the_repository_are_complete_small_and_draw_pictures():
 
 @pytest.mark.parametrize("folder", ["pretrained/digits/full", "published/faces32_deep_d/networks/full"])
 def test_git_keeps_networks_and_the_readmes_command_names_one_that_make_copies(folder):
-    root = Path(pretrained.__file__).parent.parent
+    root = pretrained.ROOT
     files = [f"{folder}/{name}" for name in (*pretrained.FILES, "README.md")]
     assert subprocess.run(["git", "check-ignore", *files], cwd=root, capture_output=True, text=True).stdout == ""
     named = set(re.findall(r"--pretrained (digits/\w+)", (root / "README.md").read_text()))
