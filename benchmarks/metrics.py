@@ -2,8 +2,8 @@
 
     python -m benchmarks.metrics [--samples 50000] [--features 2048] [--threads 2] [--images 32] [--device cpu]
 
-First half: random features, the real side as the `reference` stage keeps it (statistics, factor, radii), then Fréchet
-distance, kernel distance and precision/recall of generated features. Neighbours are found on --device. Second half:
+First half: random features, the real side as the `reference` stage keeps it (statistics), then both Fréchet distances,
+kernel distance and precision/recall of generated features. Neighbours are found on --device. Second half:
 Inception on random images of 32 pixels, bare (the network on resized batches) and through `Extractor.extract`, taking
 turns, on one thread; it needs weights.
 """
@@ -22,14 +22,14 @@ import torch
 from pipeline.base.errors import UserError
 from pipeline.metrics import weights
 from pipeline.metrics.config import MeasurePlan
-from pipeline.metrics.frechet import fit
+from pipeline.metrics.distances import fit
+from pipeline.metrics.extractor import Features
 from pipeline.metrics.inception import RESIZES, load_inception
-from pipeline.metrics.knn_radii import squared_radii
 from pipeline.metrics.registry import parse
-from pipeline.metrics.suite import Features, Real, measure
+from pipeline.metrics.suite import Real, measure
 
 ROUNDS = 7
-PLAN = {"seed": 0, "batch": 64, "splits": 10, "subsets": 100, "subset_size": 1000, "neighbours": 3}
+PLAN = {"seed": 0, "batch": 64, "splits": 10, "subsets": 100, "subset_size": 1000}
 
 
 def timed(name: str, work: Callable[[], object]) -> tuple[object, np.ndarray]:
@@ -51,15 +51,15 @@ def features(path: Path, count: int, width: int, seed: int) -> np.ndarray:
 
 
 def benchmark_metrics(count: int, width: int, threads: int, device: str) -> None:
-    names = [parse(name).resolved(count).name for name in ("fid_train_clean", "kid", "pr3")]
+    names = [
+        parse(name).resolved(count).name for name in ("fid_train_clean", "fid_train_legacy", "kid", "pr3_inception")
+    ]
     with tempfile.TemporaryDirectory() as folder:
         real, generated = (features(Path(folder) / f"{seed}.npy", count, width, seed) for seed in (0, 1))
-        gaussian, _ = timed("reference: statistics and their factor", lambda: fit(real, factor=True))
-        radii, _ = timed("reference: radii of the manifold", lambda: {3: squared_radii(real, 3, device)})
-        sides = {
-            (name, "train"): Real(count, gaussian, real, radii) for name in ("inception_clean", "inception_legacy")
-        }
-        both = dict.fromkeys(("inception_clean", "inception_legacy"), Features(generated, None))
+        gaussian, _ = timed("reference: statistics", lambda: fit(real))
+        networks = ("inception_clean", "inception_legacy")
+        sides = {(name, "train"): Real(count, gaussian, real) for name in networks}
+        both = dict.fromkeys(networks, Features(generated))
         total = np.zeros(2)
         for name in names:
             plan = MeasurePlan(metrics=[name], n_gen=count, threads=threads, curve=[], **PLAN)
@@ -68,7 +68,7 @@ def benchmark_metrics(count: int, width: int, threads: int, device: str) -> None
                 lambda plan=plan: measure(plan, sides, both, device=device),
             )
             total += seconds
-        print(f"{'measure: all three':<44} {total[0]:8.1f} s, {total[1]:6.1f} s of processor time", flush=True)
+        print(f"{'measure: all of them':<44} {total[0]:8.1f} s, {total[1]:6.1f} s of processor time", flush=True)
 
 
 def benchmark_extraction(count: int) -> None:
@@ -79,7 +79,7 @@ def benchmark_extraction(count: int) -> None:
         except UserError as error:
             print(f"extraction not measured: {error}")
             return
-        inputs = (resize(torch.from_numpy(images).float()) - 128) / 128
+        inputs = (resize(torch.from_numpy(images)) - 128) / 128
 
         @torch.inference_mode()
         def bare(extractor=extractor, inputs=inputs) -> None:

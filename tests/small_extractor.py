@@ -7,7 +7,7 @@ from pipeline.metrics.extractor import Extractor
 
 
 class Small(nn.Module):
-    """Images (B, 3, H, W) uint8 -> features (B, 12) and logits (B, 5), whatever the size."""
+    """Images (B, 3 or 1, H, W) uint8 -> features (B, 12) and logits (B, 5), whatever the size."""
 
     def __init__(self, logits: bool) -> None:
         super().__init__()
@@ -16,7 +16,9 @@ class Small(nn.Module):
         self.head = nn.Parameter(torch.randn(5, 12, generator=random)) if logits else None
 
     def forward(self, images):
-        features = torch.relu(nn.functional.conv2d(images.float() / 127.5 - 1, self.kernel)).mean(dim=(2, 3))
+        features = torch.relu(nn.functional.conv2d(images.float().expand(-1, 3, -1, -1) / 127.5 - 1, self.kernel)).mean(
+            dim=(2, 3)
+        )
         return features, None if self.head is None else features @ self.head.t()
 
 

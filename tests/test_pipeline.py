@@ -127,7 +127,7 @@ def test_a_setting_of_one_metric_measures_and_draws_nothing(repository):
 
 @nightly
 def test_an_evaluate_setting_about_real_images_reruns_the_reference_too(repository):
-    with changed(repository, evaluate__neighbours=4) as output:
+    with changed(repository, evaluate__splits=5) as output:
         assert worked(output) == {"reference@digits"} | cells("measure") | cells("illustrate")
         assert {"collect_reference@digits"} | after_training() <= ran(output)
 
@@ -302,7 +302,7 @@ def test_an_experiment_is_one_command_and_shows_up(repository):
     code, output = repository.dvc("exp", "show", "--csv")
     assert code == 0 and "layer" in output
     code, output = repository.dvc("metrics", "show", "--md")
-    assert code == 0 and "fd_digits" in output and "results/summary.json" in output and len(output.splitlines()) < 6
+    assert code == 0 and "fd200_digits" in output and "results/summary.json" in output and len(output.splitlines()) < 6
     code, output = repository.dvc("exp", "show", "--only-changed")
     assert code == 0 and max(map(len, output.splitlines())) <= 140, output
     code, output = repository.dvc("plots", "diff", "HEAD", "--json")

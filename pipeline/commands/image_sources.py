@@ -30,6 +30,11 @@ class Images:
     test: np.ndarray | None = None
     resize: str  # how they came to their size, in words; none where they were not resized
 
+    @property
+    def splits(self) -> dict[str, np.ndarray]:
+        """The images by split."""
+        return {"train": self.images} | ({} if self.test is None else {"test": self.test})
+
 
 def read_images(given: str, scratch: Path, *, params: str = PARAMS) -> Images:
     """The images that `given` means: a path that exists comes first, then the name of a dataset.
@@ -43,11 +48,7 @@ def read_images(given: str, scratch: Path, *, params: str = PARAMS) -> Images:
         return _array(path, given, scratch)
     if path.exists():
         return _files(path, given, scratch)
-    content = load(params) if Path(params).is_file() else {}
-    datasets = names(content, "dataset") if content else []
-    if given not in datasets:
-        raise UserError(f"{given}: no such folder, zip or .npz; datasets: {choices(datasets, given) or 'none here'}")
-    folder, config = PREPARED / given, data_config(content, given)
+    folder, config = PREPARED / given, dataset_settings(given, params)
     if not (folder / "manifest.json").is_file():
         folder = scratch
     elif reason := stale(folder, given, config):
@@ -56,6 +57,15 @@ def read_images(given: str, scratch: Path, *, params: str = PARAMS) -> Images:
     if folder == scratch:
         prepare(config, given, folder)
     return _prepared(folder, given)
+
+
+def dataset_settings(given: str, params: str = PARAMS) -> DataConfig:
+    """The images' settings of a dataset. Errors: `UserError` where there is none of that name."""
+    content = load(params) if Path(params).is_file() else {}
+    datasets = names(content, "dataset") if content else []
+    if given not in datasets:
+        raise UserError(f"{given}: no such folder, zip or .npz; datasets: {choices(datasets, given) or 'none here'}")
+    return data_config(content, given)
 
 
 def _files(path: Path, given: str, scratch: Path) -> Images:
@@ -98,9 +108,10 @@ def _array(path: Path, given: str, scratch: Path) -> Images:
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as problem:
         raise UserError(f"{path}: no readable .npz ({' '.join(str(problem).split())})") from None
     last, first = array.ndim == 4 and array.shape[-1] in (1, 3), array.ndim == 4 and array.shape[1] in (1, 3)
-    if array.dtype != np.uint8 or not array.size or not (first or last):
+    sides = array.shape[1:3] if last else array.shape[-2:]
+    if array.dtype != np.uint8 or not array.size or not (first or last) or len(set(sides)) != 1:
         raise UserError(
-            f"{path}: {names[0]} is {array.shape} {array.dtype}; allowed: (N, H, W, 3 or 1) or (N, 3 or 1, H, W) uint8"
+            f"{path}: {names[0]} is {array.shape} {array.dtype}; allowed: (N, S, S, 3 or 1) or (N, 3 or 1, S, S) uint8"
         )
     if last:
         array = array.transpose(0, 3, 1, 2)

@@ -46,12 +46,13 @@ def write_dataset(
     labels: np.ndarray | None,
     facts: Mapping[str, Any],
     test: np.ndarray | Split | None = None,
+    test_labels: np.ndarray | None = None,
 ) -> None:
     """Write a dataset, whole or not at all.
 
     `images` (N, C, H, W) uint8 serve training and statistics, `test` serves the metrics that compare with a test split,
-    `labels` is (N,) int64. The manifest holds `facts`, shape, counts and hashes. `facts` is read after the last chunk:
-    a reader may count while it makes chunks.
+    `labels` and `test_labels` are (N,) int64. The manifest holds `facts`, shape, counts and hashes. `facts` is
+    read after the last chunk: a reader may count while it makes chunks.
     Errors: `UserError` where the disk refuses (no space, no permission), `ValueError` for chunks of a wrong shape or
     type. A failed attempt leaves nothing behind.
     """
@@ -66,10 +67,11 @@ def write_dataset(
     folder = Path(folder)
     with _whole(folder) as partial:
         manifest["count"], manifest["images_sha256"] = _write_split(partial / "images.npy", images)
-        if labels is not None:
-            with NpyWriter(partial / "labels.npy", labels.shape, np.int64) as file:
-                file.write(labels)
-                manifest["labels_sha256"] = file.close()
+        for name, values in (("labels", labels), ("test_labels", test_labels)):
+            if values is not None:
+                with NpyWriter(partial / f"{name}.npy", values.shape, np.int64) as file:
+                    file.write(values)
+                    manifest[f"{name}_sha256"] = file.close()
         if test is not None:
             manifest["test_count"], manifest["test_sha256"] = _write_split(partial / "test.npy", test)
         write_json(partial / "manifest.json", {**facts, **manifest})
@@ -94,7 +96,7 @@ def _whole(folder: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         yield partial
-        for name in ("manifest.json", "images.npy", "labels.npy", "test.npy"):
+        for name in ("manifest.json", "images.npy", "labels.npy", "test.npy", "test_labels.npy"):
             (folder / name).unlink(missing_ok=True)
         for path in sorted(partial.iterdir(), key=lambda path: path.suffix == ".json"):
             os.replace(path, folder / path.name)
@@ -115,12 +117,14 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
 
 
 def has_array(dataset: str | Path | Mapping[str, Any], name: str) -> bool:
-    """Whether a prepared dataset, given by its folder or its manifest, has the array `images`, `labels` or `test`."""
+    """Whether a prepared dataset, given by its folder or its manifest, has the array `name`."""
     return f"{name}_sha256" in (dataset if isinstance(dataset, Mapping) else read_manifest(dataset))
 
 
 def read_array(folder: str | Path, name: str = "images") -> np.ndarray:
-    """The array `images`, `labels` or `test`, memory-mapped, after its file was compared with the manifest's hash.
+    """An array, memory-mapped, after its file was compared with the manifest's hash.
+
+    `name`: images, labels, test or test_labels.
 
     Shapes: (N, C, H, W) uint8 for images, (N,) int64 for labels.
     Errors: `UserError` where the dataset has no such array, or its file is missing or damaged.

@@ -45,6 +45,7 @@ def prepare(config: DataConfig, dataset: str, folder: str | Path) -> int:
                 content.labels,
                 {"dataset": dataset, "data": settings(config), **content.facts},
                 test=_with_progress(content.test, f"{dataset} test") if content.test else None,
+                test_labels=content.test_labels,
             )
     except OSError as problem:
         raise UserError(

@@ -1,6 +1,8 @@
 """The evaluator of the digits: a small classifier, trained by the `reference` stage and known by its weights' hash.
 
-Its distances and scores are called fd_digits, is_digits, kd_digits: they are no FID, IS or KID.
+Its distances and scores are called fd_digits, is_digits, kd_digits: they are no FID, IS or KID. The held-out digits
+(`pipeline.data.readers.read_digits`) are the real side of these metrics: neither a generator nor this classifier is
+trained on them.
 """
 
 import math
@@ -11,11 +13,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from pipeline.base.errors import UserError
 from pipeline.base.images import to_float
 from pipeline.metrics.config import ClassifierConfig
 from pipeline.metrics.extractor import Extractor
 from pipeline.metrics.registry import DIGITS
+
+BATCH, RATE = 64, 4e-3  # images a step; the highest learning rate of the one cycle
 
 
 class DigitsClassifier(nn.Module):
@@ -35,47 +38,34 @@ class DigitsClassifier(nn.Module):
         return features, self.head(features)
 
 
-def split(count: int, config: ClassifierConfig) -> tuple[Tensor, Tensor]:
-    """Indices (train, held out) of a seeded random split. Errors: `UserError` where one part would be empty."""
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(config.seed))
-    held_out = round(count * config.held_out)
-    if not 0 < held_out < count:
-        raise UserError(
-            f"held_out: given {config.held_out}, {held_out} of {count} images; "
-            "allowed: a share that leaves both parts some"
-        )
-    return order[held_out:], order[:held_out]
-
-
-def train_classifier(
-    images: np.ndarray, labels: np.ndarray, config: ClassifierConfig
-) -> tuple[DigitsClassifier, float]:
-    """Train on the training part with small shifts; returns the classifier and its accuracy on the held-out part.
+def train_classifier(images: np.ndarray, labels: np.ndarray, config: ClassifierConfig) -> DigitsClassifier:
+    """Train on uint8 images (N, C, 8, 8) with labels (N,), shifted by a pixel at most.
 
     Deterministic: same images, settings, threads and machine give the same weights.
     """
     torch.manual_seed(config.seed)
-    x, y = to_float(torch.from_numpy(np.array(images))), torch.from_numpy(np.array(labels))
-    train, held_out = split(len(x), config)
+    x, y = to_float(torch.from_numpy(np.array(images[:, :1]))), torch.from_numpy(np.array(labels))
     network = DigitsClassifier()
-    batches = math.ceil(len(train) / 64)
-    optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=4e-3, total_steps=config.epochs * batches)
+    optimizer = torch.optim.Adam(network.parameters(), lr=RATE)
+    steps = config.epochs * math.ceil(len(x) / BATCH)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=RATE, total_steps=steps)
     for _ in tqdm(range(config.epochs), desc="classifier epochs", disable=None):
-        for index in train[torch.randperm(len(train))].split(64):
-            shift = torch.randint(-1, 2, (2,)).tolist()
-            batch = F.pad(x[index], (1, 1, 1, 1), value=-1.0)[
-                :, :, 1 + shift[0] : 9 + shift[0], 1 + shift[1] : 9 + shift[1]
-            ]
+        for index in torch.randperm(len(x)).split(BATCH):
+            top, left = (1 + torch.randint(-1, 2, (2,))).tolist()
+            batch = F.pad(x[index], (1, 1, 1, 1), value=-1.0)[:, :, top : top + 8, left : left + 8]
             loss = F.cross_entropy(network(batch)[1], y[index])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
-    network.eval()
-    with torch.no_grad():
-        accuracy = (network(x[held_out])[1].argmax(dim=1) == y[held_out]).double().mean()
-    return network, float(accuracy)
+    return network.eval()
+
+
+@torch.inference_mode()
+def accuracy(network: DigitsClassifier, images: np.ndarray, labels: np.ndarray) -> float:
+    """The share of uint8 images (N, C, 8, 8) whose label the classifier names."""
+    predicted = network(to_float(torch.from_numpy(np.array(images))))[1].argmax(dim=1).numpy()
+    return float((predicted == labels).mean())
 
 
 class OnBytes(nn.Module):

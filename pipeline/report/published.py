@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.base.files import read_json
+from pipeline.metrics.registry import recorded_name
 from pipeline.report.charts import axis_label, labelled, over
 from pipeline.report.content import Content, Figure, Table, Text
 from pipeline.report.drawing import draw
@@ -154,7 +155,7 @@ def _read(folder: Path) -> Published:
     cells = []
     for name, record in known.items():
         place = folder / name if len(known) > 1 else folder
-        curve = pd.read_csv(place / "curve.csv") if (place / "curve.csv").is_file() else pd.DataFrame()
+        curve = _table(place / "curve.csv", place) if (place / "curve.csv").is_file() else pd.DataFrame()
         cells.append(PublishedCell(name=name, run=record, folder=place, curve=curve))
     text = _from_reports(" ".join(paragraphs[0].split()), folder)
     return Published(name=folder.name, title=title, text=text, cells=cells, metrics=_metrics(folder), folder=folder)
@@ -169,10 +170,18 @@ def _from_reports(text: str, folder: Path) -> str:
     return re.sub(r"\]\((?![a-z]+:|#|/)([^)\s]+)\)", moved, text)
 
 
+def _table(path: Path, folder: Path) -> pd.DataFrame:
+    """A recorded table with the names that metrics have today; their protocols lie in `folder`."""
+    facts: dict[str, Any] = {}
+    for protocol in sorted(folder.rglob("protocol.json")):
+        facts |= read_json(protocol).get("metrics", {})
+    return pd.read_csv(path).rename(columns=lambda name: recorded_name(name, facts.get(name)))
+
+
 def _metrics(folder: Path) -> pd.DataFrame:
-    """metrics.csv as it is, or the flat entries of metrics.json as one row."""
+    """metrics.csv, or the flat entries of metrics.json as one row."""
     if (folder / "metrics.csv").is_file():
-        return pd.read_csv(folder / "metrics.csv")
+        return _table(folder / "metrics.csv", folder)
     if not (folder / "metrics.json").is_file():
         return pd.DataFrame()
     content = read_json(folder / "metrics.json")

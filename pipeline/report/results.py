@@ -162,10 +162,14 @@ class Results:
     def series(self, cell: Any, name: str) -> pd.DataFrame | None:
         """A CSV of a cell, a row per measurement; None where the file is missing or empty.
 
-        `progress`: kimg, seconds, metrics; `sample_size`: n_gen, metrics.
+        `progress`: kimg, seconds, metrics; `sample_size`: n_gen, metrics. Seconds are the machine's, of machine.csv.
         """
         path = Cell.of(cell).results(self.folder) / f"{name}.csv"
         frame = pd.read_csv(path) if path.is_file() else pd.DataFrame()
+        machine = self.series(cell, "machine") if name == "progress" and "seconds" not in frame else None
+        if machine is not None and len(frame):
+            ticks = machine[["kimg", "seconds"]].astype(float)
+            frame = pd.merge_asof(frame.astype({"kimg": float}), ticks, on="kimg", direction="forward")
         return frame if len(frame) else None
 
     def sheet(self, cell: Any, name: str) -> Sheet | None:

@@ -1,6 +1,8 @@
 """transgan measure: images from anywhere by a small network, against the same formulas called directly."""
 
+import io
 import json
+import os
 import sys
 import zipfile
 
@@ -8,16 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.commands import image_metrics, measure_images
+from pipeline.base.errors import UserError
+from pipeline.commands import image_sources, measure_images
 from pipeline.commands.image_sources import read_images
 from pipeline.data.array import write_dataset
 from pipeline.data.config import DataConfig
 from pipeline.data.prepare import settings
 from pipeline.metrics import weights
-from pipeline.metrics.frechet import fit, frechet_distance
-from pipeline.metrics.kernel import polynomial_mmd
-from pipeline.metrics.precision_recall import precision_recall
-from settings_files import copy_settings
+from pipeline.metrics.distances import fit, kernel_distance, legacy_frechet_distance, precision_recall
 from small_extractor import small
 
 
@@ -35,8 +35,9 @@ def write(folder, images):
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """Two folders of images, in a working folder of their own; the small network takes the place of Inception."""
-    monkeypatch.setattr(weights, "find", lambda name, configured: (tmp_path / "weights.pt", None))
-    monkeypatch.setattr(image_metrics, "load_extractor", lambda name, path: small(name, logits=name.endswith("legacy")))
+    monkeypatch.setattr(weights, "find", lambda name, configured, **_: (tmp_path / "weights.pt", None))
+    loaded = {name: small(name, logits=name.endswith("legacy")) for name in ("inception_legacy", "inception_clean")}
+    monkeypatch.setattr(measure_images, "load_extractor", lambda name, path: loaded[name])
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "made", pixels(24, 1))
     write(tmp_path / "real", pixels(40, 0))
@@ -55,7 +56,7 @@ def measured(monkeypatch, *arguments):
 
 
 def features(images):
-    return small().extract(np.ascontiguousarray(images.transpose(0, 3, 1, 2)), 100)[0]
+    return small().extract(np.ascontiguousarray(images.transpose(0, 3, 1, 2)), 100).features
 
 
 def test_values_are_those_of_the_formulas_and_real_halves_stand_beside(monkeypatch, project, capsys):
@@ -63,11 +64,13 @@ def test_values_are_those_of_the_formulas_and_real_halves_stand_beside(monkeypat
     made, real = features(pixels(24, 1)), features(pixels(40, 0))
     found = {name: facts["value"] for name, facts in report["metrics"].items()}
     assert list(found) == [
-        "fid24_train_legacy", "fid24_train_clean", "is24", "kid24", "precision24_3", "recall24_3"
+        "fid24_train_legacy", "fid24_train_clean", "is24", "kid24", "precision24_3_inception", "recall24_3_inception",
     ]  # fmt: skip
-    expected = frechet_distance(fit(real, factor=True), fit(made))
+    expected = legacy_frechet_distance(fit(real), fit(made))
     assert found["fid24_train_legacy"] == pytest.approx(expected, rel=1e-6)
-    assert found["precision24_3"], found["recall24_3"] == precision_recall(real, made, neighbours=3)
+    assert (found["precision24_3_inception"], found["recall24_3_inception"]) == precision_recall(
+        real, made, neighbours=3
+    )
     assert report["metrics"]["kid24"]["std"] > 0
     facts = report["metrics"]["fid24_train_legacy"]
     assert (facts["n_gen"], facts["n_real"], facts["n_real_against_real"]) == (24, 40, 20)
@@ -78,14 +81,112 @@ def test_values_are_those_of_the_formulas_and_real_halves_stand_beside(monkeypat
 
 
 def report_lines(report):
-    """Two announcements, the title, an empty line, the head, a line per value."""
-    return 2 + 3 + len(report["metrics"]) + len(report["unavailable"])
+    """Two announcements, a line per network and side, the title, an empty line, the head, a line per value."""
+    return 2 + 4 + 3 + len(report["metrics"]) + len(report["unavailable"])
+
+
+def test_every_count_of_a_metric_has_its_floor(monkeypatch, project):
+    report = measured(
+        monkeypatch, "--images", "made", "--against", "real", "--metrics", "kid10,kid20,fid10_train_clean"
+    )
+    facts = report["metrics"]
+    assert [facts[name]["n_real_against_real"] for name in ("kid10", "kid20", "fid10_train_clean")] == [10, 20, 10]
+    assert None not in [entry["real_against_real"] for entry in facts.values()]
+    assert [facts[name]["subset_size"] for name in ("kid10", "kid20")] == [10, 20]
+
+
+def test_a_few_images_are_measured_by_what_they_can_have(monkeypatch, project):
+    few = [measured(monkeypatch, "--images", "made", "--against", "real", "--n", n)["metrics"] for n in (3, 9)]
+    assert list(few[0]) == ["fid3_train_legacy", "fid3_train_clean", "kid3"]
+    assert list(few[1])[-2:] == ["precision9_3_inception", "recall9_3_inception"] and "is9" not in few[1]
+
+
+def test_one_colour_and_another_size_are_measured_and_said(monkeypatch, project, capsys):
+    write(project / "grey", np.full((12, 16, 16, 3), 90, np.uint8))
+    report = measured(monkeypatch, "--images", "grey", "--against", "real")
+    values = {name: facts["value"] for name, facts in report["metrics"].items()}
+    assert values["fid12_train_clean"] > 0 == values["recall12_3_inception"] and np.isfinite([*values.values()]).all()
+    note = "the images are 16 x 16, the real ones 8 x 8: the values hold that difference too"
+    assert report["notes"] == [note] and f"note: {note}" in capsys.readouterr().out
+
+
+def test_the_images_are_looked_at_before_the_real_side(monkeypatch, project, capsys):
+    """And weights are looked for before it, so that nothing is prepared or fetched in vain."""
+    monkeypatch.setattr(measure_images, "read_images", read := Recorder(read_images))
+    (project / "empty").mkdir()
+    with pytest.raises(SystemExit):
+        call(monkeypatch, "--images", "empty", "--against", "real")
+    assert read.given == ["empty"]
+
+    def missing(*_, **__):
+        raise UserError("no weights\n  pip install")
+
+    monkeypatch.setattr(weights, "find", missing)
+    with pytest.raises(SystemExit):
+        call(monkeypatch, "--images", "made", "--against", "real")
+    assert read.given == ["empty", "made"] and "error: no weights\n  pip install\n" in capsys.readouterr().err
+
+
+class Recorder:
+    def __init__(self, function):
+        self.function, self.given = function, []
+
+    def __call__(self, given, *arguments, **options):
+        self.given.append(given)
+        return self.function(given, *arguments, **options)
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("made", "--json: given 'made', which is a folder; allowed: the name of a file"),
+        ("file/out.json", "--json: given 'file/out.json', but file is a file"),
+        ("a" * 300, "which cannot be written: File name too long"),
+        ("/proc/nowhere/out.json", "which cannot be written: "),
+    ],
+)
+def test_an_output_that_cannot_be_is_refused_before_any_work(monkeypatch, project, capsys, path, said):
+    (project / "file").touch()
+    monkeypatch.setattr(measure_images, "read_images", lambda *_, **__: pytest.fail("read before the output was tried"))
+    with pytest.raises(SystemExit):
+        call(monkeypatch, "--images", "made", "--against", "real", "--json", path)
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1
+
+
+def test_the_file_is_written_before_a_terminal_without_signs_is_printed_to(monkeypatch, project):
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", out)
+    call(monkeypatch, "--images", "made", "--against", "real", "--metrics", "kid", "--json", "sub/out.json")
+    out.flush()
+    assert b"\\xb1" in out.buffer.getvalue() and (project / "sub/out.json").is_file()
+
+    class Full(io.TextIOBase):
+        def write(self, text):
+            if "protocol" in text:
+                raise OSError(28, "No space left on device")
+            return len(text)
+
+    monkeypatch.setattr(sys, "stdout", Full())
+    with pytest.raises(SystemExit):
+        call(monkeypatch, "--images", "made", "--against", "real", "--metrics", "kid", "--json", "other.json")
+    assert (project / "other.json").is_file()
+
+
+def test_names_that_are_not_utf_8_are_measured(monkeypatch, project):
+    source = os.fsdecode(b"m\xe9")
+    os.rename("made", source)
+    os.rename(os.path.join(source, "000.png"), os.path.join(source, os.fsdecode(b"\xff.png")))
+    report = measured(monkeypatch, "--images", source, "--against", "real", "--metrics", "kid")
+    assert report["n_images"] == 24 and report["images"] == source
 
 
 def test_with_as_many_images_as_a_subset_the_kernel_distance_is_that_of_all(monkeypatch, project):
     report = measured(monkeypatch, "--images", "real", "--against", "made", "--n", 24, "--metrics", "kid")
-    expected = polynomial_mmd(features(pixels(24, 1)).astype(float), features(pixels(40, 0))[:24].astype(float))
-    assert report["metrics"]["kid24"]["value"] == pytest.approx(expected, rel=1e-6)
+    real, made = features(pixels(24, 1)), features(pixels(40, 0))[:24]
+    expected = kernel_distance(real, made, subsets=2, subset_size=24, seed=1)[0]
+    assert report["metrics"]["kid24"]["value"] == pytest.approx(expected, rel=1e-4)
+    assert (report["metrics"]["kid24"]["subsets"], report["metrics"]["kid24"]["subset_size"]) == (100, 24)
 
 
 @pytest.mark.parametrize("kind", ["zip", "npz", "first"])
@@ -100,11 +201,19 @@ def test_folder_zip_and_array_give_the_same_values(monkeypatch, project, kind):
     assert one["metrics"] == two["metrics"]
 
 
+def dataset(monkeypatch, project, name, config):
+    """Settings of one dataset, in the place of those of params.yaml and conf/."""
+    monkeypatch.setattr(image_sources, "load", lambda _: {"dataset": name})
+    monkeypatch.setattr(image_sources, "names", lambda content, group: [content[group]])
+    monkeypatch.setattr(image_sources, "data_config", lambda *_: config)
+    (project / "params.yaml").touch()
+
+
 def test_a_dataset_that_was_prepared_is_read_with_its_test_split(monkeypatch, project):
-    copy_settings(project)
+    config = DataConfig(source="cifar10", resolution=32, channels=3)
+    dataset(monkeypatch, project, "cifar10", config)
     images, test = (pixels(count, seed).transpose(0, 3, 1, 2).copy() for count, seed in ((30, 0), (20, 1)))
-    asked = settings(DataConfig(source="cifar10", resolution=32, channels=3))
-    write_dataset(project / "data/cifar10", images, None, {"resize": "none", "data": asked}, test=test)
+    write_dataset(project / "data/cifar10", images, None, {"resize": "none", "data": settings(config)}, test=test)
     report = measured(
         monkeypatch, "--images", "made", "--against", "cifar10", "--metrics", "fid_test_clean,fid_train_clean"
     )
@@ -112,8 +221,20 @@ def test_a_dataset_that_was_prepared_is_read_with_its_test_split(monkeypatch, pr
     assert report["metrics"]["fid24_test_clean"]["value"] < report["metrics"]["fid24_train_clean"]["value"]
 
 
+@pytest.mark.parametrize("recorded", [{"fit": "squash"}, {"resolution": 16}, None])
+def test_data_prepared_by_other_settings_are_not_measured_against(monkeypatch, project, capsys, recorded):
+    config = DataConfig(source="folder", resolution=8, channels=3, path=str(project / "real"))
+    dataset(monkeypatch, project, "faces", config)
+    facts = {"resize": "none"} | ({"data": settings(config.model_copy(update=recorded))} if recorded else {})
+    write_dataset(project / "data/faces", np.zeros((3, 3, 8, 8), np.uint8), None, facts)
+    report = measured(monkeypatch, "--images", "made", "--against", "faces", "--metrics", "kid")
+    assert report["n_real"] == 40
+    said = next(line for line in capsys.readouterr().out.splitlines() if "prepared again" in line)
+    assert said.startswith("data/faces was prepared ")
+
+
 def test_what_weights_without_logits_cannot_have_is_said(monkeypatch, project, capsys):
-    monkeypatch.setattr(image_metrics, "load_extractor", lambda name, path: small(name, logits=False))
+    monkeypatch.setattr(measure_images, "load_extractor", lambda name, path: small(name, logits=False))
     report = measured(monkeypatch, "--images", "made", "--against", "real", "--metrics", "is,kid")
     assert report["unavailable"] == {"is24": "not available: these weights have no logits"}
     assert "not available: these weights have no logits" in capsys.readouterr().out
@@ -134,6 +255,7 @@ def test_what_weights_without_logits_cannot_have_is_said(monkeypatch, project, c
         (["--images", "wide"], "12 x 8; allowed: square images"),
         (["--images", "empty"], "holds no images"),
         (["--images", "float.npz"], "arr_0 is (4, 8, 8, 3) float64; allowed"),
+        (["--images", "oblong.npz"], "arr_0 is (4, 8, 6, 3) uint8; allowed: (N, S, S, 3 or 1)"),
         (["--images", "text.npz"], "no readable .npz"),
         (["--images", "pickled.npz"], "no readable .npz"),
     ],
@@ -144,6 +266,7 @@ def test_mistakes_end_in_one_line(monkeypatch, capsys, project, arguments, said)
     write(project / "wide", [np.zeros((8, 12, 3), np.uint8)])
     (project / "empty").mkdir()
     np.savez("float.npz", arr_0=np.zeros((4, 8, 8, 3)))
+    np.savez("oblong.npz", arr_0=np.zeros((4, 8, 6, 3), np.uint8))
     (project / "text.npz").write_text("no array")
     np.savez("pickled.npz", arr_0=np.array([{}], dtype=object))
     options = {"--images": "made", "--against": "real"} | dict([arguments])

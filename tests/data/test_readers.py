@@ -12,7 +12,7 @@ from pipeline.data import readers
 from pipeline.data.array import read_array, read_manifest
 from pipeline.data.config import Source
 from pipeline.data.prepare import prepare
-from pipeline.data.readers import READERS, read_digits
+from pipeline.data.readers import READERS, read_digits, split_digits
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +57,18 @@ def test_channels_are_copies_of_the_grey_one(digits):
     assert grey.shape == (1797, 1, 8, 8) and np.array_equal(grey, images[:, :1])
 
 
+def test_a_third_of_the_digits_is_held_out_the_same_every_time_and_of_every_class(digits, tmp_path):
+    prepare(config("digits"), "digits", tmp_path)
+    train, test, test_labels = (read_array(tmp_path, name) for name in ("images", "test", "test_labels"))
+    assert (len(train), len(test)) == (1198, 599) and np.bincount(test_labels).min() > 40
+    both = sorted(image.tobytes() for image in (*train, *test))
+    assert both == sorted(image.tobytes() for image in digits[0])
+    assert all(map(np.array_equal, split_digits(1797), split_digits(1797)))
+
+
 def test_the_facts_name_source_split_and_resize(digits):
     facts = digits[2]
-    assert {"source", "library", "split", "resize"} == set(facts)
+    assert {"source", "library", "split", "test_split", "resize"} == set(facts)
     assert "load_digits" in facts["source"] and facts["resize"] == "none"
 
 

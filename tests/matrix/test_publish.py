@@ -89,7 +89,7 @@ def test_settings_are_laid_over_params_and_name_the_data(tmp_path):
     assert (
         cell.train.kimg == 64.0
         and cell.train.threads == 1
-        and cell.evaluate.metrics == ["fid_train_clean", "fid_train_legacy", "kid", "pr3"]
+        and cell.evaluate.metrics == ["fid_train_clean", "fid_train_legacy", "kid", "pr3_inception"]
     )
 
 

@@ -1,6 +1,9 @@
 """The Inception extractors against the libraries that define them, and known values where weights are at hand."""
 
 import io
+from dataclasses import replace
+from pathlib import Path
+from pickle import UnpicklingError
 
 import numpy as np
 import pytest
@@ -8,10 +11,12 @@ import torch
 from cleanfid.resize import build_resizer
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
+from torchvision.models import vgg16
 
 from pipeline.base.errors import UserError
-from pipeline.metrics import weights
-from pipeline.metrics.frechet import fit, frechet_distance
+from pipeline.base.files import sha256
+from pipeline.metrics import inception, weights
+from pipeline.metrics.distances import fit, frechet_distance, legacy_frechet_distance
 from pipeline.metrics.inception import Inception, from_fidelity, load_inception, resize_clean, resize_legacy
 
 
@@ -23,21 +28,22 @@ def images(count, side, seed=0):
 def test_the_clean_resize_is_clean_fids(side):
     image = images(1, side)
     theirs = build_resizer("clean")(image[0].transpose(1, 2, 0)).transpose(2, 0, 1)
-    assert np.abs(resize_clean(torch.from_numpy(image).float())[0].numpy() - theirs).max() < 0.01
+    both = np.concatenate([image, images(1, side, 1)])
+    assert np.array_equal(resize_clean(torch.from_numpy(both))[0].numpy(), theirs)
 
 
 @pytest.mark.parametrize("side", [8, 32, 48, 64, 299, 512])
 def test_the_legacy_resize_is_torch_fidelitys(side):
-    image = torch.from_numpy(images(1, side)).float()
-    theirs = interpolate_bilinear_2d_like_tensorflow1x(image, size=(299, 299), align_corners=False)
-    assert (resize_legacy(image) - theirs).abs().max() < 1e-3
+    image = torch.from_numpy(images(1, side))
+    theirs = interpolate_bilinear_2d_like_tensorflow1x(image.float(), size=(299, 299), align_corners=False)
+    assert torch.equal(resize_legacy(image), theirs)
 
 
 def test_the_legacy_resize_keeps_the_first_pixel_and_repeats_the_last():
-    image = torch.from_numpy(images(1, 32)).float()
+    image = torch.from_numpy(images(1, 32))
     large = resize_legacy(image)
-    assert large.shape == (1, 3, 299, 299) and torch.equal(large[..., 0, 0], image[..., 0, 0])
-    torch.testing.assert_close(large[..., -1, -1], image[..., -1, -1])  # TensorFlow 1: nothing is centred
+    assert large.shape == (1, 3, 299, 299) and torch.equal(large[..., 0, 0], image[..., 0, 0].float())
+    torch.testing.assert_close(large[..., -1, -1], image[..., -1, -1].float())  # TensorFlow 1: nothing is centred
     assert (large - resize_clean(image)).abs().mean() > 1
 
 
@@ -94,9 +100,26 @@ def test_true_values_of_synthetic_images():
     """FID of eight grey areas of rising level against eight images of white noise, and against themselves."""
     clean, legacy = at_hand("inception_clean"), at_hand("inception_legacy")
     flat = np.broadcast_to(np.arange(8, 256, 32, dtype=np.uint8)[:, None, None, None], (8, 3, 32, 32))
-    for extractor, theirs in ((clean, KNOWN_CLEAN), (legacy, KNOWN_LEGACY)):
-        real, _ = extractor.extract(flat, 8)
-        noise, logits = extractor.extract(images(8, 32), 8)
-        assert real.shape == (8, 2048) and (logits is None) == (extractor.no_logits is not None)
-        assert frechet_distance(fit(real, factor=True), fit(real)) == pytest.approx(0, abs=1e-3)
-        assert frechet_distance(fit(real, factor=True), fit(noise)) == pytest.approx(theirs, rel=1e-3)
+    both = ((clean, frechet_distance, KNOWN_CLEAN), (legacy, legacy_frechet_distance, KNOWN_LEGACY))
+    for extractor, distance, theirs in both:
+        real = extractor.extract(flat, 8)
+        noise = extractor.extract(images(8, 32), 8)
+        assert real.features.shape == (8, 2048) and (noise.logits is None) == (extractor.no_logits is not None)
+        assert distance(fit(real.features), fit(real.features)) == pytest.approx(0, abs=1e-3)
+        assert distance(fit(real.features), fit(noise.features)) == pytest.approx(theirs, rel=1e-3)
+
+
+def test_vgg_is_torch_fidelitys_layer_and_read_without_pickles(tmp_path, monkeypatch):
+    with torch.device("meta"):
+        shapes = {name: value.shape for name, value in vgg16().state_dict().items()}
+    random = torch.Generator().manual_seed(0)
+    state = {name: torch.randn(1, generator=random).expand(shape) * 1e-3 for name, shape in shapes.items()}
+    path = tmp_path / "vgg16-397923af.pth"
+    torch.save(state, path)  # expanded: a file of a few kilobytes
+    monkeypatch.setattr(inception, "VGG16", replace(weights.VGG16, sha256=sha256(path)))
+    features = inception.load_vgg(path).extract(images(2, 32), 2)
+    assert features.features.shape == (2, 4096) and features.logits is None and features.no_logits
+    torch.save({"weight": Path}, path)
+    monkeypatch.setattr(inception, "VGG16", replace(weights.VGG16, sha256=sha256(path)))
+    with pytest.raises(UnpicklingError):
+        inception.load_vgg(path)

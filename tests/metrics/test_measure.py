@@ -12,12 +12,15 @@ from pipeline.data.array import write_dataset
 from pipeline.metrics import measure as measuring
 from pipeline.metrics import reference, store, weights
 from pipeline.metrics.config import MeasurePlan, ReferencePlan
-from pipeline.metrics.measure import measure_run
+from pipeline.metrics.distances import fit, frechet_distance
+from pipeline.metrics.extractor import Features
+from pipeline.metrics.measure import measure_run, write_sample_sizes
+from pipeline.metrics.suite import real_side
 from pipeline.networks.transgan.networks import Generator
 from small_extractor import small
 
-SETTINGS = {"splits": 2, "subsets": 3, "subset_size": 10, "neighbours": 3, "threads": 1}
-NAMES = ["fid20_train_legacy", "fid12_train_clean", "is20", "kid20", "pr20_3"]
+SETTINGS = {"splits": 2, "subsets": 3, "subset_size": 10, "threads": 1}
+NAMES = ["fid20_train_legacy", "fid12_train_clean", "is20", "kid20", "pr20_3_inception"]
 
 
 @pytest.fixture
@@ -45,7 +48,7 @@ def project(tmp_path, monkeypatch, cell):
     for module in (reference, store):
         monkeypatch.setattr(module, "load_extractor", lambda name, path: small(name, logits=False))
     plan = ReferencePlan(
-        metrics=["fid_train_legacy", "fid_train_clean", "is", "kid", "pr3"],
+        metrics=["fid_train_legacy", "fid_train_clean", "is", "kid", "pr3_inception"],
         weights=None,
         digits_classifier=None,
         **SETTINGS,
@@ -61,7 +64,14 @@ def measured(folder, name="cell", **changes):
 
 def test_values_by_full_name_and_what_is_not_available(project):
     result = measured(project)
-    values = ["fid20_train_legacy", "fid12_train_clean", "kid20", "kid20_std", "precision20_3", "recall20_3"]
+    values = [
+        "fid20_train_legacy",
+        "fid12_train_clean",
+        "kid20",
+        "kid20_std",
+        "precision20_3_inception",
+        "recall20_3_inception",
+    ]
     assert list(result) == ["status", "kimg", *values, "n_gen", "n_real"] and result == read_json(
         project / "cell/metrics.json"
     )
@@ -72,8 +82,8 @@ def test_values_by_full_name_and_what_is_not_available(project):
         "fid12_train_clean",
         "is20",
         "kid20",
-        "precision20_3",
-        "recall20_3",
+        "precision20_3_inception",
+        "recall20_3_inception",
     }
     assert {name: protocol["metrics"][name]["n_gen"] for name in ("fid20_train_legacy", "fid12_train_clean")} == {
         "fid20_train_legacy": 20,
@@ -99,7 +109,7 @@ def test_a_run_without_a_generator_keeps_its_status_and_its_protocols(project):
 
 
 def test_a_protocol_has_whatever_else_moves_its_value_and_nothing_that_does_not(project):
-    measured(project, splits=5, subsets=7, neighbours=2)
+    measured(project, splits=5, subsets=7)
     facts = read_json(project / "cell/protocol.json")["metrics"]
     extra = {
         name: {key: value for key, value in entry.items() if key in ("splits", "subsets", "subset_size", "neighbours")}
@@ -110,7 +120,7 @@ def test_a_protocol_has_whatever_else_moves_its_value_and_nothing_that_does_not(
         and extra["is20"] == {"splits": 5}
         and extra["kid20"] == {"subsets": 7, "subset_size": 10}
     )
-    assert extra["precision20_3"] == {"neighbours": 3}  # of its name, not of the setting
+    assert extra["precision20_3_inception"] == {"neighbours": 3}  # of its name, not of the setting
 
 
 def test_the_seed_draws_the_kernel_distances_subsets_too(project, monkeypatch):
@@ -139,13 +149,12 @@ def test_kept_generators_are_measured_in_order_as_the_last_one_is(project, cell)
     other = Generator(cell("digits").network)
     save_file(other.state_dict(), project / "run/weights/00000000.500.safetensors")
     save_file(torch_state(project), project / "run/weights/00000001.000.safetensors")
-    write_text(project / "run/machine.csv", "kimg,seconds\n0.5,3.25\n1.0,7.5\n")
     result = measured(project, curve=["fid12_train_clean", "kid20"])
     header, first, last = (project / "cell/progress.csv").read_text().splitlines()
-    assert header == "kimg,seconds,fid12_train_clean,kid20"
-    assert first.split(",")[:2] == ["0.5", "3.2"] and last.split(",")[:2] == ["1", "7.5"]
-    assert float(last.split(",")[2]) == pytest.approx(result["fid12_train_clean"], rel=1e-6)
-    assert float(first.split(",")[2]) != float(last.split(",")[2])
+    assert header == "kimg,fid12_train_clean,kid20"
+    assert first.split(",")[0] == "0.5" and last.split(",")[0] == "1"
+    assert float(last.split(",")[1]) == pytest.approx(result["fid12_train_clean"], rel=1e-6)
+    assert float(first.split(",")[1]) != float(last.split(",")[1])
 
 
 def test_no_curve_without_kept_generators_or_without_asking(project):
@@ -155,3 +164,27 @@ def test_no_curve_without_kept_generators_or_without_asking(project):
 
 def torch_state(project):
     return load_file(project / "run/generator_ema.safetensors")
+
+
+# ---- how many samples a Fréchet distance needs ----
+RANDOM = np.random.default_rng(0)
+REAL = {("inception_clean", "train"): real_side(RANDOM.normal(size=(900, 6)))}
+SAMPLES = {"inception_clean": Features(RANDOM.normal(0.5, 1, size=(800, 6)))}
+
+
+@pytest.mark.parametrize(
+    ("metrics", "counts"),
+    [(["kid800", "fid800_train_clean"], [100, 200, 400, 800]), (["fid400_train_clean"], [50, 100, 200, 400])],
+)
+def test_the_first_samples_are_measured_and_the_last_row_is_the_metric_itself(tmp_path, metrics, counts):
+    write_sample_sizes(metrics, REAL, SAMPLES, tmp_path)
+    header, *rows = [line.split(",") for line in (tmp_path / "sample_size.csv").read_text().splitlines()]
+    assert header == ["n_gen", "fid_train_clean"] and [int(row[0]) for row in rows] == counts
+    for count, value in rows:
+        own = fit(SAMPLES["inception_clean"].features[: int(count)], name="samples")
+        expected = frechet_distance(REAL["inception_clean", "train"].gaussian, own)
+        assert float(value) == pytest.approx(expected, rel=1e-5)
+
+
+def test_without_a_frechet_distance_nothing_is_written(tmp_path):
+    assert write_sample_sizes(["kid800"], REAL, SAMPLES, tmp_path) == 0 and not list(tmp_path.iterdir())

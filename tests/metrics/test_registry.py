@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.metrics.registry import extractors, parse
+from pipeline.metrics.registry import column, extractors, parse, recorded_name
 
 FULL = [
     "fid50k_train_legacy",
@@ -16,6 +16,13 @@ FULL = [
     "pr50k3",
     "pr500_3",
     "pr10k10",
+    "pr50k3_inception",
+    "pr500_3_inception",
+    "fd2k_digits",
+    "is200_digits",
+    "kd1797_digits",
+    "pr2k_digits",
+    "modes2k_glyphs",
 ]
 
 
@@ -33,7 +40,9 @@ def test_a_full_name_is_kept_whatever_n_gen_is(name):
         ("kid", 1797, "kid1797"),
         ("pr3", 50_000, "pr50k3"),
         ("pr3", 200, "pr200_3"),
-        ("fd_digits", 200, "fd_digits"),
+        ("pr3_inception", 200, "pr200_3_inception"),
+        ("fd_digits", 200, "fd200_digits"),
+        ("kl_glyphs", 2000, "kl2k_glyphs"),
     ],
 )
 def test_without_a_count_it_takes_n_gen(name, n_gen, full):
@@ -44,7 +53,9 @@ def test_without_a_count_it_takes_n_gen(name, n_gen, full):
 def test_what_a_name_says():
     fid = parse("fid10k_test_clean")
     assert (fid.kind, fid.extractor, fid.split, fid.count) == ("frechet", "inception_clean", "test", 10_000)
-    assert parse("fid_train_legacy").extractor == parse("is").extractor == parse("pr3").extractor == "inception_legacy"
+    assert parse("fid_train_legacy").extractor == parse("is").extractor == "inception_legacy"
+    assert parse("pr3").extractor == "vgg16" and parse("pr3_inception").extractor == "inception_legacy"
+    assert (parse("fd_digits").split, parse("kid").split, parse("pr_digits").k) == ("test", "train", 3)
     assert parse("kid").extractor == "inception_clean" and parse("pr50k3").k == 3 and parse("pr500_10").k == 10
     assert extractors(["kid", "is", "fd_digits", "fid_train_clean"]) == [
         "inception_clean",
@@ -62,9 +73,12 @@ def test_names_of_values():
             "kid500",
             "pr10k3",
             "pr500_3",
-            "pr_digits",
-            "fd_digits",
-            "is_digits",
+            "pr10k3_inception",
+            "pr2k_digits",
+            "fd2k_digits",
+            "is2k_digits",
+            "valid2k_glyphs",
+            "kl2k_glyphs",
         )
     }
     assert names == {
@@ -73,9 +87,12 @@ def test_names_of_values():
         "kid500": ("kid500", "kid500_std"),
         "pr10k3": ("precision10k3", "recall10k3"),
         "pr500_3": ("precision500_3", "recall500_3"),
-        "pr_digits": ("precision_digits", "recall_digits"),
-        "fd_digits": ("fd_digits",),
-        "is_digits": ("is_digits", "is_digits_std"),
+        "pr10k3_inception": ("precision10k3_inception", "recall10k3_inception"),
+        "pr2k_digits": ("precision2k_digits", "recall2k_digits"),
+        "fd2k_digits": ("fd2k_digits",),
+        "is2k_digits": ("is2k_digits", "is2k_digits_std"),
+        "valid2k_glyphs": ("valid2k_glyphs_50", "valid2k_glyphs_70", "valid2k_glyphs_90"),
+        "kl2k_glyphs": ("kl2k_glyphs", *(f"kl2k_glyphs_{name}" for name in ("shape", "place", "hue", "ground"))),
     }
 
 
@@ -99,10 +116,13 @@ def test_names_of_values():
         "FID_train_clean",
         "",
         "fd",
+        "valid_digits",
+        "fd_glyphs",
+        "pr3_vgg",
     ],
 )
 def test_ill_formed_names_are_refused_with_those_allowed(name):
-    with pytest.raises(ValueError, match=r"^fid_train_legacy \| .*pr500_3; or fd_digits"):
+    with pytest.raises(ValueError, match=r"^fid_train_legacy \| .*pr500_3_inception; or fd_digits"):
         parse(name)
 
 
@@ -115,11 +135,32 @@ def test_thousands_have_one_spelling(name, right):
 
 
 def test_the_fewest_samples():
-    least = {
-        name: parse(name).least(splits=10, neighbours=3)
-        for name in ("fid_train_clean", "is", "kid", "pr5", "pr_digits")
-    }
-    assert least == {"fid_train_clean": 2, "is": 10, "kid": 2, "pr5": 6, "pr_digits": 4}
+    names = ("fid_train_clean", "is", "kid", "pr5", "pr_digits")
+    assert [parse(name).least(splits=10, subset_size=50) for name in names] == [2, 10, 50, 6, 4]
+
+
+def test_every_value_has_a_column_and_a_standard_deviation_has_none():
+    for name in [*FULL, "valid2k_glyphs", "kl2k_glyphs", "agree2k_glyphs", "memorised2k_glyphs"]:
+        for value in parse(name).values:
+            assert (column(value) is None) == value.endswith("_std"), value
+    words = {name: column(name).label for name in ("is50k", "is2k_digits", "fid50k_train_clean", "fd2k_digits")}
+    assert "(not IS)" in words["is2k_digits"] and words["is50k"] == "Inception score"
+    assert "(not FID)" in words["fd2k_digits"] and "(not" not in words["fid50k_train_clean"]
+
+
+@pytest.mark.parametrize(
+    ("recorded", "facts", "shown"),
+    [
+        ("precision1k3", None, "precision1k3_inception"),
+        ("recall500_3", {"extractor": "inception_legacy"}, "recall500_3_inception"),
+        ("precision1k3", {"extractor": "vgg16"}, "precision1k3"),
+        ("recall1k3_inception", None, "recall1k3_inception"),
+        ("precision2k_digits", None, "precision2k_digits"),
+        ("kid1k", None, "kid1k"),
+    ],
+)
+def test_records_of_precision_by_the_inception_network_are_shown_as_such(recorded, facts, shown):
+    assert recorded_name(recorded, facts) == shown
 
 
 def test_a_test_split_is_measured_with_ten_thousand_images_at_most_unless_the_name_says_otherwise():

@@ -7,15 +7,19 @@ import pytest
 
 from pipeline.base.errors import UserError
 from pipeline.metrics.config import ReferencePlan
-from pipeline.metrics.frechet import fit, frechet_distance
-from pipeline.metrics.inception_score import inception_score
-from pipeline.metrics.kernel import kernel_distance
-from pipeline.metrics.knn_radii import squared_radii
-from pipeline.metrics.precision_recall import precision_recall
-from pipeline.metrics.suite import Features, Real, measure, real_side
+from pipeline.metrics.distances import (
+    fit,
+    frechet_distance,
+    inception_score,
+    kernel_distance,
+    legacy_frechet_distance,
+    precision_recall,
+)
+from pipeline.metrics.extractor import Features
+from pipeline.metrics.suite import Real, measure, real_side
 
 DIGITS = ["fd_digits", "is_digits", "kd_digits", "pr_digits"]
-NETWORKS = ("digits_classifier", "inception_legacy", "inception_clean")
+NETWORKS = ("digits_classifier", "inception_legacy", "inception_clean", "vgg16")
 
 
 def plan(*metrics):
@@ -23,8 +27,7 @@ def plan(*metrics):
         metrics=list(metrics),
         splits=5,
         subsets=10,
-        subset_size=50,
-        neighbours=3,
+        subset_size=40,
         threads=1,
         weights=None,
         digits_classifier=None,
@@ -56,10 +59,10 @@ def test_measure_is_the_metrics_by_name(sides):
         "precision_digits",
         "recall_digits",
     ]
-    assert values["fd_digits"] == frechet_distance(real_side(real).gaussian, fit(generated))
+    assert values["fd_digits"] == legacy_frechet_distance(real_side(real).gaussian, fit(generated))
     assert (values["is_digits"], values["is_digits_std"]) == inception_score(logits, 5)
     assert (values["kd_digits"], values["kd_digits_std"]) == kernel_distance(
-        real, generated, subsets=10, subset_size=50, seed=4
+        real, generated, subsets=10, subset_size=40, seed=4
     )
     assert (values["precision_digits"], values["recall_digits"]) == precision_recall(real, generated, neighbours=3)
     assert json.loads(json.dumps(values)) == values and not unavailable
@@ -68,21 +71,39 @@ def test_measure_is_the_metrics_by_name(sides):
 def test_a_name_with_a_count_takes_the_first_so_many(sides):
     real, generated, logits = sides
     values, _ = measured(
-        plan("fid60_train_clean", "fid40_train_clean", "is40", "kid40", "pr40_2"), real, generated, logits
+        plan(
+            "fid60_train_clean",
+            "fid40_train_clean",
+            "fid40_train_legacy",
+            "is40",
+            "kid40",
+            "pr40_2",
+            "pr40_3_inception",
+        ),
+        real,
+        generated,
+        logits,
     )
     few, _ = measured(plan(*DIGITS), real, generated[:40], logits[:40])
-    assert values["fid40_train_clean"] == few["fd_digits"] != values["fid60_train_clean"]
+    assert values["fid40_train_legacy"] == few["fd_digits"] != values["fid60_train_clean"]
+    assert values["fid40_train_clean"] == frechet_distance(fit(real), fit(generated[:40]))
+    assert (values["precision40_3_inception"], values["recall40_3_inception"]) == (
+        few["precision_digits"],
+        few["recall_digits"],
+    )
     assert (values["is40"], values["kid40"]) == (few["is_digits"], few["kd_digits"])
     assert (values["precision40_2"], values["recall40_2"]) == precision_recall(real, generated[:40], neighbours=2)
 
 
-def test_kept_radii_change_nothing(sides):
+def test_a_metric_asks_for_nothing_that_it_does_not_read(sides):
+    """No covariance for a kernel distance, no features for a Fréchet distance."""
     real, generated, _ = sides
-    kept = Real(len(real), fit(real), real, {3: squared_radii(real, 3)})
-    values, _ = measure(
-        plan("pr60_3"), {("inception_legacy", "train"): kept}, {"inception_legacy": Features(generated, None)}
-    )
-    assert tuple(values.values()) == precision_recall(real, generated, neighbours=3)
+    samples = {"inception_clean": Features(generated)}
+    kept, fitted = Real(len(real), features=real), Real(len(real), gaussian=fit(real))
+    assert measure(plan("kid"), {("inception_clean", "train"): kept}, samples)[0]["kid"]
+    assert measure(plan("fid_train_clean"), {("inception_clean", "train"): fitted}, samples)[0]["fid_train_clean"]
+    with pytest.raises(UserError, match="kid: needs features of the train images, and there is none"):
+        measure(plan("kid"), {("inception_clean", "train"): fitted}, samples)
 
 
 def test_without_logits_a_score_is_a_reason_and_the_others_are_numbers(sides):
@@ -95,7 +116,7 @@ def test_without_logits_a_score_is_a_reason_and_the_others_are_numbers(sides):
 
 @pytest.mark.parametrize(
     ("metric", "least"),
-    [("fd_digits", 2), ("is_digits", 5), ("kd_digits", 2), ("pr_digits", 4), ("pr4_3", 4), ("kid50", 50)],
+    [("fd_digits", 2), ("is_digits", 5), ("kd_digits", 40), ("pr_digits", 4), ("pr4_3", 4), ("kid50", 50)],
 )
 def test_too_few_samples_are_refused_by_metric(sides, metric, least):
     real, generated, logits = sides

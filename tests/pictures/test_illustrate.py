@@ -12,7 +12,7 @@ from pipeline.base.errors import UserError
 from pipeline.base.files import read_json, sha256, write_json, write_text
 from pipeline.base.schema import dump
 from pipeline.data.array import write_dataset
-from pipeline.metrics import extractors
+from pipeline.metrics import store
 from pipeline.metrics.config import IllustratePlan
 from pipeline.networks.sampling import load_generator, sample
 from pipeline.networks.transgan.networks import Generator
@@ -44,12 +44,12 @@ SHEETS = [
 @pytest.fixture
 def project(tmp_path, monkeypatch, cell):
     """An untrained run of the digits' geometry, a dataset, and the reference's files that are read."""
-    resolved = cell("digits")
-    generator = Generator(resolved.network)
+    network = cell("digits").network.model_copy(update={"channels": 3})
+    generator = Generator(network)
     with torch.no_grad():
         generator.to_rgb.weight.mul_(4)  # untrained images are nearly grey; spread them over the levels
     (tmp_path / "run").mkdir()
-    write_text(tmp_path / "run/network.yaml", dump(resolved.network))
+    write_text(tmp_path / "run/network.yaml", dump(network))
     write_text(tmp_path / "run/config.yaml", json.dumps({"train": {"augment": AUGMENT}}))
     save_file(generator.state_dict(), tmp_path / "run/generator_ema.safetensors")
     np.save(tmp_path / "run/grids.npy", np.zeros((2, 4, 3, 8, 8), dtype=np.uint8))
@@ -58,13 +58,13 @@ def project(tmp_path, monkeypatch, cell):
     write_dataset(tmp_path / "data", images, None, {"split": "train", "resize": "none"})
     reference = tmp_path / "reference"
     reference.mkdir()
-    np.save(reference / "inception_clean_train.npy", small().extract(images, 30)[0])
+    np.save(reference / "inception_clean_train.npy", small().extract(images, 30).features)
     (reference / "weights.pt").write_bytes(b"weights")
     files = {name: sha256(reference / name) for name in ("inception_clean_train.npy", "weights.pt")}
     sides = [{"extractor": "inception_clean", "split": "train", "features": "inception_clean_train.npy"}]
     networks = {"inception_clean": {"weights": "weights.pt"}}
     write_json(reference / "manifest.json", {"extractors": networks, "sides": sides, "files": files})
-    monkeypatch.setattr(extractors, "load_extractor", lambda name, path: small(name))
+    monkeypatch.setattr(store, "load_extractor", lambda name, path: small(name))
     return tmp_path
 
 

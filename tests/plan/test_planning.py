@@ -20,6 +20,7 @@ START = {
     "conf/dataset/digits.yaml:model.attention_from": 8,
     "conf/dataset/digits.yaml:model.window": 4,
     "conf/dataset/digits.yaml:train.lr": 0.001,
+    "conf/dataset/digits.yaml:data.channels": 3,
 }
 NAMES = [f"digits/{variant}/seed{seed}" for variant in START["matrix"]["variants"] for seed in START["matrix"]["seeds"]]
 
@@ -110,7 +111,7 @@ EDITS = [
     ({"evaluate.seed": 5}, of("measure") | of("illustrate")),
     ({"evaluate.batch": 99}, of("measure") | of("illustrate")),
     ({"conf/profile/smoke.yaml:evaluate.n_gen": 300}, of("measure")),
-    ({"evaluate.neighbours": 5}, of("measure") | {"reference/digits.yaml"}),
+    ({"conf/profile/smoke.yaml:evaluate.subsets": 6}, of("measure") | {"reference/digits.yaml"}),
     ({"conf/dataset/digits.yaml:evaluate.metrics": ["fd_digits"]}, of("measure") | {"reference/digits.yaml"}),
     ({"evaluate.reference.digits_classifier.seed": 9}, {"reference/digits.yaml"}),
     # what a network that is not used would read
@@ -139,7 +140,7 @@ def test_only_files_whose_own_settings_changed(touched, edits, expected):
 
 
 def test_metrics_get_their_count_from_the_budget_and_the_reference_knows_none(plan):
-    names = ["fid_train_legacy", "fid1k_test_clean", "is", "kid", "pr3"]
+    names = ["fid_train_legacy", "fid1k_test_clean", "is", "kid", "pr3_inception"]
     plan(
         {
             "conf/dataset/digits.yaml:evaluate.metrics": names,
@@ -149,10 +150,10 @@ def test_metrics_get_their_count_from_the_budget_and_the_reference_knows_none(pl
     )
     evaluate, reference = (read_yaml(f"plan/{name}.yaml") for name in ("measure/digits/full/seed0", "reference/digits"))
     assert (
-        evaluate["metrics"] == ["fid500_train_legacy", "fid1k_test_clean", "is500", "kid500", "pr500_3"]
+        evaluate["metrics"] == ["fid500_train_legacy", "fid1k_test_clean", "is500", "kid500", "pr500_3_inception"]
         and evaluate["n_gen"] == 1000
     )
-    assert reference["metrics"] == ["fid_train_legacy", "fid_test_clean", "is", "kid", "pr3"]
+    assert reference["metrics"] == ["fid_train_legacy", "fid_test_clean", "is", "kid", "pr3_inception"]
     assert reference["weights"] == "w.pth" and reference["digits_classifier"] is None
     plan(
         {
@@ -282,11 +283,9 @@ def test_variants_may_not_disagree_about_the_real_images(plan):
 
 
 UNUSED = [
-    ("neighbours", ["fd_digits", "is_digits", "kd_digits"]),
     ("splits", ["fd_digits", "kd_digits", "pr_digits"]),
     ("subsets", ["fd_digits", "is_digits", "pr_digits"]),
     ("subset_size", ["fd_digits", "is_digits", "pr_digits"]),
-    ("neighbours", ["pr3"]),  # k is in the name
 ]
 
 
