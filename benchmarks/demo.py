@@ -18,7 +18,8 @@ from pipeline.base.errors import UserError, command_line
 from pipeline.base.files import read_json
 from pipeline.plan.config import load, resolve_cell
 from pipeline.training.config import TrainConfig
-from pipeline.training.step import build, discriminator_step, generator_step
+from pipeline.training.state import build
+from pipeline.training.step import discriminator_step, generator_step
 
 REPEATS = 15
 

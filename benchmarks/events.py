@@ -27,8 +27,8 @@ def spent_on_events(plan: TrainPlan, folder: Path) -> dict[str, float]:
     """Seconds of the training, of them for event files, and for importing their code (in a process that has not)."""
     images = read_array(folder / "data")  # the data's code is imported before the clock starts
     before = time.perf_counter()
-    assert "pipeline.runs.event_file" not in sys.modules
-    import pipeline.runs.event_file  # noqa: F401  (its import is what is timed)
+    assert "pipeline.runs.events" not in sys.modules
+    import pipeline.runs.events  # noqa: F401  (its import is what is timed)
 
     imported = time.perf_counter() - before
     from pipeline.runs.checkpoint_schedule import CheckpointSchedule

@@ -23,8 +23,8 @@ from pipeline.base.memory import out_of_memory, peak_memory
 from pipeline.plan.config import load, resolve_cell
 from pipeline.training.config import TrainConfig
 from pipeline.training.data import RealImages
-from pipeline.training.loop import iteration
-from pipeline.training.step import build
+from pipeline.training.state import build
+from pipeline.training.step import iteration
 
 MOST = 256  # images of a batch that are tried at most
 TRIAL = 8  # resolution of the digits, whose networks are small: for a trial of this benchmark

@@ -82,7 +82,8 @@ def main() -> None:
         if process.returncode or not (run / "run.json").is_file():
             raise UserError(f"the training did not go on: {output.splitlines()[-1:]}")
         record, history = read_json(run / "run.json"), pd.read_csv(run / "history.csv")
-        machine = pd.read_csv(run / "machine.csv")
+        kept = folder / ".work" / "records" / record["key"]
+        record, machine = record | read_json(kept / "record.json"), pd.read_csv(kept / "machine.csv")
     found = {
         "status": record["status"],
         "kimg": record["kimg"],

@@ -26,8 +26,8 @@ from pipeline.networks.distributed import average
 from pipeline.networks.interface import build_discriminator, build_generator
 from pipeline.plan.config import ResolvedCell, load, resolve_cell
 from pipeline.training.data import RealImages
-from pipeline.training.loop import iteration
-from pipeline.training.step import build
+from pipeline.training.state import build
+from pipeline.training.step import iteration
 
 PROCESSES = (1, 2, 4, 8, 16, 32)
 LATENCY = 20e-6  # seconds a message; NCCL within a host has about as much

@@ -19,8 +19,9 @@ from pipeline.networks.transgan import attention, blocks
 from pipeline.networks.transgan.networks import Discriminator, Generator
 from pipeline.training.augment import augment
 from pipeline.training.config import TrainPlan
-from pipeline.training.ema import ema_beta
-from pipeline.training.objectives.objective import make_objective
+from pipeline.training.losses import discriminator_loss
+from pipeline.training.registry import LOSSES, load
+from pipeline.training.schedule import ema_beta
 
 
 def explicit_everywhere() -> None:
@@ -59,7 +60,7 @@ class Reference:
     def __init__(self, plan: TrainPlan, images: np.ndarray, device: torch.device):
         explicit_everywhere()
         self.config, self.device = plan.train, device
-        self.objective = make_objective(plan.train)
+        self.loss = load(LOSSES[plan.train.loss])()
         torch.manual_seed(plan.seed)
         self.generator, self.discriminator = Generator(plan.network).to(device), Discriminator(plan.network).to(device)
         self.average = [parameter.detach().clone() for parameter in self.generator.parameters()]
@@ -99,7 +100,8 @@ class Reference:
         )
         norm = gradient.flatten(1).norm(2, dim=1)
         penalty = ((norm - self.config.penalty_target) ** 2).mean() / self.config.penalty_target**2
-        loss = self.objective.discriminator(scores_real, scores_fake) + self.config.penalty_weight * penalty
+        adversarial = discriminator_loss(self.loss, scores_real, scores_fake, drift_weight=self.config.drift_weight)
+        loss = adversarial + self.config.penalty_weight * penalty
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.discriminator.parameters(), self.config.clip_norm)
         self.optimizer_d.step()
@@ -107,7 +109,7 @@ class Reference:
 
     def generator_step(self) -> None:
         self.optimizer_g.zero_grad()
-        loss = self.objective.loss.generator(self.score(self.fakes(self.config.batch_generator)), None)
+        loss = self.loss.generator(self.score(self.fakes(self.config.batch_generator)), None)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.generator.parameters(), self.config.clip_norm)
         self.optimizer_g.step()

@@ -28,8 +28,8 @@ from pipeline.base.provenance import has_bf16
 from pipeline.plan.config import load, resolve_cell
 from pipeline.training.config import TrainPlan
 from pipeline.training.data import RealImages
-from pipeline.training.loop import iteration
-from pipeline.training.step import build
+from pipeline.training.state import build
+from pipeline.training.step import iteration
 
 MODES = {
     "reference": {},

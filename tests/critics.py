@@ -3,10 +3,10 @@
 import torch
 from torch import nn
 
-from pipeline.training.augment import draw
+from pipeline.training.augment import sample_parameters
 from pipeline.training.config import TrainConfig
-from pipeline.training.forward_passes import penalty_pass
-from pipeline.training.objectives.objective import make_objective
+from pipeline.training.registry import PENALTIES, load
+from pipeline.training.step import penalty_pass
 
 
 class Critic(nn.Module):
@@ -40,10 +40,14 @@ def quadratic(images, weight):
 
 def penalty_values(critic, real: torch.Tensor, fake: torch.Tensor, config: TrainConfig) -> list[torch.Tensor]:
     """The penalty of `config` at each batch of images where it is taken, through the pass that a training step uses."""
-    objective = make_objective(config)
+    penalty, critic.config = load(PENALTIES[config.penalty])(config.penalty_target), config
+    alpha = torch.rand(len(real), 1, 1, 1)
+    images = {"real": real, "fake": fake, "between": torch.lerp(real, fake, alpha.to(real.dtype))}
     return [
-        penalty_pass(critic, images, draw(images, config.augment), objective.penalty.draw(images), objective, config)
-        for images in objective.penalty.points(real, fake, *objective.penalty.draw_points(real))
+        penalty_pass(
+            critic, images[place], sample_parameters(real, config.augment), penalty.sample_noise(real), penalty
+        )
+        for place in penalty.places
     ]
 
 

@@ -16,14 +16,9 @@ from safetensors.torch import save_file
 
 from pipeline.networks.spec import NetworkSpec
 from pipeline.plan.config import load, resolve_cell
-from pipeline.training.ema import ema_beta
-from pipeline.training.step import (
-    build,
-    discriminator_gradients,
-    discriminator_step,
-    generator_gradients,
-    generator_step,
-)
+from pipeline.training.schedule import ema_beta
+from pipeline.training.state import build
+from pipeline.training.step import discriminator_gradients, discriminator_step, generator_gradients, generator_step
 from trainings import AUGMENT, TRAIN
 
 BATCH = 12  # divided by 1, 2 and 3 processes, and by 2 parts in each
@@ -100,7 +95,7 @@ def steps(case: Case) -> dict[str, torch.Tensor]:
     found: dict[str, torch.Tensor] = {}
 
     torch.manual_seed(5)
-    weight = config.penalty_weight if networks.objective.penalty else None
+    weight = config.penalty_weight if networks.penalty else None
     found |= _named("first d", discriminator_gradients(networks, real[0, 0], config, weight=weight))
     found["gradient d"] = _flat(networks.discriminator)
     networks.optimizer_d.zero_grad()

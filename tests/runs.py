@@ -4,12 +4,10 @@ from pathlib import Path
 
 from pipeline.runs.work_dirs import entries
 
-DIFFER = ("run.json", "machine.csv")  # hold times and memory
-
 
 def content(run: Path) -> dict[str, bytes]:
-    """The bytes of every file of a run that does not depend on when and how fast it was made."""
-    return {path.name: path.read_bytes() for path in run.iterdir() if path.name not in DIFFER}
+    """The bytes of every file of a run: none depends on when, where and how fast it was made."""
+    return {path.name: path.read_bytes() for path in run.iterdir()}
 
 
 def work_dirs(work: Path) -> list[str]:

@@ -14,21 +14,30 @@ from settings_files import copy_settings, edit_settings
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = Path(__file__).parent / "contributed"
-FAMILIES, OBJECTIVES = "pipeline/networks/families.py", "pipeline/training/objectives/registry.py"
+FAMILIES, OBJECTIVES = "pipeline/networks/families.py", "pipeline/training/registry.py"
 NEW_FILES = {
     "mlp.py": "pipeline/networks/mlp.py",
-    "least_squares.py": "pipeline/training/objectives/least_squares.py",
+    "least_squares.py": "pipeline/training/least_squares.py",
+    "logit_drift.py": "pipeline/training/logit_drift.py",
 }
 NEW_LINES = {
     FAMILIES: ("FAMILIES = {\n", '    "mlp": "pipeline.networks.mlp",\n'),
-    OBJECTIVES: ("LOSSES = {\n", '    "least_squares": "pipeline.training.objectives.least_squares:LeastSquares",\n'),
+    OBJECTIVES: ("LOSSES = {\n", '    "least_squares": "pipeline.training.least_squares:LeastSquares",\n'),
 }
+PENALTY_LINE = ("PENALTIES = {\n", '    "logit_drift": "pipeline.training.logit_drift:LogitDrift",\n')
 VARIANT = {
     "model": {
         "generator": {"family": "mlp", "mlp": {"hidden": 32, "noise_dim": 8}},
         "discriminator": {"family": "mlp", "mlp": {"hidden": 16, "leak": 0.2}},
     },
-    "train": {"loss": "least_squares", "kimg": None, "generator_steps": 2, "snapshot_images": 4, "weight_snapshots": 0},
+    "train": {
+        "loss": "least_squares",
+        "penalty": "logit_drift",
+        "kimg": None,
+        "generator_steps": 2,
+        "snapshot_images": 4,
+        "weight_snapshots": 0,
+    },
 }
 # In a process of its own: the project it imports is the copy.
 USE = """
@@ -72,7 +81,7 @@ def extended(tmp_path_factory):
     before = plan_files(folder)
     for example, place in NEW_FILES.items():
         shutil.copyfile(EXAMPLES / example, folder / place)
-    for file, (after, line) in NEW_LINES.items():
+    for file, (after, line) in [*NEW_LINES.items(), (OBJECTIVES, PENALTY_LINE)]:
         text = (folder / file).read_text()
         assert text.count(after) == 1
         (folder / file).write_text(text.replace(after, after + line))
@@ -105,7 +114,7 @@ def test_no_other_training_runs_again(extended):
 def test_the_plan_of_the_new_cell_names_the_new_modules_and_no_other_family(extended):
     _, after, _ = extended
     code = yaml.safe_load(after["plan/train/digits/perceptrons/seed1.yaml"])["code"]
-    assert {"pipeline.networks.mlp", "pipeline.training.objectives.least_squares"} <= code.keys()
+    assert {"pipeline.networks.mlp", "pipeline.training.least_squares", "pipeline.training.logit_drift"} <= code.keys()
     assert not [name for name in code if name.count(".") > 2 and name.startswith("pipeline.networks")]
     others = [yaml.safe_load(text).get("code", {}) for name, text in after.items() if "perceptrons" not in name]
     assert not any("mlp" in module or "least_squares" in module for code in others for module in code)

@@ -133,7 +133,8 @@ def test_killed_trainer_killed_dvc_and_both_at_once(repository, whole):
     code, output = repository.dvc("repro", STAGE)
     assert code == 0 and "resumed at" in output, output
     assert content(repository.folder / RUN) == whole
-    assert read_json(repository.folder / RUN / "run.json")["resumed_at_kimg"]
+    key = read_json(repository.folder / RUN / "run.json")["key"]
+    assert read_json(repository.folder / ".work" / "records" / key / "record.json")["resumed_at_kimg"]
     assert not work_dirs(repository.folder / ".work")
     code, output = repository.dvc("status", STAGE)
     assert "up to date" in output

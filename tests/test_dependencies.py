@@ -13,7 +13,7 @@ import yaml
 
 from pipeline.networks import families
 from pipeline.plan import fingerprint
-from pipeline.training.objectives import registry
+from pipeline.training import registry
 
 ROOT = Path(__file__).parent.parent
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]

@@ -9,6 +9,7 @@ import torch
 SIGNS = (
     "DefaultCPUAllocator",
     "CUDA error: out of memory",
+    "Cuda failure 2 'out of memory'",  # inside NCCL
     "STATUS_ALLOC_FAILED",
 )  # of shortages that are plain RuntimeErrors
 UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}

@@ -44,4 +44,5 @@ def defer_compiler() -> None:
 
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read once, by the first import of torch
+os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # a GPU's number is that of nvidia-smi
 defer_compiler()

@@ -29,7 +29,7 @@ from pipeline.base.git import check_clean, check_libraries, clone_at
 from pipeline.matrix import states
 from pipeline.matrix.dvc import Output, check_remote, dvc, share_cache
 from pipeline.matrix.units import State, Unit, find_unit, read_units
-from pipeline.runs.watchdog import WORKER
+from pipeline.runs.processes import WORKER
 from pipeline.runs.work_dirs import SHARED, discard, lock, work_root
 
 TRY_AGAIN = 75  # exit status EX_TEMPFAIL: stopped with its state stored

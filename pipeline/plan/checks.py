@@ -12,7 +12,7 @@ from pipeline.networks.families import load as load_family
 from pipeline.networks.spec import Impossible, NetworkSpec
 from pipeline.plan.compose import Composed
 from pipeline.training.config import OPERATION_SETTINGS, TrainConfig
-from pipeline.training.objectives.registry import NO_PENALTY
+from pipeline.training.registry import NO_PENALTY
 
 Refusals = Iterator[tuple[str, object, str]]  # (key, what was given, what is allowed), the first problem first
 
@@ -91,12 +91,12 @@ def _of_training(train: TrainConfig) -> Refusals:
         yield "train.recompute", True, allowed
     for key in ("batch_generator", "batch_discriminator"):  # every process gets equally many images of each part
         size = getattr(train, key)
-        if size % train.accumulate:
-            yield "train.accumulate", train.accumulate, f"a divisor of train.{key}, {size}"
+        if size % train.parts:
+            yield "train.accumulate", train.accumulate, f"auto, or a divisor of train.{key}, {size}"
             return
-        part = size // train.accumulate
+        part = size // train.parts
         if part % train.processes:
-            divided = f" over train.accumulate, {train.accumulate}" if train.accumulate > 1 else ""
+            divided = f" over train.accumulate, {train.accumulate}" if train.parts > 1 else ""
             yield "train.processes", train.processes, f"a divisor of {part}, which is train.{key}{divided}"
 
 
@@ -107,7 +107,7 @@ def _of_evaluation(data: DataConfig, evaluate: EvaluateConfig) -> Refusals:
 
 
 def _of_networks(network: NetworkSpec, train: TrainConfig) -> Refusals:
-    if network.batch_statistics and train.accumulate > 1:
+    if network.batch_statistics and train.parts > 1:
         allowed = "1 with networks that use batch statistics (model.norm batch, for one): those are the whole batch's"
         yield "train.accumulate", train.accumulate, allowed
     if network.batch_statistics and train.processes > 1 and train.execution != "eager":

@@ -18,14 +18,14 @@ from pipeline.networks.families import load as load_family
 from pipeline.networks.spec import NetworkSpec
 from pipeline.plan.numeric_syntax import plain, stripped
 from pipeline.training.config import TrainConfig
-from pipeline.training.objectives.registry import LOSSES, PENALTIES
+from pipeline.training.registry import LOSSES, PENALTIES
 
 ROOT = Path(__file__).parent.parent.parent
 PACKAGES = ("pipeline", "stages", "benchmarks", "tests")  # of this project; whatever else is imported is a library
 LOOP = "pipeline.training.loop"
 LEFT_OUT = {
     "pipeline.networks.families": "names modules; those of a cell are roots of its closure",
-    "pipeline.training.objectives.registry": "names modules; those of a cell are roots of its closure",
+    "pipeline.training.registry": "names modules; those of a cell are roots of its closure",
 }
 # Ways of reaching code, or of computing from text or annotations, that the closure or the stripped tree would not show.
 UNSEEN = {

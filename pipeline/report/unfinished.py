@@ -14,7 +14,7 @@ from pipeline.base.files import read_json, sha256
 from pipeline.report.charts import training_curves
 from pipeline.report.content import Content, Section, Table, Text
 from pipeline.report.results import Results
-from pipeline.runs.unfinished import Unfinished, unfinished
+from pipeline.runs.watch import Unfinished, unfinished
 from pipeline.runs.work_dirs import work_root
 
 

@@ -1,19 +1,20 @@
 """The state of an unfinished training on disk: exact to the bit, written whole or not at all, never trusted unchecked.
 
-A checkpoint is a pair: `step-<n>.safetensors` holds every tensor, `step-<n>.json` everything else, the key of the
-training, the hash of the tensors and its own. The JSON is written last. The newest two pairs are kept.
+A checkpoint is a pair: `step-<n>.pt` holds the state (tensors, numbers and text, no code: `weights_only`), and
+`step-<n>.json` what others read of it, the key of the training, the hash of the state and its own. The JSON is written
+last. The newest two pairs are kept.
 """
 
 import hashlib
 import json
+import pickle
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from safetensors.torch import save_file
 
 from pipeline.base.errors import UserError
 from pipeline.base.files import atomic_write, check_sha256, read_json, sha256, write_json
@@ -21,8 +22,7 @@ from pipeline.runs.work_dirs import stored
 from pipeline.training.loop import Outcome
 
 GENERATIONS = 2
-TENSOR = "tensor of this name"  # in the JSON, the place of a tensor
-# Fields of an Outcome that JSON holds as they are.
+# Fields of an Outcome that are stored as they are.
 FACTS = ("status", "detail", "kimg", "history", "machine", "grids_kimg", "step", "seconds", "resumed", "processes")
 
 
@@ -32,12 +32,13 @@ def capture(outcome: Outcome, device: torch.device) -> dict[str, Any]:
     The order of the real images is a function of seed and position, and the position is a function of the step.
     """
     networks = outcome.networks
+    names = ("generator", "ema", "discriminator", "optimizer_g", "optimizer_d")
     return {
-        "networks": {name: getattr(networks, name).state_dict() for name in ("generator", "ema", "discriminator")},
-        "optimizers": {name: _listed(getattr(networks, name).state_dict()) for name in ("optimizer_g", "optimizer_d")},
+        "states": {name: getattr(networks, name).state_dict() for name in names},
         "random": {"cpu": torch.get_rng_state()}
         | ({"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {}),
-        "gradients": _gradients(networks.discriminator),
+        # What a G step left in D for the next D step, where the setting `keep_generator_gradients` is on.
+        "gradients": {n: p.grad for n, p in networks.discriminator.named_parameters() if p.grad is not None},
         "last_good": outcome.last_good,
         "scalars": {name: torch.stack(values) for name, values in outcome.scalars.items()},
         "grids": [torch.from_numpy(grid) for grid in outcome.grids],
@@ -49,12 +50,8 @@ def put_back(outcome: Outcome, state: dict[str, Any], device: torch.device) -> N
     """Make `outcome`, of a freshly begun run, and the random number generators what they were when `state` was
     captured.
     """
-    for name, content in state["networks"].items():
+    for name, content in state["states"].items():
         getattr(outcome.networks, name).load_state_dict(content)
-    for name, content in state["optimizers"].items():
-        getattr(outcome.networks, name).load_state_dict(
-            {"state": dict(content["state"]), "param_groups": content["param_groups"]}
-        )
     for name, parameter in outcome.networks.discriminator.named_parameters():
         kept = state["gradients"].get(name)
         parameter.grad = None if kept is None else kept.to(device)
@@ -70,35 +67,26 @@ def put_back(outcome: Outcome, state: dict[str, Any], device: torch.device) -> N
         torch.cuda.set_rng_state(state["random"]["cuda"], device)
 
 
-def _gradients(network: torch.nn.Module) -> dict[str, Tensor]:
-    """What a G step left in D for the next D step, where the setting `keep_generator_gradients` is on."""
-    return {name: parameter.grad for name, parameter in network.named_parameters() if parameter.grad is not None}
-
-
-def _listed(optimizer: dict[str, Any]) -> dict[str, Any]:
-    """An optimiser's state with its integer keys in pairs: keys of JSON are text."""
-    return {
-        "state": [[index, state] for index, state in optimizer["state"].items()],
-        "param_groups": optimizer["param_groups"],
-    }
-
-
 def save(folder: Path, state: dict[str, Any], *, key: str, step: int, facts: dict[str, Any]) -> None:
-    """Write a generation and remove those before the one before it. `facts` are for people: cell, kimg.
+    """Write a generation and remove those before the one before it. `facts` are for others: cell, kimg, history.
 
-    Errors: OSError or SafetensorError where the disk does not take it; older generations are then untouched.
+    Errors: OSError where the disk does not take it; older generations are then untouched.
     """
-    tensors: dict[str, Tensor] = {}
-    rest = _without_tensors(state, tensors)
     stem = folder / f"step-{step:09d}"
-    with atomic_write(stem.with_suffix(".safetensors")) as temporary:
-        save_file(tensors, temporary)
+    with atomic_write(stem.with_suffix(".pt")) as temporary:
+        with open(temporary, "wb") as file:
+            try:
+                torch.save(state, file)
+            except RuntimeError as error:  # torch's own words about the file, not the disk's
+                if isinstance(error.__context__, OSError):
+                    raise error.__context__ from None
+                raise
         digest = sha256(temporary)
-    content = {"key": key, "saved": time.time(), **facts, "tensors_sha256": digest, "state": rest}
+    content = {"key": key, "saved": time.time(), **facts, "state_sha256": digest}
     write_json(stem.with_suffix(".json"), {**content, "sha256": _digest(content)})
     for path in stored(folder)[GENERATIONS:]:
         path.unlink()
-        path.with_suffix(".safetensors").unlink(missing_ok=True)
+        path.with_suffix(".pt").unlink(missing_ok=True)
 
 
 def save_weights(path: Path, network: torch.nn.Module) -> None:
@@ -108,7 +96,7 @@ def save_weights(path: Path, network: torch.nn.Module) -> None:
 
 
 def load(folder: Path, key: str, say: Callable[[str], None]) -> dict[str, Any] | None:
-    """The newest checkpoint that is whole and of this very training: the content of its JSON, tensors in their places.
+    """The newest checkpoint that is whole and of this very training: the content of its JSON, and its `state`.
 
     What is passed over is said, and why. None where nothing usable is left.
     """
@@ -130,37 +118,13 @@ def _read(path: Path, key: str) -> dict[str, Any]:
         raise UserError(f"{path}: damaged, it is not what was written")
     if content["key"] != key:
         raise UserError(f"{path}: of another training (key {content['key'][:12]}, this one is {key[:12]})")
-    tensors = path.with_suffix(".safetensors")
-    check_sha256(tensors, content["tensors_sha256"])
-    # Copies: a loaded tensor is a view of the mapped file, at whatever alignment.
-    loaded = {name: tensor.clone() for name, tensor in load_file(tensors).items()}
-    return {**content, "state": _with_tensors(content["state"], loaded)}
+    file = path.with_suffix(".pt")
+    check_sha256(file, content["state_sha256"])
+    try:
+        return {**content, "state": torch.load(file, map_location="cpu", weights_only=True)}
+    except (RuntimeError, pickle.UnpicklingError) as error:
+        raise UserError(f"{file}: not readable ({' '.join(str(error).split())})") from None
 
 
 def _digest(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()
-
-
-def _without_tensors(tree: Any, tensors: dict[str, Tensor], name: str = "state") -> Any:
-    """`tree` (dicts with text keys, lists, tensors, JSON values) with its tensors moved to `tensors`."""
-    if isinstance(tree, Tensor):
-        tensors[name] = tree.detach().contiguous()
-        return {TENSOR: name}
-    if isinstance(tree, dict):
-        return {key: _without_tensors(value, tensors, f"{name}.{key}") for key, value in tree.items()}
-    if isinstance(tree, list | tuple):
-        return [_without_tensors(value, tensors, f"{name}.{index}") for index, value in enumerate(tree)]
-    return tree
-
-
-def _with_tensors(tree: Any, tensors: dict[str, Tensor]) -> Any:
-    """The inverse of `_without_tensors`; tuples have become lists."""
-    if isinstance(tree, dict):
-        return (
-            tensors[tree[TENSOR]]
-            if tree.keys() == {TENSOR}
-            else {key: _with_tensors(value, tensors) for key, value in tree.items()}
-        )
-    if isinstance(tree, list):
-        return [_with_tensors(value, tensors) for value in tree]
-    return tree

@@ -23,7 +23,7 @@ LEAST = 20.0  # seconds between two checkpoints, at least; the environment's CHE
 SHARE = 0.01  # of the time, at most, goes into checkpoints: after one that took a second, the next waits a hundred
 WEIGHTS = "weights"  # folder of the averaged generators that are kept, one file each, named by kimg
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-ABANDONED = "the end of whoever started it"
+ABANDONED = "the end of the process that started it"
 REASONS = ("", *(one.name for one in SIGNALS), ABANDONED)  # to stop; processes agree on one by its place here
 
 
@@ -61,6 +61,7 @@ class CheckpointSchedule(Observer):
         self.events = EventLog(events_folder(progress.name, key), progress.note) if writes else Observer()
         self.due = time.monotonic() + least
         self.signal: str | None = None
+        self.iterations = 0  # of this sitting
 
     def start(self, total_kimg: float, *, kimg: float, seconds: float) -> None:
         self.progress.start(total_kimg, kimg=kimg, seconds=seconds)
@@ -116,6 +117,7 @@ class CheckpointSchedule(Observer):
 
         Errors: `Stopped` after a signal, once the state is stored; `UserError` where it cannot be stored.
         """
+        self.iterations += 1
         self.events.after_iteration(outcome)
         reason = REASONS[all_reduce_max(REASONS.index(self.signal or self.asked() or ""))]
         if reason or time.monotonic() >= self.due:
@@ -141,46 +143,61 @@ class CheckpointSchedule(Observer):
                 capture(outcome, self.device),
                 key=self.key,
                 step=outcome.step,
-                facts={"cell": self.progress.name, "kimg": kimg, "kimg_planned": self.config.kimg, **self.facts},
+                facts={
+                    "cell": self.progress.name,
+                    "kimg": kimg,
+                    "kimg_planned": self.config.kimg,
+                    "history": outcome.history,
+                    "machine": outcome.machine,
+                    **self.facts,
+                },
             )
         ended = time.monotonic()
         self.due = ended + max(self.least, (ended - began) / self.share)
 
     @contextmanager
     def stoppable(self) -> Iterator[None]:
-        """SIGTERM, Ctrl-C and a closed terminal end the training after its iteration, the same one again at once.
+        """SIGTERM, Ctrl-C and a closed terminal end the training after its iteration, the same one again at once."""
 
-        Two different ones may be one event: a batch system tells every process, and the worker tells its training.
-        """
-        seen = set()
-
-        def remember(number: int, _frame: object) -> None:
-            if number in seen:
-                raise KeyboardInterrupt
-            seen.add(number)
+        def remember(number: int) -> None:
             self.signal = self.signal or signal.Signals(number).name
 
-        # One that is ignored (nohup) stays so; Python lets only the main thread handle any.
-        handled = (
-            [one for one in SIGNALS if signal.getsignal(one) != signal.SIG_IGN]
-            if threading.current_thread() is threading.main_thread()
-            else []
-        )
-        before = {one: signal.signal(one, remember) for one in handled}
-        try:
-            yield
-        finally:
-            self.progress.newline()
-            self.events.stop("")  # its file is closed however the training ends
-            for one, handler in before.items():
-                signal.signal(one, handler)
+        with handled_signals(remember):
+            try:
+                yield
+            finally:
+                self.progress.newline()
+                self.events.stop("")  # its file is closed however the training ends
+
+
+@contextmanager
+def handled_signals(handle: Callable[[int], None]) -> Iterator[None]:
+    """`handle` is called for the first signal of each kind; the same one again is a `KeyboardInterrupt`.
+
+    Two different ones may be one event: a batch system tells every process, and the worker tells its training.
+    """
+    seen = set()
+
+    def remember(number: int, _frame: object) -> None:
+        if number in seen:
+            raise KeyboardInterrupt
+        seen.add(number)
+        handle(number)
+
+    # One that is ignored (nohup) stays so; Python lets only the main thread handle any.
+    main = threading.current_thread() is threading.main_thread()
+    handled = [one for one in SIGNALS if signal.getsignal(one) != signal.SIG_IGN] if main else []
+    before = {one: signal.signal(one, remember) for one in handled}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 @contextmanager
 def explain_disk_error(consequence: str) -> Iterator[None]:
-    """What a disk refuses (it is full, cannot be read, is not ours) as one line that also says what becomes of the
-    training.
-    """
+    """What a disk refuses (it is full, not readable, not ours) as one line, with what it means for the training."""
     try:
         yield
     except (OSError, SafetensorError) as error:

@@ -14,12 +14,15 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from pipeline.base.tiling import tile
-from pipeline.runs.event_file import MARK, EventFile
 from pipeline.runs.work_dirs import EVENTS, work_root
 from pipeline.training.loop import Observer, Outcome
 
+MARK = "tfevents"  # TensorBoard reads the files that have this in their name
 KEPT = 5  # trainings of a cell whose curves are kept, the newest
 KEY_DIGITS = 8  # of a training's key, in the name of its folder
 GRID_TAG = "fixed latents"
@@ -30,6 +33,41 @@ CLOCK = ("kimg", "step")  # columns of the history that say when; TensorBoard's 
 def events_folder(name: str, key: str) -> Path:
     """Where the curves of training `key` of cell `name` are."""
     return work_root() / EVENTS / name / key[:KEY_DIGITS]
+
+
+class EventFile:
+    """A new event file in `folder`, each record on disk before the next. A reader forgets what earlier files said.
+
+    Errors of this class and its methods: `OSError` of the file system.
+    """
+
+    def __init__(self, folder: Path):
+        folder.mkdir(parents=True, exist_ok=True)
+        now = time.time()
+        self.writer = RecordWriter(open(folder / f"events.out.{MARK}.{now:.6f}.{os.getpid()}", "xb"))  # noqa: SIM115
+        self._write(Event(wall_time=now, file_version="brain.Event:2"))
+        self._write(Event(wall_time=now, step=0, session_log=SessionLog(status=SessionLog.START)))
+
+    def scalars(self, values: dict[str, float], *, step: int, wall_time: float) -> None:
+        """One point of every curve in `values`, tag -> value; kept as float32. `wall_time`: seconds since 1970."""
+        summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
+        self._write(Event(wall_time=wall_time, step=step, summary=summary))
+
+    def image(self, tag: str, picture: Image.Image, *, step: int, wall_time: float) -> None:
+        png = io.BytesIO()
+        picture.save(png, "PNG")
+        image = Summary.Image(
+            width=picture.width, height=picture.height, colorspace=3, encoded_image_string=png.getvalue()
+        )
+        summary = Summary(value=[Summary.Value(tag=tag, image=image)])
+        self._write(Event(wall_time=wall_time, step=step, summary=summary))
+
+    def close(self) -> None:
+        self.writer.close()
+
+    def _write(self, event: Event) -> None:
+        self.writer.write(event.SerializeToString())
+        self.writer.flush()
 
 
 class EventLog(Observer):
@@ -86,12 +124,9 @@ class EventLog(Observer):
             self.file.scalars(values, step=_images(row["kimg"]), wall_time=self.origin + machine.get("seconds", 0.0))
         times = {_images(machine["kimg"]): machine.get("seconds", 0.0) for machine in outcome.machine}
         for grid, kimg in zip(outcome.grids[self.grids :], outcome.grids_kimg[self.grids :], strict=True):
-            picture = grid_picture(grid)
-            png = io.BytesIO()
-            picture.save(png, "PNG")
             step = _images(kimg)
             seconds = max((value for moment, value in times.items() if moment <= step), default=0.0)
-            self.file.image(GRID_TAG, png.getvalue(), picture.size, step=step, wall_time=self.origin + seconds)
+            self.file.image(GRID_TAG, grid_picture(grid), step=step, wall_time=self.origin + seconds)
         self.rows, self.grids = len(outcome.history), len(outcome.grids)
 
     def _give_up(self, error: OSError) -> None:

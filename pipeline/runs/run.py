@@ -1,44 +1,68 @@
 """A training run on disk: train a cell, write its folder; never train the same thing twice, never lose what was
 trained.
+
+runs/<cell>/ holds functions of settings, data and kernels alone, so that one kind of processor gives the same bytes.
+When, where and how fast it was trained is in the record: <work root>/records/<key>/, with the key that run.json names.
 """
 
+import csv
+import gc
 import hashlib
+import io
 import os
 import shutil
+import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 from pipeline.base.errors import UserError
-from pipeline.base.files import read_json, write_json
+from pipeline.base.files import atomic_write, read_json, write_json, write_text
 from pipeline.base.memory import out_of_memory, peak_memory
 from pipeline.base.provenance import has_bf16, processor, provenance
 from pipeline.base.schema import dump
+from pipeline.base.tiling import tile
 from pipeline.data.array import read_array, read_manifest
-from pipeline.networks.distributed import all_reduce_max
+from pipeline.networks.distributed import all_reduce_max, world
 from pipeline.plan.fingerprint import fingerprint
-from pipeline.runs.checkpoint_schedule import WEIGHTS, CheckpointSchedule, explain_disk_error, least_seconds
-from pipeline.runs.group import join, leave, own_device, under_torchrun
-from pipeline.runs.notify import notified
+from pipeline.runs.checkpoint import save_weights
+from pipeline.runs.checkpoint_schedule import (
+    WEIGHTS,
+    CheckpointSchedule,
+    Stopped,
+    explain_disk_error,
+    least_seconds,
+)
+from pipeline.runs.processes import (
+    WORKER,
+    end_with_worker,
+    join,
+    own_device,
+    shortage,
+    train_together,
+    under_torchrun,
+)
 from pipeline.runs.progress import Progress
-from pipeline.runs.run_files import write_run
-from pipeline.runs.shortage import shortage
-from pipeline.runs.team import train_together
-from pipeline.runs.watchdog import WORKER, end_with_worker
-from pipeline.runs.work_dirs import only_trainer, remove_folder, stored, work_folder
+from pipeline.runs.work_dirs import only_trainer, remove_folder, stored, work_folder, work_root
 from pipeline.training.config import TrainPlan, same_training
-from pipeline.training.loop import train
+from pipeline.training.loop import Outcome, train
 
 TRAINING = 32  # hexadecimal digits of a key that name the training; the others name the machine
+RECORDS = "records"  # folder of the work root
+NOTIFY = "TRANSGAN_NOTIFY"  # environment variable: a command of the user's, run when a training ends
+NOTIFY_SECONDS = 30.0  # that it may take
 
 
 def run_cell(plan: TrainPlan, *, data: str | Path, out: str | Path, name: str) -> dict[str, Any]:
-    """Train the cell called `name` on the dataset in `data`, write `out`; returns the record that is out/run.json.
+    """Train the cell called `name` on the dataset in `data`, write `out` and its record; returns both in one.
 
     Where a finished run of the same dataset (another variant) has the same settings, images and code, it is the same
-    training: its files are copied and the record says so. A training that was interrupted goes on from its last
+    training: its files are copied, and `copied_from` says whose. A training that was interrupted goes on from its last
     checkpoint and leaves the same bytes. Its state is removed at the end, by the worker where a worker started it:
     that one first pushes the results (pipeline/matrix/cluster/worker.py).
     Errors: `UserError` where another process trains this cell, after a signal, and where the disk does not take the
@@ -46,8 +70,7 @@ def run_cell(plan: TrainPlan, *, data: str | Path, out: str | Path, name: str) -
     """
     end_with_worker()
     check_code(plan, name)
-    out, parent = Path(out), os.getppid()
-    device = own_device()
+    data, out, parent, device = Path(data), Path(out), os.getppid(), own_device()
     check_device(plan, device, name)
     key, progress = run_key(plan, read_manifest(data)["images_sha256"], device), Progress(name)
     with only_trainer(out, name), work_folder(key, name, progress.note) as work:
@@ -56,32 +79,31 @@ def run_cell(plan: TrainPlan, *, data: str | Path, out: str | Path, name: str) -
             join(device, plan.train)
             all_reduce_max(int(twin is None))  # tells the others whether there is anything to train
         if twin is not None:
-            record = copy_run(twin, out)
+            with explain_disk_error(f"{out}: could not be copied from {twin}"):
+                shutil.copytree(
+                    twin, out, copy_function=shutil.copyfile, dirs_exist_ok=True, ignore=lambda *_: {"run.json"}
+                )
+                write_json(out / "run.json", read_json(twin / "run.json"))  # last: with it the folder is complete
         elif plan.train.processes > 1 and not under_torchrun():
-            record = notified(progress, lambda: _by_several(plan, Path(data), out, work, key, progress, device))
+            _notified(progress, lambda: _train_by_several(plan, data, out, work, key, progress, device))
         else:
             with explain_disk_error(f"{data}: cannot be read"):
                 images = read_array(data)
-            schedule = CheckpointSchedule(
-                work,
-                key,
-                plan.train,
-                device,
-                progress,
-                least=least_seconds(),
-                facts=plan_facts(plan),
-            )
-            record = notified(progress, lambda: train_cell(plan, images, out, schedule))
+            facts, least = plan_facts(plan), least_seconds()
+            schedule = CheckpointSchedule(work, key, plan.train, device, progress, least=least, facts=facts)
+            _notified(progress, lambda: train_cell(plan, images, out, schedule))
         if under_torchrun():
-            leave()
+            torch.distributed.destroy_process_group()
+        record = read_json(out / "run.json")
         if os.getppid() != parent:
             progress.note(
-                "whoever started this training is gone and cannot record it: its state is kept, "
+                "the process that started this training is gone and cannot record it: its state is kept, "
                 "the same command only writes it again"
             )
         elif not _kept(work, key, record, copied=twin is not None):
             remove_folder(work)
-    return record
+    copied = {"copied_from": None if twin is None else "/".join(twin.parts[-3:])}
+    return record | (read_record(record["key"]) or {}) | copied
 
 
 def _kept(work: Path, key: str, record: dict[str, Any], *, copied: bool) -> bool:
@@ -95,81 +117,179 @@ def _kept(work: Path, key: str, record: dict[str, Any], *, copied: bool) -> bool
     return bool(os.environ.get(WORKER) or (record["status"] == "oom" and stored(work)))
 
 
-def train_cell(plan: TrainPlan, images: np.ndarray, out: Path, schedule: CheckpointSchedule) -> dict[str, Any]:
-    """Train, or go on training, and write the run's folder."""
-    outcome, progress, device = None, schedule.progress, schedule.device
-    if plan.train.precision == "bf16" and device.type == "cpu" and not has_bf16():
-        progress.note("this processor has no bf16 and emulates it, a hundred times slower: set train.precision=fp32")
-    try:
-        with schedule.stoppable():
-            outcome = train(plan, images, device, schedule)
-        schedule.save(outcome)  # whatever becomes of the files below, the training is not lost
+def train_cell(
+    plan: TrainPlan, images: np.ndarray, out: Path, schedule: CheckpointSchedule, *, parts: int | None = None
+) -> dict[str, Any]:
+    """Train, or go on training, write the run's folder and its record; returns the content of run.json.
+
+    `parts` that a batch is computed in, where that is decided already. Otherwise `accumulate: auto` doubles them as
+    long as the first iteration does not fit into memory.
+    """
+    progress, device, outcome = schedule.progress, schedule.device, None
+    _warn_of_emulation(plan, device, progress)
+    decided, parts, facts = parts is not None, parts or plan.train.parts, dict[str, Any]()
+    while outcome is None and not facts:
+        try:
+            with schedule.stoppable():
+                outcome = train(in_parts(plan, parts), images, device, schedule)
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
+            more = None if schedule.iterations or decided else more_parts(plan, parts)
+            if more is None:
+                facts = {"status": "oom", "kimg": 0.0, **shortage(error, in_parts(plan, parts).train)}
+            else:
+                progress.note(f"the memory is too small for {parts} part(s) of a batch: computed in {more} parts")
+                parts = more
+        if outcome is None:
+            gc.collect()
+            if device.type == "cuda":
+                torch.cuda.empty_cache()
+    memory = [peak_memory(device)]
+    if outcome is not None:
+        schedule.save(outcome)  # should the files below not be written, the training is not lost
+        networks, memory = outcome.networks, memory + [int(row["memory_mib"]) for row in outcome.machine]
         facts = {
             "status": outcome.status,
             **({"detail": outcome.detail} if outcome.detail else {}),
             "kimg": outcome.kimg,
-            "parameters_g": sum(p.numel() for p in outcome.networks.generator.parameters()),
-            "parameters_d": sum(p.numel() for p in outcome.networks.discriminator.parameters()),
-            "resumed_at_kimg": outcome.resumed,
-            "processes": outcome.processes,
+            "parameters_g": sum(parameter.numel() for parameter in networks.generator.parameters()),
+            "parameters_d": sum(parameter.numel() for parameter in networks.discriminator.parameters()),
         }
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if not out_of_memory(error):
-            raise
-        facts = {"status": "oom", "kimg": 0.0, **shortage(error, plan.train)}
-    record = facts | _circumstances(plan, schedule.key, progress, device)
     with explain_disk_error(
         f"{out}: could not be written; the training is complete and kept, "
         "once that is mended the same command writes it"
     ):
-        write_run(out, plan, outcome, record)
+        record = {
+            "peak_memory_mib": max(memory),
+            "accumulate": parts,
+            "resumed_at_kimg": outcome.resumed if outcome else [],
+            "processes": outcome.processes if outcome else [[0.0, world()]],
+        }
+        write_record(schedule.key, progress, device, record, outcome)
         for path in sorted((schedule.folder / WEIGHTS).glob("*.safetensors")):
             if outcome is not None and float(path.stem) <= outcome.kimg:
-                (out / WEIGHTS).mkdir(exist_ok=True)
+                (out / WEIGHTS).mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, out / WEIGHTS / path.name)
-    return record
+        return _write(out, plan, outcome, facts, schedule.key, device)
 
 
-def _by_several(
+def _train_by_several(
     plan: TrainPlan, data: Path, out: Path, work: Path, key: str, progress: Progress, device: torch.device
 ) -> dict[str, Any]:
-    """The record of a training by several processes of this host; of one that ran out of memory it is written here."""
+    """A training by several processes of this host; one that ran out of memory is written here."""
     progress.note(f"{plan.train.processes} processes")
-    shortage = train_together(plan, data=data, out=out, work=work, key=key, name=progress.name)
-    if shortage is None:
-        return read_json(out / "run.json")
-    facts = {"status": "oom", "kimg": 0.0, **shortage, "processes": [[0.0, plan.train.processes]]}
-    record = facts | _circumstances(plan, key, progress, device)
-    with explain_disk_error(f"{out}: could not be written"):
-        write_run(out, plan, None, record)
+    parts = plan.train.parts
+    while note := train_together(plan, data=data, out=out, work=work, key=key, name=progress.name, parts=parts):
+        more = more_parts(plan, parts) if note["first"] else None
+        if more is None:
+            record = {
+                "peak_memory_mib": note["peak_memory_mib"],
+                "accumulate": parts,
+                "resumed_at_kimg": [],
+                "processes": [[0.0, plan.train.processes]],
+            }
+            with explain_disk_error(f"{out}: could not be written"):
+                write_record(key, progress, device, record, None)
+                return _write(out, plan, None, {"status": "oom", "kimg": 0.0, **note["oom"]}, key, device)
+        progress.note(f"the memory is too small for {parts} part(s) of a batch: computed in {more} parts")
+        parts = more
+    return read_json(out / "run.json")
+
+
+def in_parts(plan: TrainPlan, parts: int) -> TrainPlan:
+    """`plan` with batches computed in `parts`."""
+    return plan.model_copy(update={"train": plan.train.model_copy(update={"accumulate": parts})})
+
+
+def more_parts(plan: TrainPlan, parts: int) -> int | None:
+    """Twice as many parts, where `accumulate: auto` may take as many; their gradients are those of the whole batch."""
+    train = plan.train
+    divided = 2 * parts * max(train.processes, world())
+    if train.accumulate != "auto" or plan.network.batch_statistics:
+        return None
+    return None if train.batch_generator % divided or train.batch_discriminator % divided else 2 * parts
+
+
+def _warn_of_emulation(plan: TrainPlan, device: torch.device, progress: Progress) -> None:
+    if plan.train.precision == "bf16" and device.type == "cpu" and not has_bf16():
+        progress.note("this processor has no bf16 and emulates it, a hundred times slower: set train.precision=fp32")
+    if plan.train.precision == "bf16" and device.type == "cuda" and torch.cuda.get_device_capability(device) < (8, 0):
+        progress.note("this GPU has no bf16 and emulates it: set train.precision=tf32")
+
+
+# ---- what a run leaves ----
+def _write(
+    out: Path, plan: TrainPlan, outcome: Outcome | None, facts: dict[str, Any], key: str, device: torch.device
+) -> dict[str, Any]:
+    """The run's folder; returns the content of run.json: `facts` and what depends on settings and libraries alone."""
+    libraries = provenance(device)["libraries"]
+    record = {**facts, "kimg_planned": plan.train.kimg, "key": key, "libraries": libraries}
+    write_run(out, plan, outcome, record)
     return record
 
 
-def _circumstances(plan: TrainPlan, key: str, progress: Progress, device: torch.device) -> dict[str, Any]:
-    """What a record says of every training, however it ended."""
-    return {
-        "kimg_planned": plan.train.kimg,
-        "seconds": round(progress.seconds(), 1),
-        "peak_memory_mib": peak_memory(device),
-        "key": key,
-        "copied_from": None,
-        **provenance(device),
-    }
+def write_run(out: Path, plan: TrainPlan, outcome: Outcome | None, record: dict[str, Any]) -> None:
+    """The run's folder; run.json last, so that a folder that has one is complete. No outcome: settings and record."""
+    write_text(out / "config.yaml", dump(plan))
+    write_text(out / "network.yaml", dump(plan.network))
+    if outcome is not None:
+        write_outcome(out, plan, outcome)
+    write_json(out / "run.json", record)
 
 
-def copy_run(twin: Path, out: Path) -> dict[str, Any]:
-    """The files of a finished run of the same training, under this one's name."""
-    with explain_disk_error(f"{out}: could not be copied from {twin}"):
-        shutil.copytree(
-            twin, out, copy_function=shutil.copyfile, dirs_exist_ok=True, ignore=shutil.ignore_patterns("run.json")
-        )
-        record = read_json(twin / "run.json") | {"copied_from": "/".join(twin.parts[-3:])}
-        write_json(out / "run.json", record)
-    return record
+def write_outcome(out: Path, plan: TrainPlan, outcome: Outcome) -> None:
+    """Weights, history and fixed-latent grids."""
+    for name, module in zip(("generator", "generator_ema", "discriminator"), outcome.networks.modules, strict=True):
+        save_weights(out / f"{name}.safetensors", module)
+    write_text(out / "history.csv", _table(outcome.history))
+    with atomic_write(out / "grids.npy") as temporary, open(temporary, "wb") as file:
+        np.save(file, np.stack(outcome.grids))
+    write_json(out / "grids.json", {"kimg": outcome.grids_kimg})
+    picture = tile(outcome.grids[-1], columns=8, scale=max(1, 32 // plan.network.resolution)).squeeze()
+    with atomic_write(out / "grid.png") as temporary:
+        Image.fromarray(picture).save(temporary)
 
 
+def _table(rows: list[dict[str, float]]) -> str:
+    columns = list(dict.fromkeys(name for row in rows or [{"kimg": 0}] for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(
+        {name: f"{value:.7g}" if isinstance(value, float) else value for name, value in row.items()} for row in rows
+    )
+    return text.getvalue()
+
+
+def record_folder(key: str) -> Path:
+    """Where the record of the training `key` is: record.json, and machine.csv, a row a tick."""
+    return work_root() / RECORDS / key
+
+
+def write_record(
+    key: str, progress: Progress, device: torch.device, record: dict[str, Any], outcome: Outcome | None
+) -> None:
+    """When, where, by whom and how fast a training was done. Errors: `OSError` of the file system."""
+    if outcome is not None:
+        write_text(record_folder(key) / "machine.csv", _table(outcome.machine))
+    when = {"cell": progress.name, "finished": time.strftime("%Y-%m-%d %H:%M:%S")}
+    seconds = {"seconds": round(progress.seconds(), 1)}
+    write_json(record_folder(key) / "record.json", when | seconds | record | provenance(device))
+
+
+def read_record(key: str) -> dict[str, Any] | None:
+    """The content of record.json; None where this machine has none of that training."""
+    file = record_folder(key) / "record.json"
+    return read_json(file) if file.is_file() else None
+
+
+# ---- which training it is ----
 def run_key(plan: TrainPlan, images_sha256: str, device: torch.device) -> str:
-    """Hash of everything a training's bytes depend on: its plan (settings and code), images, torch, device.
+    """Hash of everything a training's bytes depend on: its plan (settings and code), images, torch, kernels.
+
+    Kernels: a GPU's architecture, or a processor's maker and its widest vector instructions. Names would tell cards
+    with more memory apart, which compute the same.
 
     The first half (`TRAINING` digits) is of the plan and the images alone: what is trained, on whatever machine.
 
@@ -177,9 +297,9 @@ def run_key(plan: TrainPlan, images_sha256: str, device: torch.device) -> str:
     with another number, and run.json says which there were.
     """
     kernels = (
-        torch.cuda.get_device_name(device)
+        "sm_{}{}".format(*torch.cuda.get_device_capability(device))
         if device.type == "cuda"
-        else f"{processor().rsplit(',')[0]} {torch.backends.cpu.get_cpu_capability()}"
+        else f"{processor().split()[0]} {torch.backends.cpu.get_cpu_capability()}"
     )
     alike = plan.model_copy(update={"train": same_training(plan.train)})
     training, machine = (dump(alike), images_sha256), (torch.__version__, device.type, kernels)
@@ -204,11 +324,27 @@ def plan_facts(plan: TrainPlan) -> dict[str, str]:
 
 def check_device(plan: TrainPlan, device: torch.device, name: str) -> None:
     """Errors: `UserError` for settings that this device cannot have; `plan` does not know the device."""
-    if plan.train.execution == "compiled_graphs" and device.type != "cuda":
+    execution = plan.train.execution
+    if execution == "compiled_graphs" and device.type != "cuda":
         raise UserError(
             f"plan/train/{name}.yaml: train.execution: given 'compiled_graphs', which needs a GPU; "
             "allowed on this machine: eager | compiled"
         )
+    if execution != "eager" and not _has_compiler():
+        raise UserError(
+            f"plan/train/{name}.yaml: train.execution: given {execution!r}, which needs a C++ compiler (g++, or the "
+            "one that CXX names); allowed on this machine: eager"
+        )
+
+
+def _has_compiler() -> bool:
+    from torch._inductor.cpp_builder import get_cpp_compiler
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    try:
+        return bool(get_cpp_compiler())
+    except InvalidCxxCompiler:
+        return False
 
 
 def find_twin(out: Path, key: str) -> Path | None:
@@ -218,3 +354,35 @@ def find_twin(out: Path, key: str) -> Path | None:
         if facts.get("key", "")[:TRAINING] == key[:TRAINING] and facts["status"] != "oom":
             return record.parent
     return None
+
+
+def _notified(progress: Progress, training: Callable[[], dict[str, Any]]) -> None:
+    """`training`, then the user's command for its record or for its failure.
+
+    The command finds TRANSGAN_CELL, TRANSGAN_STATUS, TRANSGAN_KIMG and TRANSGAN_DETAIL in its environment. The status
+    is the record's (ok, diverged, oom), `stopped` after a signal, or `failed`. What ends the process at once, SIGKILL
+    for one, cannot be told. The kimg of one that failed are those of its last tick.
+    Errors: those of `training`; none of the command's.
+    """
+    try:
+        record = training()
+    except BaseException as error:
+        status = "stopped" if isinstance(error, Stopped | KeyboardInterrupt) else "failed"
+        _notify(progress, status, progress.ticked_at, " ".join(str(error).split()) or type(error).__name__)
+        raise
+    _notify(progress, record["status"], record["kimg"], record.get("detail", ""))
+
+
+def _notify(progress: Progress, status: str, kimg: float, detail: str) -> None:
+    command = os.environ.get(NOTIFY)
+    if not command:
+        return
+    facts = {"CELL": progress.name, "STATUS": status, "KIMG": f"{kimg:g}", "DETAIL": detail}
+    environment = os.environ | {f"TRANSGAN_{name}": value for name, value in facts.items()}
+    try:
+        ended = subprocess.run(command, shell=True, env=environment, stdin=subprocess.DEVNULL, timeout=NOTIFY_SECONDS)
+    except (OSError, subprocess.TimeoutExpired, ValueError) as error:
+        progress.note(f"{NOTIFY}: {error}")
+        return
+    if ended.returncode:
+        progress.note(f"{NOTIFY}: the command ended with status {ended.returncode}")

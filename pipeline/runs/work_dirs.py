@@ -26,7 +26,16 @@ from pipeline.base.files import read_json
 
 SHARED = "TRANSGAN_WORK"  # environment variable: an absolute folder, shared by machines or not
 CELLS, EVENTS = "cells", "events"  # folders beside the work directories: locks of cells, and curves for TensorBoard
-NO_TRAININGS = (CELLS, EVENTS, "clones", "jobs", "logs", "published", "states")  # all that hold something else
+NO_TRAININGS = (
+    CELLS,
+    EVENTS,
+    "clones",
+    "jobs",
+    "logs",
+    "published",
+    "records",
+    "states",
+)  # all that hold something else
 
 
 def local_root() -> Path:

@@ -17,45 +17,45 @@ from torch import Tensor
 
 from pipeline.training.config import AugmentConfig
 
-Drawn = list[tuple[Tensor, ...]]
+Parameters = list[tuple[Tensor, ...]]  # random numbers of a batch: an entry per operation, a row per image
 
 
 @dataclass(frozen=True)
 class Operation:
     """One operation, its randomness apart from its arithmetic.
 
-    `draw(images, config)` makes the random numbers of a batch, tensors with one row an image; `apply(images, *drawn)`
-    is a pure function: a part of a batch with its part of the rows gives that part of the result (gradient
+    `sample(images, config)` makes the random numbers of a batch, tensors with one row an image; `apply(images,
+    *numbers)` is a pure function: a part of a batch with its part of the rows gives that part of the result (gradient
     accumulation), and it compiles.
     """
 
-    draw: Callable[[Tensor, AugmentConfig], tuple[Tensor, ...]]
+    sample: Callable[[Tensor, AugmentConfig], tuple[Tensor, ...]]
     apply: Callable[..., Tensor]
 
     def __call__(self, images: Tensor, config: AugmentConfig) -> Tensor:
-        return self.apply(images, *self.draw(images, config))
+        return self.apply(images, *self.sample(images, config))
 
 
 def augment(images: Tensor, config: AugmentConfig) -> Tensor:
     """The operations of `config.policy`, in that order."""
-    return apply(images, draw(images, config), config)
+    return apply(images, sample_parameters(images, config), config)
 
 
-def draw(images: Tensor, config: AugmentConfig) -> Drawn:
-    """Random numbers for a batch shaped like `images`: an entry per operation of the policy, a row per image."""
-    return [OPERATIONS[name].draw(images, config) for name in config.policy]
+def sample_parameters(images: Tensor, config: AugmentConfig) -> Parameters:
+    """Random numbers for a batch shaped like `images`, for each operation of the policy."""
+    return [OPERATIONS[name].sample(images, config) for name in config.policy]
 
 
-def apply(images: Tensor, drawn: Drawn, config: AugmentConfig) -> Tensor:
-    """The operations of the policy with random numbers drawn before."""
-    for name, values in zip(config.policy, drawn, strict=True):
-        images = OPERATIONS[name].apply(images, *values)
+def apply(images: Tensor, parameters: Parameters, config: AugmentConfig) -> Tensor:
+    """The operations of the policy with random numbers sampled before."""
+    for name, numbers in zip(config.policy, parameters, strict=True):
+        images = OPERATIONS[name].apply(images, *numbers)
     return images
 
 
-def rows(drawn: Drawn, part: slice) -> Drawn:
+def rows(parameters: Parameters, part: slice) -> Parameters:
     """The random numbers of some of the batch's images."""
-    return [tuple(value[part] for value in values) for values in drawn]
+    return [tuple(number[part] for number in numbers) for numbers in parameters]
 
 
 def per_image(images: Tensor, low: float, high: float) -> Tensor:
@@ -63,7 +63,7 @@ def per_image(images: Tensor, low: float, high: float) -> Tensor:
     return torch.rand(images.shape[0], 1, 1, 1, device=images.device, dtype=images.dtype) * (high - low) + low
 
 
-def draw_color(images: Tensor, config: AugmentConfig) -> tuple[Tensor, ...]:
+def sample_color(images: Tensor, config: AugmentConfig) -> tuple[Tensor, ...]:
     """What `apply_color` takes, each (B, 1, 1, 1)."""
     return per_image(images, -0.5, 0.5), per_image(images, 0.0, 2.0), per_image(images, 0.5, 1.5)
 
@@ -77,14 +77,41 @@ def apply_color(images: Tensor, brightness: Tensor, saturation: Tensor, contrast
     return torch.lerp(images.mean(dim=(1, 2, 3), keepdim=True), images, contrast)
 
 
-def draw_translation(images: Tensor, config: AugmentConfig) -> tuple[Tensor, ...]:
+def sample_translation(images: Tensor, config: AugmentConfig) -> tuple[Tensor, ...]:
     """Pixels down and to the right, each (B, 1), uniform within `translation_ratio` of the side."""
     most = [int(side * config.translation_ratio + 0.5) for side in images.shape[-2:]]
     return tuple(torch.randint(-bound, bound + 1, (len(images), 1), device=images.device) for bound in most)
 
 
+class Translation(torch.autograd.Function):
+    """`_translated` whose derivative is the opposite translation, to any order.
+
+    A gather's own derivative is a scatter, which takes 36 kernels on a GPU where it has to be deterministic.
+    """
+
+    @staticmethod
+    def forward(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
+        return _translated(images, down, right)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs[1:])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        down, right = ctx.saved_tensors
+        return Translation.apply(gradient, -down, -right), None, None
+
+
 def apply_translation(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
-    """Each image shifted by whole pixels, uniform in +-int(side * ratio + 0.5) on each axis; what moves in is 0."""
+    """Shifts uniform in +-int(side * ratio + 0.5) on each axis."""
+    # The compiler cannot differentiate twice through a function of ours.
+    translate = _translated if torch.compiler.is_compiling() else Translation.apply
+    return translate(images, down, right)
+
+
+def _translated(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
+    """Each image shifted by whole pixels; what moves in is 0."""
     batch, channels, height, width = images.shape
     vertical, rows_inside = _shifted(height, down)
     horizontal, columns_inside = _shifted(width, right)
@@ -94,12 +121,12 @@ def apply_translation(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
 
 
 def _shifted(side: int, shift: Tensor) -> tuple[Tensor, Tensor]:
-    """Source index of every place along one axis, (B, side), and whether it lies inside the image."""
+    """Source index of every pixel along one axis, (B, side), and whether it lies inside the image."""
     source = torch.arange(side, device=shift.device) + shift
     return source.clamp(0, side - 1), (source >= 0) & (source < side)
 
 
-def draw_cutout(images: Tensor, config: AugmentConfig) -> tuple[Tensor, ...]:
+def sample_cutout(images: Tensor, config: AugmentConfig) -> tuple[Tensor, ...]:
     """With `cutout_probability`, decided per group of the batch: a square of `cutout_ratio` of the side is set to 0.
 
     Its centre is uniform over the image, so that part of it may lie outside (as in DiffAugment).
@@ -109,7 +136,7 @@ def draw_cutout(images: Tensor, config: AugmentConfig) -> tuple[Tensor, ...]:
     return _kept(images, sides, config.cutout_probability)
 
 
-def draw_erase(images: Tensor, config: AugmentConfig) -> tuple[Tensor, ...]:
+def sample_erase(images: Tensor, config: AugmentConfig) -> tuple[Tensor, ...]:
     """With `erase_probability` per group of the batch: a rectangle is set to 0.
 
     Its height and width are whole pixels, uniform over `erase_range` of the side, ends included, drawn per group.
@@ -140,17 +167,17 @@ def _kept(images: Tensor, sides: Tensor, probability: float) -> tuple[Tensor]:
 
 
 def _outside(images: Tensor, axis: int, length: Tensor) -> Tensor:
-    """Which places along one axis, (B, side), a random interval of `length` (B, 1), centred inside the image, leaves
+    """Which pixels along one axis, (B, side), a random interval of `length` (B, 1), centred inside the image, leaves
     out.
     """
     side = images.shape[axis]
     centres = side + 1 - length % 2
     start = (torch.rand(len(images), 1, device=images.device) * centres).long() - length // 2
-    place = torch.arange(side, device=images.device)
-    return (place < start) | (place >= start + length)
+    pixel = torch.arange(side, device=images.device)
+    return (pixel < start) | (pixel >= start + length)
 
 
-def draw_hue(images: Tensor, config: AugmentConfig) -> tuple[Tensor, ...]:
+def sample_hue(images: Tensor, config: AugmentConfig) -> tuple[Tensor, ...]:
     """With `hue_probability` an angle uniform in [-pi, pi), else 0, per image (B, 1, 1, 1)."""
     chosen = per_image(images, 0.0, 1.0) < config.hue_probability
     return (torch.where(chosen, per_image(images, -math.pi, math.pi), 0.0),)
@@ -167,11 +194,11 @@ def apply_hue(images: Tensor, angle: Tensor) -> Tensor:
     return parallel + across * angle.cos() + turned * angle.sin()
 
 
-def draw_filter(images: Tensor, config: AugmentConfig) -> tuple[Tensor, ...]:
+def sample_filter(images: Tensor, config: AugmentConfig) -> tuple[Tensor, ...]:
     """With `filter_probability` per image and band: one of ADA's four frequency bands amplified by 2^N(0, 1), power
     kept.
 
-    What is drawn is the whole filter of each image, (B, taps).
+    What is sampled is the whole filter of each image, (B, taps).
     """
     like: dict[str, Any]
     batch, like = len(images), {"device": images.device, "dtype": images.dtype}
@@ -205,8 +232,8 @@ def apply_filter(images: Tensor, kernel: Tensor) -> Tensor:
 def _reflect(x: Tensor, pad: int, dim: int) -> Tensor:
     """Mirror padding that also works where the pad is longer than the image."""
     side = x.shape[dim]
-    place = torch.arange(-pad, side + pad, device=x.device) % (2 * side - 2)
-    return x.index_select(dim, torch.where(place < side, place, 2 * side - 2 - place))
+    pixel = torch.arange(-pad, side + pad, device=x.device) % (2 * side - 2)
+    return x.index_select(dim, torch.where(pixel < side, pixel, 2 * side - 2 - pixel))
 
 
 def band_filters() -> Tensor:
@@ -234,12 +261,12 @@ def _convolve(a: Tensor, b: Tensor) -> Tensor:
     return F.conv1d(a[None, None], b.flip(0)[None, None], padding=len(b) - 1)[0, 0]
 
 
-color = Operation(draw_color, apply_color)
-translation = Operation(draw_translation, apply_translation)
-cutout = Operation(draw_cutout, apply_mask)
-erase = Operation(draw_erase, apply_mask)
-hue = Operation(draw_hue, apply_hue)
-filter_bands = Operation(draw_filter, apply_filter)
+color = Operation(sample_color, apply_color)
+translation = Operation(sample_translation, apply_translation)
+cutout = Operation(sample_cutout, apply_mask)
+erase = Operation(sample_erase, apply_mask)
+hue = Operation(sample_hue, apply_hue)
+filter_bands = Operation(sample_filter, apply_filter)
 
 OPERATIONS = {
     "translation": translation,

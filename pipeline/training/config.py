@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field
 from pipeline.base.errors import choices
 from pipeline.base.schema import Strict
 from pipeline.networks.spec import NetworkSpec
-from pipeline.training.objectives.registry import LOSSES, NO_PENALTY, PENALTIES
+from pipeline.training.registry import LOSSES, NO_PENALTY, PENALTIES
 
 Operation = Literal["translation", "cutout", "color", "erase", "hue", "filter"]
 Ratio = Annotated[float, Field(ge=0, le=1)]
@@ -90,17 +90,27 @@ class TrainConfig(Strict):
     weight_snapshots: Annotated[int, Field(ge=0)]  # averaged generators kept over the whole run, for curves of a metric
     threads: Count  # CPU threads; part of the setting because sums depend on it
     processes: Count = 1  # that share a batch, one GPU each; what is trained is the same but for the order of sums
-    precision: Literal["fp32", "bf16"]  # of matrix products; weights, norms, losses, penalty norm: always fp32
+    # of matrix products (and convolutions); weights, norms, losses, penalty norm are always fp32. fp32 is strict, tf32
+    # rounds the factors to 10 bits on a GPU and is fp32 on a CPU, bf16 to 7 bits.
+    precision: Literal["fp32", "tf32", "bf16"]
     # compiled: torch.compile, minutes before the first step, then faster; compiled_graphs: CUDA graphs too, needs a GPU
     execution: Literal["eager", "compiled", "compiled_graphs"]
     recompute: bool  # activation checkpointing: blocks forget activations, compute them again
-    accumulate: Count  # parts a batch is computed in; the gradient is that of the whole batch
+    # Parts a batch is computed in; the gradient is that of the whole batch. auto: 1, doubled while the first iteration
+    # does not fit into memory.
+    accumulate: Count | Literal["auto"]
+
+    @property
+    def parts(self) -> int:
+        """Parts a batch is computed in; `auto` begins with one."""
+        return 1 if self.accumulate == "auto" else self.accumulate
 
 
 def kimg(train: TrainConfig) -> float:
     """The budget in thousands of real images shown to D, whichever way it was given."""
     if train.kimg is not None:
         return train.kimg
+    assert train.generator_steps is not None, "exactly one of the two is given"
     return train.generator_steps * train.critic_steps * train.batch_discriminator / 1000
 
 
@@ -132,7 +142,8 @@ def effective_settings(train: TrainConfig) -> TrainConfig:
         "generator_steps": None,
         "augment": train.augment.model_copy(update=dict.fromkeys(unread)),
     }
-    if train.penalty == NO_PENALTY or not train.penalty_weight:
+    later = train.anneal is not None and train.anneal.penalty_weight
+    if train.penalty == NO_PENALTY or not (train.penalty_weight or later):
         changes |= {"penalty": NO_PENALTY, "penalty_weight": 0.0, "penalty_target": None, "penalty_interval": None}
     elif train.penalty != "gradient_norm":
         changes |= {"penalty_target": None}
@@ -140,8 +151,8 @@ def effective_settings(train: TrainConfig) -> TrainConfig:
 
 
 def same_training(train: TrainConfig) -> TrainConfig:
-    """`train` without the number of processes, which decides how fast it is and not what is trained."""
-    return train.model_copy(update={"processes": 1})
+    """`train` without what decides how fast it is and how much memory it takes, and not what is trained."""
+    return train.model_copy(update={"processes": 1, "accumulate": train.parts})
 
 
 class TrainPlan(Strict):
@@ -152,7 +163,7 @@ class TrainPlan(Strict):
 
     network: NetworkSpec
     train: TrainConfig
-    seed: Annotated[int, Field(ge=0)]
+    seed: Annotated[int, Field(ge=0, lt=2**64)]
     code: dict[str, str]
 
 

@@ -2,22 +2,23 @@
 
 import copy
 import math
-import os
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline.base.errors import UserError
 from pipeline.base.images import to_uint8
-from pipeline.networks.distributed import all_reduce_max, broadcast, world
-from pipeline.networks.interface import Discriminator, Generator
-from pipeline.training.config import TrainConfig, TrainPlan
+from pipeline.networks.distributed import broadcast, world
+from pipeline.networks.interface import Generator
+from pipeline.training.config import TrainPlan
 from pipeline.training.data import RealImages
-from pipeline.training.divergence import TICKS, collapsed, sample_spread, symptom_of
-from pipeline.training.ema import ema_beta, ema_distance
-from pipeline.training.schedule import Moment, schedule
-from pipeline.training.step import Networks, build, discriminator_step, generator_step
+from pipeline.training.divergence import collapsed, real_spread, sample_spread, symptom_of
+from pipeline.training.execution import set_kernels
+from pipeline.training.schedule import ScheduledValues, scheduled_values
+from pipeline.training.state import Networks, all_finite, build, ema_distance, same_everywhere
+from pipeline.training.step import iteration
 
 FIXED_LATENTS_SEED = 0  # the same latents in every cell, so that grids of variants can be compared image by image
 SPREAD_LATENTS = 16  # of them, whose images' spread is in the history
@@ -33,6 +34,7 @@ class Outcome:
     """
 
     networks: Networks
+    real_spread: float = 0.0  # `divergence.real_spread` of the data set
     status: str = "ok"  # ok | diverged
     detail: str | None = None  # why it diverged
     kimg: float = 0.0  # of the weights
@@ -88,18 +90,13 @@ def train(plan: TrainPlan, images: np.ndarray, device: torch.device, observer: O
     Deterministic on the CPU: same plan, images and machine give the same bytes, however often the run is interrupted
     and resumed. A loss, gradient or weight that is not finite, or a collapse (`divergence.py`), ends the run with
     status `diverged` and the weights of the last healthy tick.
+    Errors: `UserError` where processes that train together no longer have the same weights.
     """
     config = plan.train
-    torch.set_num_threads(config.threads)
-    if device.type == "cuda":
-        # A GPU has to be asked for deterministic kernels. The backward passes of bicubic upsampling and attention have
-        # none and warn (docs/training.md). The CPU's kernels used here are deterministic without the switch, which
-        # imports the whole compiler (3 s).
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-        torch.use_deterministic_algorithms(True, warn_only=True)
+    assert config.kimg is not None, "a plan has its budget in kimg"
+    set_kernels(config, device)
     torch.manual_seed(plan.seed)
-    outcome = Outcome(networks=build(plan.network, config, device), processes=[[0.0, world()]])
+    outcome = Outcome(build(plan.network, config, device), real_spread(images), processes=[[0.0, world()]])
     data = RealImages(images, seed=plan.seed, flip=config.flip, device=device)
     per_step = config.critic_steps * config.batch_discriminator
     # Rounded first: 32.24 kimg are 403 steps of 80 images, and 403.00000000000006 in floating point.
@@ -107,7 +104,7 @@ def train(plan: TrainPlan, images: np.ndarray, device: torch.device, observer: O
     ticks, snapshots = _moments(steps, config.ticks), _moments(steps, config.snapshots)
     kept = _moments(steps, config.weight_snapshots) if config.weight_snapshots else set()
     # In the parts that training itself computes at a time, so that they need no more memory than it does.
-    at_once = config.batch_generator // (config.accumulate * world())
+    at_once = config.batch_generator // (config.parts * world())
     latents = fixed_latents(plan, config.snapshot_images).to(device).split(at_once)
     spread_latents = fixed_latents(plan, SPREAD_LATENTS).to(device).split(at_once)
     _snapshot(outcome, latents, kimg=0.0)
@@ -116,17 +113,18 @@ def train(plan: TrainPlan, images: np.ndarray, device: torch.device, observer: O
     observer.start(steps * per_step / 1000, kimg=outcome.step * per_step / 1000, seconds=outcome.seconds)
     while outcome.step < steps and outcome.status == "ok":
         outcome.step += 1
-        kimg = outcome.step * per_step / 1000
-        now = schedule(config, (outcome.step - 1) / steps)
-        _set_optimisers(outcome.networks, now)
-        _collect(outcome, iteration(outcome.networks, data, config, outcome.step, penalty_weight=now.penalty_weight))
+        now, values = outcome.step * per_step / 1000, scheduled_values(config, (outcome.step - 1) / steps)
+        _set_optimisers(outcome.networks, values)
+        scalars = iteration(outcome.networks, data, config, outcome.step, penalty_weight=values.penalty_weight)
+        for name, value in scalars.items():
+            outcome.scalars.setdefault(name, []).append(value)
         if outcome.step in ticks:
-            _tick(outcome, spread_latents, kimg, observer)
+            _tick(outcome, spread_latents, now, observer, last=outcome.step == steps)
         if outcome.step in snapshots and outcome.status == "ok":
-            _snapshot(outcome, latents, kimg=kimg)
+            _snapshot(outcome, latents, kimg=now)
             observer.snapshot(outcome)
         if outcome.step in kept and outcome.status == "ok":
-            observer.weights(outcome, kimg)
+            observer.weights(outcome, now)
         outcome.seconds = observer.seconds()
         observer.after_iteration(outcome)
     if outcome.status == "ok":
@@ -137,25 +135,8 @@ def train(plan: TrainPlan, images: np.ndarray, device: torch.device, observer: O
 
 def fixed_latents(plan: TrainPlan, count: int) -> Tensor:
     """z (count, latent_dim), the same in every cell of this geometry."""
-    return torch.randn(
-        count, plan.network.generator.latent_dim, generator=torch.Generator().manual_seed(FIXED_LATENTS_SEED)
-    )
-
-
-def iteration(
-    networks: Networks, data: RealImages, config: TrainConfig, step: int, *, penalty_weight: float | None = None
-) -> dict[str, Tensor]:
-    """The D steps and the G step of iteration `step` (from 1). `penalty_weight`: that of this moment, if it moves."""
-    penalty_weight = config.penalty_weight if penalty_weight is None else penalty_weight
-    scalars: dict[str, Tensor]
-    size, scalars = config.batch_discriminator, {}
-    for critic in range(config.critic_steps):
-        number = (step - 1) * config.critic_steps + critic
-        real = data.batch(number * size, size)
-        weight = penalty_weight * networks.objective.interval if networks.objective.penalised(number) else None
-        scalars |= discriminator_step(networks, real, config, weight=weight)
-    images = step * config.critic_steps * size
-    return scalars | generator_step(networks, config, real=real, ema_beta=ema_beta(config, images))
+    generator = torch.Generator().manual_seed(FIXED_LATENTS_SEED)
+    return torch.randn(count, plan.network.generator.latent_dim, generator=generator)
 
 
 def _moments(steps: int, count: int) -> set[int]:
@@ -163,32 +144,29 @@ def _moments(steps: int, count: int) -> set[int]:
     return {round(steps * (index + 1) / count) for index in range(count)} - {0} | {steps}
 
 
-def _set_optimisers(networks: Networks, now: Moment) -> None:
+def _set_optimisers(networks: Networks, values: ScheduledValues) -> None:
     for optimizer in (networks.optimizer_g, networks.optimizer_d):
         for group in optimizer.param_groups:
-            group["lr"], group["betas"] = now.lr, (group["betas"][0], now.beta2)
+            group["lr"], group["betas"] = values.lr, (group["betas"][0], values.beta2)
 
 
-def _collect(outcome: Outcome, scalars: dict[str, Tensor]) -> None:
-    for name, value in scalars.items():
-        outcome.scalars.setdefault(name, []).append(value)
-
-
-def _tick(outcome: Outcome, latents: tuple[Tensor, ...], kimg: float, observer: Observer) -> None:
+def _tick(outcome: Outcome, latents: tuple[Tensor, ...], kimg: float, observer: Observer, *, last: bool) -> None:
     """A row of the history, and the diagnosis: the weights are kept if all is well, the last ones put back if it is
     over.
     """
     row, outcome.scalars = _row(outcome, latents, kimg), {}
-    if not (all(math.isfinite(value) for value in row.values()) and _finite(outcome.networks)):
+    if not (all(math.isfinite(value) for value in row.values()) and all_finite(outcome.networks)):
         _diverge(outcome, f"a loss, gradient or weight is not finite at {kimg:g} kimg")
         return
+    if not same_everywhere(outcome.networks):
+        raise UserError(f"the processes of this training have different weights at {kimg:g} kimg; train on equal GPUs")
     outcome.history.append(row)
     outcome.machine.append(observer.tick(row, latents[0].device))
-    symptom = collapsed(outcome.history)
+    symptom = collapsed(outcome.history, ended=last)
     if symptom:
-        _diverge(
-            outcome, f"collapsed: {symptom}, in every tick from {outcome.history[-TICKS]['kimg']:g} to {kimg:g} kimg"
-        )
+        words, ticks = symptom
+        first = outcome.history[-ticks]["kimg"]
+        _diverge(outcome, f"collapsed: {words}, in every tick from {first:g} to {kimg:g} kimg")
     elif symptom_of(row) is None:
         outcome.kimg, outcome.last_good = kimg, _weights(outcome.networks)
 
@@ -201,16 +179,16 @@ def _row(outcome: Outcome, latents: tuple[Tensor, ...], kimg: float) -> dict[str
     means = [torch.stack(outcome.scalars[name]).float().mean() for name in names]
     spread, distance = sample_spread(_draw(networks.ema, latents)), ema_distance(networks.generator, networks.ema)
     # What is decided by it (a collapse) is decided by the same numbers in every process.
-    found = broadcast(torch.stack([*means, spread, distance])).tolist()
-    values = dict(zip([*names, "sample_spread", "ema_distance"], found, strict=True))
-    values["wasserstein"] = values["score_real"] - values["score_fake"]
+    numbers = broadcast(torch.stack([*means, spread, distance])).tolist()
+    values = dict(zip([*names, "sample_spread", "ema_distance"], numbers, strict=True))
+    values |= {"wasserstein": values["score_real"] - values["score_fake"], "real_spread": outcome.real_spread}
     return {"kimg": kimg, "step": outcome.step, **dict(sorted(values.items()))}
 
 
 def _diverge(outcome: Outcome, detail: str) -> None:
     """End the run with the weights of the last healthy tick, without the grids drawn after it."""
     outcome.status, outcome.detail = "diverged", detail
-    for module, state in zip(_modules(outcome.networks), outcome.last_good, strict=True):
+    for module, state in zip(outcome.networks.modules, outcome.last_good, strict=True):
         module.load_state_dict(state)
     kept = sum(kimg <= outcome.kimg for kimg in outcome.grids_kimg)
     outcome.grids, outcome.grids_kimg = outcome.grids[:kept], outcome.grids_kimg[:kept]
@@ -229,14 +207,5 @@ def _snapshot(outcome: Outcome, latents: tuple[Tensor, ...], *, kimg: float) -> 
     outcome.grids_kimg.append(kimg)
 
 
-def _modules(networks: Networks) -> tuple[Generator, Generator, Discriminator]:
-    return networks.generator, networks.ema, networks.discriminator
-
-
 def _weights(networks: Networks) -> Weights:
-    return [copy.deepcopy(module.state_dict()) for module in _modules(networks)]
-
-
-def _finite(networks: Networks) -> bool:
-    broken = any(not parameter.isfinite().all() for module in _modules(networks) for parameter in module.parameters())
-    return not all_reduce_max(int(broken))
+    return [copy.deepcopy(module.state_dict()) for module in networks.modules]

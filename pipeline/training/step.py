@@ -1,100 +1,87 @@
-"""One D step and one G step, and everything that changes while training."""
+"""One iteration from top to bottom: D's steps, then G's step.
 
-import copy
-from dataclasses import dataclass
-from typing import Any
+A batch may be computed in parts (`accumulate`) and divided over processes. Random numbers are drawn for the whole batch
+and every part takes its rows, so that neither changes anything but the order of sums.
+"""
 
 import torch
 from torch import Tensor
 
 from pipeline.networks.distributed import average, mean_value, part_rows, stacked_batches, world
-from pipeline.networks.interface import Discriminator, Generator, build_discriminator, build_generator
-from pipeline.networks.spec import NetworkSpec
-from pipeline.training.augment import Drawn, apply, draw, rows
+from pipeline.training.augment import Parameters, apply, rows, sample_parameters
 from pipeline.training.config import TrainConfig
-from pipeline.training.ema import update_ema
-from pipeline.training.forward_passes import Passes, make_passes
-from pipeline.training.objectives.objective import Objective, make_objective
-from pipeline.training.step_cache import StepCache, copied_out
+from pipeline.training.data import RealImages
+from pipeline.training.execution import StepNetwork, compiled
+from pipeline.training.losses import Loss, discriminator_loss
+from pipeline.training.penalties import Penalty
+from pipeline.training.schedule import ema_beta
+from pipeline.training.state import Networks, update_ema
 
 Scalars = dict[str, Tensor]  # device scalars for the history, by column
 
 
-@dataclass
-class Networks:
-    """Both networks, the generator's weight average, the optimisers, the objective, and how passes are executed."""
-
-    generator: Generator
-    ema: Generator
-    discriminator: Discriminator
-    optimizer_g: torch.optim.Optimizer
-    optimizer_d: torch.optim.Optimizer
-    objective: Objective
-    passes: Passes
-
-
-def build(spec: NetworkSpec, config: TrainConfig, device: torch.device) -> Networks:
-    """Initialise on the CPU from the global generator, so that weights do not depend on the device, then move."""
-    generator = build_generator(spec).to(device)
-    discriminator = build_discriminator(spec).to(device)
-    generator.set_recompute(config.recompute)
-    discriminator.set_recompute(config.recompute)
-    ema = copy.deepcopy(generator).eval().requires_grad_(False)
-    if config.execution == "compiled_graphs":
-        for parameter in (*generator.parameters(), *discriminator.parameters()):
-            parameter.register_hook(copied_out)
-    adam: dict[str, Any] = {"lr": config.lr, "betas": (config.beta1, config.beta2), "fused": True}
-    return Networks(
-        generator=generator,
-        ema=ema,
-        discriminator=discriminator,
-        optimizer_g=torch.optim.Adam(generator.parameters(), **adam),
-        optimizer_d=torch.optim.Adam(discriminator.parameters(), **adam),
-        objective=make_objective(config),
-        passes=make_passes(config),
-    )
+def iteration(
+    networks: Networks, data: RealImages, config: TrainConfig, step: int, *, penalty_weight: float | None = None
+) -> Scalars:
+    """The D steps and the G step of iteration `step` (from 1). `penalty_weight`: that of this moment, if it moves."""
+    size, interval, scalars = config.batch_discriminator, config.penalty_interval or 1, Scalars()
+    weight = (config.penalty_weight if penalty_weight is None else penalty_weight) * interval
+    for number in range((step - 1) * config.critic_steps, step * config.critic_steps):
+        real = data.batch(number * size, size)
+        penalised = networks.penalty is not None and weight > 0 and number % interval == 0
+        scalars |= discriminator_step(networks, real, config, weight=weight if penalised else None)
+    beta = ema_beta(config, step * config.critic_steps * size)
+    return scalars | generator_step(networks, config, real=real, ema_beta=beta)
 
 
 def discriminator_step(networks: Networks, real: Tensor, config: TrainConfig, *, weight: float | None) -> Scalars:
     """One update of D on real images (B, C, H, W) in [-1, 1]. `weight`: of the penalty; None in a step without one."""
     scalars = discriminator_gradients(networks, real, config, weight=weight)
-    scalars["gradient_d"] = _update(networks.optimizer_d, networks.discriminator, config)
-    return scalars
+    return scalars | {"gradient_d": _update(networks.optimizer_d, networks.discriminator, config)}
 
 
 def discriminator_gradients(networks: Networks, real: Tensor, config: TrainConfig, *, weight: float | None) -> Scalars:
-    """D's gradients of its whole loss, added up over `accumulate` parts of the batch and, in each, over its passes.
+    """D's gradients of its whole loss, added up over the parts of the batch and, in each, over its passes.
 
     The adversarial pass is over before the penalty's begins, so that memory holds one of them at a time.
     """
-    objective, passes = networks.objective, networks.passes
-    discriminator, parts = StepCache(networks.discriminator, config), part_rows(len(real), config.accumulate)
-    together = not networks.discriminator.batch_statistics
+    count, policy = config.parts, config.augment
+    penalty, weight = (None, 0.0) if weight is None else (networks.penalty, weight)
+    generate, adversarial = compiled(generate_pass, config.execution), compiled(adversarial_pass, config.execution)
+    penalise, parts = compiled(penalty_pass, config.execution), part_rows(len(real), count)
+    discriminator = StepNetwork(networks.discriminator, config)
     with torch.no_grad():
-        fakes = _fakes(networks, len(real), parts, config)
-        # Fakes are as many as real images and of their shape: what is drawn for the ones has the shape for the others.
-        drawn_real, drawn_fake = draw(real, config.augment), draw(real, config.augment)
-        penalty_draws = _draw_penalty(objective, real, config) if weight is not None else None
-        shown_real = [apply(real[part], rows(drawn_real, part), config.augment) for part in parts]
-        batch_mean = _mean_score(discriminator, shown_real, config)
-    found = []
-    for part, fake, shown in zip(parts, fakes, shown_real, strict=True):
-        shown_fake = apply(fake, rows(drawn_fake, part), config.augment)
-        with stacked_batches(2 if together else 1):  # the backward pass too: it may compute activations again
-            loss, score_real, score_fake = passes.adversarial(
-                discriminator, shown, shown_fake, objective, together=together, batch_mean=batch_mean
-            )
-            (loss / config.accumulate).backward()
-        values = {"score_real": score_real, "score_fake": score_fake, "loss_d": loss.detach()}
-        for images, augmentation, drawn in _penalty_parts(objective, real[part], fake, penalty_draws, part):
-            penalty = passes.penalty(discriminator, images, augmentation, drawn, objective, config)
-            (penalty * (weight / config.accumulate)).backward()
-            weighted = weight * penalty.detach()
-            values["penalty"] = values.get("penalty", 0) + penalty.detach()
-            values["loss_d"] = values["loss_d"] + weighted
-        found.append(values)
+        generator = StepNetwork(networks.generator, config)  # without gradients other kernels are possible
+        latents = torch.randn(len(real), networks.generator.latent_dim, device=real.device)
+        fakes = [generate(generator, latents[part]) for part in parts]
+        # Fakes are as many as real images and of their shape: their random numbers have the same shape.
+        for_real, for_fake = sample_parameters(real, policy), sample_parameters(real, policy)
+        places = penalty.places if penalty else ()
+        if "between" in places:
+            alpha = torch.rand(len(real), 1, 1, 1, device=real.device, dtype=real.dtype)
+        sampled = [(sample_parameters(real, policy), penalty.sample_noise(real)) for _ in places] if penalty else []
+        shown_reals = [apply(real[part], rows(for_real, part), policy) for part in parts]
+        batch_mean = _mean_score(discriminator, shown_reals, config)
+    reports = []
+    for part, fake, shown_real in zip(parts, fakes, shown_reals, strict=True):
+        shown_fake = apply(fake, rows(for_fake, part), policy)
+        # The backward pass too is inside: it may compute activations again.
+        with stacked_batches(1 if networks.discriminator.batch_statistics else 2):
+            arguments = discriminator, shown_real, shown_fake, networks.loss, batch_mean
+            loss, score_real, score_fake = adversarial(*arguments)
+            (loss / count).backward()
+        report = {"score_real": score_real, "score_fake": score_fake, "loss_d": loss.detach()}
+        for place, (augmentation, noise) in zip(places, sampled, strict=True):
+            images = {"real": real[part], "fake": fake}.get(place)
+            images = torch.lerp(real[part], fake, alpha[part]) if images is None else images
+            noise = tuple(numbers[part] for numbers in noise)
+            value = penalise(discriminator, images, rows(augmentation, part), noise, penalty)
+            (value * (weight / count)).backward()
+            report["penalty"] = report.get("penalty", 0) + value.detach()
+            report["loss_d"] = report["loss_d"] + weight * value.detach()
+        reports.append(report)
     discriminator.finish()
-    return _whole_batch(networks, found)
+    return _whole_batch(networks, reports)
 
 
 def generator_step(networks: Networks, config: TrainConfig, *, real: Tensor, ema_beta: float) -> Scalars:
@@ -106,87 +93,94 @@ def generator_step(networks: Networks, config: TrainConfig, *, real: Tensor, ema
 
 
 def generator_gradients(networks: Networks, config: TrainConfig, *, real: Tensor) -> Scalars:
-    """G's gradients, added up over `accumulate` parts of the batch.
+    """G's gradients, added up over the parts of the batch.
 
     With `keep_generator_gradients` the gradients that D receives on the way stay, and the next D step adds its own to
     them: the released code clears D's gradients only after D's own steps (docs/released.md).
     """
+    size, policy, compared, reports = config.batch_generator, config.augment, networks.loss.needs_real, []
     networks.discriminator.requires_grad_(config.keep_generator_gradients)
-    generator, discriminator = StepCache(networks.generator, config), StepCache(networks.discriminator, config)
-    size, device = config.batch_generator, networks.generator.device
-    latents = torch.randn(size, networks.generator.latent_dim, device=device)
-    augmentation, found = draw(_like_images(networks.generator, size), config.augment), []
-    compared = draw(real, config.augment) if networks.objective.loss.needs_real else None
-    for part in part_rows(size, config.accumulate):
-        loss = networks.passes.generator(
-            generator,
-            discriminator,
-            latents[part],
-            rows(augmentation, part),
-            None if compared is None else apply(real[part], rows(compared, part), config.augment),
-            networks.objective,
-            config,
+    generator, discriminator = StepNetwork(networks.generator, config), StepNetwork(networks.discriminator, config)
+    latents = torch.randn(size, networks.generator.latent_dim, device=real.device)
+    for_fake = sample_parameters(real[:1].expand(size, -1, -1, -1), policy)
+    for_real = sample_parameters(real, policy) if compared else []
+    for part in part_rows(size, config.parts):
+        shown_real = apply(real[part], rows(for_real, part), policy) if compared else None
+        loss = compiled(generator_pass, config.execution)(
+            generator, discriminator, latents[part], rows(for_fake, part), shown_real, networks.loss
         )
-        (loss / config.accumulate).backward()
-        found.append({"loss_g": loss.detach()})
+        (loss / config.parts).backward()
+        reports.append({"loss_g": loss.detach()})
     generator.finish()
     discriminator.finish()
     networks.discriminator.requires_grad_(True)
-    return _whole_batch(networks, found)
+    return _whole_batch(networks, reports)
 
 
-def _fakes(networks: Networks, size: int, parts: list[slice], config: TrainConfig) -> list[Tensor]:
-    """Generated images by part."""
-    generator = StepCache(networks.generator, config)
-    latents = torch.randn(size, networks.generator.latent_dim, device=networks.generator.device)
-    return [networks.passes.fakes(generator, latents[part]) for part in parts]
+# The passes are pure functions of tensors, random numbers among them, so that each compiles whole.
 
 
-@dataclass(frozen=True)
-class PenaltyDraws:
-    """Random numbers of a penalty for a whole batch: of its points, then by place of their augmentation and its own."""
-
-    points: tuple[Tensor, ...]
-    places: list[tuple[Drawn, tuple[Tensor, ...]]]
-
-
-def _draw_penalty(objective: Objective, images: Tensor, config: TrainConfig) -> PenaltyDraws:
-    """For a batch shaped like `images`."""
-    penalty = objective.penalty
-    assert penalty is not None
-    points = penalty.draw_points(images)
-    return PenaltyDraws(points, [(draw(images, config.augment), penalty.draw(images)) for _ in range(penalty.places)])
-
-
-def _penalty_parts(
-    objective: Objective, real: Tensor, fake: Tensor, draws: PenaltyDraws | None, part: slice
-) -> list[tuple[Tensor, Drawn, tuple[Tensor, ...]]]:
-    """Where the penalty of a part is taken: images, their augmentation, and what the penalty itself draws for them."""
-    if draws is None:
-        return []
-    assert objective.penalty is not None
+def generate_pass(generator: StepNetwork, latents: Tensor) -> Tensor:
+    """Images for D: no graph is kept."""
     with torch.no_grad():
-        points = objective.penalty.points(real, fake, *(values[part] for values in draws.points))
-    return [
-        (images, rows(augmentation, part), tuple(values[part] for values in drawn))
-        for images, (augmentation, drawn) in zip(points, draws.places, strict=True)
-    ]
+        return generator(latents)
 
 
-def _mean_score(discriminator: StepCache, real: list[Tensor], config: TrainConfig) -> Tensor | None:
+def adversarial_pass(
+    discriminator: StepNetwork, real: Tensor, fake: Tensor, loss: Loss, batch_mean: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """D's loss without penalty on augmented images, and its mean scores of real and fake ones.
+
+    Real and fake images are scored as one batch, unless D has batch statistics.
+    """
+    if discriminator.network.batch_statistics:
+        scores_real, scores_fake = discriminator(real), discriminator(fake)
+    else:
+        scores_real, scores_fake = discriminator(torch.cat([real, fake])).split([len(real), len(fake)])
+    drift_weight = discriminator.config.drift_weight
+    value = discriminator_loss(loss, scores_real, scores_fake, drift_weight=drift_weight, batch_mean=batch_mean)
+    return value, scores_real.detach().mean(), scores_fake.detach().mean()
+
+
+def penalty_pass(
+    discriminator: StepNetwork, images: Tensor, augmentation: Parameters, noise: tuple[Tensor, ...], penalty: Penalty
+) -> Tensor:
+    """The penalty at `images` (before augmentation), unweighted."""
+
+    def score(inputs: Tensor, *, twice: bool = False) -> Tensor:
+        return discriminator(apply(inputs, augmentation, discriminator.config.augment), twice=twice)
+
+    return penalty.value(score, images, *noise)
+
+
+def generator_pass(
+    generator: StepNetwork,
+    discriminator: StepNetwork,
+    latents: Tensor,
+    augmentation: Parameters,
+    real: Tensor | None,
+    loss: Loss,
+) -> Tensor:
+    """G's loss. `real`: augmented real images for a loss that compares with them."""
+    scores_real = None if real is None else discriminator(real)
+    fake = apply(generator(latents), augmentation, generator.config.augment)
+    return loss.generator(discriminator(fake), scores_real)
+
+
+def _mean_score(discriminator: StepNetwork, real: list[Tensor], config: TrainConfig) -> Tensor | None:
     """E[D(x)] of the whole batch, which the drift term of a part needs; None where there is one part."""
-    if config.accumulate == 1 or not config.drift_weight:
+    if config.parts == 1 or not config.drift_weight:
         return None
     return mean_value(torch.cat([discriminator(part) for part in real]).mean())
 
 
-def _whole_batch(networks: Networks, found: list[Scalars]) -> Scalars:
+def _whole_batch(networks: Networks, reports: list[Scalars]) -> Scalars:
     """Gradients and scalars become the means over all processes; returns the scalars' means over the parts.
 
     D's gradients of a G step are among them where they are kept: the next D step adds its own to what all processes
     have in common, and a checkpoint in between holds all of them.
     """
-    scalars = {name: torch.stack([values[name] for values in found]).mean() for name in found[0]}
+    scalars = {name: torch.stack([report[name] for report in reports]).mean() for name in reports[0]}
     if world() == 1:
         return scalars
     weights = [*networks.generator.parameters(), *networks.discriminator.parameters()]
@@ -194,12 +188,6 @@ def _whole_batch(networks: Networks, found: list[Scalars]) -> Scalars:
     values = torch.stack(list(scalars.values())).to(gradients[0].dtype)
     average([*gradients, values])
     return dict(zip(scalars, values, strict=True))
-
-
-def _like_images(generator: Generator, size: int) -> Tensor:
-    """No memory, only the shape of a batch of images."""
-    shape = (size, generator.channels, generator.resolution, generator.resolution)
-    return next(generator.parameters()).new_empty(()).expand(shape)
 
 
 def _update(optimizer: torch.optim.Optimizer, network: torch.nn.Module, config: TrainConfig) -> Tensor:

@@ -1,11 +1,11 @@
 """An example of an objective in one file (CONTRIBUTING.md): the least-squares loss (Mao et al. 2017).
 
-`tests/test_contributing.py` copies this file to pipeline/training/objectives/ in a copy of the project.
+`tests/test_contributing.py` copies this file to pipeline/training/ in a copy of the project.
 """
 
 from torch import Tensor
 
-from pipeline.training.objectives.interface import Loss
+from pipeline.training.losses import Loss
 
 
 class LeastSquares(Loss):

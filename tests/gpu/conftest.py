@@ -5,7 +5,8 @@ itself, on the CPU.
 import pytest
 import torch
 
-from pipeline.training.step import build, discriminator_gradients, generator_gradients
+from pipeline.training.state import build
+from pipeline.training.step import discriminator_gradients, generator_gradients
 
 NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 

@@ -6,8 +6,8 @@ import torch
 from pipeline.base.images import to_uint8
 from pipeline.networks.transgan import attention
 from pipeline.training.data import RealImages
-from pipeline.training.loop import iteration
-from pipeline.training.step import build
+from pipeline.training.state import build
+from pipeline.training.step import iteration
 
 CPU = torch.device("cpu")
 VARIANTS = ["full", "standard_attention", "axis_attention", "nystrom_attention", "batch_norm", "sngan", "stylegan2"]

@@ -10,10 +10,10 @@ from pipeline.base.errors import UserError
 from pipeline.networks import families
 from pipeline.plan import fingerprint as module
 from pipeline.plan.fingerprint import UNSEEN, closure, digest, fingerprint, imported
-from pipeline.training.objectives.registry import LOSSES, NO_PENALTY, PENALTIES
+from pipeline.training.registry import LOSSES, NO_PENALTY, PENALTIES
 
 ROOT = Path(__file__).parent.parent.parent
-OBJECTIVES = "pipeline.training.objectives"
+OBJECTIVES = {f"pipeline.training.{name}" for name in ("losses", "penalties")}
 
 
 @pytest.fixture(autouse=True)
@@ -148,9 +148,8 @@ def test_evaluation_mode_of_a_network_is_no_eval(project):
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("penalty", [*PENALTIES, NO_PENALTY])
 def test_a_closure_holds_the_cells_own_objective_and_no_other(plan, loss, penalty):
-    held = {name for name in plan(loss=loss, penalty=penalty).code if name.startswith(f"{OBJECTIVES}.")}
-    own = {LOSSES[loss], *([PENALTIES[penalty]] if penalty != NO_PENALTY else [])}
-    assert held == {f"{OBJECTIVES}.interface", f"{OBJECTIVES}.objective", *(name.partition(":")[0] for name in own)}
+    held = OBJECTIVES & plan(loss=loss, penalty=penalty).code.keys()
+    assert held == (OBJECTIVES if penalty != NO_PENALTY else OBJECTIVES - {"pipeline.training.penalties"})
 
 
 def test_a_closure_holds_the_cells_own_families_and_no_other(plan, monkeypatch):
@@ -178,9 +177,9 @@ def test_a_new_family_or_objective_changes_no_fingerprint(plan, copy, monkeypatc
     before = fingerprint(one.network, one.train)
     assert before == one.code
     monkeypatch.setitem(families.FAMILIES, "toy", "pipeline.networks.toy")
-    monkeypatch.setitem(LOSSES, "toy", "pipeline.training.objectives.toy:Toy")
+    monkeypatch.setitem(LOSSES, "toy", "pipeline.training.toy:Toy")
     copy("pipeline/networks/families.py", '\nFAMILIES["toy"] = "pipeline.networks.toy"\n')
-    copy("pipeline/training/objectives/registry.py", '\nLOSSES["toy"] = "pipeline.training.objectives.toy:Toy"\n')
+    copy("pipeline/training/registry.py", '\nLOSSES["toy"] = "pipeline.training.toy:Toy"\n')
     assert fingerprint(one.network, one.train) == before
 
 

@@ -41,7 +41,7 @@ def test_the_next_checkpoint_waits_a_hundred_times_what_the_last_one_cost(schedu
     monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
     monkeypatch.setattr(module, "capture", lambda *_: {})
     monkeypatch.setattr(module, "save", lambda *_, **__: clock.__setitem__(0, clock[0] + cost))
-    outcome, one = type("Outcome", (), {"step": 1})(), schedule(least=least)
+    outcome, one = type("Outcome", (), {"step": 1, "history": [], "machine": []})(), schedule(least=least)
     assert one.due == 500.0 + least
     one.save(outcome)
     assert one.due == pytest.approx(500.0 + cost + expected)

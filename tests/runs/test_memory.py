@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pipeline.base.memory import bytes_asked, out_of_memory, peak_memory
-from pipeline.runs.shortage import shortage, would_help
+from pipeline.runs.processes import shortage
 
 CUDA = (
     "CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has a total capacity of 79.10 GiB of which 1.02 GiB is free."
@@ -46,7 +46,8 @@ def test_the_facts_say_what_was_asked_for_and_what_would_help(settings):
 
 
 def test_what_is_already_on_is_not_advised(settings):
-    assert would_help(settings(recompute=True, precision="bf16", accumulate=4))[0] == "train.accumulate: 8"
+    facts = shortage(MemoryError(), settings(recompute=True, precision="bf16", accumulate=4))
+    assert facts["would_help"].startswith("train.accumulate: 8, smaller")
 
 
 def test_an_error_without_words_has_a_name(settings):
@@ -74,6 +75,7 @@ def test_peak_memory_is_in_mib():
     "message",
     [
         "CUDA error: out of memory",
+        "NCCL error: unhandled cuda error. Last error: Cuda failure 2 'out of memory'",
         "CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)",
         "DefaultCPUAllocator: can't allocate memory",
     ],

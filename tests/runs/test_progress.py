@@ -1,14 +1,19 @@
 """What a person sees while a cell trains."""
 
 import io
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 
 from pipeline.base.files import read_json
+from pipeline.base.output import say
 from pipeline.runs import progress as module
 from pipeline.runs.progress import Progress
 
+ROOT = Path(__file__).parent.parent.parent
 CLEAR = "\r\x1b[K"
 CPU = torch.device("cpu")
 
@@ -139,3 +144,69 @@ def test_a_disk_that_refuses_does_not_end_the_training(clock, tmp_path):
     progress.file = tmp_path / "file/progress.json"
     progress.start(1000.0)
     assert "1,000.0 kimg" in progress.stream.getvalue()
+
+
+# ---- nothing about a line decides over a training ----
+class Broken(Stream):
+    """A stream whose reader is gone, or whose disk is full."""
+
+    def __init__(self, error):
+        super().__init__(False)
+        self.error = error
+
+    def write(self, text):
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [BrokenPipeError(32, "Broken pipe"), OSError(28, "No space left on device"), OSError(5, "Input/output error")],
+    ids=["reader ended", "disk full", "terminal gone"],
+)
+def test_a_line_that_cannot_be_written_ends_nothing(clock, error):
+    progress = Progress("cell", Broken(error))
+    progress.start(10.0)
+    clock[0] += 1.0
+    assert progress.tick({"kimg": 1.0, "wasserstein": 0.0}, CPU)["memory_mib"] == 2048
+    progress.newline()
+    progress.stop("ok")
+
+
+def test_a_closed_stream_and_none_at_all_end_nothing(monkeypatch):
+    stream = Stream(False)
+    stream.close()
+    Progress("cell", stream).stop("ok")
+    monkeypatch.setattr(module.sys, "stdout", None)
+    Progress("cell").start(1.0)
+    Progress("cell").stop("ok")
+
+
+PIECE = """
+import sys
+from pipeline.base.output import say
+say("first")
+sys.stdin.readline()
+for number in range(3):
+    say("more")
+open(sys.argv[1], "w").write("done")
+"""
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_process_whose_output_is_gone_does_its_work_and_ends_well(tmp_path, full):
+    """The last flush of the interpreter would fail too."""
+    out = open("/dev/full", "w") if full else subprocess.PIPE  # noqa: SIM115
+    command = [sys.executable, "-c", PIECE, str(tmp_path / "file")]
+    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.PIPE, text=True)
+    if not full:
+        assert process.stdout.readline() == "first\n"
+        process.stdout.close()
+        process.stdout = None
+    _, error = process.communicate("go on\n", timeout=120)
+    assert (process.returncode, error, (tmp_path / "file").read_text()) == (0, "", "done")
+
+
+def test_what_an_output_cannot_spell_is_replaced(tmp_path):
+    with open(tmp_path / "log", "w", encoding="ascii") as stream:
+        say("grün", stream=stream)
+    assert (tmp_path / "log").read_text() == "gr?n\n"

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from pipeline.base.errors import UserError
 from pipeline.base.files import read_json
 from pipeline.base.schema import dump
-from pipeline.runs import group, team
+from pipeline.runs import processes
 from pipeline.runs.run import run_cell, run_key
 from runs import content
 
@@ -83,6 +83,9 @@ class Stage:
         self.process.wait(timeout=300)
         return self.said()
 
+    def record(self):
+        return read_json(self.work / "records" / read_json(self.out / "run.json")["key"] / "record.json")
+
     def said(self) -> str:
         return self.log.read_text()
 
@@ -103,10 +106,10 @@ def test_two_processes_leave_what_one_leaves(plan, data, start, tmp_path, monkey
         ours, theirs = (load_file(run / f"{name}.safetensors") for run in (both, alone))
         flat = [torch.cat([tensor.flatten() for tensor in tensors.values()]) for tensors in (ours, theirs)]
         assert (flat[0] - flat[1]).norm() < 1e-3 * flat[1].norm()
-    record = read_json(both / "run.json")
-    assert (record["status"], record["processes"]) == ("ok", [[0.0, 2]])
-    assert read_json(alone / "run.json")["processes"] == [[0.0, 1]]
-    assert not [folder for folder in stage.work.iterdir() if folder.name not in ("cells", "events")]
+    assert read_json(both / "run.json") == read_json(alone / "run.json")
+    record = stage.record()
+    assert record["processes"] == [[0.0, 2]] and record["peak_memory_mib"] > 10
+    assert not [folder for folder in stage.work.iterdir() if folder.name not in ("cells", "events", "records")]
 
 
 def test_ended_in_every_way_it_goes_on_and_with_another_number_too(plan, start):
@@ -148,7 +151,7 @@ def test_ended_in_every_way_it_goes_on_and_with_another_number_too(plan, start):
     output = stage.end()
     assert stage.process.returncode == 0 and not errors(output), output
     assert ", by 2 processes where it was 1 before" in output
-    record = read_json(stage.out / "run.json")
+    record = stage.record()
     assert [number for _, number in record["processes"]] == [2, 1, 2]
     assert record["processes"][0][0] == 0 < record["processes"][1][0] < record["processes"][2][0]
 
@@ -170,7 +173,7 @@ def test_the_number_of_processes_is_no_part_of_the_key(plan):
     ("notes", "codes", "found"),
     [
         ({0: {"done": True}}, {1: 75}, None),
-        ({1: {"oom": {"detail": "too little"}}}, {1: 1, 0: 75}, {"detail": "too little"}),
+        ({1: {"oom": {"detail": "too little"}}}, {1: 1, 0: 75}, {"oom": {"detail": "too little"}}),
         ({0: {"error": "disk full"}}, {0: 1}, "disk full"),
         ({}, {0: 75, 1: -9}, "cell: process 1 of 2 was killed by SIGKILL and the others were ended; no checkpoint"),
         ({}, {0: 75, 1: 1}, r"cell: process 1 of 2 failed \(exit status 1\)"),
@@ -178,9 +181,9 @@ def test_the_number_of_processes_is_no_part_of_the_key(plan):
 )
 def test_what_became_of_it_is_said_by_whoever_was_first(notes, codes, found, tmp_path):
     for rank, note in notes.items():
-        group.write_note(tmp_path, rank, note)
+        processes.write_note(tmp_path, rank, note)
     if isinstance(found, str):
         with pytest.raises(UserError, match=found):
-            team._verdict(codes, tmp_path, 2, "cell")
+            processes._verdict(codes, tmp_path, 2, "cell")
     else:
-        assert team._verdict(codes, tmp_path, 2, "cell") == found
+        assert processes._verdict(codes, tmp_path, 2, "cell") == found

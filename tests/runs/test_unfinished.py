@@ -6,11 +6,10 @@ import time
 import pytest
 
 from pipeline.base.files import read_json, write_json
-from pipeline.runs import unfinished as module
 from pipeline.runs import watch
 from pipeline.runs.checkpoint_schedule import CheckpointSchedule
 from pipeline.runs.run import run_cell
-from pipeline.runs.unfinished import sparkline, unfinished
+from pipeline.runs.watch import sparkline, unfinished
 from pipeline.runs.work_dirs import work_folder
 
 NAME = "digits/full/seed0"
@@ -78,7 +77,7 @@ def test_a_training_without_a_checkpoint_has_a_name_and_nothing_else(work):
     with work_folder("ab" * 32, NAME, print):
         (one,) = unfinished(work)
     assert (one.cell, one.running, one.kimg, one.planned, one.history) == (NAME, True, 0.0, None, [])
-    assert module.line(one).startswith(f"{NAME}  0.0 kimg  ") and module.line(one).endswith("at work")
+    assert watch.line(one).startswith(f"{NAME}  0.0 kimg  ") and watch.line(one).endswith("at work")
 
 
 def test_a_checkpoint_that_cannot_be_read_is_passed_over(interrupted):
@@ -162,7 +161,7 @@ def test_failures_and_interruptions_are_told_and_raised(plan, data, tmp_path, wo
 @pytest.mark.parametrize("command", ["exit 3", "no-such-command-anywhere", "sleep 20"])
 def test_a_command_that_fails_fails_no_training(plan, data, tmp_path, work, monkeypatch, capfd, command):
     monkeypatch.setenv("TRANSGAN_NOTIFY", command)
-    monkeypatch.setattr("pipeline.runs.notify.PATIENCE", 0.5)
+    monkeypatch.setattr("pipeline.runs.run.NOTIFY_SECONDS", 0.5)
     assert run_cell(plan(), data=data, out=tmp_path / "runs" / NAME, name=NAME)["status"] == "ok"
     assert read_json(tmp_path / "runs" / NAME / "run.json")["status"] == "ok"
     assert f"train: {NAME}: TRANSGAN_NOTIFY: " in capfd.readouterr().out

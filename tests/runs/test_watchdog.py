@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.runs import watchdog
+from pipeline.runs import processes as watchdog
 
 ROOT = Path(__file__).parent.parent.parent
 CODE = """\
 import signal, sys, time
-from pipeline.runs.watchdog import end_with_worker
+from pipeline.runs.processes import end_with_worker
 signal.signal(signal.SIGTERM, lambda number, frame: sys.exit("stored"))
 end_with_worker()
 print("up", flush=True)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.training import augment as module
 from pipeline.training.augment import OPERATIONS, augment, cutout, erase, translation
 
 ALL = list(OPERATIONS)
@@ -189,3 +190,18 @@ def test_erase_draws_height_and_width_once_per_batch_within_the_range(augmentati
     # int(0.2 * 32 + 0.5) = 6 .. int(0.7 * 32 + 0.5) = 22 pixels, both drawn over the whole range, independently.
     assert sizes.min() in (6, 7) and sizes.max() in (21, 22)
     assert abs(np.corrcoef(sizes.T)[0, 1]) < 0.4
+
+
+def test_the_derivative_of_a_translation_is_that_of_its_gather_to_the_second_order():
+    images, gradient = (
+        torch.randn(8, 3, 8, 8, dtype=torch.float64, requires_grad=True),
+        torch.randn(8, 3, 8, 8).double(),
+    )
+    down, right = torch.randint(-3, 4, (8, 1)), torch.randint(-3, 4, (8, 1))
+    first, second = [], []
+    for translate in (module.apply_translation, module._translated):
+        moved = translate(images.square(), down, right)
+        (one,) = torch.autograd.grad((moved * gradient).sum(), images, create_graph=True)
+        first.append(one.detach())
+        second.append(torch.autograd.grad(one.square().sum(), images)[0])
+    assert torch.equal(*first) and torch.equal(*second) and first[0].any() and second[0].any()

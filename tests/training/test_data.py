@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pipeline.base.images import to_uint8
-from pipeline.training.data import RealImages, resident
+from pipeline.training.data import RealImages, on_device
 
 COUNT = 10
 
@@ -96,4 +96,4 @@ def test_a_read_only_mapped_file_is_indexed_where_it_lies_and_batches_are_copies
 
 def test_on_another_device_the_copy_made_in_pieces_is_whole(images, monkeypatch):
     monkeypatch.setattr("pipeline.training.data.CHUNK", 7)
-    assert np.array_equal(resident(images, torch.device("cpu")).numpy(), images)
+    assert np.array_equal(on_device(images, torch.device("cpu")).numpy(), images)

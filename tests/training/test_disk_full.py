@@ -68,7 +68,7 @@ def test_no_room_for_a_checkpoint(plan, data, disk, tmp_path, whole, monkeypatch
     assert sorted(path.name for path in work.iterdir()) == [
         "lock",
         "progress.json",
-        *sorted(f"step-00000000{step}.{kind}" for step in (1, 2) for kind in ("json", "safetensors")),
+        *sorted(f"step-00000000{step}.{kind}" for step in (1, 2) for kind in ("json", "pt")),
     ]
     assert disk.size(64)
     assert run_cell(plan(), data=data, out=out, name="cell")["resumed_at_kimg"] == [0.016]
@@ -85,6 +85,6 @@ def test_no_room_for_the_run(plan, data, disk, tmp_path, whole, monkeypatch):
         run_cell(plan(), data=data, out=out, name="cell")
     assert "\n" not in str(error.value) and not (out / "run.json").exists()
     assert disk.size(64)
-    monkeypatch.setattr("pipeline.training.loop.discriminator_step", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr("pipeline.training.step.discriminator_step", lambda *_, **__: pytest.fail("trained again"))
     run_cell(plan(), data=data, out=out, name="cell")
     assert content(out) == whole

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from pipeline.networks.transgan.attention import RelativePosition
-from pipeline.training.step import build, discriminator_gradients, generator_gradients
-from pipeline.training.step_cache import StepCache
+from pipeline.training.execution import StepNetwork
+from pipeline.training.state import build
+from pipeline.training.step import discriminator_gradients, generator_gradients
 
 REAL = torch.rand(8, 3, 8, 8, generator=torch.Generator().manual_seed(1)) * 2 - 1
 
@@ -78,8 +79,8 @@ def test_bf16_weights_receive_their_gradients_in_fp32_from_every_part(gradients)
 def test_bf16_pixels_and_scores_leave_in_fp32(cell, settings):
     networks = build(cell("digits", "full").network, settings(), torch.device("cpu"))
     config = settings(precision="bf16")
-    images = StepCache(networks.generator, config)(torch.randn(2, networks.generator.latent_dim))
-    assert images.dtype == StepCache(networks.discriminator, config)(images).dtype == torch.float32
+    images = StepNetwork(networks.generator, config)(torch.randn(2, networks.generator.latent_dim))
+    assert images.dtype == StepNetwork(networks.discriminator, config)(images).dtype == torch.float32
 
 
 def test_a_bias_is_computed_once_a_step(cell, settings, monkeypatch):
@@ -88,7 +89,7 @@ def test_a_bias_is_computed_once_a_step(cell, settings, monkeypatch):
     tables = sum(isinstance(module, RelativePosition) for module in networks.discriminator.modules())
     compute = RelativePosition.compute
     monkeypatch.setattr(RelativePosition, "compute", lambda self: calls.append(self) or compute(self))
-    shared = StepCache(networks.discriminator, config)
+    shared = StepNetwork(networks.discriminator, config)
     for _ in range(3):
         shared(REAL).sum().backward()
     shared.finish()
@@ -101,7 +102,7 @@ def test_shared_biases_give_the_gradients_of_separate_ones(cell, settings):
     networks.discriminator(REAL).sum().backward()
     expected = flat(networks.discriminator)
     networks.discriminator.zero_grad()
-    shared = StepCache(networks.discriminator, settings())
+    shared = StepNetwork(networks.discriminator, settings())
     shared(REAL).square().sum().backward()
     shared(REAL).sum().backward()
     shared.finish()

@@ -12,7 +12,8 @@ from pipeline.plan.config import resolve_cell
 from pipeline.plan.fingerprint import fingerprint
 from pipeline.training.config import TrainPlan
 from pipeline.training.loop import Observer, train
-from pipeline.training.step import build, discriminator_gradients, generator_gradients
+from pipeline.training.state import build
+from pipeline.training.step import discriminator_gradients, generator_gradients
 
 REAL = torch.rand(8, 3, 8, 8, generator=torch.Generator().manual_seed(1)) * 2 - 1
 NARROW = {"channel_base": 64, "channel_max": 16}

@@ -8,10 +8,10 @@ import torch
 
 from pipeline.base.images import to_uint8
 from pipeline.runs.progress import Progress
-from pipeline.training import loop
+from pipeline.training import step as steps_module
 from pipeline.training.config import TrainPlan, effective_settings, kimg
-from pipeline.training.ema import ema_beta
 from pipeline.training.loop import train
+from pipeline.training.schedule import ema_beta
 
 CPU = torch.device("cpu")
 
@@ -49,8 +49,8 @@ def steps(monkeypatch):
         calls.append({"kind": "g", "real": real, "beta": ema_beta, "lr": networks.optimizer_g.param_groups[0]["lr"]})
         return {"loss_g": torch.tensor(2.0)}
 
-    monkeypatch.setattr(loop, "discriminator_step", discriminator_step)
-    monkeypatch.setattr(loop, "generator_step", generator_step)
+    monkeypatch.setattr(steps_module, "discriminator_step", discriminator_step)
+    monkeypatch.setattr(steps_module, "generator_step", generator_step)
     return calls
 
 
@@ -210,7 +210,7 @@ def noisy(plan):
 # ---- divergence ----
 def poison(monkeypatch, name, after, what=float("nan")):
     """From the `after`-th G step on, one weight of the network `name` is not finite."""
-    original, count = loop.generator_step, [0]
+    original, count = steps_module.generator_step, [0]
 
     def generator_step(networks, config, *, real, ema_beta):
         scalars, count[0] = original(networks, config, real=real, ema_beta=ema_beta), count[0] + 1
@@ -218,7 +218,7 @@ def poison(monkeypatch, name, after, what=float("nan")):
             next(iter(getattr(networks, name).parameters())).data.view(-1)[0] = what
         return scalars
 
-    monkeypatch.setattr(loop, "generator_step", generator_step)
+    monkeypatch.setattr(steps_module, "generator_step", generator_step)
 
 
 def test_a_learning_rate_that_blows_up_ends_as_diverged_with_the_first_weights(plan, images):
@@ -245,13 +245,13 @@ def test_a_diverged_run_keeps_the_weights_of_the_last_finite_tick(plan, images, 
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_too(plan, images, steps, monkeypatch):
-    good = loop.discriminator_step
+    good = steps_module.discriminator_step
 
     def discriminator_step(*arguments, **options):
         scalars = good(*arguments, **options)
         return scalars | {"loss_d": torch.tensor(float("inf") if len(steps) > 8 else 1.0)}  # from iteration 5 on
 
-    monkeypatch.setattr(loop, "discriminator_step", discriminator_step)
+    monkeypatch.setattr(steps_module, "discriminator_step", discriminator_step)
     outcome = run(plan(), images)
     assert outcome.status == "diverged" and [row["step"] for row in outcome.history] == [2, 4]
 

@@ -3,11 +3,9 @@
 import pytest
 import torch
 
-from pipeline.training import forward_passes
 from pipeline.training import step as steps
-from pipeline.training.forward_passes import Passes
-from pipeline.training.objectives.objective import make_objective
-from pipeline.training.step import build, discriminator_step, generator_step
+from pipeline.training.state import build
+from pipeline.training.step import discriminator_step, generator_step
 
 
 @pytest.fixture
@@ -35,7 +33,6 @@ def same(module, before):
 @pytest.mark.parametrize("weight", [3.0, 12.0, None])
 def test_the_loss_has_the_penalty_with_its_weight(settings, networks, real, weight):
     config = settings(drift_weight=0.5)
-    networks.objective = make_objective(config)
     scalars = discriminator_step(networks, real, config, weight=weight)
     assert ("penalty" in scalars) == (weight is not None)
     adversarial = scalars["score_fake"] - scalars["score_real"] + 0.5 * scalars["score_real"] ** 2
@@ -43,8 +40,8 @@ def test_the_loss_has_the_penalty_with_its_weight(settings, networks, real, weig
     assert scalars["loss_d"].item() == pytest.approx(float(adversarial + added), rel=1e-5, abs=1e-6)
 
 
-def test_no_penalty_is_computed_where_a_step_has_none(settings, networks, real):
-    networks.passes = Passes(penalty=lambda *_: pytest.fail("computed"))
+def test_no_penalty_is_computed_where_a_step_has_none(settings, networks, real, monkeypatch):
+    monkeypatch.setattr(steps, "penalty_pass", lambda *_: pytest.fail("computed"))
     assert "penalty" not in discriminator_step(networks, real, settings(), weight=None)
 
 
@@ -82,11 +79,10 @@ def test_batches_are_the_configured_ones_and_fresh_in_every_step(settings, netwo
 def test_fakes_for_the_discriminator_are_augmented_and_so_are_the_generators(settings, networks, real, monkeypatch):
     shown = []
     networks.discriminator.register_forward_pre_hook(lambda module, inputs: shown.append(inputs[0]))
-    monkeypatch.setattr(steps, "apply", lambda images, drawn, config: torch.full_like(images, 7.0))
-    monkeypatch.setattr(forward_passes, "apply", lambda images, drawn, config: images * 0 + 9.0)
+    monkeypatch.setattr(steps, "apply", lambda images, parameters, config: images * 0 + 7.0)
     discriminator_step(networks, real, settings(), weight=None)
     generator_step(networks, settings(), real=real, ema_beta=0.0)
-    assert (shown[0] == 7).all() and (shown[1] == 9).all()
+    assert [len(images) for images in shown] == [16, 8] and all((images == 7).all() for images in shown)
 
 
 def test_gradients_are_clipped_by_their_global_norm_and_reported_before(settings, networks, real):

@@ -1,0 +1,118 @@
+"""How a step is computed: precision of products, weights cast once, passes compiled."""
+
+import os
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+from torch.utils._pytree import tree_map
+
+from pipeline.networks.interface import Linear, Network, StepConstant
+from pipeline.training.config import TrainConfig
+
+
+def set_kernels(config: TrainConfig, device: torch.device) -> None:
+    """Which kernels this process uses: threads, products in strict fp32 or TF32, deterministic ones on a GPU."""
+    torch.set_num_threads(config.threads)
+    # Products and convolutions have switches of their own, whose defaults differ.
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = config.precision == "tf32"
+    # cuDNN's attention is the silent first choice on Hopper alone, and its gradients can be NaN with a bias (pytorch
+    # issue 196678). Without it an A100, a 4090 and an H200 run the same kernels.
+    torch.backends.cuda.enable_cudnn_sdp(False)
+    if device.type == "cuda":
+        # A GPU has to be asked for deterministic kernels; those that have none warn (docs/training.md). The CPU's
+        # kernels used here are deterministic without the switch, which imports the whole compiler (3 s).
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+        torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+class BFloat16Copies(torch.autograd.Function):
+    """fp32 tensors -> bf16 copies, by one kernel for all of them; their gradients come back in fp32 in the same way."""
+
+    @staticmethod
+    def forward(ctx: Any, *tensors: Tensor) -> tuple[Tensor, ...]:
+        ctx.set_materialize_grads(False)
+        return _copies(tensors, torch.bfloat16)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        copies = iter(_copies([gradient for gradient in gradients if gradient is not None], torch.float32))
+        return tuple(None if gradient is None else next(copies) for gradient in gradients)
+
+
+def _copies(tensors: Any, dtype: torch.dtype) -> tuple[Tensor, ...]:
+    copies = [torch.empty_like(tensor, dtype=dtype) for tensor in tensors]
+    if copies:
+        torch._foreach_copy_(copies, list(tensors))
+    return tuple(copies)
+
+
+class StepNetwork:
+    """`network` as a function for one step: `call(images)`; after the step's backward passes, `call.finish()`.
+
+    All passes of the step share what depends on parameters alone. bf16: weights of linear layers are cast to bf16 here,
+    everything else stays fp32 and the passes run under autocast, so that norms, sums of residuals and softmax keep fp32
+    where autocast says so. The casts are part of the graph: gradients arrive in the fp32 weights, and are summed there.
+    A shared tensor is a leaf whose gradient all passes add to; `finish` takes it through its computation once. With
+    `recompute` nothing is shared: a block that computes itself again must find the tensors it had.
+    """
+
+    def __init__(self, network: Network, config: TrainConfig):
+        self.network, self.config, self.bf16 = network, config, config.precision == "bf16"
+        self.device = network.device
+        self.tensors: dict[str, Tensor] = {}
+        self.shared: list[tuple[Tensor, Tensor]] = []
+        network.start_step()
+        if config.recompute:
+            return
+        weights: dict[str, Tensor] = {}
+        for name, child in network.named_modules():
+            if isinstance(child, StepConstant):
+                value = child.compute()
+                self.tensors[f"{name}.shared"] = leaf = value.detach().requires_grad_(value.requires_grad)
+                if value.requires_grad and config.execution == "compiled_graphs":
+                    leaf.register_hook(copied_out)
+                self.shared.append((value, leaf))
+            elif self.bf16 and isinstance(child, Linear) and not child.full_precision:
+                weights |= {f"{name}.{key}": weight for key, weight in child.named_parameters()}
+        if weights:
+            self.tensors |= zip(weights, BFloat16Copies.apply(*weights.values()), strict=True)
+
+    def __call__(self, inputs: Tensor, **settings: Any) -> Tensor:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            return functional_call(self.network, self.tensors, (inputs,), settings)
+
+    def finish(self) -> None:
+        """Take the gradients of the shared tensors to their parameters."""
+        pairs = [(value, leaf.grad) for value, leaf in self.shared if leaf.grad is not None]
+        if pairs:
+            values, gradients = zip(*pairs, strict=True)
+            torch.autograd.backward(values, gradients)
+
+
+@cache
+def compiled(function: Callable, execution: str) -> Callable:
+    """`function` as `execution` says; a compiled one takes up to minutes at its first call."""
+    if execution == "eager":
+        return function
+    if execution == "compiled":
+        return torch.compile(function, fullgraph=True, dynamic=False)
+    replayed = torch.compile(function, fullgraph=True, dynamic=False, mode="reduce-overhead")
+
+    def call(*arguments: object, **settings: object) -> object:
+        torch.compiler.cudagraph_mark_step_begin()
+        return tree_map(torch.clone, replayed(*arguments, **settings))  # the next replay overwrites what it returned
+
+    return call
+
+
+def copied_out(gradient: Tensor | None) -> Tensor | None:
+    """A hook of tensors with gradients: the next replay of a CUDA graph would overwrite one that is not copied.
+
+    None where a pass gives a parameter no gradient.
+    """
+    return None if gradient is None else gradient.clone()

@@ -1,0 +1,28 @@
+"""The losses and penalties by name: "module:Class". A new one is one line here.
+
+This file is outside the fingerprint of a training (`pipeline.plan.fingerprint`): a new line trains nothing again.
+"""
+
+from importlib import import_module
+from typing import Any
+
+LOSSES = {
+    "wgan_gp": "pipeline.training.losses:Wasserstein",
+    "hinge": "pipeline.training.losses:Hinge",
+    "non_saturating": "pipeline.training.losses:NonSaturating",
+    "relativistic": "pipeline.training.losses:Relativistic",
+}
+PENALTIES = {
+    "gradient_norm": "pipeline.training.penalties:GradientNorm",
+    "r1": "pipeline.training.penalties:R1",
+    "r2": "pipeline.training.penalties:R2",
+    "r1_r2": "pipeline.training.penalties:R1R2",
+    "finite_difference": "pipeline.training.penalties:FiniteDifference",
+}
+NO_PENALTY = "none"
+
+
+def load(name: str) -> Any:
+    """The class that a "module:Class" names."""
+    module, _, attribute = name.partition(":")
+    return getattr(import_module(module), attribute)
