@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from pipeline.networks.transgan.networks import Generator
 from pipeline.training.schedule import ema_beta
 from pipeline.training.state import ema_distance, update_ema
-from pipeline.networks.transgan.networks import Generator
 
 
 # ---- half-life of the weight average ----

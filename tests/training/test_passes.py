@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from pipeline.networks.transgan.networks import Discriminator
 from pipeline.training.execution import StepNetwork
 from pipeline.training.step import adversarial_pass
-from pipeline.networks.transgan.networks import Discriminator
 
 
 class Recorder:
