@@ -1,51 +1,30 @@
 """Which code a training's numbers depend on: a digest per numeric module, written into the training's plan file.
 
-The modules are the import closure of the training loop, the networks of the cell's families, its loss and its penalty.
-A digest is taken from the syntax tree without what cannot change a number (`pipeline.plan.numeric_syntax`). So a
-training reruns if and only if its numbers can change.
-
-What a module is read from is its text alone, which a dynamic import would fool: modules in the closure may not use one
-(`UNSEEN`). The registries of families and objectives do, and are left out: what they name is in the closure by itself.
+The modules are the import closure of the training loop, the networks of the cell's families, its loss and its penalty;
+a digest is that of the syntax tree without docstrings, annotations and the words of errors. So a training reruns only
+where its numbers can change. A dynamic import would hide a module: modules of the closure may not use one (`UNSEEN`).
 """
 
 import ast
 import hashlib
+import re
 from functools import cache
 from pathlib import Path
 
 from pipeline.base.errors import UserError
 from pipeline.networks.families import load as load_family
 from pipeline.networks.spec import NetworkSpec
-from pipeline.plan.numeric_syntax import plain, stripped
 from pipeline.training.config import TrainConfig
 from pipeline.training.registry import LOSSES, PENALTIES
 
 ROOT = Path(__file__).parent.parent.parent
 PACKAGES = ("pipeline", "stages", "benchmarks", "tests")  # of this project; whatever else is imported is a library
 LOOP = "pipeline.training.loop"
-LEFT_OUT = {
-    "pipeline.networks.families": "names modules; those of a cell are roots of its closure",
-    "pipeline.training.registry": "names modules; those of a cell are roots of its closure",
-}
-# Ways of reaching code, or of computing from text or annotations, that the closure or the stripped tree would not show.
+LEFT_OUT = {"pipeline.networks.families", "pipeline.training.registry"}  # what they name is in by itself
 UNSEEN = {
-    "importlib",
-    "import_module",
-    "__import__",
-    "builtins",
-    "__builtins__",
-    "runpy",
-    "pkgutil",
-    "exec",
-    "eval",
-    "__doc__",
-    "__annotations__",
-    "get_type_hints",
-    "singledispatch",
-    "singledispatchmethod",
-    "inspect",
+    *("importlib", "import_module", "__import__", "builtins", "__builtins__", "runpy", "pkgutil", "exec", "eval"),
+    *("__doc__", "__annotations__", "get_type_hints", "singledispatch", "singledispatchmethod", "inspect"),
 }
-DIGITS = 16  # hexadecimal, of a module's digest
 
 
 def fingerprint(network: NetworkSpec, train: TrainConfig) -> dict[str, str]:
@@ -53,18 +32,13 @@ def fingerprint(network: NetworkSpec, train: TrainConfig) -> dict[str, str]:
 
     Errors: `UserError` for a module that imports dynamically, which this could not follow.
     """
-    return {name: digest(name) for name in sorted(closure(roots(network, train)))}
-
-
-def roots(network: NetworkSpec, train: TrainConfig) -> set[str]:
-    """The modules a training enters by name: the loop, and what the registries name for its families and objective."""
     named = [
         load_family(network.generator.family).GENERATOR,
         load_family(network.discriminator.family).DISCRIMINATOR,
         LOSSES[train.loss],
         *([PENALTIES[train.penalty]] if train.penalty in PENALTIES else []),
     ]
-    return {LOOP, *(name.partition(":")[0] for name in named)}
+    return {name: digest(name) for name in sorted(closure({LOOP, *(name.partition(":")[0] for name in named)}))}
 
 
 def closure(names: set[str]) -> set[str]:
@@ -72,9 +46,8 @@ def closure(names: set[str]) -> set[str]:
     found: set[str] = set()
     waiting = set(names)
     while waiting:
-        name = waiting.pop()
-        found.add(name)
-        waiting |= imported(name) - found - LEFT_OUT.keys()
+        found.add(name := waiting.pop())
+        waiting |= imported(name) - found - LEFT_OUT
     return found
 
 
@@ -82,64 +55,86 @@ def closure(names: set[str]) -> set[str]:
 def imported(name: str) -> frozenset[str]:
     """The modules of the project that module `name` imports for more than annotations, and packages that hold code."""
     packages = [name.rsplit(".", count)[0] for count in range(1, name.count(".") + 1)]
-    found = {package for package in packages if _holds_code(package)}
+    found = {package for package in packages if path(package) and tree(package).body}
     for node in ast.walk(tree(name)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names if path(alias.name)}
         elif isinstance(node, ast.ImportFrom):
-            if node.level:
-                raise UserError(
-                    f"{name}: line {node.lineno}: a relative import is not allowed in code that trains; "
-                    "name the module in full"
-                )
-            for alias in node.names:
-                whole = f"{node.module}.{alias.name}"
-                found |= {module for module in (whole if path(whole) else str(node.module),) if path(module)}
+            wholes = [f"{node.module}.{alias.name}" for alias in node.names]
+            found |= {module for whole in wholes for module in [whole if path(whole) else node.module] if path(module)}
     return frozenset(found)
 
 
 @cache
 def digest(name: str) -> str:
-    """Hexadecimal digest of a module's numeric content; the same for every version of Python."""
-    # A letter first: YAML would read one digest in a thousand as a number, such as 1234e56.
-    return "x" + hashlib.sha256(repr(plain(tree(name))).encode()).hexdigest()[:DIGITS]
+    """Hexadecimal digest of a module's numeric content; the same for every version of Python.
+
+    Newer versions leave out empty fields. A letter first: YAML would read one digest in a thousand as a number.
+    """
+    return "x" + hashlib.sha256(re.sub(r"(, )?\b\w+=\[\]", "", ast.dump(tree(name))).encode()).hexdigest()[:16]
 
 
 @cache
 def tree(name: str) -> ast.Module:
-    """The syntax tree of module `name` without what cannot change a number."""
+    """The syntax tree of a module without docstrings, annotations, imports for those alone, and words of errors."""
     file = path(name)
     assert file is not None, name
-    module = stripped(file.read_text(encoding="utf-8"))
-    _refuse_unseen(name, module)
+    numeric = _Numeric()
+    module: ast.Module = numeric.visit(ast.parse(file.read_text(encoding="utf-8")))
+    needless = numeric.annotated - {node.id for node in ast.walk(module) if isinstance(node, ast.Name)}
+    for node in [node for node in module.body if isinstance(node, ast.Import | ast.ImportFrom)]:
+        node.names = [alias for alias in node.names if (alias.asname or alias.name.split(".")[0]) not in needless]
+        if not node.names:
+            module.body.remove(node)
+    for node in ast.walk(module) if name not in LEFT_OUT else ():
+        _refuse_unseen(name, node)
     return module
 
 
-def path(name: str) -> Path | None:
+def path(name: str | None) -> Path | None:
     """The file of a module or package of the project; None for anything else."""
-    if name.split(".")[0] not in PACKAGES:
+    if name is None or name.split(".")[0] not in PACKAGES:
         return None
     place = ROOT.joinpath(*name.split("."))
     return next((file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file()), None)
 
 
-def _holds_code(package: str) -> bool:
-    return path(package) is not None and bool(tree(package).body)
+def _refuse_unseen(name: str, node: ast.AST) -> None:
+    words = {getattr(node, key, None) for key in ("id", "attr")}
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        modules = [*(alias.name for alias in node.names), getattr(node, "module", None) or ""]
+        words |= {part for module in modules for part in module.split(".")}
+        if getattr(node, "level", 0):
+            raise UserError(f"{name}: line {node.lineno}: a relative import is not allowed in code that trains")
+    if isinstance(node, ast.Attribute):  # `network.eval()` switches a network to evaluation; it computes from no text
+        words -= {"eval"}
+    for word in words & UNSEEN:
+        place = f"{name}: line {getattr(node, 'lineno', '?')}"
+        raise UserError(f"{place}: {word} is not allowed in code that trains, it hides what is run")
 
 
-def _refuse_unseen(name: str, module: ast.Module) -> None:
-    if name in LEFT_OUT:
-        return
-    for node in ast.walk(module):
-        words = {
-            ast.Name: lambda n: [n.id],
-            ast.Attribute: lambda n: [n.attr],
-            ast.Import: lambda n: [alias.name.split(".")[0] for alias in n.names],
-            ast.ImportFrom: lambda n: [str(n.module).split(".")[0], *(alias.name for alias in n.names)],
-        }.get(type(node), lambda n: [])(node)
-        for word in set(words) & UNSEEN:
-            # `module.eval()` switches a network to evaluation; only the function of that name computes from text.
-            if word == "eval" and isinstance(node, ast.Attribute):
-                continue
-            place = f"{name}: line {getattr(node, 'lineno', '?')}"
-            raise UserError(f"{place}: {word} is not allowed in code that trains, it hides what is run")
+class _Numeric(ast.NodeTransformer):
+    """Removes what changes no number. `annotated`: the names that annotations used."""
+
+    def __init__(self) -> None:
+        self.annotated: set[str] = set()
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body[:1] = [] if len(node.body) > 1 or isinstance(node, ast.Module) else [ast.Pass()]
+        for key in ("annotation", "returns"):
+            if (annotation := getattr(node, key, None)) is not None:
+                words = set(re.findall(r"\w+", ast.unparse(annotation)))
+                special = sorted(words & {"ClassVar", "InitVar", "KW_ONLY"})  # change what a dataclass is
+                self.annotated |= words - set(special)
+                setattr(node, key, ast.Constant(value="".join(special)) if isinstance(node, ast.AnnAssign) else None)
+        return super().generic_visit(node)
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:  # Python 3.12 has empty texts among its parts
+        node.values = [part for part in node.values if getattr(part, "value", None) != ""]
+        return self.generic_visit(node)
+
+    def visit_Raise(self, node: ast.Raise) -> ast.AST:
+        if isinstance(node.exc, ast.Call):
+            node.exc.args = []
+        return self.generic_visit(node)

@@ -9,7 +9,6 @@ import json
 import os
 import subprocess
 import sys
-from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -43,6 +42,7 @@ OUTSIDE = {
         }.items()
         if module.path(name)
     },
+    "pipeline.networks.transgan.presets": "settings; their values are in the plan",
     "pipeline.training": "empty",
     "pipeline.training.config": "settings; their values are in the plan",
     "pipeline.training.penalties": "a type of annotations, where a training has no penalty",
@@ -116,31 +116,35 @@ CELLS = {
 NETWORKS = {
     "transgan": None,  # in the cells above
     "resnet": {
-        "generator": {"family": "resnet", "preset": "sngan", "width": 16},
-        "discriminator": {"family": "resnet", "preset": "sngan", "width": 16},
+        "generator": {"family": "resnet", "resnet": {"preset": "sngan", "width": 16}},
+        "discriminator": {"family": "resnet", "resnet": {"preset": "sngan", "width": 16}},
     },
     "stylegan2": {
-        "generator": {"family": "stylegan2", "preset": "small"},
-        "discriminator": {"family": "stylegan2", "preset": "small"},
+        "generator": {"family": "stylegan2", "stylegan2": {"preset": "small"}},
+        "discriminator": {"family": "stylegan2", "stylegan2": {"preset": "small"}},
     },
     "transgan_oct2021": {
         "generator": {
             "family": "transgan_oct2021",
-            "latent_dim": 16,
-            "base_side": 2,
-            "stages": [
-                {"upsample": "none", "width": 64, "depth": 0},
-                {"upsample": "bicubic", "width": 64, "depth": 1},
-                {"upsample": "pixel_shuffle", "width": 16, "depth": 1, "smooth": True},
-            ],
+            "transgan_oct2021": {
+                "latent_dim": 16,
+                "base_side": 2,
+                "stages": [
+                    {"upsample": "none", "width": 64, "depth": 0},
+                    {"upsample": "bicubic", "width": 64, "depth": 1},
+                    {"upsample": "pixel_shuffle", "width": 16, "depth": 1, "smooth": True},
+                ],
+            },
         },
         "discriminator": {
             "family": "transgan_oct2021",
-            "patch": 2,
-            "overlap": 1,
-            "stages": [{"width": 16, "depth": 1}, {"width": 32, "depth": 1}],
-            "cls_depth": 1,
-            "relative_position": False,
+            "transgan_oct2021": {
+                "patch": 2,
+                "overlap": 1,
+                "stages": [{"width": 16, "depth": 1}, {"width": 32, "depth": 1}],
+                "cls_depth": 1,
+                "relative_position": False,
+            },
         },
         "attention_from": 4,
         "window": 2,
@@ -166,10 +170,8 @@ def trainings(params, plan, augmentation, tmp_path_factory):
         "snapshots": 1,
         "augment": augment,
     }
-    content = deepcopy(params)
-    content["variants"] |= {
-        f"family_{family}": {"model": networks} for family, networks in NETWORKS.items() if networks
-    }
+    rows = {f"family_{family}": {"model": networks} for family, networks in NETWORKS.items() if networks}
+    content = {**params, "variants": rows}
     for name, (variant, changes) in CELLS.items():
         changes = {"snapshot_images": 4, "weight_snapshots": 1} | small | changes
         if variant in NETWORKS:
@@ -222,4 +224,4 @@ def test_loading_a_module_outside_only_defines(name):
 
 
 def test_what_is_left_out_says_why():
-    assert LEFT_OUT.keys() <= OUTSIDE.keys() and all(LEFT_OUT.values())
+    assert OUTSIDE.keys() >= LEFT_OUT and all(OUTSIDE.values())
