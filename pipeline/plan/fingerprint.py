@@ -71,7 +71,8 @@ def digest(name: str) -> str:
 
     Newer versions leave out empty fields. A letter first: YAML would read one digest in a thousand as a number.
     """
-    return "x" + hashlib.sha256(re.sub(r"(, )?\b\w+=\[\]", "", ast.dump(tree(name))).encode()).hexdigest()[:16]
+    text = re.sub(r"\b\w+=\[\](, )?", "", ast.dump(tree(name))).replace(", )", ")")
+    return "x" + hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @cache
