@@ -3,13 +3,13 @@
 import argparse
 
 from pipeline.base.errors import command_line
-from pipeline.plan.planning import describe_plan, write_plan
+from pipeline.plan.planning import describe_plan, overridden_note, write_plan
 
 
 @command_line
 def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
-    print("\n".join(describe_plan(write_plan())), flush=True)
+    print("\n".join([*describe_plan(write_plan()), *overridden_note()]), flush=True)
 
 
 if __name__ == "__main__":

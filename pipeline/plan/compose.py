@@ -26,6 +26,7 @@ from pipeline.base.schema import read_yaml
 
 SECTIONS = ("model", "train", "evaluate")
 HEADER = "# @package _global_"
+ABSENT = object()
 CELL = "cell"  # name of the primary config in Hydra's store
 
 
@@ -48,6 +49,18 @@ def group_files(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         yield file, read_yaml(path, name=file, empty=True)
 
 
+def select(content: Any, key: str) -> Any:
+    """The value of a dotted key, `ABSENT` where it is not set."""
+    for part in key.split("."):
+        if isinstance(content, list) and part.isdigit() and int(part) < len(content):
+            content = content[int(part)]
+        elif isinstance(content, Mapping) and part in content:
+            content = content[part]
+        else:
+            return ABSENT
+    return content
+
+
 @dataclass(frozen=True)
 class Layer:
     """Settings and where they stand: a file, and the key in it that they are under ('' for the whole file)."""
@@ -58,15 +71,7 @@ class Layer:
 
     def holds(self, key: str) -> bool:
         """Whether it sets a dotted key, to null perhaps."""
-        node: Any = self.content
-        for part in key.split("."):
-            if isinstance(node, list) and part.isdigit() and int(part) < len(node):
-                node = node[int(part)]
-            elif isinstance(node, Mapping) and part in node:
-                node = node[part]
-            else:
-                return False
-        return True
+        return select(self.content, key) is not ABSENT
 
     def place(self, key: str) -> tuple[str, str]:
         """File and key of a dotted key, as a person would look for them."""

@@ -20,7 +20,7 @@ from pipeline.networks.config import NETWORKS, ModelConfig
 from pipeline.networks.families import FAMILIES
 from pipeline.networks.spec import NetworkSpec
 from pipeline.plan.checks import check_cell, resolve_networks
-from pipeline.plan.compose import SECTIONS, Composed, compose_cell, group_files, leaves, names
+from pipeline.plan.compose import SECTIONS, Composed, compose_cell, group_files, leaves, names, select
 from pipeline.training.config import TrainConfig
 
 PARAMS = "params.yaml"
@@ -148,11 +148,8 @@ def check_names(file: str, key: str, given: Iterable[object]) -> None:
 def _refuse_references(content: Mapping[str, Any], file: str) -> None:
     """YAML has no `${...}`: OmegaConf, Hydra and DVC would each make something else of it."""
     for key in leaves(content):
-        node: Any = content
-        for part in key.split("."):
-            node = node[part]
-        if "${" in str(node):
-            raise ConfigError(file, key, node, "values; references such as ${...} are not read")
+        if "${" in str(value := select(content, key)):
+            raise ConfigError(file, key, value, "values; references such as ${...} are not read")
 
 
 def _check_files(content: Mapping[str, Any]) -> None:

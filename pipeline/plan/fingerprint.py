@@ -60,8 +60,9 @@ def imported(name: str) -> frozenset[str]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names if path(alias.name)}
         elif isinstance(node, ast.ImportFrom):
-            wholes = [f"{node.module}.{alias.name}" for alias in node.names]
-            found |= {module for whole in wholes for module in [whole if path(whole) else node.module] if path(module)}
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                found |= {module for module in [whole if path(whole) else str(node.module)] if path(module)}
     return frozenset(found)
 
 
@@ -83,10 +84,10 @@ def tree(name: str) -> ast.Module:
     numeric = _Numeric()
     module: ast.Module = numeric.visit(ast.parse(file.read_text(encoding="utf-8")))
     needless = numeric.annotated - {node.id for node in ast.walk(module) if isinstance(node, ast.Name)}
-    for node in [node for node in module.body if isinstance(node, ast.Import | ast.ImportFrom)]:
-        node.names = [alias for alias in node.names if (alias.asname or alias.name.split(".")[0]) not in needless]
-        if not node.names:
-            module.body.remove(node)
+    for line in [node for node in module.body if isinstance(node, ast.Import | ast.ImportFrom)]:
+        line.names = [alias for alias in line.names if (alias.asname or alias.name.split(".")[0]) not in needless]
+        if not line.names:
+            module.body.remove(line)
     for node in ast.walk(module) if name not in LEFT_OUT else ():
         _refuse_unseen(name, node)
     return module

@@ -5,10 +5,15 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+from omegaconf import OmegaConf
+
 from pipeline.base.errors import ConfigError
 from pipeline.base.files import write_json, write_text
+from pipeline.base.git import ask
 from pipeline.base.schema import dump
 from pipeline.metrics.config import illustrate_plan, measure_plan, reference_plan
+from pipeline.plan.compose import SECTIONS, leaves, select
 from pipeline.plan.config import PARAMS, ResolvedCell, load, overridden, resolve_cell
 from pipeline.plan.fingerprint import fingerprint
 from pipeline.plan.released import import_plan
@@ -16,6 +21,7 @@ from pipeline.training.config import TrainPlan, effective_settings, kimg, same_t
 
 PLAN = Path("plan")
 RESULTS = Path("results")
+COSTS = Path(__file__).with_name("costs.csv")
 
 
 def write_plan(params: str | Path = PARAMS) -> dict[str, Any]:
@@ -24,10 +30,7 @@ def write_plan(params: str | Path = PARAMS) -> dict[str, Any]:
     Errors: `ConfigError` before anything is written.
     """
     content = load(params)
-    matrix = content["matrix"]
-    cells = [
-        resolve_cell(content, dataset, variant) for dataset in matrix["datasets"] for variant in matrix["variants"]
-    ]
+    matrix, cells = content["matrix"], selected_cells(content)
     files = _dataset_files(cells)
     entries: list[dict[str, Any]] = []
     trained: dict[tuple[str, str], str] = {}
@@ -60,7 +63,6 @@ def write_plan(params: str | Path = PARAMS) -> dict[str, Any]:
         "variants": matrix["variants"],
         "seeds": matrix["seeds"],
         "cells": entries,
-        "overridden": overridden(cells),
     }
     for name, text in files.items():
         write_text(PLAN / name, text)
@@ -73,6 +75,12 @@ def write_plan(params: str | Path = PARAMS) -> dict[str, Any]:
         elif path.relative_to(PLAN).as_posix() not in {*files, "index.json"}:
             path.unlink()
     return index
+
+
+def selected_cells(content: dict[str, Any]) -> list[ResolvedCell]:
+    """Every dataset x variant of the matrix, resolved; `content`: params.yaml as `load` returns it."""
+    matrix = content["matrix"]
+    return [resolve_cell(content, dataset, variant) for dataset in matrix["datasets"] for variant in matrix["variants"]]
 
 
 def _training(cell: ResolvedCell, seed: int) -> TrainPlan:
@@ -117,24 +125,53 @@ def prune(index: dict[str, Any]) -> None:
 
 
 def describe_plan(index: dict[str, Any]) -> list[str]:
-    """What the plan means, a line each, warnings included."""
-    cells = index["cells"]
-    trainings = sum(cell["twin_of"] is None for cell in cells)
-    kimg = sum(cell["kimg"] for cell in cells if cell["twin_of"] is None)
+    """What the plan means and costs, a line each, warnings included."""
+    cells = [cell for cell in index["cells"] if cell["twin_of"] is None]
+    total = sum(cell["kimg"] for cell in cells)
     lines = [
-        f"plan: profile {index['profile']}, {len(cells)} cells, "
-        f"{trainings} trainings of {kimg:,.0f} kimg in all -> {PLAN}/"
+        f"plan: profile {index['profile']}, {len(index['cells'])} cells, "
+        f"{len(cells)} trainings of {total:,.0f} kimg in all -> {PLAN}/"
     ]
-    for cell in cells:
+    lines += [
+        cost(dataset, [cell["kimg"] for cell in cells if cell["dataset"] == dataset]) for dataset in index["datasets"]
+    ]
+    for cell in index["cells"]:
         if cell["twin_of"]:
             lines.append(
                 f"note: {cell['dataset']}: {cell['variant']} (seed {cell['seed']}) is the same network and training as "
                 f"{cell['twin_of']}; it is trained once"
             )
-    overridden: dict[str, list[str]] = {}
-    for key, origins in index["overridden"].items():
-        overridden.setdefault(" or ".join(origins), []).append(key)
-    if overridden:
-        keys = "; ".join(f"{', '.join(keys)} (set in {origins})" for origins, keys in overridden.items())
-        lines.append(f"note: params.yaml: base settings without effect, as every selected cell overrides them: {keys}")
     return lines
+
+
+def cost(dataset: str, kimg: list[float]) -> str:
+    """What the trainings of a data set take, from costs.csv: `full` in the recipe of conf/, measured or counted."""
+    known = pd.read_csv(COSTS, comment="#").set_index("dataset")
+    if dataset not in known.index:
+        return f"plan: {dataset}: {len(kimg)} trainings; nothing is known of their cost"
+    row = known.loc[dataset]
+    hours = sum(kimg) * row.seconds_per_kimg / 3600
+    time = f"{hours:,.0f} hours" if hours > 10 else f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.0f} minutes"
+    memory = "memory not counted" if pd.isna(row.gib) else f"{row.gib:g} GiB each"
+    return f"plan: {dataset}: {len(kimg)} trainings, about {time} of {row.machine}, {memory} ({row.how}, for `full`)"
+
+
+def overridden_note(params: str | Path = PARAMS) -> list[str]:
+    """A line where a base setting was changed since the last commit that every selected cell overrides; else none."""
+    before = ask("show", f"HEAD:./{Path(params).name}", root=Path(params).parent)
+    if before is None:
+        return []
+    old: Any = OmegaConf.to_container(OmegaConf.create(before))
+    content = load(params)
+    base, committed = ({key: entry.get(key, {}) for key in SECTIONS} for entry in (content, old))
+    changed = {key for key in leaves(base) if select(base, key) != select(committed, key)}
+    if not changed:
+        return []
+    groups: dict[str, list[str]] = {}
+    for key, files in overridden(selected_cells(content)).items():
+        if key in changed:
+            groups.setdefault(" or ".join(files), []).append(key)
+    return [
+        f"note: params.yaml: {', '.join(keys)}: without effect, as every selected cell overrides it in {files}"
+        for files, keys in groups.items()
+    ]

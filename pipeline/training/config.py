@@ -142,12 +142,19 @@ def effective_settings(train: TrainConfig) -> TrainConfig:
         "generator_steps": None,
         "augment": train.augment.model_copy(update=dict.fromkeys(unread)),
     }
-    later = train.anneal is not None and train.anneal.penalty_weight
-    if train.penalty == NO_PENALTY or not (train.penalty_weight or later):
+    anneal = train.anneal
+    if train.penalty == NO_PENALTY or not (train.penalty_weight or (anneal and anneal.penalty_weight)):
+        anneal = anneal and anneal.model_copy(update={"penalty_weight": None})
         changes |= {"penalty": NO_PENALTY, "penalty_weight": 0.0, "penalty_target": None, "penalty_interval": None}
     elif train.penalty != "gradient_norm":
         changes |= {"penalty_target": None}
-    return train.model_copy(update=changes)
+    if anneal and {anneal.penalty_weight, anneal.lr, anneal.beta2} == {None}:
+        anneal = None
+    if train.ema_kimg is None:
+        changes["ema_rampup"] = None
+    if train.ema_kimg is None or train.critic_steps == 1:  # then both clocks count the same images
+        changes["ema_clock"] = "real_images"
+    return train.model_copy(update=changes | {"anneal": anneal})
 
 
 def same_training(train: TrainConfig) -> TrainConfig:

@@ -42,7 +42,6 @@ OUTSIDE = {
         }.items()
         if module.path(name)
     },
-    "pipeline.networks.transgan.presets": "settings; their values are in the plan",
     "pipeline.training": "empty",
     "pipeline.training.config": "settings; their values are in the plan",
     "pipeline.training.penalties": "a type of annotations, where a training has no penalty",

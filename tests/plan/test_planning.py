@@ -1,8 +1,10 @@
 """The plan: which files an edit of params.yaml changes, which results it removes, what it warns of."""
 
 import shutil
+import subprocess
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from pipeline.base.errors import ConfigError
@@ -10,9 +12,9 @@ from pipeline.base.files import read_json, write_text
 from pipeline.base.schema import bind, read_yaml
 from pipeline.data.config import DataConfig
 from pipeline.metrics.config import IllustratePlan, MeasurePlan, ReferencePlan
-from pipeline.plan.planning import describe_plan, write_plan
+from pipeline.plan.planning import COSTS, describe_plan, overridden_note, write_plan
 from pipeline.training.config import TrainPlan
-from settings_files import copy_settings, edit_settings
+from settings_files import ROOT, copy_settings, edit_settings
 
 START = {
     "profile": "smoke",
@@ -218,21 +220,56 @@ def test_evaluation_is_no_part_of_being_twins(plan):
     assert [cell["twin_of"] for cell in index["cells"]] == [None, None, "full", "full"]
 
 
-def test_the_kimg_of_all_trainings_are_added_up(plan):
+def test_the_plan_says_what_it_costs(plan):
     lines = describe_plan(plan({"conf/profile/smoke.yaml:train.kimg": 1500.0}))
     assert lines[0] == "plan: profile smoke, 6 cells, 6 trainings of 9,000 kimg in all -> plan/"
+    seconds = pd.read_csv(COSTS).set_index("dataset").loc["digits"].seconds_per_kimg
+    assert f"plan: digits: 6 trainings, about {9000 * seconds / 3600:.1f} hours of one CPU core" in lines[1]
+    assert set(pd.read_csv(COSTS).dataset) == {path.stem for path in ROOT.glob("conf/dataset/*.yaml")}
 
 
-def test_overridden_base_keys_are_named_once_for_each_place_that_overrides_them(plan):
-    changes = {"conf/dataset/digits.yaml:train.beta2": 0.5, "conf/dataset/digits.yaml:train.beta1": 0.5}
-    index = plan({"matrix.variants": ["multiscale", "grid_attention"], **changes})
-    assert index["overridden"]["model.norm"] == ["conf/variant/grid_attention.yaml", "conf/variant/multiscale.yaml"]
-    (line,) = [line for line in describe_plan(index) if "base settings without effect" in line]
-    (group,) = [part for part in line.split("; ") if part.endswith("(set in conf/dataset/digits.yaml)")]
-    assert "train.beta1" in group and "train.beta2" in group
-    assert "model.norm" in line and "(set in conf/variant/grid_attention.yaml or conf/variant/multiscale.yaml)" in line
-    assert "train.drift_weight" not in line
-    assert "model.norm" not in plan({"matrix.variants": ["multiscale", "full"]})["overridden"]
+def test_a_changed_base_setting_that_every_cell_overrides_is_said_and_others_are_not(plan, tmp_path):
+    plan({"matrix.variants": ["multiscale", "grid_attention"]})
+    assert overridden_note() == []  # no repository
+    for arguments in (
+        ["init", "-q"],
+        ["add", "."],
+        ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "x"],
+    ):
+        subprocess.run(["git", *arguments], check=True)
+    assert overridden_note() == []
+    edit_settings(tmp_path, {"train.drift_weight": 0.5, "model.scales": 2})
+    assert overridden_note() == []
+    edit_settings(tmp_path, {"train.lr": 0.5, "model.norm": "batch"})
+    assert overridden_note() == [
+        "note: params.yaml: model.norm: without effect, as every selected cell overrides it in "
+        "conf/variant/grid_attention.yaml or conf/variant/multiscale.yaml",
+        "note: params.yaml: train.lr: without effect, as every selected cell overrides it in conf/dataset/digits.yaml",
+    ]
+
+
+MOVED = {"share": 0.5, "penalty_weight": 10.0}
+TWINS = [  # settings that mean the same training
+    ({"ema_kimg": None, "ema_rampup": 0.1}, {"ema_kimg": None, "ema_rampup": None}),
+    ({"ema_kimg": None, "ema_clock": "released"}, {"ema_kimg": None, "ema_clock": "real_images"}),
+    ({"critic_steps": 1, "ema_clock": "released"}, {"critic_steps": 1, "ema_clock": "real_images"}),
+    ({"anneal": {"share": 0.5}}, {"anneal": None}),
+    ({"penalty": "none", "anneal": MOVED}, {"penalty": "none", "anneal": None}),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), TWINS)
+def test_settings_that_nothing_reads_make_twins(plan, one, other):
+    rows = {name: {"train": changes} for name, changes in (("one", one), ("other", other))}
+    index = plan({"matrix.variants": ["one", "other"], "matrix.seeds": [0], "variants": rows})
+    assert [cell["twin_of"] for cell in index["cells"]] == [None, "one"]
+
+
+def test_a_penalty_that_grows_from_nothing_is_kept(plan):
+    plan({"variants.full.train": {"penalty_weight": 0.0, "anneal": MOVED}})
+    train = read_yaml("plan/train/digits/full/seed0.yaml")["train"]
+    assert (train["penalty"], train["penalty_weight"], train["penalty_interval"]) == ("gradient_norm", 0.0, 1)
+    assert train["anneal"]["penalty_weight"] == 10.0
 
 
 def result(name):
