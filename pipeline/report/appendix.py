@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from pipeline.base.schema import read_yaml
 from pipeline.metrics.registry import CASES
+from pipeline.plan.compose import group_files
 from pipeline.report import paper
 from pipeline.report.content import Table
 from pipeline.report.formats import NOT_RUN, duration, interval, number
@@ -340,9 +340,8 @@ def settings(params: dict[str, Any]) -> Table:
 def settings_of(params: dict[str, Any], conf: str | Path | None) -> dict[str, Any]:
     """Dotted keys of params.yaml (the report's own left out), and `conf/variant/full.yaml:train.lr` for the files."""
     found = flat({key: value for key, value in params.items() if key not in ("report", "file", "conf")})
-    for file in sorted(Path(conf).rglob("*.yaml")) if conf else ():
-        name = file.relative_to(Path(conf or "").parent).as_posix()
-        found |= {f"{name}:{key}": value for key, value in flat(read_yaml(file)).items()}
+    for name, content in group_files(Path(conf)) if conf else ():
+        found |= {f"{name}:{key}": value for key, value in flat(content).items() if key}
     return found
 
 

@@ -53,7 +53,7 @@ for (const table of document.querySelectorAll("table"))
     }});
 document.documentElement.dataset.ready = "yes";
 """
-MANY = 8  # rows from which on a table can be ordered and filtered
+MANY = 12  # rows from which on a table can be ordered and filtered
 
 
 def write_report(title: str, head: list[str], sections: list[Section], out: Path) -> Path:

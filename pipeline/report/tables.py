@@ -71,9 +71,9 @@ def side_by_side(results: Results, dataset: str, name: str, title: str, rows: li
 
 
 def fold(table: Table, least: int) -> Table:
-    """The table, closed at first where fewer than `least` of its rows were measured, which its title then says."""
+    """The table, closed at first where fewer than `least` or half of its rows were measured, as its title then says."""
     measured = table.measured_rows
-    if measured >= least:
+    if measured >= max(least, len(table.frame) / 2):
         return table
     return replace(table, folded=True, title=f"{table.title} ({measured or 'nothing'} measured)")
 
@@ -217,7 +217,7 @@ def ablation(results: Results, dataset: str, outcomes: list[Outcome]) -> Table:
         for variant, name in [*paper.ABLATION.items(), (None, paper.CONVERGED)]
     ]  # fmt: skip
     title = "Ablation: the paper's rows (A) to (E)"
-    return side_by_side(results, dataset, "ablation", title, rows, first="paper's row", all_metrics=True)
+    return side_by_side(results, dataset, "ablation", title, rows, first="paper's row")
 
 
 def augmentation(results: Results, dataset: str, outcomes: list[Outcome]) -> Table:

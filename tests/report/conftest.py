@@ -1,7 +1,8 @@
-"""Two synthetic projects and their reports for all tests of this folder."""
+"""Two synthetic projects, and the report of the first, for all tests of this folder."""
 
 import pytest
 
+from pipeline.report.results import Results
 from report_project import MODEL_CELLS, render, write_project
 
 
@@ -16,6 +17,7 @@ def report(project):
 
 
 @pytest.fixture(scope="session")
-def models_report(tmp_path_factory):
-    """The report of a matrix with CNNs, with and without augmentation, and a row beyond the paper."""
-    return render(write_project(tmp_path_factory.mktemp("models"), MODEL_CELLS))
+def models(tmp_path_factory):
+    """Results of a matrix with CNNs, with and without augmentation, and a row beyond the paper."""
+    folder = write_project(tmp_path_factory.mktemp("models"), MODEL_CELLS)
+    return Results.load(folder / "plan", folder / "results")

@@ -153,7 +153,7 @@ def test_the_settings_of_an_experiment_are_in_its_report(tmp_path):
     for name, text in (("variant/mine", "train: {loss: hinge}"), ("variant/other", "a: 1"), ("dataset/digits", "b: 2")):
         file = tmp_path / f"conf/{name}.yaml"
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text + "\n")
+        file.write_text(f"# @package _global_\n{text}\n")
     params = {"profile": "demo", "matrix": {"variants": ["mine"], "datasets": ["digits"]}, "model": {"norm": "token"}}
     table = settings_table(params | {"report": {"dpi": 1}, "conf": str(tmp_path / "conf")}).frame.set_index("key").value
     assert table["model.norm"] == "token" and table["conf/variant/mine.yaml:train.loss"] == "hinge"

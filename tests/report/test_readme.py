@@ -9,9 +9,8 @@ from pipeline.report.results import Results
 from repository import ROOT
 
 
-def test_the_block_says_what_was_trained_and_how_it_came_out(models_report):
-    folder = models_report.parent
-    text = block(Results.load(folder / "plan", folder / "results"), [])
+def test_the_block_says_what_was_trained_and_how_it_came_out(models):
+    text = block(models, [])
     assert text.splitlines()[0] == "| data | trained here | outcome |"
     assert (
         "| Digits 8 (demo) | 7 rows, 21 trainings of 192 kimg | `full` `fd_digits` 21.0 ± 2.5; the paper's orders: "

@@ -5,7 +5,9 @@ import json
 import pandas as pd
 import pytest
 
+from pipeline.report import tables
 from pipeline.report.appendix import every_cell
+from pipeline.report.comparisons import compared
 from pipeline.report.paper import PaperValue
 from pipeline.report.results import Results
 from pipeline.report.tables import against_paper, components, equal_cost_ratio, main_results
@@ -163,8 +165,8 @@ def test_every_row_says_seeds_training_size_time_memory_and_protocol(report):
     assert row["protocol"].startswith("1,000 generated, 1,797 real, split all, resize none, digits_classifier abababab")
 
 
-def test_one_row_per_model_with_and_without_augmentation(models_report):
-    table = read(models_report, "digits_models").set_index("model")
+def test_one_row_per_model_with_and_without_augmentation(models):
+    table = tables.models(models, "digits", compared(models, "digits")).frame.set_index("model")
     row = table.loc["WGAN-GP"]
     assert row["measured: fd_digits, without augmentation"] == "16.2 ± 3.1"
     assert row["measured: fd_digits, with augmentation"] == "13.1 ± 2.7"
@@ -173,16 +175,17 @@ def test_one_row_per_model_with_and_without_augmentation(models_report):
     assert table.loc["AutoGAN", "measured: fd_digits, with augmentation"] == "not run"
 
 
-def test_rows_beyond_the_paper_have_a_table_of_their_own(models_report):
-    table = read(models_report, "digits_beyond").set_index("variant")
+def test_rows_beyond_the_paper_have_a_table_of_their_own(models):
+    outcomes = compared(models, "digits")
+    table = tables.beyond(models, "digits", outcomes).frame.set_index("variant")
     assert table.loc["lazy_penalty", "measured: fd_digits"] == "20.0 ± 3.3"
     assert table.loc["lazy_penalty", "ratio at equal seconds"] == "not measured"
-    for name in ("ablation", "augmentation", "components", "off_full", "decisions"):
-        assert not any("lazy_penalty" in row for row in read(models_report, f"digits_{name}").to_numpy()), name
+    for make in (tables.ablation, tables.augmentation, tables.components, tables.others):
+        assert "lazy_penalty" not in set(make(models, "digits", outcomes).frame.variant), make
 
 
-def test_any_other_variant_is_compared_with_the_full_model(models_report):
-    table = read(models_report, "digits_off_full").set_index("variant")
+def test_any_other_variant_is_compared_with_the_full_model(models):
+    table = tables.others(models, "digits", compared(models, "digits")).frame.set_index("variant")
     assert list(table.index) == ["gradients_kept"] and table.against["gradients_kept"] == "full"
 
 
