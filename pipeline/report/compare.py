@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.base.errors import UserError, command_line
-from pipeline.base.git import git
+from pipeline.base.git import ask
 from pipeline.base.schema import read_yaml
 from pipeline.plan.config import CONF, PARAMS, load
 from pipeline.report.appendix import settings_of
@@ -44,7 +44,7 @@ class Snapshot:
 
 def experiments() -> dict[str, str]:
     """Names of DVC's experiments and their commits: refs/exps/<2>/<38>/<name>, without queues and running ones."""
-    listed = git("for-each-ref", "--sort=committerdate", "--format=%(refname) %(objectname)", "refs/exps") or ""
+    listed = ask("for-each-ref", "--sort=committerdate", "--format=%(refname) %(objectname)", "refs/exps") or ""
     entries = [(reference.split("/"), commit) for reference, commit in (line.split() for line in listed.splitlines())]
     return {parts[-1]: commit for parts, commit in entries if len(parts) == 5 and len(parts[2]) == 2}
 
@@ -62,13 +62,13 @@ def snapshot(name: str, scratch: Path, confidence: float = 0.95) -> Snapshot:
 
 
 def _extracted(name: str, scratch: Path) -> Path:
-    commit = experiments().get(name) or git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+    commit = experiments().get(name) or ask("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
     if not commit:
         raise UserError(
             f"{name}: no such revision or experiment; `dvc exp list` and `git branch` name them, `{WORKSPACE}` is what "
             "lies in the folder"
         )
-    present = [path for path in NEEDED if git("cat-file", "-e", f"{commit}:{path}") is not None]
+    present = [path for path in NEEDED if ask("cat-file", "-e", f"{commit}:{path}") is not None]
     command = ["git", "archive", "--format=tar", commit, *present]
     archive = subprocess.run(command, capture_output=True, check=True).stdout
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.base.errors import UserError
-from pipeline.base.git import git
+from pipeline.base.git import ask
 from pipeline.plan.config import ReportConfig
 from pipeline.report.appendix import ending, settings_of
 from pipeline.report.charts import training_curves
@@ -33,7 +33,7 @@ def short_report(results: Results, params: dict[str, Any], config: ReportConfig,
             head = snapshot("HEAD", Path(scratch), config.confidence)
         except (UserError, OSError):
             head = Snapshot("HEAD", Results({"datasets": [], "cells": []}, "", ""), {})
-        revision = (git("rev-parse", "--short", "HEAD") or "no commit") if head.params else "no results"
+        revision = (ask("rev-parse", "--short", "HEAD") or "no commit") if head.params else "no results"
         content: list[Content] = [Text(_cell_text(cell)), beside_head(head, here, cell.dataset, cell.variant)]
         if head.params:
             content.append(changed_settings(head, here))
