@@ -86,8 +86,10 @@ def open_archive(path: Path, scratch: Path, stack: ExitStack) -> Archive:
         for magic, kind in NOT_READ.items():
             if head.startswith(magic):
                 raise UserError(f"{printable(path)}: a {kind} archive, which is not read; {UNPACK}")
-        if head[257:262] == b"ustar" or any(head.startswith(magic) for magic in COMPRESSED):
+        if any(head.startswith(magic) for magic in COMPRESSED) or (head[:2] != b"PK" and tarfile.is_tarfile(path)):
             return _open_tar(path, head, scratch, stack)
+        if head and not zipfile.is_zipfile(path) and head[:2] != b"PK":
+            raise UserError(f"{printable(path)}: neither a folder nor a zip or tar; name the folder of the images")
         return _open_zip(path, stack)
     except OSError as problem:
         raise UserError(f"{printable(path)}: could not be read ({problem.strerror or problem})") from None

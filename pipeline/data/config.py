@@ -1,12 +1,14 @@
 """The settings of a dataset's images: `data` in conf/dataset/<name>.yaml."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from pipeline.base.schema import Strict
 
 Source = Literal["digits", "cifar10", "stl10", "celeba", "celebahq", "lsun_church", "folder", "glyphs", "glyphs_pairs"]
+NATIVE = {"digits": 8, "cifar10": 32, "stl10": 96}  # pixels a side of sources that are arrays
+GLYPH_SIDES = (16, 32)
 
 
 class DataConfig(Strict):
@@ -24,12 +26,38 @@ class DataConfig(Strict):
     # Images that are not square. crop: centre crop to the short side; squash: both sides are resized to `resolution`.
     fit: Literal["crop", "squash"] = "crop"
     # Images that are drawn, for glyphs and glyphs_pairs alone; as many more are held out as the test split.
-    count: Annotated[int, Field(ge=1)] | None = None
+    count: Annotated[int, Field(ge=1)] | None = Field(default=None, validate_default=True)
     # Greyscale, palette and opaque alpha images. lossless: made RGB (or grey), every pixel keeps its colour.
     convert: Literal["lossless", "refuse"] = "lossless"
     # Images that cannot be used. refuse: all are looked at, then the stage ends; skip: they are left out. Their names
     # and reasons are listed beside the dataset's folder (data/<name>.refused.txt).
     on_error: Literal["refuse", "skip"] = "refuse"
+
+    @field_validator("resolution", "channels", "path", "count")
+    @classmethod
+    def _fits_the_source(cls, value: Any, info: ValidationInfo) -> Any:
+        allowed = _allowed(info.data.get("source"), str(info.field_name), value)
+        if allowed:
+            raise ValueError(allowed)
+        return value
+
+
+def _allowed(source: str | None, key: str, value: Any) -> str | None:
+    """What a source allows in place of `value`; None where it takes that."""
+    drawn = source in ("glyphs", "glyphs_pairs")
+    if key == "resolution" and source == "digits" and value != NATIVE["digits"]:
+        return "8, the scans' own"
+    if key == "resolution" and source in ("cifar10", "stl10") and value > NATIVE[source]:
+        return f"at most {NATIVE[source]}, the images' own: they are never enlarged"
+    if key == "resolution" and drawn and value not in GLYPH_SIDES:
+        return " | ".join(map(str, GLYPH_SIDES))
+    if key == "channels" and (drawn or source in ("cifar10", "stl10")) and value != 3:
+        return "3, the images are in colour"
+    if key == "path" and (drawn or source == "digits") and value is not None:
+        return "null, the images are drawn" if drawn else "null, the scans come with scikit-learn"
+    if key == "count" and source is not None and (value is None) == drawn:
+        return "the number of images to draw" if drawn else "null, images are drawn for glyphs and glyphs_pairs alone"
+    return None
 
 
 def settings_file(dataset: str) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from pipeline.base.errors import UserError
 from pipeline.base.files import printable
 from pipeline.data.archives import MAX_FILE, open_archive, split_inside
 
-EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+EXTENSIONS = (".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
 ORDER = "by path below the folder, compared character by character (Unicode code points)"
 SAMPLED = 16  # files whose bytes are in the digest of a collection
@@ -48,6 +49,8 @@ def find_images(path: Path, scratch: Path, stack: ExitStack) -> ImageFiles:
     if file.is_dir():
         kept, ignored = _select(path, _walk(path))
         read = lambda index: _read(path / kept[index])  # noqa: E731
+    elif not file.is_file():
+        raise UserError(f"{printable(file)}: neither a file nor a folder")
     else:
         archive, prefix = open_archive(file, scratch, stack), f"{inside}/" if inside else ""
         members = [name.removeprefix(prefix) for name in archive.names if name.startswith(prefix)]
@@ -82,10 +85,12 @@ def _select(path: Path, names: list[str]) -> tuple[list[str], int]:
     """The names of the images in order, and the number of the other files. Errors: `UserError`, see `find_images`."""
     kept = sorted(name for name in names if _is_image(name))
     if not kept:
+        endings = Counter(PurePosixPath(name).suffix.lower() for name in names if PurePosixPath(name).suffix)
+        listed = f" ({', '.join(ending for ending, _ in endings.most_common(4))})" if endings else ""
         nested = next((name for name in sorted(names) if name.lower().endswith(ARCHIVES)), None)
         advice = f"unpack {nested} and name that folder" if nested else "name a folder, zip or tar of images"
         raise UserError(
-            f"{printable(path)}: holds no images ({', '.join(EXTENSIONS)}), {len(names):,} other files; "
+            f"{printable(path)}: holds no images ({', '.join(EXTENSIONS)}), {len(names):,} other files{listed}; "
             f"{advice} (data.path of conf/dataset/<name>.yaml)"
         )
     seen: dict[str, str] = {}

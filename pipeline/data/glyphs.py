@@ -17,7 +17,6 @@ SHAPES = "0123456789"
 HUES = np.array([[230, 60, 50], [60, 180, 75], [65, 100, 230], [240, 200, 40], [170, 70, 200], [60, 200, 210]], float)
 GROUNDS = np.array([[20, 20, 20], [235, 235, 235]], float)
 HUE_NOISE, GROUND_NOISE, PIXEL_NOISE = 10.0, 6.0, 6.0  # standard deviations, grey levels of 255
-SIDES = (16, 32)  # resolutions that were tried; a place is a multiple of a sixteenth of the side
 BLOCK = 1024  # images drawn or decoded at a time
 
 

@@ -20,12 +20,14 @@ from pipeline.data.folder import find_images
 from pipeline.data.readers import Content, Job, read
 from pipeline.data.sources import local_copy
 
+COMPRESSED_TARS = (".gz", ".tgz", ".bz2", ".xz")  # would have to be decompressed for a look at their names
 SPARE = 1.02  # room needed per byte of images: headers, labels and the file system's own data come on top
 
 
-def prepare(config: DataConfig, dataset: str, folder: str | Path) -> int:
+def prepare(config: DataConfig, dataset: str, folder: str | Path, *, listing: Path | None = None) -> int:
     """Write the dataset to `folder` (see pipeline.data.array) and return the number of its images.
 
+    `listing`: a file for the names of images that cannot be used, with the reasons.
     Errors: `UserError` for bad input or a full disk. A failed attempt leaves nothing half-written behind.
     """
     folder = Path(folder)
@@ -36,7 +38,6 @@ def prepare(config: DataConfig, dataset: str, folder: str | Path) -> int:
             warnings.filterwarnings("ignore", module="PIL")
             shutil.rmtree(scratch, ignore_errors=True)
             scratch.mkdir(parents=True)
-            listing = folder.with_name(f"{folder.name}.refused.txt")
             content = read(Job(config=config, dataset=dataset, scratch=scratch, listing=listing, stack=stack))
             _announce(content, dataset, folder)
             write_dataset(
@@ -80,7 +81,7 @@ def stale(folder: str | Path, dataset: str, config: DataConfig) -> str:
                 f"{folder} was prepared with {key}: {recorded.get(key)}, {settings_file(dataset)} says {asked.get(key)}"
             )
     path = local_copy(dataset, config)
-    if path is None or "files_sha256" not in manifest:
+    if path is None or "files_sha256" not in manifest or path.name.endswith(COMPRESSED_TARS):
         return ""
     with ExitStack() as stack, tempfile.TemporaryDirectory() as scratch:
         same = find_images(path, Path(scratch), stack).digest() == manifest["files_sha256"]

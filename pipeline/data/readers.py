@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.base.errors import ConfigError, UserError
+from pipeline.base.errors import UserError
 from pipeline.base.files import printable, write_text
 from pipeline.data.archives import split_inside
 from pipeline.data.array import Split, in_memory
-from pipeline.data.config import DataConfig, Source, settings_file
+from pipeline.data.config import NATIVE, DataConfig, Source, settings_file
 from pipeline.data.decode import CHUNK, LIBRARY, ImageFile, decode_chunks, fit_chunks, resize_rule
 from pipeline.data.folder import EXTENSIONS, ORDER, find_images
-from pipeline.data.glyphs import SIDES, Glyphs
+from pipeline.data.glyphs import Glyphs
 from pipeline.data.lsun import find_lmdb, lmdb_chunks, open_lmdb
 from pipeline.data.published_arrays import load_arrays
 from pipeline.data.sources import locate
@@ -31,7 +31,7 @@ class Job:
     config: DataConfig
     dataset: str  # its name
     scratch: Path  # a folder for unpacked files; removed afterwards
-    listing: Path  # a file for the names of images that cannot be used
+    listing: Path | None = None  # a file for the names of images that cannot be used
     stack: ExitStack  # closes the files that the reader opens
 
 
@@ -55,17 +55,10 @@ def read_digits(config: DataConfig) -> tuple[np.ndarray, np.ndarray, dict[str, A
     """The 1,797 scans of handwritten digits in scikit-learn, 8 x 8, their 17 grey levels scaled to 0..255.
 
     Returns images (N, C, 8, 8) uint8, labels (N,) int64, and facts for the manifest. With 3 channels the grey one is
-    repeated, so that the networks see as many as for other datasets.
-    Errors: `UserError` for another resolution than 8, or a path.
-    """
+    repeated, so that the networks see as many as for other datasets."""
     import sklearn  # imported here: no other dataset needs it
     from sklearn.datasets import load_digits
 
-    _require(
-        "digits",
-        ("resolution", config.resolution, config.resolution == 8, "8, the scans' own"),
-        ("path", config.path, config.path is None, "null, the scans come with scikit-learn"),
-    )
     bunch = load_digits()
     grey = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
     images = np.repeat(grey[:, None], config.channels, axis=1)
@@ -104,13 +97,6 @@ def _digits(job: Job) -> Content:
 def _glyphs(job: Job) -> Content:
     """Drawn images: the training set by seed 0, and as many held-out ones by seed 1 as the test split."""
     config = job.config
-    _require(
-        job.dataset,
-        ("resolution", config.resolution, config.resolution in SIDES, " | ".join(map(str, SIDES))),
-        ("channels", config.channels, config.channels == 3, "3, the images are in colour"),
-        ("path", config.path, config.path is None, "null, the images are drawn"),
-        ("count", config.count, config.count is not None, "the number of images to draw"),
-    )
     glyphs, count = Glyphs(config.resolution, pairs=config.source == "glyphs_pairs"), config.count or 0
     shape = (count, 3, config.resolution, config.resolution)
     facts = {
@@ -124,16 +110,9 @@ def _glyphs(job: Job) -> Content:
     return Content(images=train, test=test, facts=facts)
 
 
-def _arrays(job: Job, *, name: str, side: int, source: str, split: str) -> Content:
-    """CIFAR-10 and STL-10, which are published as arrays of images of `side` pixels."""
+def _arrays(job: Job, *, name: str, source: str, split: str) -> Content:
+    """CIFAR-10 and STL-10, which are published as arrays."""
     path, checked = locate(job.dataset, job.config)
-    resolution, channels = job.config.resolution, job.config.channels
-    allowed = f"at most {side}, the images' own: they are never enlarged"
-    _require(
-        job.dataset,
-        ("resolution", resolution, resolution <= side, allowed),
-        ("channels", channels, channels == 3, "3, the images are RGB"),
-    )
     arrays = load_arrays(name, path, job.scratch)
     squash = job.config.model_copy(update={"fit": "squash"})
     facts = {
@@ -142,7 +121,7 @@ def _arrays(job: Job, *, name: str, side: int, source: str, split: str) -> Conte
         "library": f"{arrays.reader}, {LIBRARY}",
         "split": split,
         "test_split": "test",
-        "resize": "none" if resolution == side else resize_rule(squash),
+        "resize": "none" if job.config.resolution == NATIVE[job.config.source] else resize_rule(squash),
     }
     images, test = (fit_chunks(in_memory(split), job.config) for split in (arrays.images, arrays.test))
     return Content(images=images, labels=arrays.labels, test=test, facts=facts)
@@ -210,9 +189,11 @@ def _decoded(
         refused: list[UserError] = []
         yield from decode_chunks(chunks(), job.config, counts, refused)
         counts["skipped"] = len(refused)
-        job.listing.unlink(missing_ok=True)
+        if job.listing is not None:
+            job.listing.unlink(missing_ok=True)
         if refused:
-            write_text(job.listing, "".join(f"{printable(str(problem))}\n" for problem in refused))
+            if job.listing is not None:
+                write_text(job.listing, "".join(f"{printable(str(problem))}\n" for problem in refused))
             _report(job, path, count, refused)
 
     return Content(images=Split(shape=shape, chunks=decoded, fewer=job.config.on_error == "skip"), facts=facts)
@@ -223,20 +204,14 @@ def _report(job: Job, path: Path, count: int, refused: list[UserError]) -> None:
     kinds = Counter(getattr(problem, "kind", "not readable") for problem in refused)
     listed = ", ".join(f"{number:,} {kind}" for kind, number in kinds.most_common())
     found = f"{printable(path)}: {len(refused):,} of {count:,} images cannot be used ({listed})"
+    where = f", all listed in {job.listing}" if job.listing else ""
     if job.config.on_error == "skip" and len(refused) < count:
-        print(f"prepare: {job.dataset}: {found}; left out, listed in {job.listing}", flush=True)
+        print(f"prepare: {job.dataset}: {found}; left out{where}", flush=True)
         return
-    hint = "" if len(refused) == count else f"; or leave them out: {settings_file(job.dataset)}: data.on_error: skip"
-    if len(refused) == 1:
-        raise UserError(f"{refused[0]}{hint}")
-    raise UserError(f"{found}, all listed in {job.listing}; the first: {refused[0]}{hint}")
-
-
-def _require(dataset: str, *rules: tuple[str, object, bool, str]) -> None:
-    """Errors: `UserError` for the first rule (key, given, whether it fits, what is allowed) that does not fit."""
-    for key, given, fits, allowed in rules:
-        if not fits:
-            raise ConfigError(settings_file(dataset), f"data.{key}", given, allowed)
+    first = str(refused[0]) if len(refused) == 1 else f"{found}{where}; the first: {refused[0]}"
+    some_left = job.listing is not None and len(refused) < count
+    hint = f"; or leave them out: {settings_file(job.dataset)}: data.on_error: skip" if some_left else ""
+    raise UserError(f"{first}{hint}")
 
 
 def _check_count(path: Path, found: int, expected: int | None) -> None:
@@ -249,8 +224,8 @@ def _check_count(path: Path, found: int, expected: int | None) -> None:
 
 READERS: dict[Source, Callable[[Job], Content]] = {
     "digits": _digits,
-    "cifar10": partial(_arrays, name="CIFAR10", side=32, source="CIFAR-10, python version", split="train"),
-    "stl10": partial(_arrays, name="STL10", side=96, source="STL-10, binary version", split="train+unlabeled"),
+    "cifar10": partial(_arrays, name="CIFAR10", source="CIFAR-10, python version", split="train"),
+    "stl10": partial(_arrays, name="STL10", source="STL-10, binary version", split="train+unlabeled"),
     "celeba": partial(_files, source="CelebA, aligned and cropped", split="all (train, val and test)", count=202_599),
     "celebahq": partial(_files, source="CelebA-HQ, a local copy", split="all", count=30_000),
     "lsun_church": _lsun_church,

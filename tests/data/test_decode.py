@@ -344,7 +344,7 @@ def bad_folder(root):
 def test_all_images_are_looked_at_before_a_folder_is_refused(tmp_path):
     root = bad_folder(tmp_path / "images")
     with pytest.raises(UserError) as error:
-        prepare(config(path=str(root)), "mine", tmp_path / "out")
+        prepare(config(path=str(root)), "mine", tmp_path / "out", listing=tmp_path / "out.refused.txt")
     message, listing = str(error.value), tmp_path / "out.refused.txt"
     assert message.startswith(f"{root}: 4 of 200 images cannot be used (2 a CMYK image, the dataset is 8-bit RGB, 1 an")
     assert (
@@ -363,7 +363,7 @@ def test_all_images_are_looked_at_before_a_folder_is_refused(tmp_path):
 
 def test_images_that_cannot_be_used_are_left_out_where_that_is_asked_for(tmp_path, capsys):
     root, out = bad_folder(tmp_path / "images"), tmp_path / "out"
-    assert prepare(config(path=str(root), on_error="skip"), "mine", out) == 196
+    assert prepare(config(path=str(root), on_error="skip"), "mine", out, listing=tmp_path / "out.refused.txt") == 196
     manifest = read_manifest(out)
     assert manifest["count"] == 196 and manifest["images"]["skipped"] == 4
     assert np.array_equal(read_array(out), np.broadcast_to(RGB.transpose(2, 0, 1), (196, 3, 8, 8)))
@@ -375,7 +375,7 @@ def test_images_that_cannot_be_used_are_left_out_where_that_is_asked_for(tmp_pat
     for path in root.glob("*.png"):
         path.write_bytes(b"")
     with pytest.raises(UserError, match="200 of 200 images cannot be used"):
-        prepare(config(path=str(root), on_error="skip"), "mine", out)
+        prepare(config(path=str(root), on_error="skip"), "mine", out, listing=tmp_path / "out.refused.txt")
 
 
 def test_one_bad_file_is_named_with_its_reason_and_a_list_goes_when_all_are_good(tmp_path):
@@ -384,8 +384,8 @@ def test_one_bad_file_is_named_with_its_reason_and_a_list_goes_when_all_are_good
     for index in range(70):
         (root / f"{index:03}.png").write_bytes(b"" if index == 60 else encoded(RGB))
     with pytest.raises(UserError, match=r"060\.png: no readable image: an empty file.*; or leave them out: .*skip$"):
-        prepare(config(path=str(root)), "mine", tmp_path / "out")
+        prepare(config(path=str(root)), "mine", tmp_path / "out", listing=tmp_path / "out.refused.txt")
     assert (tmp_path / "out.refused.txt").exists()
     (root / "060.png").unlink()
-    assert prepare(config(path=str(root)), "mine", tmp_path / "out") == 69
+    assert prepare(config(path=str(root)), "mine", tmp_path / "out", listing=tmp_path / "out.refused.txt") == 69
     assert not (tmp_path / "out.refused.txt").exists()

@@ -1,5 +1,6 @@
 """Which files of a folder or zip are the dataset, in which order, and what is refused before anything is read."""
 
+import io
 import os
 import stat
 import tarfile
@@ -60,7 +61,7 @@ def refused(path, **changes):
     """The message with which preparing `path` ends; checks that it is one line and that nothing stays."""
     out = next(parent for parent in path.parents if parent.name.startswith("test_")) / "out"
     with pytest.raises(UserError) as error:
-        prepare(config(path=str(path), **changes), "mine", out)
+        prepare(config(path=str(path), **changes), "mine", out, listing=out.with_name("out.refused.txt"))
     assert "\n" not in str(error.value) and not out.exists()
     return str(error.value)
 
@@ -86,7 +87,7 @@ def test_linked_files_are_read(tmp_path):
     root = write_folder(tmp_path / "images", {"a.png": encoded(pixels(0))})
     (tmp_path / "elsewhere.png").write_bytes(encoded(pixels(1)))
     (root / "b.png").symlink_to(tmp_path / "elsewhere.png")
-    prepare(config(path=str(root)), "mine", tmp_path / "out")
+    prepare(config(path=str(root)), "mine", tmp_path / "out", listing=tmp_path / "out.refused.txt")
     assert np.array_equal(read_array(tmp_path / "out")[1], pixels(1).transpose(2, 0, 1))
 
 
@@ -120,6 +121,33 @@ def test_a_name_twice_is_refused(tmp_path):
         archive.writestr("a.png", b"1")
         archive.writestr("a.png", b"2")
     assert "are the same name twice" in refused(tmp_path / "images.zip")
+
+
+@pytest.mark.parametrize("content", [encoded(pixels()), b"no image", b"\x93NUMPY" + bytes(900)])
+def test_a_file_that_is_no_archive_is_called_that(tmp_path, content):
+    (tmp_path / "one.png").write_bytes(content)
+    assert refused(tmp_path / "one.png") == (
+        f"{tmp_path}/one.png: neither a folder nor a zip or tar; name the folder of the images"
+    )
+
+
+def test_what_is_no_file_and_no_folder_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    assert refused(tmp_path / "pipe").endswith("pipe: neither a file nor a folder")
+
+
+def test_a_tar_of_an_old_program_is_read(tmp_path):
+    path = tmp_path / "images.tar"
+    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as archive:
+        member = tarfile.TarInfo("a.png")
+        member.size = len(encoded(pixels()))
+        archive.addfile(member, io.BytesIO(encoded(pixels())))
+    content = bytearray(path.read_bytes())
+    content[257:265] = bytes(8)  # no magic, and the checksum without it
+    content[148:156] = b" " * 8
+    content[148:155] = f"{sum(content[:512]):06o}".encode() + b"\0"
+    path.write_bytes(content)
+    assert prepare(config(path=str(path)), "mine", tmp_path / "out") == 1
 
 
 def test_a_linked_folder_is_refused(tmp_path):
@@ -177,7 +205,7 @@ def test_an_archive_of_another_kind_is_named(tmp_path, head, kind):
 @pytest.mark.parametrize("inner", ["data.zip", "set/photos.tar.gz"])
 def test_an_archive_in_an_archive_is_named(tmp_path, inner):
     message = refused(write_zip(tmp_path / "images.zip", {inner: b"", "read.me": b""}))
-    assert f"2 other files; unpack {inner} and name that folder" in message
+    assert f"2 other files (.{inner[-2:] if inner.endswith('gz') else 'zip'}, .me); unpack {inner} and name" in message
 
 
 @pytest.mark.parametrize("ending", ["tar", "tar.gz", "tar.bz2", "tar.xz"])
@@ -223,8 +251,10 @@ def test_names_that_are_no_utf8_are_read_and_printed(tmp_path, capsys):
     for name, content in ((b"\xff.png", encoded(pixels())), (b"\xfe.png", b""), (b"\xfd.txt", b"")):
         with open(os.path.join(root, name), "wb") as file:
             file.write(content)
-    assert "1 of 2" not in refused(tmp_path / "images") and "\\xfe.png: no readable" in refused(tmp_path / "images")
-    assert prepare(config(path=str(tmp_path / "images"), on_error="skip"), "mine", tmp_path / "out") == 1
+    message, listing = refused(tmp_path / "images"), tmp_path / "out.refused.txt"
+    assert "1 of 2" not in message and "\\xfe.png: no readable" in message
+    skipping = config(path=str(tmp_path / "images"), on_error="skip")
+    assert prepare(skipping, "mine", tmp_path / "out", listing=listing) == 1
     assert "\\xfe.png" in (tmp_path / "out.refused.txt").read_text(encoding="utf-8")
     odd = os.fsdecode(root + b"\xfb")
     os.rename(root, odd)

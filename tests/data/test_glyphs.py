@@ -5,11 +5,13 @@ import pytest
 
 from image_files import config
 from pipeline.base.errors import UserError
+from pipeline.base.schema import bind
 from pipeline.data.array import read_array, read_manifest
-from pipeline.data.glyphs import GROUNDS, HUES, SIDES, Glyphs
+from pipeline.data.config import GLYPH_SIDES, DataConfig
+from pipeline.data.glyphs import GROUNDS, HUES, Glyphs
 from pipeline.data.prepare import prepare
 
-KINDS = [(side, pairs) for side in SIDES for pairs in (False, True)]
+KINDS = [(side, pairs) for side in GLYPH_SIDES for pairs in (False, True)]
 
 
 def drawn(glyphs, count=500, seed=0):
@@ -133,8 +135,11 @@ def test_prepared_images_and_held_out_ones(source, tmp_path):
         ({"channels": 1}, "channels: given 1; allowed: 3"),
         ({"path": "x"}, "path: given 'x'; allowed: null"),
         ({"count": None}, "count: given None; allowed: the number of images"),
+        ({"count": 0}, "count: given 0; allowed: greater than or equal to 1"),
+        ({"source": "folder"}, "count: given 5; allowed: null, images are drawn for glyphs"),
     ],
 )
-def test_settings_that_drawn_images_cannot_have_are_refused(changes, message, tmp_path):
+def test_settings_that_drawn_images_cannot_have_are_refused(changes, message):
+    content = {"source": "glyphs_pairs", "resolution": 16, "channels": 3, "count": 5} | changes
     with pytest.raises(UserError, match=rf"^conf/dataset/mine\.yaml: data\.{message}"):
-        prepare(config("glyphs", **{"resolution": 16, "count": 5} | changes), "mine", tmp_path)
+        bind(DataConfig, content, file="conf/dataset/mine.yaml", prefix="data")

@@ -8,9 +8,10 @@ from sklearn.datasets import load_digits
 
 from image_files import config, encoded, pixels
 from pipeline.base.errors import UserError
+from pipeline.base.schema import bind
 from pipeline.data import readers
 from pipeline.data.array import read_array, read_manifest
-from pipeline.data.config import Source
+from pipeline.data.config import DataConfig, Source
 from pipeline.data.prepare import prepare
 from pipeline.data.readers import READERS, read_digits, split_digits
 
@@ -78,7 +79,12 @@ def test_the_facts_name_source_split_and_resize(digits):
 )
 def test_settings_the_digits_do_not_have_are_refused(changes, message):
     with pytest.raises(UserError, match=rf"^conf/dataset/digits\.yaml: data\.{message}"):
-        read_digits(config("digits", **changes))
+        refuse("digits", **changes)
+
+
+def refuse(source, name="digits", **changes):
+    content = {"source": source, "resolution": 8, "channels": 3} | changes
+    bind(DataConfig, content, file=f"conf/dataset/{name}.yaml", prefix="data")
 
 
 def test_every_source_has_a_reader():
@@ -123,10 +129,10 @@ def test_celeba_hq_asks_for_a_copy_and_for_all_of_it(tmp_path):
 
 
 @pytest.mark.parametrize(("source", "native"), [("cifar10", 32), ("stl10", 96)])
-def test_native_arrays_are_never_enlarged_nor_turned_grey(tmp_path, source, native):
+def test_native_arrays_are_never_enlarged_nor_turned_grey(source, native):
     for changes, message in (
         ({"resolution": native + 1}, rf"resolution: given {native + 1}; allowed: at most {native}"),
         ({"channels": 1}, "channels: given 1; allowed: 3"),
     ):
         with pytest.raises(UserError, match=rf"^conf/dataset/x\.yaml: data\.{message}"):
-            prepare(config(source, path=str(tmp_path), **changes), "x", tmp_path / "out")
+            refuse(source, name="x", **{"resolution": native} | changes)

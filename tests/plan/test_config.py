@@ -420,12 +420,12 @@ def test_missing_files_are_one_line(tmp_path, monkeypatch):
     ("changes", "key", "allowed"),
     [
         ({"accumulate": 3}, "train.accumulate", "a divisor of train.batch_generator"),
-        ({"processes": 3}, "train.processes", "a divisor of 64, which is train.batch_generator"),
+        ({"processes": 3}, "train.processes", "a divisor of 16, which is train.batch_generator"),
         ({"processes": 0}, "train.processes", "1"),
         (
             {"processes": 32, "accumulate": 4},
             "train.processes",
-            "a divisor of 16, which is train.batch_generator over train.accumulate, 4",
+            "a divisor of 4, which is train.batch_generator over train.accumulate, 4",
         ),
         ({"recompute": True, "execution": "compiled"}, "train.recompute", "false with train.execution compiled"),
         ({"execution": "fast"}, "train.execution", "eager | compiled"),
