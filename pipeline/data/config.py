@@ -25,8 +25,8 @@ class DataConfig(Strict):
     path: Annotated[str, Field(min_length=1)] | None = None
     # Images that are not square. crop: centre crop to the short side; squash: both sides are resized to `resolution`.
     fit: Literal["crop", "squash"] = "crop"
-    # Images that are drawn, for glyphs and glyphs_pairs alone; as many more are held out as the test split.
-    count: Annotated[int, Field(ge=1)] | None = Field(default=None, validate_default=True)
+    # Images that are drawn, for glyphs and glyphs_pairs alone (null: 20,000); as many more are held out as test split.
+    count: Annotated[int, Field(ge=1)] | None = None
     # Greyscale, palette and opaque alpha images. lossless: made RGB (or grey), every pixel keeps its colour.
     convert: Literal["lossless", "refuse"] = "lossless"
     # Images that cannot be used. refuse: all are looked at, then the stage ends; skip: they are left out. Their names
@@ -55,8 +55,8 @@ def _allowed(source: str | None, key: str, value: Any) -> str | None:
         return "3, the images are in colour"
     if key == "path" and (drawn or source == "digits") and value is not None:
         return "null, the images are drawn" if drawn else "null, the scans come with scikit-learn"
-    if key == "count" and source is not None and (value is None) == drawn:
-        return "the number of images to draw" if drawn else "null, images are drawn for glyphs and glyphs_pairs alone"
+    if key == "count" and source is not None and value is not None and not drawn:
+        return "null, images are drawn for glyphs and glyphs_pairs alone"
     return None
 
 

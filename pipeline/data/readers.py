@@ -23,6 +23,8 @@ from pipeline.data.lsun import find_lmdb, lmdb_chunks, open_lmdb
 from pipeline.data.published_arrays import load_arrays
 from pipeline.data.sources import locate
 
+GLYPHS = 20_000  # images that are drawn where no number is given
+
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
@@ -97,7 +99,7 @@ def _digits(job: Job) -> Content:
 def _glyphs(job: Job) -> Content:
     """Drawn images: the training set by seed 0, and as many held-out ones by seed 1 as the test split."""
     config = job.config
-    glyphs, count = Glyphs(config.resolution, pairs=config.source == "glyphs_pairs"), config.count or 0
+    glyphs, count = Glyphs(config.resolution, pairs=config.source == "glyphs_pairs"), config.count or GLYPHS
     shape = (count, 3, config.resolution, config.resolution)
     facts = {
         "source": f"{config.source}, drawn (pipeline.data.glyphs)",
