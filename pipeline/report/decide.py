@@ -128,9 +128,10 @@ def compare_rows(
 ) -> list[Verdict]:
     """A verdict per question. `rows`: the values of the main metric by row, one per training that ended well.
 
-    A row that holds a value of zero or below has no logarithm and is left out, as if it had not been measured.
+    A row that holds a value of zero or below (an unbiased kernel distance may) has no logarithm: its comparisons are
+    open, with the number of trainings that it has.
     """
-    rows = {name: values for name, values in rows.items() if all(value > 0 for value in values)}
+    measured, rows = rows, {name: values for name, values in rows.items() if all(value > 0 for value in values)}
     spread = pooled_spread(rows)
     tests = [_test(rows, question, spread, margin) for question in questions]
     adjusted = holm([test.p for test in tests if test])
@@ -138,7 +139,7 @@ def compare_rows(
     family = len(adjusted)
     verdicts = []
     for question, test in zip(questions, tests, strict=True):
-        seeds = (len(rows.get(question.variant, ())), len(rows.get(question.base, ())))
+        seeds = (len(measured.get(question.variant, ())), len(measured.get(question.base, ())))
         if test is None:
             verdicts.append(Verdict(kind=Kind.OPEN, seeds=seeds))
             continue

@@ -113,6 +113,12 @@ def test_too_few_trainings_or_no_logarithm_leave_it_open(rows):
     assert ask(rows).kind == Kind.OPEN
 
 
+def test_a_negative_kernel_distance_was_measured_all_the_same():
+    """An unbiased estimate may be below zero; it has no logarithm, and it is no missing training."""
+    verdict = ask({"a": [0.1, 0.2, -0.01], "b": [0.3, 0.2, 0.4], "c": [0.2, 0.3, 0.4]})
+    assert verdict.kind == Kind.OPEN and verdict.seeds == (3, 3)
+
+
 def test_the_order_of_rows_and_of_seeds_does_not_matter():
     rows = {"a": A, "b": B, "c": [60.0, 63.0, 70.0]}
     other = {"c": [70.0, 60.0, 63.0], "b": B[::-1], "a": A[::-1]}
