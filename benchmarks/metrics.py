@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from pipeline.base.errors import UserError
+from pipeline.base.npy import NpyWriter
 from pipeline.metrics import weights
 from pipeline.metrics.config import MeasurePlan
 from pipeline.metrics.distances import fit
@@ -44,9 +45,10 @@ def timed(name: str, work: Callable[[], object]) -> tuple[object, np.ndarray]:
 def features(path: Path, count: int, width: int, seed: int) -> np.ndarray:
     """Random features (count, width), memory-mapped; the eigenvalues fall like those of images' (1 / rank)."""
     random, scale = np.random.default_rng(seed), (1 + np.arange(width, dtype=np.float32)) ** -0.5
-    rows = np.lib.format.open_memmap(path, "w+", np.float32, (count, width))
-    for start in range(0, count, 1000):
-        rows[start : start + 1000] = random.standard_normal((min(1000, count - start), width), dtype=np.float32) * scale
+    with NpyWriter(path, (count, width), np.float32) as rows:
+        for start in range(0, count, 1000):
+            rows.write(random.standard_normal((min(1000, count - start), width), dtype=np.float32) * scale)
+        rows.close()
     return np.load(path, mmap_mode="r")
 
 

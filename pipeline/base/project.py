@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from pipeline.base.errors import UserError
+from pipeline.base.files import expand_home
 
 MARKS = ("params.yaml", "dvc.yaml")  # a folder that has both is a project
 _typed_in: Path | None = None  # the folder the user was in, where that is another one than the project's
@@ -26,7 +27,7 @@ def enter_project(command: str, *, needed: bool) -> None:
 
 def user_path(text: str) -> Path:
     """A path as it was typed in the user's own folder; argparse takes this as a `type`."""
-    path = Path(text).expanduser()
+    path = expand_home(text)
     return path if _typed_in is None else _typed_in / path
 
 

@@ -1,7 +1,6 @@
 """Weights of the Inception network and of VGG-16: published files, known by their hashes, and where they may lie."""
 
 import importlib.util
-import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ import torch
 
 from pipeline.base.download import Mismatch, PublishedFile, download, first_existing, places
 from pipeline.base.errors import UserError
-from pipeline.base.files import sha256
+from pipeline.base.files import expand_home, sha256
 from pipeline.metrics.registry import VGG
 
 SETTING = "evaluate.reference.weights"
@@ -140,7 +139,7 @@ def package_file() -> Path | None:
 
 
 def _configured(configured: str, setting: str) -> tuple[Path, Weights]:
-    path = Path(os.path.expanduser(configured))
+    path = expand_home(configured)
     if not path.is_file():
         raise UserError(f"{path}: no such file, named in {setting}")
     weights = identify(path)

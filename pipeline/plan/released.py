@@ -1,11 +1,10 @@
 """The models that were released, by data set, and the plan of a cell that imports one of them. Without torch."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from pipeline.base.errors import ConfigError, UserError, choices
-from pipeline.base.files import sha256
+from pipeline.base.files import expand_home, sha256
 from pipeline.networks.spec import NetworkSpec
 from pipeline.plan.config import ResolvedCell, resolve_cell
 from pipeline.training.config import ImportPlan
@@ -38,7 +37,7 @@ def import_plan(content: Mapping[str, Any], cell: ResolvedCell) -> ImportPlan:
         allowed = f"datasets with released weights beside the variant {cell.variant}: {choices(DATASETS)}"
         raise ConfigError(content["file"], "matrix.datasets", cell.dataset, allowed)
     given = cell.composed.content.get("weights")
-    path = None if given is None else Path(given).expanduser()
+    path = None if given is None else expand_home(given)
     if given is None or path is None or not path.is_file():
         allowed = f"the path of a checkpoint of the released code, for the variant {cell.variant}"
         raise ConfigError(f"conf/released/{cell.dataset}.yaml", "weights", given, allowed)

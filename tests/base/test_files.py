@@ -1,12 +1,22 @@
 """Files are written whole or not at all, and a changed byte is noticed."""
 
 import hashlib
+import os
 import stat
 
 import pytest
 
 from pipeline.base.errors import UserError
-from pipeline.base.files import atomic_write, check_sha256, read_json, sha256, write_json, write_text
+from pipeline.base.files import (
+    atomic_write,
+    check_sha256,
+    expand_home,
+    printable,
+    read_json,
+    sha256,
+    write_json,
+    write_text,
+)
 
 
 @pytest.fixture
@@ -93,3 +103,16 @@ def test_one_changed_bit_is_noticed(tmp_path):
     path.write_bytes(b"\x00" * 999 + b"\x01")
     with pytest.raises(UserError, match=f"sha256 is {sha256(path)}, recorded was {recorded}"):
         check_sha256(path, recorded)
+
+
+def test_a_path_without_a_tilde_needs_no_home(monkeypatch, tmp_path):
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)  # as where the user has no passwd entry
+    assert expand_home(tmp_path) == tmp_path
+    with pytest.raises(UserError, match="^~/x: the home folder is not known; set HOME, or give the path without ~$"):
+        expand_home("~/x")
+
+
+def test_bytes_that_are_no_utf8_are_printed_as_escapes():
+    assert printable("a/ü.png") == "a/ü.png"
+    assert printable(os.fsdecode(b"a/\xff.png")) == "a/\\xff.png"
