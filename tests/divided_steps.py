@@ -91,7 +91,7 @@ def steps(case: Case) -> dict[str, torch.Tensor]:
             for name, weight in network.named_parameters():
                 if name.endswith("noise_strength"):
                     weight.fill_(0.5)
-    real = torch.rand(ITERATIONS, config.critic_steps, BATCH, 3, 8, 8) * 2 - 1
+    real = torch.rand(ITERATIONS, config.critic_steps, BATCH, 1, 8, 8) * 2 - 1
     found: dict[str, torch.Tensor] = {}
 
     torch.manual_seed(5)

@@ -54,7 +54,7 @@ assert Path(pipeline.__file__).parent.parent == Path.cwd()
 write_plan()
 name = "plan/train/digits/perceptrons/seed1.yaml"
 plan = bind(TrainPlan, read_yaml(name), file=name)
-images = np.random.default_rng(0).integers(0, 256, (128, 3, 8, 8), dtype=np.uint8)
+images = np.random.default_rng(0).integers(0, 256, (128, 1, 8, 8), dtype=np.uint8)
 outcome = train(plan, images, torch.device("cpu"), Observer())
 torch.manual_seed(plan.seed)
 fresh = type(outcome.networks.generator)(plan.network).state_dict()

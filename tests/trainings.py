@@ -84,8 +84,8 @@ def plan(cell, settings):
 
 @pytest.fixture(scope="session")
 def images():
-    """50 images of noise, (50, 3, 8, 8) uint8."""
-    return np.random.default_rng(0).integers(0, 256, (50, 3, 8, 8), dtype=np.uint8)
+    """50 images of noise, (50, 1, 8, 8) uint8."""
+    return np.random.default_rng(0).integers(0, 256, (50, 1, 8, 8), dtype=np.uint8)
 
 
 @pytest.fixture(scope="session")

@@ -112,18 +112,13 @@ def apply_translation(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
 
 def _translated(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
     """Each image shifted by whole pixels; what moves in is 0."""
-    batch, channels, height, width = images.shape
-    vertical, rows_inside = _shifted(height, down)
-    horizontal, columns_inside = _shifted(width, right)
-    index = (vertical[:, :, None] * width + horizontal[:, None, :]).reshape(batch, 1, -1).expand(-1, channels, -1)
+    batch, channels, side, _ = images.shape
+    source = torch.arange(side, device=images.device) + torch.stack([down, right])  # (axes, B, side)
+    rows, columns = source.clamp(0, side - 1).unbind(0)
+    rows_inside, columns_inside = ((source >= 0) & (source < side)).unbind(0)
+    index = (rows[:, :, None] * side + columns[:, None, :]).reshape(batch, 1, -1).expand(-1, channels, -1)
     inside = (rows_inside[:, :, None] & columns_inside[:, None, :]).unsqueeze(1)
     return images.flatten(2).gather(2, index).view_as(images) * inside
-
-
-def _shifted(side: int, shift: Tensor) -> tuple[Tensor, Tensor]:
-    """Source index of every pixel along one axis, (B, side), and whether it lies inside the image."""
-    source = torch.arange(side, device=shift.device) + shift
-    return source.clamp(0, side - 1), (source >= 0) & (source < side)
 
 
 def sample_cutout(images: Tensor, config: AugmentConfig) -> tuple[Tensor, ...]:
@@ -154,27 +149,17 @@ def apply_mask(images: Tensor, kept: Tensor) -> Tensor:
 def _kept(images: Tensor, sides: Tensor, probability: float) -> tuple[Tensor]:
     """Which pixels stay, (B, 1, H, W), where a rectangle is cut out of every image of a group or of none.
 
-    `sides`: height and width per group, (2, groups); the groups are equal runs of the batch, up to one image.
+    `sides`: height and width per group, (2, groups); the groups are equal runs of the batch, up to one image. The
+    rectangle's centre is uniform inside the image.
     """
-    groups = sides.shape[1]
-    group = torch.arange(len(images), device=images.device) * groups // len(images)
-    sides = sides[:, group].unsqueeze(-1)
-    keep_rows, keep_columns = (
-        _outside(images, axis, length) for axis, length in zip((-2, -1), sides.unbind(0), strict=True)
-    )
-    cut = (torch.rand(groups, device=images.device) < probability)[group]
+    batch, side, groups, device = len(images), images.shape[-1], sides.shape[1], images.device
+    group = torch.arange(batch, device=device) * groups // batch
+    lengths = sides[:, group].unsqueeze(-1)
+    start = (torch.rand(2, batch, 1, device=device) * (side + 1 - lengths % 2)).long() - lengths // 2
+    pixel = torch.arange(side, device=device)
+    keep_rows, keep_columns = ((pixel < start) | (pixel >= start + lengths)).unbind(0)
+    cut = (torch.rand(groups, device=device) < probability)[group]
     return ((keep_rows[:, :, None] | keep_columns[:, None, :] | ~cut[:, None, None]).unsqueeze(1),)
-
-
-def _outside(images: Tensor, axis: int, length: Tensor) -> Tensor:
-    """Which pixels along one axis, (B, side), a random interval of `length` (B, 1), centred inside the image, leaves
-    out.
-    """
-    side = images.shape[axis]
-    centres = side + 1 - length % 2
-    start = (torch.rand(len(images), 1, device=images.device) * centres).long() - length // 2
-    pixel = torch.arange(side, device=images.device)
-    return (pixel < start) | (pixel >= start + length)
 
 
 def sample_hue(images: Tensor, config: AugmentConfig) -> tuple[Tensor, ...]:

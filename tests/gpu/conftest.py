@@ -32,7 +32,7 @@ def same_draws(patch):
         patch.setattr(torch, name, on_cpu(getattr(torch, name)))
 
 
-REAL = torch.rand(8, 3, 8, 8, generator=torch.Generator().manual_seed(1)) * 2 - 1
+REAL = torch.rand(8, 1, 8, 8, generator=torch.Generator().manual_seed(1)) * 2 - 1
 
 
 @pytest.fixture

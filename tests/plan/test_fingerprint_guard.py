@@ -66,7 +66,7 @@ def look(plan_file, found_file):
     from pipeline.training.config import TrainPlan
     from pipeline.training.loop import Observer, train
     plan = bind(TrainPlan, read_yaml(plan_file), file=plan_file)
-    images = np.random.default_rng(0).integers(0, 256, (16, 3, 8, 8), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (16, 1, 8, 8), dtype=np.uint8)
     device = torch.device("cpu")
     train(plan, images, device, Observer())
     loaded = sorted(name for name in sys.modules if name.split(".")[0] == "pipeline")

@@ -10,7 +10,7 @@ from pipeline.training.execution import StepNetwork
 from pipeline.training.state import build
 from pipeline.training.step import discriminator_gradients, generator_gradients
 
-REAL = torch.rand(8, 3, 8, 8, generator=torch.Generator().manual_seed(1)) * 2 - 1
+REAL = torch.rand(8, 1, 8, 8, generator=torch.Generator().manual_seed(1)) * 2 - 1
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from pipeline.training.loop import Observer, train
 from pipeline.training.state import build
 from pipeline.training.step import discriminator_gradients, generator_gradients
 
-REAL = torch.rand(8, 3, 8, 8, generator=torch.Generator().manual_seed(1)) * 2 - 1
+REAL = torch.rand(8, 1, 8, 8, generator=torch.Generator().manual_seed(1)) * 2 - 1
 NARROW = {"channel_base": 64, "channel_max": 16}
 VARIANTS = {  # small networks of the presets for the digits
     "wgan_gp": {"generator": {"width": 16}, "discriminator": {"width": 16}},
@@ -112,7 +112,7 @@ def test_what_the_compiler_traces_equals_eager(gradients, monkeypatch, variant):
 def test_a_training_that_diverges_ends_with_finite_weights(network, settings, variant):
     spec, config = network(variant), settings(lr=1e30, kimg=0.032, ticks=4, snapshots=1, snapshot_images=2)
     plan = TrainPlan(network=spec, train=config, seed=0, code=fingerprint(spec, config))
-    images = np.random.default_rng(0).integers(0, 256, (16, 3, 8, 8), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (16, 1, 8, 8), dtype=np.uint8)
     outcome = train(plan, images, torch.device("cpu"), Observer())
     assert outcome.status == "diverged" and outcome.detail
     assert all(value.isfinite().all() for value in outcome.networks.generator.state_dict().values())

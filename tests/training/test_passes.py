@@ -27,7 +27,7 @@ def score_pair(discriminator, real, fake, config):
 @pytest.mark.parametrize(("variant", "passes"), [("full", 1), ("instance_norm", 1), ("batch_norm", 2)])
 def test_real_and_fake_share_a_batch_unless_a_batch_statistic_forbids_it(cell, settings, variant, passes):
     discriminator, shown = Discriminator(cell("digits", variant).network), []
-    real, fake = torch.randn(6, 3, 8, 8), torch.randn(4, 3, 8, 8) * 2
+    real, fake = torch.randn(6, 1, 8, 8), torch.randn(4, 1, 8, 8) * 2
     with torch.no_grad():
         expected = [discriminator(images) for images in (real, fake)]
         discriminator.register_forward_pre_hook(lambda module, inputs: shown.append(inputs[0]))
@@ -39,7 +39,7 @@ def test_real_and_fake_share_a_batch_unless_a_batch_statistic_forbids_it(cell, s
 
 def test_batch_norm_scores_would_differ_in_one_batch(cell, settings):
     discriminator = Discriminator(cell("digits", "batch_norm").network)
-    real, fake = torch.randn(6, 3, 8, 8), torch.randn(6, 3, 8, 8) * 2
+    real, fake = torch.randn(6, 1, 8, 8), torch.randn(6, 1, 8, 8) * 2
     with torch.no_grad():
         scores = torch.cat(score_pair(discriminator, real, fake, settings()))
         assert (scores - discriminator(torch.cat([real, fake]))).abs().max() > 1e-3

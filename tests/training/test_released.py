@@ -15,7 +15,7 @@ from pipeline.training.state import build
 from pipeline.training.step import discriminator_gradients, generator_gradients, generator_step
 
 CPU = torch.device("cpu")
-REAL = torch.rand(8, 3, 8, 8, generator=torch.Generator().manual_seed(1)) * 2 - 1
+REAL = torch.rand(8, 1, 8, 8, generator=torch.Generator().manual_seed(1)) * 2 - 1
 
 
 def flat(module):

@@ -15,7 +15,7 @@ def networks(plan, settings):
 
 @pytest.fixture
 def real():
-    return torch.rand(8, 3, 8, 8) * 2 - 1
+    return torch.rand(8, 1, 8, 8) * 2 - 1
 
 
 def flat(parameters):
