@@ -62,7 +62,7 @@ class TwiceGelu(torch.autograd.Function):
 
 
 class RmsNormDerivative(torch.autograd.Function):
-    """g, x, r -> r (g - y mean(g y)), the derivative of y = r x applied to g. It is symmetric: its own transpose."""
+    """g, x, r -> J g = r (g - y mean(g y)), the derivative of y = r x applied to g. J is its own transpose."""
 
     @staticmethod
     def forward(g: Tensor, x: Tensor, r: Tensor) -> Tensor:
@@ -72,16 +72,15 @@ class RmsNormDerivative(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
+        ctx.save_for_backward(*inputs, output)
 
     @staticmethod
     def backward(ctx: Any, upper: Tensor) -> tuple[Tensor, Tensor, None]:
-        g, x, r = ctx.saved_tensors
-        y = x * r
-        gy, uy, ug = ((a * b).mean(dim=-1, keepdim=True) for a, b in ((g, y), (upper, y), (upper, g)))
-        of_x = torch.addcmul(ug, gy, uy, value=-3) * y
-        of_x = torch.addcmul(of_x, uy, g).addcmul_(gy, upper).mul_(-r.square())
-        return RmsNormDerivative.apply(upper, x, r), of_x, None
+        g, x, r, j_g = ctx.saved_tensors
+        y, j_upper = x * r, RmsNormDerivative.apply(upper, x, r)
+        gy, uy, ujg = ((a * b).mean(dim=-1, keepdim=True) for a, b in ((g, y), (upper, y), (upper, j_g)))
+        of_x = torch.addcmul(ujg * y, uy, j_g).addcmul_(gy, j_upper).mul_(-r)
+        return j_upper, of_x, None
 
 
 class RmsNorm(torch.autograd.Function):
@@ -131,7 +130,7 @@ class OffsetTable(torch.autograd.Function):
 
 
 class TwiceAttentionDerivative(torch.autograd.Function):
-    """g, q, k, v, bias, P -> the derivatives of P v in q, k, v and bias, and c = g v^T - rowsum(P g v^T).
+    """g, q, k, v, bias, P -> the derivatives of P v in q, k, v and bias, and g v^T.
 
     P = softmax(q k^T + bias), so the derivatives in q, k and bias of what is returned go through it too. All tensors
     (B, n, .) but the bias (heads, n, n).
@@ -141,16 +140,22 @@ class TwiceAttentionDerivative(torch.autograd.Function):
     def forward(
         g: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, weights: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor]:
-        centred = torch.bmm(g, v.mT).to(weights.dtype)
-        centred = centred - (centred * weights).sum(dim=-1, keepdim=True)
-        of_scores = centred * weights
+        of_weights = torch.bmm(g, v.mT).to(weights.dtype)
+        of_scores = torch._softmax_backward_data(of_weights, weights, -1, weights.dtype)
         narrow = of_scores.to(q.dtype)
         of_v = torch.bmm(weights.to(g.dtype).mT, g)
-        return torch.bmm(narrow, k), torch.bmm(narrow.mT, q), of_v, summed_like(bias, of_scores), centred
+        return (
+            torch.bmm(narrow, k),
+            torch.bmm(narrow.mT, q),
+            of_v,
+            summed_over_images(of_scores, None if bias is None else len(bias)),
+            of_weights,
+        )
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
-        *tensors, ctx.bias, weights = inputs
+        *tensors, bias, weights = inputs
+        ctx.heads = None if bias is None else len(bias)
         ctx.save_for_backward(*tensors, weights, output[4])
         ctx.mark_non_differentiable(output[4])
         ctx.set_materialize_grads(False)
@@ -159,30 +164,32 @@ class TwiceAttentionDerivative(torch.autograd.Function):
     def backward(
         ctx: Any, u_q: Tensor | None, u_k: Tensor | None, u_v: Tensor | None, u_bias: Tensor | None, _: None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None, None]:
-        g, q, k, v, weights, centred = ctx.saved_tensors
-        upper = [torch.zeros_like(t) if u is None else u.contiguous() for u, t in ((u_q, q), (u_k, k), (u_v, v))]
-        u_q, u_k, u_v = upper
-        of_scores = torch.bmm(u_q, k.mT).baddbmm_(q, u_k.mT).to(weights.dtype)
+        g, q, k, v, weights, of_weights = ctx.saved_tensors
+        uppers = ((u_q, q), (u_k, k), (u_v, v))
+        u_q, u_k, u_v = (torch.zeros_like(t) if u is None else u.contiguous() for u, t in uppers)
+        u_scores = torch.bmm(u_q, k.mT).baddbmm_(q, u_k.mT).to(weights.dtype)
         if u_bias is not None:
-            of_scores = (of_scores.unflatten(0, (-1, len(u_bias))) + u_bias).flatten(0, 1)
-        of_scores = of_scores - (of_scores * weights).sum(dim=-1, keepdim=True)
+            u_scores = (u_scores.unflatten(0, (-1, len(u_bias))) + u_bias).flatten(0, 1)
+        of_weights = of_weights - (of_weights * weights).sum(dim=-1, keepdim=True)
+        u_scores = u_scores - (u_scores * weights).sum(dim=-1, keepdim=True)
         # But for a constant in each row, which the softmax's derivative takes away.
-        of_weights = of_scores * centred + torch.bmm(g, u_v.mT)
-        through = torch._softmax_backward_data(of_weights, weights, -1, weights.dtype)
-        first, second, third = (t.to(q.dtype) for t in (of_scores * weights, centred * weights, through))
+        u_weights = (u_scores * of_weights).add_(torch.bmm(g, u_v.mT))
+        through = torch._softmax_backward_data(u_weights, weights, -1, weights.dtype)
+        first, second = (torch.mul(t, weights, out=torch.empty_like(t, dtype=q.dtype)) for t in (u_scores, of_weights))
+        third = through.to(q.dtype)
         return (
             torch.bmm(first, v).baddbmm_(weights.to(q.dtype), u_v),
             torch.bmm(second, u_k).baddbmm_(third, k),
             torch.bmm(second.mT, u_q).baddbmm_(third.mT, q),
             torch.bmm(first.mT, g),
-            summed_like(ctx.bias, through),
+            summed_over_images(through, ctx.heads),
             None,
         )
 
 
-def summed_like(bias: Tensor | None, of_scores: Tensor) -> Tensor | None:
-    """(B heads, n, n) summed over B, where there is a bias."""
-    return None if bias is None else of_scores.unflatten(0, (-1, len(bias))).sum(dim=0)
+def summed_over_images(of_scores: Tensor, heads: int | None) -> Tensor | None:
+    """(B heads, n, n) summed over B, for the bias; None without one."""
+    return None if heads is None else of_scores.unflatten(0, (-1, heads)).sum(dim=0)
 
 
 class TwiceAttention(torch.autograd.Function):
