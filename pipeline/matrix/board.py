@@ -11,8 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.base.cell import Cell
-from pipeline.matrix.states import progress
-from pipeline.matrix.units import State, Unit
+from pipeline.matrix.units import State, Unit, progress
 
 OVERHEAD = 15.0  # seconds of a cell outside its training, until one has been measured
 REPORT = 45.0  # seconds of what follows the last cell

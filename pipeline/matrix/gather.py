@@ -17,9 +17,8 @@ from pipeline.base.errors import command_line
 from pipeline.base.files import read_json
 from pipeline.base.git import other_libraries, revision
 from pipeline.base.run_cache import ONLY_RESTORE
-from pipeline.matrix import states
 from pipeline.matrix.dvc import DvcError, check_remote, dvc
-from pipeline.matrix.units import State, Unit, read_units
+from pipeline.matrix.units import State, Unit, at_work, last_word, progress, read_units
 
 
 @dataclass(frozen=True)
@@ -33,14 +32,13 @@ class Seen:
 
 def look(units: list[Unit], at: str | None) -> list[Seen]:
     """The state of every cell. What a worker that is gone said at another revision than `at` does not count."""
-    progress = states.progress()
-    seen = []
+    found, seen = progress(), []
     for unit in units:
-        trained, alive = progress.get(str(unit)), states.at_work(unit.cells[0])
+        trained, alive = found.get(str(unit)), at_work(unit.cells[0])
         reached = f"at {trained['kimg']:,.1f} of {trained['of']:,.1f} kimg" if trained else ""
         left = f", {trained['seconds_left'] / 60:,.0f} min left" if trained and trained["seconds_left"] else ""
         for cell in unit.cells:
-            said = states.read(cell) or states.read(unit.cells[0])
+            said = last_word(cell) or last_word(unit.cells[0])
             if said is None:
                 seen.append(Seen(cell, State.MISSING))
             elif alive:

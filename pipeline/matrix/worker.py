@@ -26,9 +26,8 @@ from pipeline.base.cell import Cell
 from pipeline.base.errors import UserError, command_line
 from pipeline.base.files import read_json
 from pipeline.base.git import check_clean, check_libraries, clone_at
-from pipeline.matrix import states
 from pipeline.matrix.dvc import Output, check_remote, dvc, share_cache
-from pipeline.matrix.units import State, Unit, find_unit, read_units
+from pipeline.matrix.units import State, Unit, claim, find_unit, read_units, say_state
 from pipeline.runs.processes import WORKER
 from pipeline.runs.work_dirs import SHARED, discard, lock, work_root
 
@@ -97,7 +96,7 @@ class Worker:
             unit = find_unit(read_units(self.root), cell)
             if unit.cells[0] != cell:
                 _say(f"{cell} is the same training as {unit}, which is trained and copied")
-            with states.claim(unit.cells[0], lambda who: _say(f"{unit} is at work by {who}, which is waited for")):
+            with claim(unit.cells[0], lambda who: _say(f"{unit} is at work by {who}, which is waited for")):
                 cells = unit.cells
                 self._tell(cells, State.RUNNING, "")
                 # dvc takes targets in an order of its own, and the twins are to find the first one
@@ -133,7 +132,7 @@ class Worker:
 
     def _tell(self, cells: tuple[Cell, ...], state: State, detail: str) -> None:
         for cell in cells:
-            states.say(cell, state, detail, self.revision)
+            say_state(cell, state, detail, self.revision)
 
 
 def work_in_clone(cell: Cell, options: argparse.Namespace) -> Unit:

@@ -8,10 +8,10 @@ import pytest
 from pipeline.base.cell import Cell
 from pipeline.base.errors import UserError
 from pipeline.base.run_cache import ONLY_RESTORE
-from pipeline.matrix import gather, states
+from pipeline.matrix import gather
 from pipeline.matrix.dvc import DvcError, Output
 from pipeline.matrix.gather import describe, look
-from pipeline.matrix.units import State, Unit
+from pipeline.matrix.units import State, Unit, claim, say_state
 
 
 @pytest.fixture(autouse=True)
@@ -30,15 +30,15 @@ def unit(*names: str) -> Unit:
 
 def test_every_state_and_its_line(work):
     units = [unit(name) for name in "abcdef"]
-    states.say(cell("a"), State.DONE, "", "r1")
-    states.say(cell("c"), State.STOPPED, "by SIGTERM, its state is stored", "r1")
-    states.say(cell("d"), State.FAILED, "no space left", "r1")
-    states.say(cell("e"), State.RUNNING, "", "r1")  # and its lock is not held: it was killed
+    say_state(cell("a"), State.DONE, "", "r1")
+    say_state(cell("c"), State.STOPPED, "by SIGTERM, its state is stored", "r1")
+    say_state(cell("d"), State.FAILED, "no space left", "r1")
+    say_state(cell("e"), State.RUNNING, "", "r1")  # and its lock is not held: it was killed
     (work / "key").mkdir()
     reached = {"kimg": 12.0, "of": 40.0, "seconds_left": 600, "updated": time.time()}
     (work / "key/progress.json").write_text(json.dumps({"cell": "digits/b/seed0", **reached}))
-    states.say(cell("b"), State.RUNNING, "", "r1")
-    with states.claim(cell("b"), lambda who: pytest.fail(who)):
+    say_state(cell("b"), State.RUNNING, "", "r1")
+    with claim(cell("b"), lambda who: pytest.fail(who)):
         seen = look(units, "r1")
     assert [one.state for one in seen] == ["done", "running", "stopped", "failed", "stopped", "missing"]
     lines = describe(seen)
@@ -49,14 +49,14 @@ def test_every_state_and_its_line(work):
 
 
 def test_a_twin_is_where_its_training_is(work):
-    states.say(cell("a"), State.RUNNING, "", "r1")
-    with states.claim(cell("a"), lambda who: pytest.fail(who)):
+    say_state(cell("a"), State.RUNNING, "", "r1")
+    with claim(cell("a"), lambda who: pytest.fail(who)):
         assert [one.state for one in look([unit("a", "again")], "r1")] == ["running", "running"]
 
 
 @pytest.mark.parametrize("state", [State.FAILED, State.DONE])
 def test_what_was_said_at_another_revision_says_nothing_of_this_one(work, state):
-    states.say(cell("a"), state, "", "r0")
+    say_state(cell("a"), state, "", "r0")
     (seen,) = look([unit("a")], "r1")
     assert seen.state is State.MISSING and f"{state} at another revision, r0" in seen.detail
     assert look([unit("a")], "r0")[0].state is state
