@@ -1,12 +1,11 @@
 """Strict, typed settings: YAML content is bound to frozen schemas, and every refusal is one line.
 
-OmegaConf reads the YAML (PyYAML alone takes `1e-05` for a string) and merges layers. Pydantic in strict mode checks
+OmegaConf reads the YAML (PyYAML alone takes `1e-05` for a string). Pydantic in strict mode checks
 types, ranges and unknown keys. OmegaConf's structured configs could not do this: they turn `1` into `True`, have no
 ranges, lose the path of a key inside a list and cannot merge into a frozen nested dataclass.
 """
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
@@ -46,12 +45,6 @@ def read_yaml(path: str | Path, *, name: str | None = None, empty: bool = False)
     if not isinstance(content, dict) or not (content or empty):
         raise UserError(f"{name}: expected a mapping of keys at the top level")
     return content
-
-
-def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge layers of settings: later layers win, mappings are merged, lists are replaced whole."""
-    merged: Any = OmegaConf.to_container(OmegaConf.merge(*(OmegaConf.create(dict(layer)) for layer in layers)))
-    return merged
 
 
 @overload

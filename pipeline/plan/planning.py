@@ -151,7 +151,7 @@ def cost(dataset: str, kimg: list[float]) -> str:
         return f"plan: {dataset}: {len(kimg)} trainings; nothing is known of their cost"
     row = known.loc[dataset]
     hours = sum(kimg) * row.seconds_per_kimg / 3600
-    time = f"{hours:,.0f} hours" if hours > 10 else f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.0f} minutes"
+    time = f"{hours:,.1f} hours" if hours >= 1 else f"{max(1, round(60 * hours))} minutes"
     memory = "memory not counted" if pd.isna(row.gib) else f"{row.gib:g} GiB each"
     return f"plan: {dataset}: {len(kimg)} trainings, about {time} of {row.machine}, {memory} ({row.how}, for `full`)"
 

@@ -60,13 +60,21 @@ def files():
     return {path.relative_to("plan").as_posix(): path.read_bytes() for path in Path("plan").rglob("*.*")}
 
 
+@pytest.fixture(scope="module")
+def unedited():
+    """The plan's files before any edit, once made."""
+    return {}
+
+
 @pytest.fixture
-def touched(plan):
+def touched(plan, unedited):
     """(edits) -> plan files whose bytes an edit changes, index aside."""
 
     def compare(edits):
-        plan()
-        before = files()
+        if not unedited:
+            plan()
+            unedited.update(files())
+        before = dict(unedited)
         plan(edits)
         after = files()
         assert set(before) == set(after)
