@@ -82,12 +82,12 @@ def _transgan(network: dict[str, Any], part: str) -> dict[str, Any]:
 
 def _map(stage: dict[str, Any]) -> str:
     block = stage["blocks"][0]
-    return f"{block['side']} x {block['side']}, width {block['width']}"
+    return f"{block['side']} x {block['side']}"
 
 
 def _blocks(stage: dict[str, Any]) -> list[str]:
-    """A line for depth and attention of every group of equal blocks of a stage, and their norm."""
-    lines = []
+    """The width of a stage, then lines for every group of its equal blocks: depth, attention, norm, position."""
+    lines = [f"width {stage['blocks'][0]['width']}"]
     for block in stage["blocks"]:
         kind = f"grid {block['window']}" if block["attention"] == "grid" else block["attention"]
         lines += [f"{block['depth']} block{'s' * (block['depth'] > 1)}, {kind}", f"{block['norm']} norm"]

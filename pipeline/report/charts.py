@@ -147,14 +147,17 @@ def progress(results: Results, dataset: str, folder: Path, dpi: int) -> Figure |
     metrics = metrics_among({column for frames in runs.values() for frame in frames for column in frame})
     if not metrics:
         return None
-    axes = [(metric, x) for metric in metrics for x in (("kimg", KIMG, 1.0), ("seconds", "minutes of training", 60.0))]
+    timed = any("seconds" in frame for frames in runs.values() for frame in frames)
+    places = [("kimg", KIMG, 1.0), *[("seconds", "minutes of training", 60.0)] * timed]
+    axes = [(metric, place) for metric in metrics for place in places]
     panels = [
         labelled(over(runs, x, metric, unit=unit, log=_distance(metric)), words, axis_label(metric), dataset, metric)
         for metric, (x, words, unit) in axes
     ]
     path = folder / f"{dataset}_progress.png"
-    draw(path, panels, dpi, height=3.6, labels=list(runs), widths=(1, 1), share_y=len(metrics) == 1)
-    alt = f"{', '.join(metrics)} of {', '.join(runs)} on {paper.name_of(dataset)} against kimg and against minutes"
+    draw(path, panels, dpi, height=3.6, labels=list(runs), widths=(1,) * len(places), share_y=len(metrics) == 1)
+    against = "kimg and against minutes" if timed else "kimg"
+    alt = f"{', '.join(metrics)} of {', '.join(runs)} on {paper.name_of(dataset)} against {against}"
     return Figure(title="Metrics over training", path=path, alt=alt, note=BAND, folded=True)
 
 

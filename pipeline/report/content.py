@@ -65,17 +65,18 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A picture that lies in the report's folder or beside it. `folded`: as of a table."""
+    """A picture that lies in the report's folder or beside it. `folded`: as of a table; `name`: for its anchor."""
 
     title: str
     path: Path
     alt: str
     note: str = ""
     folded: bool = False
+    name: str = ""
 
     @property
     def anchor(self) -> str:
-        return f"{self.path.stem}_chart"
+        return f"{self.name or self.path.stem}_chart"
 
 
 Content = Text | Table | Figure

@@ -65,7 +65,8 @@ class Published:
             if (picture := cell.folder / "samples.png").is_file():
                 title = f"{'Samples' if len(self.cells) == 1 else f'Samples of {cell.name}'}, uncurated"
                 alt = f"Uncurated samples of {cell.name}, published as {self.name}"
-                parts.append(Figure(title=title, path=picture, alt=alt, folded=place > 0))
+                name = f"{self.anchor}_samples{place or ''}"
+                parts.append(Figure(title=title, path=picture, alt=alt, folded=place > 0, name=name))
         means = self.means(confidence)
         if len(means):
             note = "Mean and interval over seeds from three on; the range of two; the value of one."

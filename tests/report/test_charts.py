@@ -40,6 +40,15 @@ def test_metrics_over_training_need_two_measurements(tmp_path):
     assert progress(loaded(tmp_path, [(30, 1, 40)]), "digits", tmp_path, 60) is None
 
 
+def test_the_time_on_the_way_comes_from_the_record_of_the_machine(tmp_path):
+    results = loaded(tmp_path, [(10, 80), (20, 40)], columns="kimg,fd_digits")
+    cell = {"dataset": "digits", "variant": "full", "seed": 0}
+    assert "minutes" not in progress(results, "digits", tmp_path, 60).alt
+    (tmp_path / "results/digits/full/seed0/machine.csv").write_text("kimg,seconds\n5,30\n15,90\n25,150\n")
+    assert list(results.series(cell, "progress").seconds) == [90, 150]
+    assert "minutes" in progress(results, "digits", tmp_path, 60).alt
+
+
 def test_metrics_against_the_number_of_samples(tmp_path):
     results = loaded(tmp_path, [(100, 30.0), (1000, 12.0)], "sample_size", "n_gen,fd_digits")
     assert "against the number of samples" in sample_sizes(results, "digits", tmp_path, 60).alt
