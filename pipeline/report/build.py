@@ -4,7 +4,18 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.plan.config import ReportConfig
-from pipeline.report import appendix, architecture, charts, paper, pictures, tables, unfinished
+from pipeline.report import (
+    appendix,
+    architecture,
+    attention,
+    charts,
+    curves,
+    paper,
+    pictures,
+    row_tables,
+    tables,
+    unfinished,
+)
 from pipeline.report.claims import claims, counts
 from pipeline.report.comparisons import Outcome, compared
 from pipeline.report.content import Content, Figure, Section, Table, Text
@@ -132,31 +143,31 @@ def ablation_section(results: Results, dataset: str, outcomes: list[Outcome], fi
     missing = ["nothing has run"] if len(missing) == len(results.first_seed(dataset)) else missing
     content: list[Content | None] = [
         Text(reading(results, dataset)),
-        tables.ablation(results, dataset, outcomes),
+        row_tables.ablation(results, dataset, outcomes),
         pictures.samples(results, dataset, figures, config),
         Text(f"No pictures of: {'; '.join(missing)}.") if missing else None,
-        tables.models(results, dataset, outcomes),
-        tables.augmentation(results, dataset, outcomes),
-        tables.components(results, dataset, outcomes),
-        tables.beyond(results, dataset, outcomes),
-        *tables.early_versions(results, dataset),
-        tables.others(results, dataset, outcomes),
+        row_tables.models(results, dataset, outcomes),
+        row_tables.augmentation(results, dataset, outcomes),
+        row_tables.components(results, dataset, outcomes),
+        row_tables.beyond(results, dataset, outcomes),
+        *row_tables.early_versions(results, dataset),
+        row_tables.others(results, dataset, outcomes),
         charts.progress(results, dataset, figures, config.dpi),
         charts.sample_sizes(results, dataset, figures, config.dpi),
         charts.training_curves(
             {variant: frames for variant, frames in runs.items() if frames}, paper.name_of(dataset),
             figures / f"{dataset}_curves.png", config.dpi,
         ),
-        appendix.curve_numbers(results, dataset),
-        appendix.dynamics(results, dataset),
+        curves.curve_numbers(results, dataset),
+        curves.dynamics(results, dataset),
         _diagram(results, dataset, figures, config),
-        pictures.reach(results, dataset, figures),
+        attention.reach(results, dataset, figures),
         pictures.augmentation(results, dataset, figures),
         pictures.timelines(results, dataset, figures, config),
         pictures.interpolations(results, dataset, figures),
         pictures.neighbours(results, dataset, figures),
-        pictures.attention(results, dataset, figures),
-        pictures.relative_positions(results, dataset, figures),
+        attention.attention(results, dataset, figures),
+        attention.relative_positions(results, dataset, figures),
         appendix.memorisation(results, dataset),
         appendix.known_answers(results, dataset),
     ]  # fmt: skip

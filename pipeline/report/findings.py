@@ -4,8 +4,8 @@ from collections import Counter
 
 from pipeline.metrics.registry import column
 from pipeline.report import paper
-from pipeline.report.appendix import is_cnn
 from pipeline.report.comparisons import Outcome
+from pipeline.report.curves import is_cnn
 from pipeline.report.published import Published
 from pipeline.report.results import Results, protocol_text
 

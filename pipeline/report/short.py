@@ -9,10 +9,11 @@ import pandas as pd
 from pipeline.base.errors import UserError
 from pipeline.base.git import ask
 from pipeline.plan.config import ReportConfig
-from pipeline.report.appendix import ending, settings_of
+from pipeline.report.appendix import settings_of
 from pipeline.report.charts import training_curves
 from pipeline.report.compare import Snapshot, changed_settings, samples, snapshot
 from pipeline.report.content import Content, Section, Table, Text
+from pipeline.report.curves import ending
 from pipeline.report.formats import duration, number
 from pipeline.report.page import write_report
 from pipeline.report.paper import name_of

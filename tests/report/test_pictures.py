@@ -7,7 +7,7 @@ from PIL import Image
 
 from pipeline.pictures.contact_sheet import write_sheet
 from pipeline.report import architecture, pictures
-from pipeline.report.pictures import PALE, QUERY, reach, reached
+from pipeline.report.attention import PALE, QUERY, reach, reached, relative_positions
 from pipeline.report.results import Results
 from report_project import CNN, CONFIG, TRANSFORMER, write_project
 
@@ -68,7 +68,7 @@ def test_images_of_one_channel_are_drawn_grey(tmp_path):
 
 
 def test_what_relative_position_learned_has_a_scale(project, tmp_path):
-    figure = pictures.relative_positions(loaded(project), "digits", tmp_path)
+    figure = relative_positions(loaded(project), "digits", tmp_path)
     assert "range ±" in figure.alt
     with Image.open(figure.path) as picture:
         colours = {pixel for _, pixel in picture.convert("RGB").getcolors(1 << 16)}

@@ -5,12 +5,13 @@ import json
 import pandas as pd
 import pytest
 
-from pipeline.report import tables
+from pipeline.report import row_tables
 from pipeline.report.appendix import every_cell
 from pipeline.report.comparisons import compared
 from pipeline.report.paper import PaperValue
 from pipeline.report.results import Results
-from pipeline.report.tables import against_paper, components, equal_cost_ratio, main_results
+from pipeline.report.row_tables import components, equal_cost_ratio
+from pipeline.report.tables import against_paper, main_results
 from pipeline.report.training_flops import flops_per_kimg
 from report_project import RECIPE, write_project
 
@@ -166,7 +167,7 @@ def test_every_row_says_seeds_training_size_time_memory_and_protocol(report):
 
 
 def test_one_row_per_model_with_and_without_augmentation(models):
-    table = tables.models(models, "digits", compared(models, "digits")).frame.set_index("model")
+    table = row_tables.models(models, "digits", compared(models, "digits")).frame.set_index("model")
     row = table.loc["WGAN-GP"]
     assert row["measured: fd_digits, without augmentation"] == "16.2 ± 3.1"
     assert row["measured: fd_digits, with augmentation"] == "13.1 ± 2.7"
@@ -177,15 +178,15 @@ def test_one_row_per_model_with_and_without_augmentation(models):
 
 def test_rows_beyond_the_paper_have_a_table_of_their_own(models):
     outcomes = compared(models, "digits")
-    table = tables.beyond(models, "digits", outcomes).frame.set_index("variant")
+    table = row_tables.beyond(models, "digits", outcomes).frame.set_index("variant")
     assert table.loc["lazy_penalty", "measured: fd_digits"] == "20.0 ± 3.3"
     assert table.loc["lazy_penalty", "ratio at equal seconds"] == "not measured"
-    for make in (tables.ablation, tables.augmentation, tables.components, tables.others):
+    for make in (row_tables.ablation, row_tables.augmentation, row_tables.components, row_tables.others):
         assert "lazy_penalty" not in set(make(models, "digits", outcomes).frame.variant), make
 
 
 def test_any_other_variant_is_compared_with_the_full_model(models):
-    table = tables.others(models, "digits", compared(models, "digits")).frame.set_index("variant")
+    table = row_tables.others(models, "digits", compared(models, "digits")).frame.set_index("variant")
     assert list(table.index) == ["gradients_kept"] and table.against["gradients_kept"] == "full"
 
 
