@@ -144,13 +144,8 @@ class TwiceAttentionDerivative(torch.autograd.Function):
         of_scores = torch._softmax_backward_data(of_weights, weights, -1, weights.dtype)
         narrow = of_scores.to(q.dtype)
         of_v = torch.bmm(weights.to(g.dtype).mT, g)
-        return (
-            torch.bmm(narrow, k),
-            torch.bmm(narrow.mT, q),
-            of_v,
-            summed_over_images(of_scores, None if bias is None else len(bias)),
-            of_weights,
-        )
+        of_bias = None if bias is None else summed_over_images(of_scores, len(bias))
+        return torch.bmm(narrow, k), torch.bmm(narrow.mT, q), of_v, of_bias, of_weights
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
