@@ -117,6 +117,12 @@ def write_published(clone: Path, folder: Path) -> Path:
             _write_grid(results / sheet, place / f"{sheet}.png", columns)
         write_json(place / "protocol.json", read_json(results / "protocol.json"))
         shutil.copyfile(cell.plan("train", clone / "plan"), place / "plan.yaml")
+    datasets = sorted({cell.dataset for cell in cells})
+    for dataset in datasets:
+        answers = clone / "results" / dataset / "reference.json"
+        place = folder / dataset if len(datasets) > 1 else folder
+        if answers.is_file():
+            shutil.copyfile(answers, place / answers.name)
     if len(cells) > 1:
         shutil.copyfile(folder / str(cells[0]) / "samples.png", folder / "samples.png")
     write_text(folder / "metrics.csv", pd.DataFrame(rows).to_csv(index=False))

@@ -6,14 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.metrics.registry import CASES
 from pipeline.plan.compose import group_files
 from pipeline.report import paper
 from pipeline.report.content import Table
 from pipeline.report.formats import NOT_RUN, duration, interval
 from pipeline.report.pictures import SPACES
-from pipeline.report.published import Published
-from pipeline.report.results import Results, metrics_among
+from pipeline.report.published import Published, known_answers_table
+from pipeline.report.results import Results
 
 PROVENANCE = (
     "dataset", "variant", "seed", "state", "kimg", "kimg_planned", "seconds", "peak_memory_mib", "copied_from",
@@ -65,24 +64,8 @@ def _range(values: list[float]) -> str:
 
 def known_answers(results: Results, dataset: str) -> Table:
     """What each metric says where the answer is known, a row a case."""
-    answers = results.reference(dataset)
-    cases = [key.removeprefix("n_") for key in answers if key.startswith("n_") and key not in ("n_real", "n_gen")]
-    names = metrics_among(
-        {key.removesuffix(f"_{case}") for key in answers for case in cases if key.endswith(f"_{case}")}
-    )
-    rows = [
-        {
-            "compared with the real images": CASES.get(case, case.replace("_", " ")),
-            "n": answers[f"n_{case}"],
-            **{name: answers.get(f"{name}_{case}", NOT_RUN) for name in names},
-        }
-        for case in sorted(cases, key=[*CASES, *cases].index)
-    ]
-    accuracy = answers.get("accuracy")
-    note = f"The evaluator's held-out accuracy is {accuracy:.1%}." if accuracy is not None else ""
-    note = note if answers else "The reference stage has not run."
     title = "The evaluator's known answers"
-    return Table(name=f"{dataset}_evaluator", title=title, frame=pd.DataFrame(rows), note=note, folded=True)
+    return known_answers_table(results.reference(dataset), name=f"{dataset}_evaluator", title=title)
 
 
 def memorisation(results: Results, dataset: str) -> Table:

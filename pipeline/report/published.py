@@ -8,6 +8,7 @@ lists several cells, each has its own samples.png and curve.csv in the folder of
 import os
 import posixpath
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,11 @@ from typing import Any
 import pandas as pd
 
 from pipeline.base.files import read_json
-from pipeline.metrics.registry import recorded_name
+from pipeline.metrics.registry import CASES, recorded_name
 from pipeline.report.charts import axis_label, labelled, over
 from pipeline.report.content import Content, Figure, Table, Text
 from pipeline.report.drawing import draw
-from pipeline.report.formats import duration, mean_text
+from pipeline.report.formats import NOT_RUN, duration, mean_text
 from pipeline.report.results import metrics_among
 
 PANELS = 4  # of a run's curves, at most
@@ -74,6 +75,10 @@ class Published:
         if len(self.metrics):
             title = f"{self.title}: every training"
             parts.append(Table(name=self.anchor, title=title, frame=self.metrics, folded=len(means) > 0))
+        for path in sorted(self.folder.glob("**/reference.json")):
+            name = "_".join((self.anchor, *path.parent.relative_to(self.folder).parts, "evaluator"))
+            title = f"{self.title}: the evaluator's known answers"
+            parts.append(known_answers_table(read_json(path), name=name, title=title))
         if curves := self._curves(out / "figures" / f"{self.anchor}_curve.png", dpi):
             parts.append(curves)
         return parts
@@ -169,6 +174,26 @@ def _from_reports(text: str, folder: Path) -> str:
         return f"]({posixpath.normpath(posixpath.join('..', folder.parent.name, folder.name, match[1]))})"
 
     return re.sub(r"\]\((?![a-z]+:|#|/)([^)\s]+)\)", moved, text)
+
+
+def known_answers_table(answers: Mapping[str, Any], *, name: str, title: str) -> Table:
+    """What each metric says where the answer is known, a row a case. `answers`: of the stage `reference`."""
+    cases = [key.removeprefix("n_") for key in answers if key.startswith("n_") and key not in ("n_real", "n_gen")]
+    names = metrics_among(
+        {key.removesuffix(f"_{case}") for key in answers for case in cases if key.endswith(f"_{case}")}
+    )
+    rows = [
+        {
+            "compared with the real images": CASES.get(case, case.replace("_", " ")),
+            "n": answers[f"n_{case}"],
+            **{metric: answers.get(f"{metric}_{case}", NOT_RUN) for metric in names},
+        }
+        for case in sorted(cases, key=[*CASES, *cases].index)
+    ]
+    accuracy = answers.get("accuracy")
+    note = f"The evaluator's held-out accuracy is {accuracy:.1%}." if accuracy is not None else ""
+    note = note if answers else "The reference stage has not run."
+    return Table(name=name, title=title, frame=pd.DataFrame(rows), note=note, folded=True)
 
 
 def _table(path: Path, folder: Path) -> pd.DataFrame:

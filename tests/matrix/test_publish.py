@@ -31,6 +31,7 @@ def clone(tmp_path):
     (results / "run.json").write_text(json.dumps({"revision": "abc", "kimg": 2.0, "seconds": 3.0, "key": "secret"}))
     (results / "protocol.json").write_text("{}")
     (results / "history.csv").write_text("kimg\n2.0\n")
+    (results.parent.parent / "reference.json").write_text('{"n_rest": 9}')
     (results / "progress.csv").write_text("kimg,seconds,kid500\n2,3,0.5\n")
     images = np.arange(64 * 3 * 32 * 32, dtype=np.uint32).reshape(1, 64, 3, 32, 32).astype(np.uint8)
     write_sheet(results / "samples", images, rows=["samples"])
@@ -48,6 +49,7 @@ def test_numbers_pictures_and_provenance_are_kept(clone, tmp_path):
     record = json.loads((out / "run.json").read_text())
     assert record["revision"] == "abc" and "key" not in record
     assert (out / "curve.csv").read_text().startswith("kimg,seconds,kid500")
+    assert json.loads((out / "reference.json").read_text()) == {"n_rest": 9}
     picture = np.asarray(Image.open(out / "samples.png").convert("RGB"))
     # Eight images a row, three times as large, gaps of three pixels.
     assert picture.shape == (8 * 33 * 3 + 3, 8 * 33 * 3 + 3, 3)
