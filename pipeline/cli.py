@@ -36,7 +36,7 @@ COMMANDS = {
         anywhere=True,
     ),
     "measure": Command(
-        "pipeline.commands.measure_images",
+        "pipeline.commands.measure",
         "FID, KID and the like of images from anywhere",
         "--images samples/ --against cifar10 --json measured.json",
         anywhere=True,
@@ -59,7 +59,10 @@ COMMANDS = {
     ),
     "repro": Command("pipeline.matrix.repro", "dvc repro, with several trainings at a time", "--jobs 2"),
     "worker": Command(
-        "pipeline.matrix.worker", "train, measure and push one cell, in a clone", "--cell digits/full/seed1"
+        "pipeline.matrix.worker",
+        "train, measure and push one cell, in a clone",
+        "--cell digits/full/seed1",
+        anywhere=True,  # with --source it makes a clone
     ),
     "submit": Command(
         "pipeline.matrix.submit",
@@ -67,7 +70,7 @@ COMMANDS = {
         "--engine slurm -- --partition=gpu",
     ),
     "gather": Command("pipeline.matrix.gather", "which cells are there, and bring them home", "--restore"),
-    "compare": Command("pipeline.report.compare", "two revisions or experiments side by side", "HEAD workspace"),
+    "compare": Command("pipeline.report.command", "two revisions or experiments side by side", "HEAD workspace"),
     "watch": Command("pipeline.runs.watch", "trainings at work: TensorBoard, or lines on the terminal", "--text"),
     "unfinished": Command("pipeline.runs.work_dirs", "interrupted trainings that can go on", "--remove all"),
 }

@@ -99,7 +99,7 @@ def test_a_near_miss_is_one_line(monkeypatch, capsys):
         transgan(monkeypatch, "descrieb")
     message = capsys.readouterr().err
     assert end.value.code == 1 and len(message.splitlines()) == 1
-    assert message.startswith("error: transgan: given 'descrieb'; allowed: describe | ")
+    assert message.startswith("error: transgan: given 'descrieb'; allowed: list | describe | ")
     assert "did you mean 'describe'?" in message
 
 

@@ -6,23 +6,32 @@ from typing import Any
 
 from pipeline.base.errors import command_line
 from pipeline.base.files import read_json
+from pipeline.base.schema import read_yaml
 from pipeline.generators.pretrained import kept_networks
-from pipeline.plan.config import load
+from pipeline.plan.compose import names
+from pipeline.plan.config import data_config, load
 
 
 def variants() -> list[tuple[str, str]]:
-    """Every variant, and the settings by which it differs from the base."""
-    return [(name, ", ".join(_leaves(settings)) or "the base") for name, settings in load()["variants"].items()]
+    """Every variant, and the settings by which it differs from the base or from the variants it starts from."""
+    content, found = load(), []
+    for name in names(content, "variant"):
+        file = Path(content["conf"], "variant", f"{name}.yaml")
+        own = read_yaml(file, empty=True) if file.is_file() else content["variants"][name]
+        defaults = own.pop("defaults", [])
+        start = [f"like {entry}" for entry in defaults if isinstance(entry, str) and entry != "_self_"]
+        found.append((name, ", ".join([*start, *_leaves(own)]) or "the base"))
+    return found
 
 
 def datasets() -> list[tuple[str, str]]:
     """Every data set, its size and source, and whether it is prepared here."""
-    found = []
-    for name, settings in load()["datasets"].items():
-        data = settings["data"]
+    content, found = load(), []
+    for name in names(content, "dataset"):
+        data = data_config(content, name)
         prepared = ", prepared in data/" if Path("data", name, "manifest.json").is_file() else ""
-        size = f"{data['resolution']} x {data['resolution']}"
-        found.append((name, f"{size}, source {data['source']}{prepared}"))
+        size = f"{data.resolution} x {data.resolution}"
+        found.append((name, f"{size}, source {data.source}{prepared}"))
     return found
 
 

@@ -1,11 +1,6 @@
-"""The command `transgan measure`: every protocol for images from anywhere, and beside it real images against real ones.
-
-transgan measure --images samples/ --against cifar10
-transgan measure --images samples.zip --against photos/ --metrics fid_train_clean,kid --json measured.json
-"""
+"""Every protocol for images from anywhere, and beside it real images against real ones."""
 
 import argparse
-import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,18 +9,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from pipeline.base.errors import UserError, command_line
+from pipeline.base.errors import UserError
 from pipeline.base.files import check_output, expand_home, write_json
 from pipeline.commands.image_sources import Images, dataset_settings, read_images
 from pipeline.metrics import weights
 from pipeline.metrics.extractor import DTYPE, Extractor, Features, best_device
 from pipeline.metrics.floors import BATCH
-from pipeline.metrics.registry import ALLOWED, SPREAD, Protocol, column, extractors, parse
+from pipeline.metrics.registry import ALLOWED, DEFAULT, SPREAD, Protocol, column, extractors, parse
 from pipeline.metrics.store import load_extractor
 from pipeline.metrics.suite import Real, measure, real_side
-from pipeline.plan.config import PARAMS
 
-DEFAULT = ("fid_train_legacy", "fid_train_clean", "is", "kid", "pr3_inception")
 SUBSETS, SUBSET_SIZE, SPLITS = 100, 1000, 10  # as the libraries have them
 
 
@@ -202,36 +195,8 @@ def table(report: dict[str, Any]) -> list[str]:
     return [head, *(f"note: {note}" for note in report["notes"]), "", *(line.rstrip() for line in lines)]
 
 
-@command_line
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="transgan measure",
-        description="FID, KID, Inception score, precision and recall of images from anywhere.",
-        epilog="example: transgan measure --images samples/ --against cifar10 --metrics fid_train_clean,kid",
-    )
-    parser.add_argument("--images", required=True, help="what is measured: a folder, a zip, or an .npz of uint8 images")
-    parser.add_argument("--against", required=True, help="real images: a dataset of params.yaml, a folder, zip or .npz")
-    parser.add_argument("--metrics", help=f"names of protocols, separated by commas ({','.join(DEFAULT)})")
-    parser.add_argument("--n", type=int, help="measure the first so many images (all)")
-    parser.add_argument("--seed", type=int, default=0, help="of the kernel distance's subsets and of the floor (0)")
-    parser.add_argument("--weights", help="file of Inception weights (caches, package, official address)")
-    parser.add_argument("--threads", type=int, help="CPU threads (as many as PyTorch takes)")
-    parser.add_argument("--json", type=Path, help="also write values, known answers and protocols to this file")
-    parser.add_argument("--params", default=PARAMS, help="parameter file (params.yaml)")
-    given = parser.parse_args()
-    for name, least in (("n", 2), ("threads", 1), ("seed", 0)):
-        value = getattr(given, name)
-        if value is not None and value < least:
-            raise UserError(f"--{name}: given {value}; allowed: {least} or more")
-    # A name that is not UTF-8, or a sign that the terminal lacks, must not end a measurement.
-    getattr(sys.stdout, "reconfigure", lambda **_: None)(errors="backslashreplace")
-    try:
-        _run(given)
-    except OSError as problem:
-        raise UserError(f"{problem.filename or 'measure'}: {problem.strerror or problem}") from None
-
-
-def _run(given: argparse.Namespace) -> None:
+def run(given: argparse.Namespace) -> None:
+    """Measure as the command line `given` asks (pipeline.commands.measure); errors as `UserError`."""
     # What ends in an error ends before any image of the real side is read, prepared or fetched.
     names = full_names(given.metrics, 2 if given.metrics else SPLITS)
     if given.json is not None:
@@ -255,7 +220,3 @@ def _run(given: argparse.Namespace) -> None:
     if given.json is not None:
         write_json(given.json, report)
     print("\n".join(table(report)))
-
-
-if __name__ == "__main__":
-    main()

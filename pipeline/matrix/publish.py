@@ -27,6 +27,7 @@ from pipeline.base.cell import Cell
 from pipeline.base.errors import UserError, command_line
 from pipeline.base.files import atomic_write, read_json, write_json, write_text
 from pipeline.base.git import SETTINGS, changes, clone_at, git
+from pipeline.base.project import user_path
 from pipeline.base.schema import read_yaml
 from pipeline.base.tiling import tile
 from pipeline.generators import pretrained
@@ -180,9 +181,9 @@ def _write_grid(sheet: Path, out: Path, columns: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="transgan publish", description="Train and keep a published run.")
     parser.add_argument("name", help=f"of a folder of {PUBLISHED}/ with a settings.yaml")
-    parser.add_argument("--data", type=Path, help="images of its dataset: a folder or a zip")
+    parser.add_argument("--data", type=user_path, help="images of its dataset: a folder or a zip")
     parser.add_argument(
-        "--from", dest="clone", type=Path, help="a finished clone: its results are written, nothing runs"
+        "--from", dest="clone", type=user_path, help="a finished clone: its results are written, nothing runs"
     )
     given = parser.parse_args()
     folder = ROOT / PUBLISHED / given.name

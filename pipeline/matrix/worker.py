@@ -28,8 +28,7 @@ from pipeline.base.files import read_json
 from pipeline.base.git import check_clean, check_libraries, clone_at
 from pipeline.matrix.dvc import Output, check_remote, dvc, share_cache
 from pipeline.matrix.units import State, Unit, claim, find_unit, read_units, say_state
-from pipeline.runs.processes import WORKER
-from pipeline.runs.work_dirs import SHARED, discard, lock, work_root
+from pipeline.runs.work_dirs import SHARED, WORKER, discard, lock, work_root
 
 TRY_AGAIN = 75  # exit status EX_TEMPFAIL: stopped with its state stored
 AGAIN = "nothing is lost: mend that and start the same command again, it pushes without training"

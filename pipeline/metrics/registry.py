@@ -32,6 +32,7 @@ OWN_NETWORKS = {"digits": DIGITS, "glyphs": GLYPHS}
 NEIGHBOURS = 3  # k of pr_digits; the other names say theirs
 LEVELS = (50, 70, 90)  # per cent of an image's variance that a valid glyph explains
 TEST = 10_000  # images of CIFAR-10's test split: fid10k_test_clean is what others report against it
+DEFAULT = ("fid_train_legacy", "fid_train_clean", "is", "kid", "pr3_inception")  # of `transgan measure`
 SPREAD = "_std"  # ends the name of a value that is another value's standard deviation
 UNAVAILABLE = "not available: "  # begins the text that stands in place of a value, with the reason
 

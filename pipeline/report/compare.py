@@ -1,25 +1,21 @@
 """Two revisions or experiments side by side, and the short report of an experiment with one cell.
 
-    python -m pipeline.report.compare A B [--out compare]       writes compare/README.md and compare/index.html
-
 A and B: commits, branches, tags, names of experiments, or `workspace`. Reads git alone; trains and restores nothing.
 """
 
-import argparse
 import io
 import subprocess
 import tarfile
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from pipeline.base.errors import UserError, command_line
+from pipeline.base.errors import UserError
 from pipeline.base.git import ask
 from pipeline.base.schema import read_yaml
-from pipeline.plan.config import CONF, PARAMS, load
+from pipeline.plan.config import CONF, PARAMS
 from pipeline.report.appendix import settings_of
 from pipeline.report.content import Content, Figure, Section, Table
 from pipeline.report.decide import Kind, Question, compare_rows
@@ -160,24 +156,3 @@ def samples(first: Snapshot, second: Snapshot, dataset: str, out: Path) -> Figur
     contact_sheet(path, rows, side=240)
     alt = f"The first samples of every cell of {second.name} on {dataset}, beside those of {first.name}"
     return Figure(title="Samples, uncurated", path=path, alt=alt, note=f"A is {first.name}, B is {second.name}.")
-
-
-@command_line
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="transgan compare", description="Two revisions or experiments side by side.",
-        epilog="example: transgan compare HEAD my_experiment",
-    )  # fmt: skip
-    parser.add_argument("first", help="A: commit, branch, experiment, or workspace")
-    parser.add_argument("second", help="B: the same")
-    parser.add_argument("--out", type=Path, default=Path("compare"), help="folder to write (compare)")
-    arguments = parser.parse_args()
-    confidence = load(PARAMS)["report"]["confidence"]
-    with tempfile.TemporaryDirectory() as scratch:
-        first, second = (snapshot(name, Path(scratch), confidence) for name in (arguments.first, arguments.second))
-        path = compare(first, second, arguments.out)
-    print(f"compare: {path}, {path.with_name('index.html')}", flush=True)
-
-
-if __name__ == "__main__":
-    main()

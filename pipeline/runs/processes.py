@@ -27,7 +27,7 @@ from pipeline.base.files import read_json, write_json, write_text
 from pipeline.base.memory import bytes_asked
 from pipeline.base.schema import dump
 from pipeline.runs.checkpoint_schedule import handled_signals
-from pipeline.runs.work_dirs import stored
+from pipeline.runs.work_dirs import WORKER, stored
 from pipeline.training.config import TrainConfig, TrainPlan
 
 # A dead process is noticed by its closed connections. This is for a host that vanished, and longer than any checkpoint.
@@ -36,7 +36,6 @@ LOST = 75  # exit status of a process that ends because another one did
 PLAN = "plan.yaml"  # in the work directory: what the processes train
 STOP = "stop"  # there: the name of the signal that the stage got, for process 0 to find
 GRACE = 20  # seconds between the end of one process and that of others which still wait for it
-WORKER = "TRANSGAN_WORKER"  # environment variable: the worker's process id
 POLL = 0.5  # seconds
 
 

@@ -39,7 +39,6 @@ from pipeline.runs.checkpoint_schedule import (
     least_seconds,
 )
 from pipeline.runs.processes import (
-    WORKER,
     end_with_worker,
     join,
     own_device,
@@ -48,7 +47,7 @@ from pipeline.runs.processes import (
     under_torchrun,
 )
 from pipeline.runs.progress import Progress
-from pipeline.runs.work_dirs import only_trainer, remove_folder, stored, work_folder, work_root
+from pipeline.runs.work_dirs import WORKER, only_trainer, remove_folder, stored, work_folder, work_root
 from pipeline.training.config import TrainPlan, same_training
 from pipeline.training.loop import Outcome, train
 

@@ -25,6 +25,7 @@ from pipeline.base.errors import UserError, command_line
 from pipeline.base.files import read_json
 
 SHARED = "TRANSGAN_WORK"  # environment variable: an absolute folder, shared by machines or not
+WORKER = "TRANSGAN_WORKER"  # environment variable: the process id of the worker that started a training
 CELLS, EVENTS = "cells", "events"  # folders beside the work directories: locks of cells, and curves for TensorBoard
 NO_TRAININGS = (
     CELLS,

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from pipeline.base.errors import UserError
-from pipeline.commands import image_sources, measure_images
+from pipeline.commands import image_sources, measure, measure_images
 from pipeline.commands.image_sources import read_images
 from pipeline.data.array import write_dataset
 from pipeline.data.config import DataConfig
@@ -46,7 +46,7 @@ def project(tmp_path, monkeypatch):
 
 def call(monkeypatch, *arguments):
     monkeypatch.setattr(sys, "argv", ["measure", *map(str, arguments)])
-    measure_images.main()
+    measure.main()
 
 
 def measured(monkeypatch, *arguments):

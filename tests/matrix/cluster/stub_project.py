@@ -92,7 +92,8 @@ def plan():
 def train():
     from pipeline.base.files import write_json
     from pipeline.base.run_cache import restored
-    from pipeline.runs.processes import WORKER, end_with_worker
+    from pipeline.runs.processes import end_with_worker
+    from pipeline.runs.work_dirs import WORKER
     from pipeline.runs.work_dirs import only_trainer, work_folder
 
     try:

@@ -1,0 +1,30 @@
+"""The command `transgan compare A B`: writes compare/README.md and compare/index.html (pipeline.report.compare)."""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from pipeline.base.errors import command_line
+from pipeline.base.project import user_path
+from pipeline.plan.config import PARAMS, load
+
+
+@command_line
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="transgan compare", description="Two revisions or experiments side by side.")
+    parser.add_argument("first", help="A: commit, branch, experiment, or workspace")
+    parser.add_argument("second", help="B: the same")
+    parser.add_argument("--out", type=user_path, default=Path("compare"), help="folder to write (compare)")
+    arguments = parser.parse_args()
+
+    from pipeline.report.compare import compare, snapshot  # imports matplotlib
+
+    confidence = load(PARAMS)["report"]["confidence"]
+    with tempfile.TemporaryDirectory() as scratch:
+        first, second = (snapshot(name, Path(scratch), confidence) for name in (arguments.first, arguments.second))
+        path = compare(first, second, arguments.out)
+    print(f"compare: {path}, {path.with_name('index.html')}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
