@@ -3,9 +3,10 @@
 import torch
 from torch import nn
 
+from pipeline.networks.families import load_attribute
 from pipeline.training.augment import sample_parameters
 from pipeline.training.config import TrainConfig
-from pipeline.training.registry import PENALTIES, load
+from pipeline.training.registry import PENALTIES
 from pipeline.training.step import penalty_pass
 
 
@@ -40,7 +41,7 @@ def quadratic(images, weight):
 
 def penalty_values(critic, real: torch.Tensor, fake: torch.Tensor, config: TrainConfig) -> list[torch.Tensor]:
     """The penalty of `config` at each batch of images where it is taken, through the pass that a training step uses."""
-    penalty, critic.config = load(PENALTIES[config.penalty])(config.penalty_target), config
+    penalty, critic.config = load_attribute(PENALTIES[config.penalty])(config.penalty_target), config
     alpha = torch.rand(len(real), 1, 1, 1)
     images = {"real": real, "fake": fake, "between": torch.lerp(real, fake, alpha.to(real.dtype))}
     return [

@@ -199,6 +199,8 @@ def model_card(run: Path, *, cell: str, name: str | None = None, results: Path |
     """
     spec = bind(NetworkSpec, read_yaml(run / NETWORKS), file=str(run / NETWORKS))
     record = read_json(run / "run.json")
+    if results is not None and (results / "run.json").is_file():  # with time and machine of the training
+        record |= read_json(results / "run.json")
     dataset = cell.partition("/")[0]
     images = DATA.get(dataset) or DATA.get(re.sub(r"\d+$", "", dataset), OTHER)
     values = _values(results)

@@ -1,10 +1,7 @@
-"""The losses and penalties by name: "module:Class". A new one is one line here.
+"""The losses and penalties by name: "module:Class" (`pipeline.networks.families.load_attribute`). A new one is one line.
 
 This file is outside the fingerprint of a training (`pipeline.plan.fingerprint`): a new line trains nothing again.
 """
-
-from importlib import import_module
-from typing import Any
 
 LOSSES = {
     "wgan_gp": "pipeline.training.losses:Wasserstein",
@@ -20,9 +17,3 @@ PENALTIES = {
     "finite_difference": "pipeline.training.penalties:FiniteDifference",
 }
 NO_PENALTY = "none"
-
-
-def load(name: str) -> Any:
-    """The class that a "module:Class" names."""
-    module, _, attribute = name.partition(":")
-    return getattr(import_module(module), attribute)

@@ -7,13 +7,14 @@ import torch
 from torch import Tensor
 
 from pipeline.networks.distributed import all_reduce_max, broadcast, world
+from pipeline.networks.families import load_attribute
 from pipeline.networks.interface import Discriminator, Generator, build_discriminator, build_generator
 from pipeline.networks.spec import NetworkSpec
 from pipeline.training.config import TrainConfig
 from pipeline.training.execution import copied_out
 from pipeline.training.losses import Loss
 from pipeline.training.penalties import Penalty
-from pipeline.training.registry import LOSSES, NO_PENALTY, PENALTIES, load
+from pipeline.training.registry import LOSSES, NO_PENALTY, PENALTIES
 
 
 @dataclass
@@ -52,8 +53,8 @@ def build(spec: NetworkSpec, config: TrainConfig, device: torch.device) -> Netwo
         torch.optim.Adam(network.parameters(), lr=config.lr, betas=(config.beta1, config.beta2), fused=True)
         for network in (generator, discriminator)
     )
-    loss = load(LOSSES[config.loss])()
-    penalty = load(PENALTIES[config.penalty])(config.penalty_target) if config.penalty != NO_PENALTY else None
+    loss = load_attribute(LOSSES[config.loss])()
+    penalty = load_attribute(PENALTIES[config.penalty])(config.penalty_target) if config.penalty != NO_PENALTY else None
     return Networks(generator, ema, discriminator, optimizer_g, optimizer_d, loss, penalty)
 
 

@@ -17,9 +17,8 @@ from pipeline.base.schema import bind, read_yaml
 from pipeline.data.array import write_dataset
 from pipeline.networks.transgan.networks import Discriminator, Generator
 from pipeline.runs import run as module
-from pipeline.runs.work_dirs import WORKER
 from pipeline.runs.run import find_twin, more_parts, read_record, run_cell, run_key
-from pipeline.runs.work_dirs import work_root
+from pipeline.runs.work_dirs import WORKER, work_root
 from pipeline.training.config import TrainPlan
 
 FILES = {

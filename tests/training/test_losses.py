@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from critics import mean
+from pipeline.networks.families import load_attribute
 from pipeline.training.losses import Hinge, NonSaturating, Relativistic, Wasserstein, discriminator_loss
-from pipeline.training.registry import LOSSES, load
+from pipeline.training.registry import LOSSES
 
 REAL, FAKE = torch.tensor([2.0, -1.0, 0.5, 3.0]), torch.tensor([-0.5, 1.5, -3.0, 0.25])
 
@@ -27,7 +28,7 @@ def fake_scores():
 
 def made(name):
     """The loss of that name."""
-    return load(LOSSES[name])()
+    return load_attribute(LOSSES[name])()
 
 
 @pytest.mark.parametrize("loss", LOSSES)

@@ -8,9 +8,10 @@ from torch import nn
 from torch.autograd.function import once_differentiable
 
 from critics import Critic, linear, mean, penalty_values, quadratic
+from pipeline.networks.families import load_attribute
 from pipeline.networks.transgan.networks import Discriminator
 from pipeline.training.penalties import FiniteDifference
-from pipeline.training.registry import PENALTIES, load
+from pipeline.training.registry import PENALTIES
 from pipeline.training.state import build
 
 
@@ -254,7 +255,7 @@ def test_no_second_derivative_is_needed(config):
 @pytest.mark.parametrize("name", PENALTIES)
 def test_names_give_their_classes(cell, config, name):
     made = build(cell("digits", "full").network, config(penalty=name, penalty_target=2.5), torch.device("cpu")).penalty
-    assert type(made) is load(PENALTIES[name]) and made.target == 2.5
+    assert type(made) is load_attribute(PENALTIES[name]) and made.target == 2.5
 
 
 def test_without_a_penalty_none_is_built(cell, config):
