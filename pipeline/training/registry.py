@@ -1,4 +1,4 @@
-"""The losses and penalties by name: "module:Class" (`pipeline.networks.families.load_attribute`). A new one is one line.
+"""The losses and penalties by name: "module:Class" (see `pipeline.networks.families`). A new one is one line here.
 
 This file is outside the fingerprint of a training (`pipeline.plan.fingerprint`): a new line trains nothing again.
 """
