@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # pip's own setting `user` cannot work inside a virtual environment.
 export PIP_USER := 0
 
-.PHONY: help repro report docs test lint format hooks kill-test setup smoke lock compare watch unfinished gpu-check faces publish pretrained cell submit gather cluster-test
+.PHONY: help repro report docs test lint format hooks kill-test setup smoke lock compare watch unfinished gpu-check parity faces publish pretrained cell submit gather cluster-test
 
 # Networks that are kept in git, about 1 MB each, so that a clone draws images before any training.
 PRETRAINED ?= digits/full digits/no_augment
@@ -62,6 +62,10 @@ watch: $(READY) ## TensorBoard on the trainings at work; TEXT=1: lines on the te
 # Trainings that were interrupted; make unfinished REMOVE=<key> or REMOVE=all removes their state.
 unfinished: $(READY) ## interrupted trainings, which the same command goes on with; REMOVE=<key>|all
 	@python -m pipeline.runs.work_dirs $(if $(REMOVE),--remove $(REMOVE))
+
+RELEASED_IS := a clone of the released code, RELEASED=/path/to/TransGAN
+parity: given-RELEASED $(READY) ## the released training loop and this one side by side; RELEASED=<its clone>
+	@python -m pipeline.released.parity "$(RELEASED)"
 
 # What only a GPU shows, in less than 20 minutes, into docs/gpu.md; the same command goes on after an interruption.
 gpu-check: $(READY) ## what only a GPU shows, in 20 minutes

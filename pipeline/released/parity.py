@@ -1,0 +1,279 @@
+"""The released training loop and this one, side by side: losses, gradients and weights of six D and two G steps.
+
+    make parity RELEASED=/path/to/a/clone/of/the/released/code     (github.com/VITA-Group/TransGAN)
+
+The clone's own `functions.train` runs with its own networks at the full CIFAR-10 width, in fp64 on the CPU, from this
+project's initial weights and on the same random numbers. Only what needs a GPU, or has no part in a number (pictures,
+progress, FID), is replaced while it runs. Augmentation is off on both sides; its operations have tests of their own.
+Then the same steps are made with D's gradients cleared after each G step, which the released loop does not do: the
+difference shows. Needs 6 GB of memory and about three minutes.
+"""
+
+import argparse
+import collections.abc
+import contextlib
+import copy
+import functools
+import importlib
+import sys
+import types
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipeline.base.errors import UserError, command_line
+from pipeline.networks.spec import NetworkSpec
+from pipeline.plan.config import load, resolve_cell
+from pipeline.released.checkpoint import discriminator_side, generator_side
+from pipeline.released.names import learned, to_released
+from pipeline.training.config import TrainConfig
+from pipeline.training.state import Networks, build
+from pipeline.training.step import discriminator_step, generator_step
+
+STEPS = "DGDDDDGD"  # the released order: G's step follows the first of every four D steps
+BATCH = 2
+TOLERANCE = 1e-10  # largest relative difference that counts as equal in fp64
+# exps/cifar_train.py of the released code, without what concerns files, several GPUs and augmentation.
+SCRIPT = (
+    "--dataset cifar10 --bottom_width 8 --img_size 32 --df_dim 384 --d_heads 4 --d_depth 3 --g_depth 5,4,2 --dropout 0 "
+    "--latent_dim 256 --gf_dim 1024 --loss wgangp-eps --phi 1 --n_critic 4 --patch_size 2 --ema_kimg 500 "
+    f"--ema_warmup 0.1 --ema 0.9999 --fade_in 0 --diff_aug None --rank 0 -gen_bs {BATCH} -dis_bs {BATCH}"
+)
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Random numbers of all steps, in order; both loops take the same."""
+
+    real: list[Tensor]
+    latents: list[Tensor]  # of every D and every G step
+    alpha: list[Tensor]  # the share of the real image where each D step's penalty is taken
+
+    @classmethod
+    def sample(cls, latent_dim: int) -> "Draws":
+        numbers, critic = torch.Generator().manual_seed(1), STEPS.count("D")
+        fp64: dict[str, Any] = {"generator": numbers, "dtype": torch.float64}
+        return cls(
+            real=[torch.rand(BATCH, 3, 32, 32, **fp64) * 2 - 1 for _ in range(critic)],
+            latents=[torch.randn(BATCH, latent_dim, **fp64) for _ in STEPS],
+            alpha=[torch.rand(BATCH, 1, 1, 1, **fp64) for _ in range(critic)],
+        )
+
+
+@dataclass
+class Record:
+    """What a loop did: the loss of each step, and the gradients after clipping and the weights after it, by name."""
+
+    losses: list[float] = field(default_factory=list)
+    gradients: list[dict[str, Tensor]] = field(default_factory=list)
+    weights: list[dict[str, Tensor]] = field(default_factory=list)
+
+    def watch(self, optimizer: torch.optim.Optimizer, state: Callable[[bool], dict[str, Tensor]]) -> None:
+        """Record gradients before and weights after every step of `optimizer`. `state(gradients)` gives either."""
+        optimizer.register_step_pre_hook(lambda *_: self.gradients.append(state(True)))
+        optimizer.register_step_post_hook(lambda *_: self.weights.append(state(False)))
+
+
+def released_record(folder: Path, ours: Networks, spec: NetworkSpec, draws: Draws, config: TrainConfig) -> Record:
+    """Run the released loop of the clone in `folder` from the weights of `ours`.
+
+    Errors: `UserError` where its networks are not those of the CIFAR-10 script.
+    """
+    record = Record()
+    with _released_imports(folder), _on_the_cpu(draws):
+        cfg, functions = importlib.import_module("cfg"), importlib.import_module("functions")
+        generator_module = importlib.import_module("models_search.ViT_custom_rp")
+        discriminator_module = importlib.import_module("models_search.ViT_custom_scale2_rp_noise")
+        with mock.patch.object(sys, "argv", ["cfg", *SCRIPT.split()]):
+            args = cfg.parse_args()
+        args.gpu, args.world_size = 0, 1
+        networks = []
+        for module, side, mine in (
+            (generator_module.Generator, generator_side(spec), ours.generator),
+            (discriminator_module.Discriminator, discriminator_side(spec), ours.discriminator),
+        ):
+            network = module(args=args)
+            missing = network.load_state_dict(to_released(mine.state_dict(), side.places), strict=False)
+            if missing.unexpected_keys or learned(dict.fromkeys(missing.missing_keys)):  # type: ignore[arg-type]
+                raise UserError(f"RELEASED: the networks of {folder} are not those of the CIFAR-10 script: {missing}")
+            optimizer = torch.optim.Adam(network.parameters(), config.lr, (config.beta1, config.beta2))
+            record.watch(optimizer, functools.partial(_ours, network, side))
+            networks.append((network, optimizer))
+        (generator, optimizer_g), (discriminator, optimizer_d) = networks
+        writer = types.SimpleNamespace(
+            add_scalar=lambda name, value, *_: record.losses.append(value) if name.endswith("loss") else None
+        )
+        functions.train(
+            args,
+            generator,
+            discriminator,
+            optimizer_g,
+            optimizer_d,
+            [parameter.detach().clone() for parameter in generator.parameters()],
+            [(_Batch(real), None) for real in draws.real],
+            0,
+            {"writer": writer, "train_global_steps": 0},
+            None,
+        )
+    return record
+
+
+def our_record(networks: Networks, draws: Draws, config: TrainConfig) -> Record:
+    """Make the same steps with this project's training code."""
+    record, real = Record(), iter(draws.real)
+    for network, optimizer in (
+        (networks.generator, networks.optimizer_g),
+        (networks.discriminator, networks.optimizer_d),
+    ):
+        record.watch(optimizer, functools.partial(_tensors, network))
+    shown = draws.real[0]
+    with _our_numbers(draws):
+        for kind in STEPS:
+            if kind == "D":
+                shown = next(real)
+                scalars = discriminator_step(networks, shown, config, weight=config.penalty_weight)
+                record.losses.append(float(scalars["loss_d"]))
+            else:
+                scalars = generator_step(networks, config, real=shown, ema_beta=0.5)
+                record.losses.append(float(scalars["loss_g"]))
+    return record
+
+
+def compare(released: Record, ours: Record) -> list[tuple[str, float]]:
+    """A line per step, and the largest relative difference in it."""
+    lines = []
+    for number, kind in enumerate(STEPS):
+        loss = abs(released.losses[number] - ours.losses[number]) / max(abs(released.losses[number]), 1e-3)
+        gradient = _difference(released.gradients[number], ours.gradients[number])
+        weight = _difference(released.weights[number], ours.weights[number])
+        text = (
+            f"step {number + 1} of {kind}: loss {released.losses[number]:+.9f} released, {ours.losses[number]:+.9f} "
+            f"here; relative differences: loss {loss:.1e}, gradients {gradient:.1e}, weights {weight:.1e}"
+        )
+        lines.append((text, max(loss, gradient, weight)))
+    return lines
+
+
+def _difference(first: dict[str, Tensor], second: dict[str, Tensor]) -> float:
+    """||a - b|| / ||a|| over all tensors of a network."""
+    distance = sum(float((first[name] - second[name]).square().sum()) for name in first)
+    return (distance / sum(float(tensor.square().sum()) for tensor in first.values())) ** 0.5
+
+
+def _tensors(network: torch.nn.Module, gradients: bool) -> dict[str, Tensor]:
+    """Copies of a network's parameters, or of their gradients (0 where there is none)."""
+    return {
+        name: (torch.zeros_like(parameter) if parameter.grad is None else parameter.grad.clone())
+        if gradients
+        else parameter.detach().clone()
+        for name, parameter in network.named_parameters()
+    }
+
+
+def _ours(network: torch.nn.Module, side: Any, gradients: bool) -> dict[str, Tensor]:
+    """The same of a released network, by this project's names."""
+    tensors = learned(_tensors(network, gradients))
+    return {
+        name: tensors[place.name].reshape(side.shapes[name])
+        for name, place in side.places.items()
+        if place.name in tensors
+    }
+
+
+class _Batch:
+    """Real images as the released loop takes them from its loader."""
+
+    def __init__(self, images: Tensor) -> None:
+        self.images, self.shape = images, images.shape
+
+    def type(self, _: object) -> Tensor:
+        return self.images
+
+
+@contextlib.contextmanager
+def _released_imports(folder: Path) -> Iterator[None]:
+    """The clone first on sys.path, and stand-ins for what its modules import and the loop's numbers do not need."""
+    unused = ["cv2", "imageio", "utils.torch_fid_score", "utils.inception_score", "torch_utils.ops.upfirdn2d"]
+    stand_ins: dict[str, Any] = {name: mock.MagicMock() for name in unused}
+    stand_ins["torch._six"] = types.SimpleNamespace(container_abcs=collections.abc)  # of the torch of 2021
+    with mock.patch.dict(sys.modules, stand_ins), mock.patch.object(sys, "path", [str(folder), *sys.path]):
+        yield  # modules of the clone leave sys.modules with the patch
+
+
+@contextlib.contextmanager
+def _on_the_cpu(draws: Draws) -> Iterator[None]:
+    """The loop's calls for a GPU stay on the CPU in fp64, and its random numbers are those of `draws`."""
+    latents, alpha = iter(draws.latents), iter(draws.alpha)
+    with (
+        mock.patch.object(torch.Tensor, "cuda", lambda self, *_, **__: self),
+        mock.patch.object(torch.Tensor, "get_device", lambda self: self.device),
+        mock.patch.object(torch.cuda, "FloatTensor", lambda values: torch.as_tensor(values, dtype=torch.float64)),
+        mock.patch.object(np.random, "normal", lambda *_: next(latents).numpy()),
+        mock.patch.object(np.random, "random", lambda *_: next(alpha).numpy()),
+        mock.patch.object(torch, "randn", _noise),
+    ):
+        yield
+
+
+@contextlib.contextmanager
+def _our_numbers(draws: Draws) -> Iterator[None]:
+    """The same for this project's step: latents and noise by torch.randn, alpha by torch.rand."""
+    latents, alpha = iter(draws.latents), iter(draws.alpha)
+    width = draws.latents[0].shape[1]
+    with (
+        mock.patch.object(
+            torch, "randn", lambda *size, **_: next(latents) if size == (BATCH, width) else _noise(*size)
+        ),
+        mock.patch.object(torch, "rand", lambda *_, **__: 1 - next(alpha)),  # here the share of the fake image
+    ):
+        yield
+
+
+def _noise(*size: Any, **_: Any) -> Tensor:
+    """Per-token noise (B, N, 1) that is the same for every image, so that it does not depend on how a batch is cut."""
+    batch, *rest = size[0] if isinstance(size[0], (list, tuple, torch.Size)) else size
+    values = np.random.default_rng(int(np.prod(rest))).standard_normal(rest)
+    return torch.as_tensor(values).expand(batch, *rest)
+
+
+@command_line
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="make parity", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("released", type=Path, metavar="FOLDER", help="a clone of the released code")
+    folder = parser.parse_args().released.absolute()
+    if not (folder / "functions.py").is_file() or not (folder / "models_search").is_dir():
+        raise UserError(f"RELEASED: given {folder}; allowed: a clone of the released code, with functions.py in it")
+    torch.set_default_dtype(torch.float64)
+    cell = resolve_cell(load(), "cifar10", "full", released=True)
+    augment = cell.train.augment.model_copy(update={"policy": []})
+    update = {"batch_discriminator": BATCH, "batch_generator": BATCH, "augment": augment}
+    config = cell.train.model_copy(update=update)
+    draws = Draws.sample(cell.network.generator.latent_dim)
+    torch.manual_seed(0)
+    networks = build(cell.network, config, torch.device("cpu"))
+    initial = copy.deepcopy((networks.generator.state_dict(), networks.discriminator.state_dict()))
+    print(f"parity: {len(STEPS)} steps of batch {BATCH} in fp64, released and here, about three minutes", flush=True)
+    released = released_record(folder, networks, cell.network, draws, config)
+    worst = 0.0
+    for kept in (True, False):
+        networks = build(cell.network, config, torch.device("cpu"))
+        networks.generator.load_state_dict(initial[0])
+        networks.discriminator.load_state_dict(initial[1])
+        ours = our_record(networks, draws, config.model_copy(update={"keep_generator_gradients": kept}))
+        print(f"keep_generator_gradients: {str(kept).lower()}")
+        lines = compare(released, ours)
+        print("\n".join(f"  {text}" for text, _ in lines), flush=True)
+        worst = max(worst, *(value for _, value in lines)) if kept else worst
+    if worst > TOLERANCE:
+        raise UserError(f"parity: the loops differ by {worst:.1e}; allowed: {TOLERANCE:.0e}")
+    print(f"parity: the loops agree to {worst:.1e}")
+
+
+if __name__ == "__main__":
+    main()
