@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import os
+import shutil
+import subprocess
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,12 +18,36 @@ if TYPE_CHECKING:  # counting cores shall not take the seconds that importing to
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
+MOST_CORES = 8  # trainings at a time on a machine without a GPU, at most
 AHEAD = 2  # parts per device that are begun before the first one's result is taken
 
 
 def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def visible_gpus() -> list[str]:
+    """Names of the GPUs for CUDA_VISIBLE_DEVICES: those it lists already, else all that nvidia-smi finds."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if given is not None:
+        return [name.strip() for name in given.split(",") if name.strip() not in ("", "-1", "NoDevFiles")]
+    if shutil.which("nvidia-smi") is None:
+        return []
+    done = subprocess.run(["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"], capture_output=True, text=True)
+    return done.stdout.split() if done.returncode == 0 else []
+
+
+def slots(gpus: list[str], processes: int, jobs: int | None) -> list[dict[str, str]]:
+    """The environment of each place for a training, which takes `processes` GPUs.
+
+    `jobs`: how many places, instead of one for each `processes` GPUs, or one a core without GPUs. More places than GPUs
+    share them in turn; where there are fewer GPUs than processes, a training gets all of them.
+    """
+    if not gpus:
+        return [{} for _ in range(jobs or max(1, min(cores() // processes, MOST_CORES)))]
+    groups = [gpus[at : at + processes] for at in range(0, len(gpus) - processes + 1, processes)] or [gpus]
+    return [{"CUDA_VISIBLE_DEVICES": ",".join(groups[n % len(groups)])} for n in range(jobs or len(groups))]
 
 
 def device_of(network: nn.Module) -> torch.device:

@@ -27,8 +27,10 @@ class Output:
 
     ran: list[str] = field(default_factory=list)
     error: str = ""
+    first: str = ""  # line: what dvc says of a file that it cannot read has no mark of an error
 
     def read(self, line: str) -> None:
+        self.first = self.first or line.strip()
         if found := RUNNING.match(line):
             self.ran.append(found[1])
         elif not self.error and (found := ERROR.match(line)):
@@ -82,7 +84,9 @@ def dvc(
             if show is not None:
                 show(line.rstrip("\n"))
     if process.returncode:
-        raise DvcError(f"dvc {' '.join(arguments[:2])}: {output.error or 'failed, see above'}; {ON}", output)
+        why = (output.error or output.first or "failed").rstrip(".")
+        kept = f"; {ON}" if arguments[0] != "status" else ""
+        raise DvcError(f"dvc {' '.join(arguments[:2])}: {why}{kept}", output)
     return output
 
 

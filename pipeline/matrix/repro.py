@@ -12,8 +12,9 @@ import argparse
 import fcntl
 import os
 import queue
-import shutil
+import signal
 import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,7 +26,7 @@ from pipeline.base.cell import STAGES, Cell
 from pipeline.base.errors import UserError, command_line
 from pipeline.base.files import read_json
 from pipeline.base.git import ask, no_revision
-from pipeline.base.parallel import cores
+from pipeline.base.parallel import slots, visible_gpus
 from pipeline.base.run_cache import forget_absent
 from pipeline.matrix.board import Board
 from pipeline.matrix.collect import SUMMARY
@@ -35,7 +36,6 @@ from pipeline.plan.config import load
 from pipeline.runs.work_dirs import local_root
 
 EVERY = 1.0  # seconds between two looks at the logs
-MOST_CORES = 8  # units at a time on a machine without a GPU, at most
 GENERATED = ("plan", "results", "reports", "dvc.lock")
 
 
@@ -88,29 +88,6 @@ def recorded(units: list[Unit]) -> dict[Cell, float]:
         if seconds:
             found[cell] = float(seconds)
     return found
-
-
-def visible_gpus() -> list[str]:
-    """Names of the GPUs for CUDA_VISIBLE_DEVICES: those it lists already, else all that nvidia-smi finds."""
-    given = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if given is not None:
-        return [name.strip() for name in given.split(",") if name.strip() not in ("", "-1", "NoDevFiles")]
-    if shutil.which("nvidia-smi") is None:
-        return []
-    done = subprocess.run(["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"], capture_output=True, text=True)
-    return done.stdout.split() if done.returncode == 0 else []
-
-
-def slots(gpus: list[str], processes: int, jobs: int | None) -> list[dict[str, str]]:
-    """The environment of each place for a unit, which takes `processes` GPUs.
-
-    `jobs`: how many places, instead of one for each `processes` GPUs, or one a core without GPUs. More places than GPUs
-    share them in turn; where there are fewer GPUs than processes, a unit gets all of them.
-    """
-    if not gpus:
-        return [{} for _ in range(jobs or max(1, min(cores() // processes, MOST_CORES)))]
-    groups = [gpus[at : at + processes] for at in range(0, len(gpus) - processes + 1, processes)] or [gpus]
-    return [{"CUDA_VISIBLE_DEVICES": ",".join(groups[n % len(groups)])} for n in range(jobs or len(groups))]
 
 
 def run_units(units: list[Unit], places: list[dict[str, str]], board: Board) -> None:
@@ -192,6 +169,13 @@ def logs() -> Path:
     return local_root() / "logs"
 
 
+def _leave(number: int, frame: object) -> None:
+    """End alone: the trainings at work have logs of their own and go on."""
+    print(f"repro: ended by a signal; trainings at work go on, logs are in {logs()}; make repro again waits for them")
+    sys.stdout.flush()
+    os._exit(128 + number)
+
+
 @command_line
 def main() -> None:
     parser = argparse.ArgumentParser(prog="transgan repro", description="dvc repro, with trainings side by side.")
@@ -199,6 +183,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.jobs is not None and arguments.jobs < 1:
         raise UserError(f"--jobs: given {arguments.jobs}; allowed: 1 or more")
+    signal.signal(signal.SIGTERM, _leave)
     path = local_root() / "repro.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
