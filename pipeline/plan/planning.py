@@ -1,13 +1,12 @@
 """The plan: one small YAML file per stage and cell, so that a stage reruns exactly when its own settings changed."""
 
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from omegaconf import OmegaConf
 
+from pipeline.base.cell import Cell
 from pipeline.base.errors import ConfigError
 from pipeline.base.files import write_json, write_text
 from pipeline.base.git import ask
@@ -39,11 +38,11 @@ def write_plan(params: str | Path = PARAMS) -> dict[str, Any]:
         if cell.imports:
             imported = dump(import_plan(content, cell))
         for seed in matrix["seeds"]:
-            name = f"{cell.dataset}/{cell.variant}/seed{seed}"
+            planned = Cell(cell.dataset, cell.variant, seed)
             training = _training(cell, seed)
-            files[f"train/{name}.yaml"] = imported or dump(training)
-            files[f"measure/{name}.yaml"] = dump(measure_plan(cell.evaluate))
-            files[f"illustrate/{name}.yaml"] = dump(illustrate_plan(cell.evaluate))
+            files[f"train/{planned}.yaml"] = imported or dump(training)
+            files[f"measure/{planned}.yaml"] = dump(measure_plan(cell.evaluate))
+            files[f"illustrate/{planned}.yaml"] = dump(illustrate_plan(cell.evaluate))
             alike = imported or dump(training.model_copy(update={"train": same_training(training.train)}))
             twin = trained.setdefault((cell.dataset, alike), cell.variant)
             entries.append(
@@ -67,13 +66,7 @@ def write_plan(params: str | Path = PARAMS) -> dict[str, Any]:
     for name, text in files.items():
         write_text(PLAN / name, text)
     write_json(PLAN / "index.json", index)
-    prune(index)
-    # DVC keeps what was there before (`persist`), so that a refused setting leaves the plan as it was.
-    for path in sorted(PLAN.rglob("*"), reverse=True):
-        if path.is_dir():
-            path.rmdir() if not any(path.iterdir()) else None
-        elif path.relative_to(PLAN).as_posix() not in {*files, "index.json"}:
-            path.unlink()
+    _remove_stale(index, {*files, "index.json"})
     return index
 
 
@@ -107,21 +100,22 @@ def _dataset_files(cells: list[ResolvedCell]) -> dict[str, str]:
     return files
 
 
-def prune(index: dict[str, Any]) -> None:
-    """Remove results whose cell left the matrix: DVC no longer knows them, and nothing else would."""
-    kept = {f"{cell['dataset']}/{cell['variant']}/seed{cell['seed']}" for cell in index["cells"]}
-    kept |= {f"{dataset}/reference" for dataset in index["datasets"]}
-    for path in sorted(RESULTS.glob("*/*")) + sorted(RESULTS.glob("*/*/seed*")):
-        name = path.relative_to(RESULTS).with_suffix("").as_posix()
-        if not any(known == name or known.startswith(f"{name}/") for known in kept):
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    for folder in sorted(RESULTS.glob("*")):
-        if (
-            folder.is_dir()
-            and folder.name not in index["datasets"]
-            and not any(files for _, _, files in os.walk(folder))
-        ):
-            shutil.rmtree(folder)
+def _remove_stale(index: dict[str, Any], files: set[str]) -> None:
+    """Remove plan files and results of cells that left the matrix: DVC keeps the plan's, and knows no other results.
+
+    `files`: those of the plan. Files right under results/ belong to no cell.
+    """
+    kept = {str(Cell.of(cell)) for cell in index["cells"]} | {f"{dataset}/reference" for dataset in index["datasets"]}
+    for path in sorted([*PLAN.rglob("*"), *RESULTS.rglob("*")], reverse=True):
+        root, *parts = path.parts
+        if path.is_dir():
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif root == PLAN.name:
+            if "/".join(parts) not in files:
+                path.unlink()
+        elif len(parts) > 1 and "/".join(parts[:3]).removesuffix(".json") not in kept:
+            path.unlink()
 
 
 def describe_plan(index: dict[str, Any]) -> list[str]:

@@ -22,6 +22,16 @@ def test_json_has_both_networks_stages_parameters_and_flops(monkeypatch, capsys)
     assert description["released"] is True and description["generator"]["forward_flops"] > 1e10
 
 
+def test_celeba128_is_the_generator_of_the_papers_table_6(cell):
+    """By a second-hand reading, which gives this count; the 256-pixel networks are those that were released."""
+    description = describe.describe(cell("celeba128", "full"))
+    assert description["generator"]["parameters"] == 151_512_455
+    assert description["generator"]["forward_flops"] / 2e9 == pytest.approx(24.98, abs=0.01)
+    released = cell("church256", "full", released=True).network.generator
+    widths = [stage.blocks[0].width for stage in cell("church256", "full").network.generator.stages]
+    assert widths == [stage.blocks[0].width for stage in released.stages] == [1024, 1024, 1024, 256, 64, 16]
+
+
 def test_text_names_every_stage(monkeypatch, capsys):
     text = call(monkeypatch, capsys, "--dataset", "church256")
     assert (
