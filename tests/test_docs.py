@@ -61,6 +61,21 @@ def test_every_file_a_page_names_is_there(page):
     assert not [path for path in named if not path.startswith(written) and not (ROOT / path).exists()]
 
 
+def test_every_page_that_code_and_settings_name_is_there():
+    files = [*ROOT.glob("pipeline/**/*.py"), *ROOT.glob("conf/**/*.yaml"), *ROOT.glob("*.yaml"), ROOT / "Makefile"]
+    files += [
+        *ROOT.glob("benchmarks/*.py"),
+        *ROOT.glob("pipeline/report/*.csv"),
+        *ROOT.glob("published/*/settings.yaml"),
+    ]
+    named = {page for file in files for page in re.findall(r"docs/[\w/-]+\.\w+", file.read_text())}
+    assert len(named) > 5 and not [
+        page
+        for page in named
+        if not (ROOT / page).exists() and not page.endswith(("gpu.json", "upstream-comparison.md"))
+    ]
+
+
 def test_readme_and_docs_keep_to_their_length():
     """Words as `wc -w` counts them."""
     assert len((ROOT / "README.md").read_text().split()) <= 900

@@ -3,7 +3,7 @@
     transgan submit --engine slurm -- --partition=gpu --time=24:00:00    # or: make submit ENGINE=slurm SBATCH="..."
     transgan submit --engine ray --address ray://head:10001              # without an address: a cluster of this machine
 
-SLURM gets docs/cluster/array.sh, an array job with a task a unit (a cell with its twins), and a job that gathers after
+SLURM gets array.sh, an array job with a task a unit (a cell with its twins), and a job that gathers after
 it; this program then ends. With Ray (pip install '.[ray]') it stays until the last cell is done.
 """
 

@@ -2,7 +2,7 @@
 
 Every process draws the random numbers of the whole batch and takes its rows, so the number of processes changes nothing
 but the order of sums. With one process every function here gives back what it got, or plain torch's result.
-Gradients are reduced by hand: DistributedDataParallel does not support a second derivative (docs/parallel.md).
+Gradients are reduced by hand: DistributedDataParallel does not support a second derivative (docs/explanation/).
 """
 
 from collections.abc import Callable, Iterator, Sequence

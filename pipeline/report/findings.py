@@ -96,7 +96,7 @@ def machines(results: Results) -> str:
     if "device" not in results.cells or results.cells.device.dropna().empty:
         return ""
     names = "; ".join(sorted(set(results.cells.device.dropna())))
-    return f"**Machine:** {names}. Another kind of processor gives other values, as another seed does (docs/demo.md)."
+    return f"**Machine:** {names}. Another kind of processor gives other values, as another seed does (docs/notes/)."
 
 
 def beside(published: list[Published], confidence: float) -> str:

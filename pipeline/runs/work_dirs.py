@@ -3,7 +3,7 @@
 A training's state lies in .work/<key>/ of the main repository, outside everything that DVC knows. The key is the hash
 of all that the training depends on (`run.run_key`), so a changed setting, image or line of code finds no state and
 begins anew. The environment variable TRANSGAN_WORK names another folder. It may be shared by several machines: a
-training that lost its machine then goes on elsewhere (docs/cluster.md says which file systems keep locks).
+training that lost its machine then goes on elsewhere (docs/how-to/cluster.md says which file systems keep locks).
 Without an argument the directories are listed; nothing but --remove and the success of a training removes one.
 """
 

@@ -23,7 +23,7 @@ def set_kernels(config: TrainConfig, device: torch.device) -> None:
     # issue 196678). Without it an A100, a 4090 and an H200 run the same kernels.
     torch.backends.cuda.enable_cudnn_sdp(False)
     if device.type == "cuda":
-        # A GPU has to be asked for deterministic kernels; those that have none warn (docs/training.md). The CPU's
+        # A GPU has to be asked for deterministic kernels; those that have none warn (docs/how-to/gpu.md). The CPU's
         # kernels used here are deterministic without the switch, which imports the whole compiler (3 s).
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
