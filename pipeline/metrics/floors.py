@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from pipeline.base.errors import UserError
 from pipeline.base.images import to_float, to_uint8
 from pipeline.metrics.config import ReferencePlan
-from pipeline.metrics.extractor import Extractor, Features
+from pipeline.metrics.extractor import Extractor, Features, best_device
 from pipeline.metrics.registry import SPREAD, parse
 from pipeline.metrics.suite import Real, measure, real_side
 
@@ -48,7 +48,7 @@ def known_answers(plan: ReferencePlan, extractor: Extractor, sides: Mapping[str,
             settings = plan.model_copy(update={"metrics": metrics, "subset_size": size})
             real = {(extractor.name, name): side for name, side in own.items()}
             try:
-                values, unavailable = measure(settings, real, {extractor.name: generated})
+                values, unavailable = measure(settings, real, {extractor.name: generated}, device=best_device())
             except UserError as error:
                 raise UserError(f"known answer {case}: {error}") from None
             answers |= {f"n_{case}": smallest} | {

@@ -52,10 +52,7 @@ FORMULAS = {
     "score": Formula(reads="logits", settings=("splits",), spread=True),
     "kernel": Formula(keeps=("own",), settings=("subsets", "subset_size"), spread=True),
     "neighbours": Formula(keeps=("own",)),
-    "valid": Formula(),
-    "modes": Formula(),
-    "kl": Formula(),
-    "agree": Formula(),
+    **{name: Formula() for name in ("valid", "modes", "kl", "agree")},
     "memorised": Formula(keeps=("train", "test")),
 }
 # Every setting that moves some metric's value.
@@ -91,44 +88,27 @@ class Column:
 
 
 # In the order of the report's columns; the first one that a dataset has is its main metric.
-COLUMNS = (
-    Column(pattern=r"fid\w*", label="Fréchet Inception distance", lower=True),
-    Column(
-        pattern=r"fd[0-9k]*_\w+",
-        label="Fréchet distance in the features of the dataset's own classifier (not FID)",
-        lower=True,
-    ),
-    Column(pattern=r"is(\d+k?)?", label="Inception score", lower=False),
-    Column(
-        pattern=r"is[0-9k]*_\w+",
-        label="the Inception score's formula on the dataset's own classifier (not IS)",
-        lower=False,
-    ),
-    Column(pattern=r"kid\w*", label="kernel Inception distance", lower=True),
-    Column(
-        pattern=r"kd[0-9k]*_\w+",
-        label="kernel distance in the features of the dataset's own classifier (not KID)",
-        lower=True,
-    ),
-    Column(
-        pattern=r"kl[0-9k]*_glyphs(_\w+)?",
-        label="divergence of the valid samples' factors from uniform, in nats",
-        lower=True,
-    ),
-    Column(pattern=r"modes[0-9k]*_glyphs", label="share of all combinations that valid samples show", lower=False),
-    Column(
-        pattern=r"valid[0-9k]*_glyphs_\d+",
-        label="share of samples of which a glyph explains more than so many per cent of the variance",
-        lower=False,
-    ),
-    Column(pattern=r"agree[0-9k]*_glyphs", label="share of valid pairs whose two shapes agree", lower=False),
-    Column(
-        pattern=r"memorised[0-9k]*_glyphs",
-        label="share of samples nearer to a training image than to any held-out one (0.5: none memorised)",
-        lower=True,
-    ),
-    Column(pattern=r"precision\w*", label="share of samples inside the real images' manifold", lower=False),
-    Column(pattern=r"recall\w*", label="share of real images inside the samples' manifold", lower=False),
+COLUMNS = tuple(
+    Column(pattern=pattern, label=label, lower=lower)
+    for pattern, label, lower in (
+        (r"fid\w*", "Fréchet Inception distance", True),
+        (r"fd[0-9k]*_\w+", "Fréchet distance in the features of the dataset's own classifier (not FID)", True),
+        (r"is(\d+k?)?", "Inception score", False),
+        (r"is[0-9k]*_\w+", "the Inception score's formula on the dataset's own classifier (not IS)", False),
+        (r"kid\w*", "kernel Inception distance", True),
+        (r"kd[0-9k]*_\w+", "kernel distance in the features of the dataset's own classifier (not KID)", True),
+        (r"kl[0-9k]*_glyphs(_\w+)?", "divergence of the valid samples' factors from uniform, in nats", True),
+        (r"modes[0-9k]*_glyphs", "share of all combinations that valid samples show", False),
+        (r"valid[0-9k]*_glyphs_\d+", "share of samples that a glyph explains to more than so many per cent", False),
+        (r"agree[0-9k]*_glyphs", "share of valid pairs whose two shapes agree", False),
+        (
+            r"memorised[0-9k]*_glyphs",
+            "share of samples nearer to a training than to a held-out image (0.5: none)",
+            True,
+        ),
+        (r"precision\w*", "share of samples inside the real images' manifold", False),
+        (r"recall\w*", "share of real images inside the samples' manifold", False),
+    )
 )
 
 # The known answers of the `reference` stage, `<value>_<case>` and `n_<case>`: what stands in the place of samples.
@@ -161,8 +141,7 @@ FACTS = (
 
 # The protocols whose numbers may stand against the paper's: legacy resize, training split, as many images as released.
 PAPER_PROTOCOLS = {"FID": "fid50k_train_legacy", "IS": "is50k"}
-# The released code evaluates STL-10 with 20,000 images.
-PAPER_PROTOCOLS_OF = {"stl10": {"FID": "fid20k_train_legacy", "IS": "is20k"}}
+PAPER_PROTOCOLS_OF = {"stl10": {"FID": "fid20k_train_legacy", "IS": "is20k"}}  # the released code: 20,000 images
 PAPER_SETTINGS = {"splits": 10}  # of its Inception scores
 
 
@@ -199,11 +178,8 @@ class Protocol:
         if self.kind == "neighbours":
             suffix = "" if self.extractor == VGG else "_inception"
             return f"pr{count}{'_' if count.isdigit() else ''}{self.k}{suffix}"
-        return {
-            "frechet": f"fid{count}_{self.split}_{self.resize}",
-            "score": f"is{count}",
-            "kernel": f"kid{count}",
-        }[self.kind]
+        names = {"frechet": f"fid{count}_{self.split}_{self.resize}", "score": f"is{count}", "kernel": f"kid{count}"}
+        return names[self.kind]
 
     @property
     def values(self) -> tuple[str, ...]:
@@ -265,10 +241,8 @@ def parse(name: str) -> Protocol:
         split, k = "test" if network == DIGITS else "train", NEIGHBOURS if kind == "neighbours" else None
         protocol = Protocol(kind=kind, extractor=network, split=split, k=k, own=match["own"], count=count)
     elif match["split"]:
-        network = f"inception_{match['resize']}"
-        protocol = Protocol(
-            kind="frechet", extractor=network, split=match["split"], resize=match["resize"], count=count
-        )
+        resize, network = match["resize"], f"inception_{match['resize']}"
+        protocol = Protocol(kind="frechet", extractor=network, split=match["split"], resize=resize, count=count)
     elif match["k"]:
         network, count = "inception_legacy" if match["inception"] else VGG, _number(match["pr_count"])
         protocol = Protocol(kind="neighbours", extractor=network, k=int(match["k"]), count=count)
