@@ -164,7 +164,13 @@ REFUSED = [
     case("report.confidence", 95, "less than 1"),
     case(f"{DEMO}evaluate.n_gen", 1, "greater than or equal to 2"),
     case("evaluate.splits", 5000, "less than evaluate.n_gen, 1797"),
-    case(f"{DEMO}evaluate.subset_size", 1797, "less than evaluate.n_gen, 1797"),
+    pytest.param(
+        {f"{DEMO}evaluate.subset_size": 1798},
+        f"{DIGITS}evaluate.metrics",
+        "kd1797_digits",
+        "at least 1798 generated images, evaluate.subset_size",
+        id="subset_size",
+    ),
     case(f"{DIGITS}data.channels", 4, "1 | 3"),
     # missing
     case("report", GONE, "required"),
@@ -429,7 +435,7 @@ def test_missing_files_are_one_line(tmp_path, monkeypatch):
         ),
         ({"recompute": True, "execution": "compiled"}, "train.recompute", "false with train.execution compiled"),
         ({"execution": "fast"}, "train.execution", "eager | compiled"),
-        ({"precision": "fp16"}, "train.precision", "fp32 | bf16"),
+        ({"precision": "fp16"}, "train.precision", "fp32 | tf32 | bf16"),
     ],
 )
 def test_impossible_ways_to_compute_a_step_are_refused(changes, key, allowed):
