@@ -57,7 +57,7 @@ def test_a_bad_image_fails_its_stage_in_one_line_and_leaves_nothing(repository):
     (line,) = [line for line in output.splitlines() if line.startswith("error: ")]
     assert (
         code != 0
-        and "places.zip/0.png: an RGB image, the dataset is 8-bit greyscale" in line
+        and "places.zip: 20 of 20 images cannot be used (20 an RGB image with colours, the dataset is 8-bit" in line
         and "Traceback" not in output
     )
     assert not (repository.folder / "data/places").exists()

@@ -1,6 +1,7 @@
 """Image files to pixels at the dataset's resolution, in parallel. Images that would lose information are refused."""
 
 import re
+import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -113,6 +114,8 @@ def decode_chunks(
     for images, bad, done in in_parallel(work, chunks):
         for key, number in done.items():
             counts[key] += number
+        if bad and not refused and config.on_error == "refuse":
+            print(f"{bad[0]}; the other images are looked at as well", file=sys.stderr, flush=True)
         refused += bad
         if images and (config.on_error == "skip" or not refused):
             yield np.stack(images)

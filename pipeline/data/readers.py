@@ -57,7 +57,8 @@ def read_digits(config: DataConfig) -> tuple[np.ndarray, np.ndarray, dict[str, A
     """The 1,797 scans of handwritten digits in scikit-learn, 8 x 8, their 17 grey levels scaled to 0..255.
 
     Returns images (N, C, 8, 8) uint8, labels (N,) int64, and facts for the manifest. With 3 channels the grey one is
-    repeated, so that the networks see as many as for other datasets."""
+    repeated, so that the networks see as many as for other datasets.
+    """
     import sklearn  # imported here: no other dataset needs it
     from sklearn.datasets import load_digits
 

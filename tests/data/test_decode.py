@@ -341,7 +341,7 @@ def bad_folder(root):
     return root
 
 
-def test_all_images_are_looked_at_before_a_folder_is_refused(tmp_path):
+def test_all_images_are_looked_at_before_a_folder_is_refused(tmp_path, capsys):
     root = bad_folder(tmp_path / "images")
     with pytest.raises(UserError) as error:
         prepare(config(path=str(root)), "mine", tmp_path / "out", listing=tmp_path / "out.refused.txt")
@@ -359,6 +359,7 @@ def test_all_images_are_looked_at_before_a_folder_is_refused(tmp_path):
         "199.png",
     ]
     assert not (tmp_path / "out").exists()
+    assert "090.png: a CMYK image" in capsys.readouterr().err.splitlines()[0], "the first one is said at once"
 
 
 def test_images_that_cannot_be_used_are_left_out_where_that_is_asked_for(tmp_path, capsys):
