@@ -27,6 +27,10 @@ repro: $(READY) ## everything from nothing to the report; JOBS=n: trainings at a
 report: $(READY) ## the report alone, from the results in git: trains nothing
 	@dvc repro --allow-missing report && echo "report: $(CURDIR)/reports/README.md and $(CURDIR)/reports/index.html"
 
+# Of DVC's columns those that differ, without the hashes of dependencies.
+experiments: $(READY) ## what experiments changed, and their numbers
+	@dvc exp show --only-changed --drop '.*/|(conf|measured|published|results)$$'
+
 # What a target cannot do without is asked for before anything is set up.
 DATA_IS := a folder or zip of images, DATA=/path/to/faces.zip
 NAME_IS := one of $(notdir $(patsubst %/settings.yaml,%,$(wildcard published/*/settings.yaml)))
