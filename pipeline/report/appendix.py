@@ -161,23 +161,22 @@ def provenance(results: Results) -> Table:
 
 
 def settings(params: dict[str, Any]) -> Table:
-    """params.yaml and the files of conf/ that the matrix selects, key by key: what an experiment was run with."""
-    matrix = params.get("matrix", {})
-    chosen = {*matrix.get("datasets", []), *matrix.get("variants", []), params.get("profile")}
-    rows = [
-        {"key": key, "value": str(value)}
-        for key, value in settings_of(params, params.get("conf")).items()
-        if not key.startswith("conf/") or set(Path(key.partition(":")[0]).with_suffix("").parts[2::2]) <= chosen
-    ]
+    """What an experiment was run with, key by key."""
+    rows = [{"key": key, "value": str(value)} for key, value in settings_of(params, params.get("conf")).items()]
     note = "As it was for this report. What each cell was trained with is in plan/train/."
     return Table(name="settings", title="Settings", frame=pd.DataFrame(rows), note=note, folded=True)
 
 
 def settings_of(params: dict[str, Any], conf: str | Path | None) -> dict[str, Any]:
-    """Dotted keys of params.yaml (the report's own left out), and `conf/variant/full.yaml:train.lr` for the files."""
+    """Dotted keys of params.yaml (the report's own left out), and `conf/variant/full.yaml:train.lr` for the files of
+    conf/ that its matrix selects.
+    """
     found = flat({key: value for key, value in params.items() if key not in ("report", "file", "conf")})
+    matrix = params.get("matrix", {})
+    chosen = {*matrix.get("datasets", []), *matrix.get("variants", []), params.get("profile")}
     for name, content in group_files(Path(conf)) if conf else ():
-        found |= {f"{name}:{key}": value for key, value in flat(content).items() if key}
+        if set(Path(name).with_suffix("").parts[2::2]) <= chosen:
+            found |= {f"{name}:{key}": value for key, value in flat(content).items() if key}
     return found
 
 

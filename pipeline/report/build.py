@@ -23,7 +23,7 @@ from pipeline.report.decide import FEWEST_SEEDS, RULES
 from pipeline.report.findings import findings, reading
 from pipeline.report.page import write_report
 from pipeline.report.published import Published, published_runs
-from pipeline.report.results import Results
+from pipeline.report.results import Results, lower_is_better
 from pipeline.report.short import is_short, short_report
 
 TITLE = "TransGAN: paper and measurement"
@@ -101,8 +101,9 @@ def first_section(
     for dataset, found in outcomes.items():
         own = [entry for entry in found if entry.comparison.topic not in ("beyond", "off full")]
         metric = results.main_metric(dataset)
+        better = "lower" if metric and lower_is_better(metric) else "higher"
         note = (
-            f"*Measured*: `{metric}`, lower is better, of the first row / of the second, and their ratio with its "
+            f"*Measured*: `{metric}`, {better} is better, of the first row / of the second, and their ratio with its "
             f"{results.confidence:.0%} interval. *Same?* by [the rule](#verdicts)."
         )
         content.append(tables.claims_here(own, dataset, note) if own else None)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from pipeline.base.errors import UserError
@@ -139,15 +140,18 @@ def differences(first: Snapshot, second: Snapshot, dataset: str) -> Table:
 
 
 def samples(first: Snapshot, second: Snapshot, dataset: str, out: Path) -> Figure | None:
-    """First samples of every cell of B, and before them those of A where it has the cell."""
+    """First samples of the cells of B whose samples changed, and before them those of A where it has the cell."""
     rows = []
     for _, cell in second.results.of(dataset).iterrows():
-        own = first.results.of(dataset, cell.variant)
-        sides = [("A", first)] * bool((own.seed == cell.seed).any()) + [("B", second)]
+        had = bool((first.results.of(dataset, cell.variant).seed == cell.seed).any())
+        one = first.results.sheet(cell, "samples") if had else None
+        two = second.results.sheet(cell, "samples")
+        if one and two and np.array_equal(one.images, two.images):
+            continue
         tiles = [
             Tile(f"{letter}: {cell.variant}, seed {cell.seed}", grid(sheet.images[0][:IMAGES]))
-            for letter, side in sides
-            if (sheet := side.results.sheet(cell, "samples"))
+            for letter, sheet in (("A", one), ("B", two))
+            if sheet
         ]
         rows += [("", tiles)] if tiles else []
     if not rows:

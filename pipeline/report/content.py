@@ -93,19 +93,17 @@ class Section:
 
     def markdown(self, out: Path, *, whole: bool) -> str:
         """The section for a reader in `out`. `whole`: with its folded parts, which else are links to their files."""
-        parts, links = [f'<a id="{self.anchor}"></a>', f"## {self.title}"], []
+        parts, links = [f'## <a id="{self.anchor}"></a>{self.title}'], []
         for part in self.content:
             if isinstance(part, Text):
                 parts.append(part.markdown)
             elif part.folded and not whole:
                 links.append(f"[{part.title}]({_file(part, out)})")
             else:
+                title = f'<a id="{part.anchor}"></a>{part.title}'
                 text = _table(part) if isinstance(part, Table) else _figure(part, out)
-                title = f'<a id="{part.anchor}"></a>\n\n### {part.title}'
-                folded = (
-                    f'<details><summary>{part.title}</summary>\n\n<a id="{part.anchor}"></a>\n\n{text}\n\n</details>'
-                )
-                parts.append(folded if part.folded else f"{title}\n\n{text}")
+                folded = f"<details><summary>{title}</summary>\n\n{text}\n\n</details>"
+                parts.append(folded if part.folded else f"### {title}\n\n{text}")
         if links:
             parts.append("More: " + "; ".join(links) + ".")
         return "\n\n".join(part for part in parts if part)

@@ -60,7 +60,7 @@ class Published:
     def content(self, out: Path, dpi: int, confidence: float) -> list[Content]:
         """The run's own words and origin, samples of its first cell, metrics, and what is folded behind them."""
         parts: list[Content] = [
-            Text(f'<a id="{self.anchor}"></a>\n\n### {self.title}\n\n{self.text}\n\n{self.origin(out)}')
+            Text(f'### <a id="{self.anchor}"></a>{self.title}\n\n{self.text}\n\n{self.origin(out)}')
         ]
         for place, cell in enumerate(self.cells):
             if (picture := cell.folder / "samples.png").is_file():

@@ -5,9 +5,11 @@ import os
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline.base.errors import UserError
+from pipeline.pictures.contact_sheet import write_sheet
 from pipeline.report.appendix import flat
 from pipeline.report.compare import changed_settings, compare, snapshot
 from report_project import PARAMS, render, write_project
@@ -15,6 +17,12 @@ from report_project import PARAMS, render, write_project
 
 def git(*arguments: str) -> str:
     return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def redraw() -> None:
+    """Other samples for the first seed of `full`."""
+    images = np.full((1, 16, 3, 8, 8), 7, dtype=np.uint8)
+    write_sheet(Path("results/digits/full/seed0/samples"), images, rows=["samples"])
 
 
 @pytest.fixture
@@ -33,6 +41,7 @@ def repository(tmp_path, monkeypatch):
     git("add", "--all")
     git("commit", "--quiet", "-m", "base")
     write_project(tmp_path, {"full": [7.0, 8.5, 11.5], "mine": [3.0, 4.0, 5.0], "no_norm": ["oom", None, None]})
+    redraw()
     Path("params.yaml").write_text("model: {norm: layer, scales: 3}\nprofile: demo\n")
     git("add", "--all")
     git("commit", "--quiet", "-m", "experiment")
@@ -44,7 +53,7 @@ def repository(tmp_path, monkeypatch):
 def test_what_changed_comes_first_and_equal_values_are_left_out(repository):
     sides = [snapshot(name, repository / "scratch") for name in ("HEAD", "layer")]
     text = compare(*sides, repository / "compare").read_text()
-    assert text.index("### What changed") < text.index("| model.norm | token | layer |")
+    assert text.index("</a>What changed") < text.index("| model.norm | token | layer |")
     assert "| full | fd_digits | 12.0 ± 5.0 | 9.0 ± 5.7 | 0.74 (" in text
     assert "| no_norm | fd_digits | not run | seed 0: oom; seed 1: not run; seed 2: not run | - | - |" in text
     assert "| mine |" not in text and "Values that are equal in both and left out: " in text
@@ -68,6 +77,7 @@ def test_other_protocols_are_not_compared(repository):
 
 def test_an_experiment_of_one_cell_gives_a_short_report_beside_head(repository):
     write_project(repository, {"full": [8.0, None, None]})
+    redraw()
     index = json.loads(Path("plan/index.json").read_text())
     index |= {"cells": index["cells"][:1], "seeds": [0]}
     Path("plan/index.json").write_text(json.dumps(index))

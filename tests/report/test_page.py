@@ -168,5 +168,8 @@ def test_print_has_at_most_twenty_pages_black_on_white(browser, page):
     assert browser.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert browser.run("getComputedStyle(document.querySelector('nav')).display") == "none"
     assert browser.run("[...document.querySelectorAll('details')].every((part) => part.getClientRects().length === 0)")
+    empty = "[...document.querySelectorAll('section')].filter((part) => part.getClientRects().length"
+    empty += " && ![...part.children].some((own) => own.tagName !== 'H2' && own.getClientRects().length)).length"
+    assert browser.run(empty) == 0
     printed = base64.b64decode(browser.send("Page.printToPDF", preferCSSPageSize=True)["data"])
     assert 1 <= len(re.findall(rb"/Type\s*/Page\b", printed)) <= 20

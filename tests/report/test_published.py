@@ -32,7 +32,7 @@ def write_run(folder):
 def test_a_published_run_is_shown_in_its_own_words_with_its_numbers(tmp_path):
     write_run(tmp_path)
     run, part = shown(tmp_path)
-    assert "### CIFAR-10, 2,000 kimg" in part and '<a id="published_cifar10_long"></a>' in part
+    assert '### <a id="published_cifar10_long"></a>CIFAR-10, 2,000 kimg' in part
     assert "Trained on one [GPU](../docs/gpu.md) ([card](https://a.example/card))." in part and "More." not in part
     assert "revision `aaaaaaaaaaaa`; 2,000 kimg; a card" in part
     assert "[settings.yaml](../published/cifar10_long/settings.yaml)" in part

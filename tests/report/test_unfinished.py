@@ -45,7 +45,7 @@ def test_a_training_of_the_plan_is_shown_until_its_result_is_there(interrupted):
     project, key = interrupted
     (found,) = shown(project)
     text = found.markdown(project, whole=True)
-    assert "## Unfinished trainings" in text and f"| {NAME} | interrupted | 0.0 | 0.1 |" in text
+    assert "</a>Unfinished trainings" in text and f"| {NAME} | interrupted | 0.0 | 0.1 |" in text
     assert "Curves of unfinished trainings" in text and (project / "figures/unfinished.png").is_file()
     record = read_json(project / "results/digits/full/seed0/run.json")
     write_json(project / "results" / NAME / "run.json", record | {"key": key})
