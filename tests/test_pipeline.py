@@ -169,9 +169,9 @@ def edited(repository, *files):
 
 
 @nightly
-def test_code_of_a_metric_measures_again_and_neither_trains_nor_draws(repository):
-    with edited(repository, "pipeline/metrics/kernel.py") as output:
-        assert worked(output) == {"reference@digits"} | cells("measure")
+def test_code_of_a_metric_measures_and_draws_again_and_trains_nothing(repository):
+    with edited(repository, "pipeline/metrics/distances.py") as output:
+        assert worked(output) == {"reference@digits"} | cells("measure") | cells("illustrate")
 
 
 def test_code_of_a_picture_draws_again_and_never_measures(repository):

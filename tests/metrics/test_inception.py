@@ -109,6 +109,7 @@ def test_true_values_of_synthetic_images():
         assert distance(fit(real.features), fit(noise.features)) == pytest.approx(theirs, rel=1e-3)
 
 
+@pytest.mark.nightly  # 138 million parameters are made
 def test_vgg_is_torch_fidelitys_layer_and_read_without_pickles(tmp_path, monkeypatch):
     with torch.device("meta"):
         shapes = {name: value.shape for name, value in vgg16().state_dict().items()}
