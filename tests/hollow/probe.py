@@ -1,4 +1,4 @@
-"""Iterations of a training on the hollow GPU: kernels launched, attention kernels, waits, peak memory, as a line of JSON.
+"""Iterations of a training on the hollow GPU: kernels launched, attention kernels, waits, peak; a line of JSON.
 
     python tests/hollow/probe.py cifar10 full precision=bf16 [name=value ...] [--images 50000] [--kernels 20]
 
