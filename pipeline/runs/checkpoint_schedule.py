@@ -14,8 +14,7 @@ from safetensors import SafetensorError
 from pipeline.base.errors import UserError
 from pipeline.networks.distributed import all_reduce_max, world
 from pipeline.runs.checkpoint import capture, load, put_back, save, save_weights
-from pipeline.runs.events import EventLog, events_folder
-from pipeline.runs.progress import Progress
+from pipeline.runs.progress import EventLog, Progress, events_folder
 from pipeline.training.config import TrainConfig
 from pipeline.training.loop import Observer, Outcome
 

@@ -15,7 +15,7 @@ from PIL import Image
 from pipeline.commands import generate
 from pipeline.generators.library import load_generator
 from pipeline.runs.progress import Progress
-from pipeline.runs.run import write_run
+from pipeline.runs.record import write_run
 from pipeline.training.config import TrainPlan, effective_settings
 from pipeline.training.loop import train
 

@@ -15,10 +15,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from pipeline.base.files import read_json
 from pipeline.base.schema import dump
-from pipeline.runs import events
+from pipeline.runs import progress as events
 from pipeline.runs.checkpoint_schedule import CheckpointSchedule
-from pipeline.runs.events import EventFile, EventLog, events_folder, grid_picture
-from pipeline.runs.run import read_record, record_folder, run_cell
+from pipeline.runs.progress import EventFile, EventLog, events_folder, grid_picture
+from pipeline.runs.record import read_record, record_folder
+from pipeline.runs.run import run_cell
 
 ROOT = Path(__file__).parent.parent.parent
 ALL = {"scalars": 0, "images": 0}  # the reader keeps every point, no sample of them

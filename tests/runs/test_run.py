@@ -17,7 +17,8 @@ from pipeline.base.schema import bind, read_yaml
 from pipeline.data.array import write_dataset
 from pipeline.networks.transgan.networks import Discriminator, Generator
 from pipeline.runs import run as module
-from pipeline.runs.run import find_twin, more_parts, read_record, run_cell, run_key
+from pipeline.runs.record import read_record, record_folder
+from pipeline.runs.run import find_twin, more_parts, run_cell, run_key
 from pipeline.runs.work_dirs import WORKER, work_root
 from pipeline.training.config import TrainPlan
 
@@ -91,7 +92,7 @@ def test_when_where_and_how_fast_is_in_a_record_beside_the_run(first):
     assert record["seconds"] > 0 and record["threads"] == 1 and record["device"] and record["peak_memory_mib"] > 10
     assert (record["cell"], record["accumulate"], record["processes"]) == ("digits/full/seed0", 1, [[0.0, 1]])
     assert not {"seconds", "device", "revision", "peak_memory_mib"} & read_json(first / "run.json").keys()
-    machine = pd.read_csv(module.record_folder(key) / "machine.csv")
+    machine = pd.read_csv(record_folder(key) / "machine.csv")
     assert list(machine.kimg) == [0.016, 0.032, 0.048, 0.064] and (machine.seconds.diff().dropna() > 0).all()
     assert read_record("0" * 64) is None
 

@@ -161,7 +161,7 @@ def test_failures_and_interruptions_are_told_and_raised(plan, data, tmp_path, wo
 @pytest.mark.parametrize("command", ["exit 3", "no-such-command-anywhere", "sleep 20"])
 def test_a_command_that_fails_fails_no_training(plan, data, tmp_path, work, monkeypatch, capfd, command):
     monkeypatch.setenv("TRANSGAN_NOTIFY", command)
-    monkeypatch.setattr("pipeline.runs.run.NOTIFY_SECONDS", 0.5)
+    monkeypatch.setattr("pipeline.runs.record.NOTIFY_SECONDS", 0.5)
     assert run_cell(plan(), data=data, out=tmp_path / "runs" / NAME, name=NAME)["status"] == "ok"
     assert read_json(tmp_path / "runs" / NAME / "run.json")["status"] == "ok"
     assert f"train: {NAME}: TRANSGAN_NOTIFY: " in capfd.readouterr().out

@@ -17,7 +17,8 @@ from pipeline.base.files import read_json
 from pipeline.base.schema import dump
 from pipeline.runs import run as module
 from pipeline.runs.checkpoint_schedule import CheckpointSchedule
-from pipeline.runs.run import read_record, record_folder, run_cell
+from pipeline.runs.record import read_record, record_folder
+from pipeline.runs.run import run_cell
 from runs import content, work_dirs
 
 ROOT = Path(__file__).parent.parent.parent
@@ -154,7 +155,7 @@ def test_files_that_cannot_be_written_cost_no_training(plan, data, tmp_path, wor
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "write_outcome", full)
+        patch.setattr("pipeline.runs.record.write_outcome", full)
         with pytest.raises(
             UserError,
             match=r"could not be written; the training is complete and kept, "
