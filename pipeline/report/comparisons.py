@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.report import paper
-from pipeline.report.decide import MOST_SEEDS, Kind, Question, Verdict, compare_rows
+from pipeline.report.decide import FEWEST_SEEDS, MARGIN, MOST_SEEDS, Kind, Question, Verdict, compare_rows
 from pipeline.report.formats import NOT_RUN, number
 from pipeline.report.results import Results, lower_is_better
 
@@ -182,23 +182,20 @@ def compared(results: Results, dataset: str) -> list[Outcome]:
 
 
 def disagreeing(results: Results, dataset: str, comparison: Comparison) -> str:
-    """Metrics by which the worse row is better in every pair of trainings: `recall_digits 0.75 against 0.54`.
+    """Metrics by which the row that is worse by the main metric is better: `recall_digits 0.75 against 0.54`.
 
-    Worse and better by the means of the main metric; three trainings a row are needed.
+    By means over trainings, FEWEST_SEEDS of each row at least, and by more than MARGIN.
     """
-    main, *others = results.metrics(dataset)
     texts: list[str] = []
     leads = None
-    for metric in (main, *others):
+    for metric in results.metrics(dataset):
         own, base = (results.values(dataset, v, metric) for v in (comparison.variant, comparison.base))
-        if min(len(own), len(base)) < 3:
+        if min(len(own), len(base)) < FEWEST_SEEDS or min(own.mean(), base.mean()) <= 0:
             continue
-        lower = lower_is_better(metric)
-        if metric == main:
-            leads = (own.mean() < base.mean()) == lower
-        ahead = (own.max() < base.min()) if lower else (own.min() > base.max())
-        behind = (own.min() > base.max()) if lower else (own.max() < base.min())
-        if leads is not None and (behind if leads else ahead):
+        ratio = own.mean() / base.mean() if lower_is_better(metric) else base.mean() / own.mean()  # < 1: better
+        if leads is None:
+            leads = ratio < 1
+        elif (ratio > 1 + MARGIN) if leads else (ratio < 1 / (1 + MARGIN)):
             texts.append(f"{metric} {number(own.mean())} against {number(base.mean())}")
     return ", ".join(texts)
 

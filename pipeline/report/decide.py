@@ -114,7 +114,8 @@ def pooled_spread(rows: Mapping[str, Sequence[float]]) -> Spread | None:
     if not freedom:
         return None
     deviation = math.sqrt(sum(float(((row - row.mean()) ** 2).sum()) for row in logs) / freedom)
-    homogeneity = float(stats.levene(*logs, center="median").pvalue) if len(logs) > 1 else math.nan
+    with np.errstate(divide="ignore", invalid="ignore"):  # rows without any spread
+        homogeneity = float(stats.levene(*logs, center="median").pvalue) if len(logs) > 1 else math.nan
     return Spread(deviation=deviation, freedom=freedom, homogeneity=homogeneity)
 
 
