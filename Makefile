@@ -23,9 +23,11 @@ help: ## these lines
 repro: $(READY) ## everything from nothing to the report; JOBS=n: trainings at a time
 	@python -m pipeline.matrix.repro $(if $(JOBS),--jobs $(JOBS))
 
-# What git holds is enough: nothing is trained for it, in a fresh clone neither.
+# What git holds is enough: nothing is trained for it, in a fresh clone neither. The page is not in git: where DVC finds
+# nothing to do, the report writes it.
 report: $(READY) ## the report alone, from the results in git: trains nothing
-	@dvc repro --allow-missing report && echo "report: $(CURDIR)/reports/README.md and $(CURDIR)/reports/index.html"
+	@dvc repro --allow-missing report && { test -f reports/index.html || python -m stages.report; }
+	@echo "report: $(CURDIR)/reports/README.md and $(CURDIR)/reports/index.html"
 
 # Of DVC's columns those that differ, without the hashes of dependencies.
 experiments: $(READY) ## what experiments changed, and their numbers
