@@ -1,7 +1,6 @@
 """The command `transgan`: its table, its help, and that a subcommand gets its own arguments."""
 
 import importlib
-import os
 import subprocess
 import sys
 import tomllib
@@ -76,15 +75,12 @@ def test_the_lists_have_a_line_a_name(monkeypatch, capsys, what):
 
 
 @pytest.mark.parametrize("stage", sorted(path.stem for path in (ROOT / "stages").glob("[a-z]*.py")))
-def test_the_help_of_a_stage_does_not_run_it(stage, tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", f"stages.{stage}", "--help"],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0 and done.stdout.startswith("usage: ") and not list(tmp_path.iterdir())
+def test_the_help_of_a_stage_does_not_run_it(monkeypatch, capsys, stage, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [f"stages/{stage}.py", "--help"])
+    with pytest.raises(SystemExit) as end:
+        importlib.import_module(f"stages.{stage}").main()
+    assert end.value.code == 0 and capsys.readouterr().out.startswith("usage: ") and not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])

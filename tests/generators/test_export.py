@@ -12,7 +12,14 @@ from pipeline.generators.library import load_generator
 from trained_networks import write_trained
 
 
-@pytest.mark.parametrize("variant", ["full", "nystrom_attention", "batch_norm"])
+@pytest.mark.parametrize(
+    "variant",
+    [
+        "full",
+        pytest.param("nystrom_attention", marks=pytest.mark.nightly),
+        pytest.param("batch_norm", marks=pytest.mark.nightly),
+    ],
+)
 def test_a_program_gives_the_same_pictures_in_a_process_that_has_pytorch_alone(cell, tmp_path, variant):
     run = write_trained(tmp_path / "run", cell("digits", variant).network)
     export.export_program(run, tmp_path / "generator.pt2")
