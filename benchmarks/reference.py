@@ -15,12 +15,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
+from pipeline.networks.families import load_attribute
 from pipeline.networks.transgan import attention, blocks
 from pipeline.networks.transgan.networks import Discriminator, Generator
 from pipeline.training.augment import augment
 from pipeline.training.config import TrainPlan
 from pipeline.training.losses import discriminator_loss
-from pipeline.training.registry import LOSSES, load
+from pipeline.training.registry import LOSSES
 from pipeline.training.schedule import ema_beta
 
 
@@ -60,7 +61,7 @@ class Reference:
     def __init__(self, plan: TrainPlan, images: np.ndarray, device: torch.device):
         explicit_everywhere()
         self.config, self.device = plan.train, device
-        self.loss = load(LOSSES[plan.train.loss])()
+        self.loss = load_attribute(LOSSES[plan.train.loss])()
         torch.manual_seed(plan.seed)
         self.generator, self.discriminator = Generator(plan.network).to(device), Discriminator(plan.network).to(device)
         self.average = [parameter.detach().clone() for parameter in self.generator.parameters()]
