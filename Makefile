@@ -74,8 +74,8 @@ parity: given-RELEASED $(READY) ## the released training loop and this one side 
 	@python -m pipeline.released.parity "$(RELEASED)"
 
 # What only a GPU shows, in less than 20 minutes, into docs/gpu.md; the same command goes on after an interruption.
-gpu-check: $(READY) ## what only a GPU shows, in 20 minutes
-	@python -m benchmarks.gpu_check $(PIECES)
+gpu-check: $(READY) ## what only a GPU shows, in a quarter of an hour
+	@python -m benchmarks.gpu_check $(PIECES) $(if $(DATA),--data "$(DATA)") $(if $(SECONDS),--seconds $(SECONDS))
 
 # The matrix on many machines (docs/how-to/cluster.md): make cell CELL=digits/full/seed1; make gather RESTORE=1;
 # make submit ENGINE=slurm SBATCH="--partition=gpu --time=24:00:00", or ENGINE=ray ADDRESS=ray://head:10001; GPUS=0 without.

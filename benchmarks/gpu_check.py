@@ -1,192 +1,119 @@
-"""Everything that can only be seen on a GPU, in four pieces of less than 8 minutes each and less than 20 together.
+"""What only a GPU shows, in four pieces of at most 4 minutes each, in any order; nothing that was measured is lost.
 
-    make gpu-check                                                        # docs/gpu.json and docs/gpu.md
-    python -m benchmarks.gpu_check --smallest --out folder                # a trial of the check itself, on the CPU
+    make gpu-check                                     # all pieces; make gpu-check PIECES="kernels step"
+    python -m benchmarks.gpu_check training --data FOLDER --seconds 600
+    python -m benchmarks.gpu_check --small --out FOLDER       # a trial of the check itself, on the CPU
 
-A piece is a process of its own with a time limit. Its result is kept in build/gpu_check; a check that was interrupted
-goes on with the pieces that are not there, or that are of another revision or device. --again measures all anew.
+A piece is a process of its own. Each of its measurements is a line of JSON, appended to gpu.jsonl as soon as it is
+made; gpu.md shows the newest of each. It runs from a plain checkout: Python with torch 2.11 or newer, numpy, scipy,
+pydantic, omegaconf and safetensors is enough. The cells are in benchmarks/gpu_cells.json, composed from conf/ before.
 """
 
 import argparse
+import contextlib
+import json
 import os
-import shutil
+import signal
 import subprocess
 import sys
-import time
-import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable
-from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks import gpu_memory
-from benchmarks.machine import facts
 from pipeline.base.errors import UserError, command_line
-from pipeline.base.files import read_json, write_json, write_text
-from pipeline.base.provenance import provenance
+from pipeline.base.files import write_text
 
 ROOT = Path(__file__).parent.parent
-NOT_RUN = "Not run: no GPU was at hand."
-
-
-@dataclass(frozen=True)
-class Piece:
-    """`full`: command on a GPU, `small`: the same on a CPU, seconds; both write to the path that is put for FILE."""
-
-    title: str
-    limit: float  # seconds on a GPU
-    full: list[str]
-    small: list[str]
-    read: Callable[[Path], dict[str, Any]]
-    show: Callable[[dict[str, Any]], list[str]]
-    small_limit: float = 900.0  # seconds on a CPU, which may be a busy one
-
-
-def read_tests(path: Path) -> dict[str, Any]:
-    """Counts of pytest's JUnit file, and the names of the tests that failed."""
-    suite = next(ElementTree.parse(path).getroot().iter("testsuite"))
-    failed = [
-        f"{case.get('classname')}.{case.get('name')}"
-        for case in suite.iter("testcase")
-        if case.find("failure") is not None or case.find("error") is not None
-    ]
-    counts = {name: int(suite.get(name, 0)) for name in ("tests", "failures", "errors", "skipped")}
-    return {**counts, "failed": failed}
-
-
-def show_tests(found: dict[str, Any]) -> list[str]:
-    """A sentence, and a list of what failed."""
-    passed = found["tests"] - found["failures"] - found["errors"] - found["skipped"]
-    return [f"{passed} of {found['tests']} tests passed.", *(f"- failed: `{name}`" for name in found["failed"])]
-
-
-def show_step(found: dict[str, Any]) -> list[str]:
-    """The benchmark's own table."""
-    return [f"{found['geometry']}, batch {found['batch']} (of D / of G):", "", *found["table"]]
-
-
-def show_training(found: dict[str, Any]) -> list[str]:
-    """A sentence."""
-    resumed = ", ".join(f"{kimg:g}" for kimg in found["resumed_at_kimg"])
-    return [
-        f"{found['kimg']:g} kimg of the digits, stopped by SIGTERM and resumed at {resumed} kimg: {found['status']}, "
-        f"{found['seconds_per_kimg']:.2f} s/kimg, {found['peak_memory_mib']:,} MiB, {found['ticks']} ticks, "
-        f"{found['ticks_twice']} of them twice, spread of the samples {found['sample_spread']:.2f}."
-    ]
-
-
-FILE = "FILE"
-PYTEST = ["-m", "pytest", "tests/gpu", "-p", "no:cacheprovider", f"--junitxml={FILE}"]
-STEP = ["-m", "benchmarks.train_step", "--json", FILE]
+CELLS = ROOT / "benchmarks/gpu_cells.json"
+LIMIT = 240  # seconds of a piece; a training has as many as --seconds says, and a minute
 PIECES = {
-    "tests": Piece(
-        "Tests",
-        300,
-        [*PYTEST, "-m", "gpu"],
-        [*PYTEST, "-k", "draws and not cuda"],
-        read_tests,
-        show_tests,
-    ),
-    "step": Piece(
-        "A step against the released style",
-        360,
-        [*STEP, "--geometry", "cifar10", "--device", "cuda", "--batch", "64/128", "--repeats", "10"]
-        + ["--modes", "reference", "fp32", "bf16", "bf16_compiled", "bf16_graphs"],
-        [*STEP, "--geometry", "digits", "--device", "cpu", "--batch", "8/8", "--repeats", "1", "--threads", "1"]
-        + ["--modes", "reference", "fp32"],
-        read_json,
-        show_step,
-    ),
-    "memory": Piece(
-        "Memory by resolution and kind of attention",
-        300,
-        ["-m", "benchmarks.gpu_memory", "--device", "cuda", "--json", FILE],
-        ["-m", "benchmarks.gpu_memory", "--device", "cpu", "--json", FILE, "--resolutions", "8", "--kinds", "grid"]
-        + ["--most", "2"],
-        read_json,
-        lambda found: gpu_memory.markdown(found["rows"]),
-    ),
-    "training": Piece(
-        "A short training",
-        180,
-        ["-m", "benchmarks.gpu_training", "--kimg", "8", "--json", FILE],
-        ["-m", "benchmarks.gpu_training", "--kimg", "1.6", "--json", FILE],
-        read_json,
-        show_training,
-    ),
+    "kernels": "Kernels and memory",
+    "step": "Seconds of a step",
+    "equality": "The same numbers as on the CPU",
+    "training": "A training of CIFAR-10",
 }
+NOT_RUN = "Not run: no GPU was at hand."
+GRACE = 20  # seconds that a piece has to end by itself after SIGTERM
 
 
-def run_piece(name: str, folder: Path, *, small: bool) -> dict[str, Any]:
-    """Run a piece in a process of its own: {seconds, status: ok | failed | timeout, and what it found}.
-
-    A piece that stopped at its limit keeps what it had written; one that resumes by itself goes on from there.
-    """
-    piece, path, began = PIECES[name], folder / f"{name}.part", time.monotonic()
-    command = [word.replace(FILE, str(path)) for word in (piece.small if small else piece.full)]
-    environment = os.environ | ({"CUDA_VISIBLE_DEVICES": ""} if small else {})
-    with open(folder / f"{name}.log", "w", encoding="utf-8") as log:
-        process = subprocess.Popen(
-            [sys.executable, *command], cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
-        )
+def run_piece(name: str, out: Path, given: argparse.Namespace) -> str:
+    """ok | failed | timeout. The piece appends to gpu.jsonl by itself; a training stores its state on SIGTERM."""
+    limit = limit_of(name, given.seconds)
+    command = [sys.executable, "-m", "benchmarks.gpu_pieces", name, "--out", str(out)]
+    command += ["--seconds", str(given.seconds)] if name == "training" else []
+    command += ["--data", str(given.data.resolve())] if given.data else []
+    command += ["--small"] if given.small else []
+    environment = os.environ | {"TORCHINDUCTOR_CACHE_DIR": str(out / "compiled"), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    with open(out / f"{name}.log", "a", encoding="utf-8") as log:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True)
         try:
-            status = "ok" if process.wait(piece.small_limit if small else piece.limit) == 0 else "failed"
+            return "ok" if process.wait(limit) == 0 else "failed"
         except subprocess.TimeoutExpired:
-            status = "timeout"
+            process.send_signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(GRACE)
+            return "timeout"
         finally:
             if process.poll() is None:
-                os.killpg(process.pid, 9)
+                os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-    found = piece.read(path) if path.is_file() else {}
-    return {"status": status, "seconds": round(time.monotonic() - began, 1), "found": found}
 
 
-def check(folder: Path, names: list[str], *, small: bool, again: bool) -> dict[str, Any]:
-    """Run the pieces that `folder` does not have for this revision and device; returns all results."""
-    device = torch.device("cpu" if small else "cuda")
-    known = {**facts(device), "revision": provenance(device)["revision"], "smallest": small}
-    same = {name: value for name, value in known.items() if name != "date"}
-    if again and folder.is_dir():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        file = folder / f"{name}.json"
-        before = read_json(file) if file.is_file() else {}
-        if before and {key: before.get(key) for key in same} == same and before["status"] == "ok":
-            print(f"gpu-check: {name}: done before, {before['seconds']:.0f} s", flush=True)
+def limit_of(name: str, seconds: float) -> float:
+    """Seconds that a piece may take."""
+    return max(LIMIT, seconds + 60) if name == "training" else LIMIT
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The measurements so far; a line that was cut off in the middle is none."""
+    found = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        try:
+            found.append(json.loads(line))
+        except json.JSONDecodeError:
             continue
-        if before and {key: before.get(key) for key in same} != same:
-            (folder / f"{name}.part").unlink(missing_ok=True)
-        print(f"gpu-check: {name}: at work, see {folder / name}.log", flush=True)
-        result = {**known, **run_piece(name, folder, small=small)}
-        write_json(file, result)
-        print(f"gpu-check: {name}: {result['status']}, {result['seconds']:.0f} s", flush=True)
-    return {name: read_json(folder / f"{name}.json") for name in PIECES if (folder / f"{name}.json").is_file()}
+    return found
 
 
-def page(results: dict[str, Any]) -> str:
-    """docs/gpu.md: every piece with its result, or that it was not run."""
-    lines = [
-        "# On a GPU",
-        "",
-        "This page is written by `make gpu-check` (`benchmarks/gpu_check.py`) with `docs/gpu.json`. The check has",
-        "four pieces, each less than 8 minutes, less than 20 together. It goes on where it was interrupted.",
-    ]
-    for name, piece in PIECES.items():
-        lines += ["", f"## {piece.title}", ""]
-        result = results.get(name)
-        if result is None:
-            lines.append(NOT_RUN)
+def page(lines: list[dict[str, Any]]) -> str:
+    """gpu.md: the newest measurement of each kind as a table a piece, or that the piece was not run."""
+    text = ["# On a GPU", "", "Written by `make gpu-check` from the lines of gpu.jsonl.", ""]
+    for piece, title in PIECES.items():
+        newest = {line["measured"]: line for line in lines if line["piece"] == piece}
+        text += [f"## {title}", ""]
+        if not newest:
+            text += [NOT_RUN, ""]
             continue
-        lines += [
-            f"{result['device']}, torch {result['torch']}, {result['date']}, revision {result['revision'][:12]}: "
-            f"{result['status']} in {result['seconds']:.0f} s.",
-            "",
-        ]
-        lines += piece.show(result["found"]) if result["found"] else ["It left no result."]
-    return "\n".join(lines) + "\n"
+        last = max(newest.values(), key=lambda line: line["date"])
+        text += [f"{last['device']}, torch {last['torch']}, {last['date']}.", ""]
+        text += ["| measured | |", "| --- | --- |"]
+        for name, line in newest.items():
+            values = (f"{key} {_shown(value)}" for key, value in line["values"].items())
+            text.append(f"| {name} | {', '.join(values)} |")
+        text.append("")
+    return "\n".join(text)
+
+
+def write_cells(path: Path) -> None:
+    """benchmarks/gpu_cells.json from conf/, which takes Hydra; peaks (GiB by the hollow GPU, bf16) stay as they are."""
+    from pipeline.plan.config import load, resolve_cell
+    from pipeline.training.config import effective_settings
+
+    params, content = load(), {"peak_gib": json.loads(path.read_text(encoding="utf-8"))["peak_gib"]}
+    for name in ("digits", "cifar10", "celeba64", "church256"):
+        cell = resolve_cell(params, name, "full")
+        content[name] = {"network": cell.network.model_dump(), "train": effective_settings(cell.train).model_dump()}
+    write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list):
+        return " ".join(map(_shown, value))
+    return str(value)
 
 
 @command_line
@@ -195,29 +122,39 @@ def main() -> None:
         prog="make gpu-check", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("pieces", nargs="*", metavar="piece", help=f"{' | '.join(PIECES)} (all)")
-    parser.add_argument("--smallest", action="store_true", help="on the CPU at the smallest setting; needs --out")
-    parser.add_argument("--again", action="store_true", help="measure anew what was measured before")
-    parser.add_argument("--out", type=Path, help="folder of gpu.json and gpu.md (docs)")
+    parser.add_argument("--data", type=Path, help="folder of CIFAR-10 for training: .npy, .npz or the Python batches")
+    parser.add_argument("--seconds", type=float, default=180.0, help="of the training (180)")
+    parser.add_argument("--small", action="store_true", help="on the CPU, at the smallest setting; needs --out")
+    parser.add_argument("--out", type=Path, help="folder of gpu.jsonl, gpu.md and samples (build/gpu_check)")
+    parser.add_argument(
+        "--write-cells", action="store_true", help="compose gpu_cells.json again after an edit of conf/"
+    )
     given = parser.parse_args()
+    if given.write_cells:
+        return write_cells(CELLS)
     names = given.pieces or list(PIECES)
     for name in names:
         if name not in PIECES:
             raise UserError(f"gpu-check: given {name!r}; allowed: {' | '.join(PIECES)}")
-    if given.smallest and given.out is None:
-        raise UserError("gpu-check: --smallest needs --out, a folder: docs/ is for results of a GPU")
-    if not given.smallest and not torch.cuda.is_available():
-        raise UserError("gpu-check: torch finds no GPU here; --smallest --out FOLDER tries the check itself on the CPU")
-    out = given.out or ROOT / "docs"
-    folder = out / "pieces" if given.smallest else ROOT / "build/gpu_check"
-    results = check(folder, names, small=given.smallest, again=given.again)
-    write_json(out / "gpu.json", results)
-    write_text(out / "gpu.md", page(results))
+    if given.small and given.out is None:
+        raise UserError("gpu-check: --small needs --out, a folder: build/gpu_check is for results of a GPU")
+    if not given.small and not torch.cuda.is_available():
+        raise UserError("gpu-check: torch finds no GPU here; --small --out FOLDER tries the check itself on the CPU")
+    if given.data and not given.data.is_dir():
+        raise UserError(f"--data: given {str(given.data)!r}; allowed: a folder")
+    out = (given.out or ROOT / "build/gpu_check").resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    failed = []
+    for name in names:
+        began = datetime.now()
+        status = run_piece(name, out, given)
+        print(f"gpu-check: {name}: {status}, {(datetime.now() - began).seconds} s", flush=True)
+        failed += [name] if status != "ok" else []
+        write_text(out / "gpu.md", page(read_lines(out / "gpu.jsonl")))
     print(f"gpu-check: {out / 'gpu.md'}")
-    failed = [name for name in names if results[name]["status"] != "ok"]
     if failed:
-        raise UserError(
-            f"gpu-check: {', '.join(failed)}: not ok, see {folder}/*.log; the same command tries them again"
-        )
+        raise UserError(f"gpu-check: {', '.join(failed)}: not ok, see {out}/*.log; what was measured is kept")
+    return None
 
 
 if __name__ == "__main__":
