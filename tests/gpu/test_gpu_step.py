@@ -65,6 +65,19 @@ def test_compiled_passes_equal_eager_ones(gradients, distance, device, execution
     )
 
 
+@pytest.mark.parametrize("size", [16, 6])
+def test_a_learned_bias_leaves_attention_to_the_fused_kernels(device, size):
+    tensors = [torch.randn(2, 4, 64, size, device=device, dtype=torch.bfloat16, requires_grad=True) for _ in "qkv"]
+    bias = torch.randn(4, 64, 64, device=device, dtype=torch.bfloat16, requires_grad=device.type == "cuda")
+    with torch.profiler.profile() as profile:
+        attention.attend(*tensors, bias, fused=True).float().sum().backward()
+    names = " ".join(event.key for event in profile.key_averages())
+    if device.type == "cuda":
+        assert "fmha_cutlassF" in names and "fmha_cutlassB" in names
+    else:
+        assert "flash_attention_for_cpu" in names
+
+
 def test_fused_attention_equals_explicit_products(device):
     q, k, v = torch.randn(3, 2, 4, 64, 16, generator=torch.Generator().manual_seed(0)).to(device)
     bias = torch.randn(4, 64, 64, generator=torch.Generator().manual_seed(1)).to(device)

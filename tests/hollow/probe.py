@@ -96,6 +96,7 @@ def iterations(dataset: str, variant: str, changes: dict[str, str], images: int,
         section[name] = json_value(value)
     config = TrainConfig.model_validate(settings)
     hollow, device, side = ctypes.CDLL(os.environ["HOLLOW"]), torch.device("cuda", 0), cell.network.resolution
+    driver = ctypes.CDLL("libcuda.so.1")
     set_kernels(config, device)
     torch.backends.cudnn.enabled = False  # it asks for a real device
     array = np.zeros((images, cell.network.channels, side, side), np.uint8)  # of which no page is ever touched
@@ -107,6 +108,7 @@ def iterations(dataset: str, variant: str, changes: dict[str, str], images: int,
         try:
             for step in (1, 2):
                 hollow.hollow_reset()
+                driver.hollow_driver_reset()
                 torch.cuda.reset_peak_memory_stats()
                 iteration(networks, data, now, step)
             break
@@ -124,6 +126,7 @@ def iterations(dataset: str, variant: str, changes: dict[str, str], images: int,
     found: dict[str, Any] = {"dataset": dataset, "variant": variant, "settings": changes, "parts": parts}
     found |= {"peak_gib": round(torch.cuda.max_memory_allocated() / 2**30, 2), "resident": data.resident}
     found |= dict(zip(COUNTS, values, strict=True))
+    found["compiled"] = driver.hollow_driver_launches()
     for kind, names in FUSED.items():
         found[kind] = sum(count for count, kernel in rows if any(name in kernel for name in names))
     if kernels:
