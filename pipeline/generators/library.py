@@ -2,8 +2,8 @@
 
     from pipeline.generators.library import load_generator
     generator = load_generator("digits/full")            # a name under pretrained/, or the folder of a run
-    images = generator.sample(16, seed=0)                # uint8 (16, 8, 8, 3)
-    frames = generator.interpolate([0, 1, 2], steps=10)  # uint8 (21, 8, 8, 3)
+    images = generator.sample(16, seed=0)                # uint8 (16, height, width, channels)
+    frames = generator.interpolate([0, 1, 2], steps=10)  # uint8 (21, height, width, channels)
 
 docs/how-to/networks.md has a longer example.
 """

@@ -14,25 +14,16 @@ from PIL import Image
 
 from pipeline.commands import generate
 from pipeline.generators.library import load_generator
-from pipeline.runs.progress import Progress
-from pipeline.runs.record import write_run
-from pipeline.training.config import TrainPlan, effective_settings
-from pipeline.training.loop import train
+from trained_networks import write_trained
 
 ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture(scope="module")
 def run(cell, tmp_path_factory):
-    import torch
-
-    own = cell("digits", "full")
-    config = effective_settings(own.train).model_copy(update={"kimg": 0.128, "ticks": 1, "snapshots": 1})
-    plan = TrainPlan(network=own.network, train=config, seed=0, code={})
-    images = np.random.default_rng(0).integers(0, 256, (64, 3, 8, 8), dtype=np.uint8)
-    folder = tmp_path_factory.mktemp("runs") / "seed0"
-    write_run(folder, plan, train(plan, images, torch.device("cpu"), Progress("test")), {"status": "ok", "kimg": 0.128})
-    return folder
+    """A run of three channels; the digits of the matrix are grey."""
+    spec = cell("digits").network.model_copy(update={"channels": 3})
+    return write_trained(tmp_path_factory.mktemp("runs") / "seed0", spec)
 
 
 def call(monkeypatch, *arguments):
@@ -168,3 +159,10 @@ def test_a_terminal_without_unicode_gets_its_line(run, tmp_path):
 def test_a_folder_may_have_a_number_at_its_end(monkeypatch, run, tmp_path, name):
     call(monkeypatch, "--run", run, "--n", 2, "--out", tmp_path / name)
     assert len(list((tmp_path / name).iterdir())) == 2
+
+
+def test_grey_images_are_grey_files(monkeypatch, cell, tmp_path):
+    grey = write_trained(tmp_path / "grey", cell("digits").network.model_copy(update={"channels": 1}))
+    for out in ("grid.png", "folder", "walk.gif"):
+        call(monkeypatch, "--run", grey, "--n", 2, "--steps", 2, "--out", tmp_path / out)
+    assert Image.open(tmp_path / "grid.png").mode == Image.open(tmp_path / "folder/000000.png").mode == "L"
