@@ -27,8 +27,7 @@ from benchmarks.machine import matmul_peak, synchronize
 from pipeline.base.errors import UserError
 from pipeline.base.files import atomic_write
 from pipeline.base.images import to_uint8
-from pipeline.base.memory import out_of_memory, peak_memory
-from pipeline.base.provenance import provenance
+from pipeline.base.machine import out_of_memory, peak_memory, provenance
 from pipeline.networks.spec import NetworkSpec
 from pipeline.networks.transgan.attention import fused_attention
 from pipeline.networks.transgan.blocks import bicubic_matrix, resample, to_map

@@ -27,7 +27,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.machine import facts, matmul_peak
 from benchmarks.reference import explicit_everywhere
 from pipeline.base.errors import command_line
-from pipeline.base.memory import peak_memory
+from pipeline.base.machine import peak_memory
 from pipeline.networks.spec import NetworkSpec
 from pipeline.networks.transgan.config import GENERATORS
 from pipeline.networks.transgan.networks import Discriminator, Generator

@@ -6,7 +6,7 @@ from datetime import date
 
 import torch
 
-from pipeline.base.provenance import provenance
+from pipeline.base.machine import provenance
 
 
 def facts(device: torch.device) -> dict[str, object]:

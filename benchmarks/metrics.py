@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from pipeline.base.arrays import NpyWriter
 from pipeline.base.errors import UserError
-from pipeline.base.npy import NpyWriter
 from pipeline.metrics import weights
 from pipeline.metrics.config import MeasurePlan
 from pipeline.metrics.distances import fit

@@ -23,7 +23,7 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from pipeline.base.errors import command_line
-from pipeline.base.provenance import processor
+from pipeline.base.machine import processor
 from pipeline.data.config import DataConfig
 from pipeline.data.decode import LIBRARY
 from pipeline.data.folder import find_images

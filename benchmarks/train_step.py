@@ -23,8 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.machine import facts, matmul_peak, summary, synchronize
 from benchmarks.reference import Reference
 from pipeline.base.errors import UserError, choices, command_line
-from pipeline.base.memory import peak_memory
-from pipeline.base.provenance import has_bf16
+from pipeline.base.machine import has_bf16, peak_memory
 from pipeline.plan.config import load, resolve_cell
 from pipeline.training.config import TrainPlan
 from pipeline.training.data import RealImages

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
 from pipeline.base.errors import UserError, choices, command_line
-from pipeline.base.project import enter_project
+from pipeline.base.files import enter_project
 
 DISTRIBUTION = "transgan-pipeline"
 

@@ -2,23 +2,23 @@
 
 import pipeline.base.torch_start  # noqa: F401 (before torch)
 from pipeline.base.errors import command_line
-from pipeline.base.stage_cli import load_stage_plan
+from pipeline.base.schema import load_stage_plan
 from pipeline.metrics.config import IllustratePlan
 from pipeline.pictures.illustrate import illustrate_run
 
 
 @command_line
 def main() -> None:
-    plan, target = load_stage_plan(__doc__, "illustrate", IllustratePlan, cell=True)
-    names = illustrate_run(
+    plan, dataset, name = load_stage_plan(__doc__, "illustrate", IllustratePlan, cell=True)
+    drawn = illustrate_run(
         plan,
-        run=f"runs/{target.name}",
-        data=f"data/{target.dataset}",
-        reference=f"reference/{target.dataset}",
-        out=f"illustrations/{target.name}",
+        run=f"runs/{name}",
+        data=f"data/{dataset}",
+        reference=f"reference/{dataset}",
+        out=f"illustrations/{name}",
     )
     print(
-        f"illustrate: {target.name}: {', '.join(names) or 'nothing to draw'} -> illustrations/{target.name}/",
+        f"illustrate: {name}: {', '.join(drawn) or 'nothing to draw'} -> illustrations/{name}/",
         flush=True,
     )
 

@@ -3,16 +3,16 @@
 from pathlib import Path
 
 from pipeline.base.errors import command_line
-from pipeline.base.stage_cli import load_stage_plan
+from pipeline.base.schema import load_stage_plan
 from pipeline.data.config import DataConfig
 from pipeline.data.prepare import prepare
 
 
 @command_line
 def main() -> None:
-    plan, target = load_stage_plan(__doc__, "prepare", DataConfig, cell=False)
-    count = prepare(plan, target.name, f"data/{target.name}", listing=Path(f"data/{target.name}.refused.txt"))
-    print(f"prepare: {count:,} images of {plan.resolution} x {plan.resolution} -> data/{target.name}/", flush=True)
+    plan, name, _ = load_stage_plan(__doc__, "prepare", DataConfig, cell=False)
+    count = prepare(plan, name, f"data/{name}", listing=Path(f"data/{name}.refused.txt"))
+    print(f"prepare: {count:,} images of {plan.resolution} x {plan.resolution} -> data/{name}/", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,19 +2,19 @@
 
 import pipeline.base.torch_start  # noqa: F401 (before torch)
 from pipeline.base.errors import command_line
-from pipeline.base.stage_cli import load_stage_plan
+from pipeline.base.schema import load_stage_plan
 from pipeline.metrics.config import ReferencePlan
 from pipeline.metrics.reference import build_reference
 
 
 @command_line
 def main() -> None:
-    plan, target = load_stage_plan(__doc__, "reference", ReferencePlan, cell=False)
-    known = build_reference(plan, data=f"data/{target.name}", out=f"reference/{target.name}")
+    plan, dataset, _ = load_stage_plan(__doc__, "reference", ReferencePlan, cell=False)
+    known = build_reference(plan, data=f"data/{dataset}", out=f"reference/{dataset}")
     shown = ", ".join(
         f"{name} {value if isinstance(value, str) else format(value, '.4g')}" for name, value in known.items()
     )
-    print(f"reference: {shown} -> reference/{target.name}/", flush=True)
+    print(f"reference: {shown} -> reference/{dataset}/", flush=True)
 
 
 if __name__ == "__main__":

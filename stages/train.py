@@ -7,10 +7,10 @@ from typing import Any
 import pipeline.base.torch_start  # noqa: F401 (before torch)
 from pipeline.base.cell import Cell
 from pipeline.base.errors import command_line
+from pipeline.base.files import say
 from pipeline.base.git import no_revision
-from pipeline.base.output import say
-from pipeline.base.run_cache import restored
-from pipeline.base.stage_cli import load_stage_plan
+from pipeline.base.run_cache import restore
+from pipeline.base.schema import load_stage_plan
 from pipeline.training.config import ImportPlan, TrainPlan
 
 
@@ -21,27 +21,27 @@ def schema(content: dict[str, Any]) -> type[TrainPlan] | type[ImportPlan]:
 
 @command_line
 def main() -> None:
-    plan, target = load_stage_plan(__doc__, "train", schema, cell=True)
-    if restored(Cell.parse(target.name).address("train")):
-        say(f"train: {target.name}: restored from the run cache -> runs/{target.name}/")
+    plan, dataset, name = load_stage_plan(__doc__, "train", schema, cell=True)
+    if restore(Cell.parse(name).address("train")):
+        say(f"train: {name}: restored from the run cache -> runs/{name}/")
         return
     if (why := no_revision()) is not None:
-        say(f"train: {target.name}: note: the record will name no revision: {why}")
+        say(f"train: {name}: note: the record will name no revision: {why}")
     from pipeline.released.import_networks import import_run  # torch, which takes seconds
     from pipeline.runs.processes import under_torchrun
     from pipeline.runs.rank import follow_cell
     from pipeline.runs.run import run_cell
 
     if isinstance(plan, ImportPlan):
-        record = import_run(plan, Path("runs") / target.name)
-        say(f"train: {target.name}: imported from {record['imported_from']} -> runs/{target.name}/")
+        record = import_run(plan, Path("runs") / name)
+        say(f"train: {name}: imported from {record['imported_from']} -> runs/{name}/")
         return
     if under_torchrun() and int(os.environ["RANK"]):
-        follow_cell(plan, data=f"data/{target.dataset}", out=f"runs/{target.name}", name=target.name)
+        follow_cell(plan, data=f"data/{dataset}", out=f"runs/{name}", name=name)
         return
-    record = run_cell(plan, data=f"data/{target.dataset}", out=f"runs/{target.name}", name=target.name)
+    record = run_cell(plan, data=f"data/{dataset}", out=f"runs/{name}", name=name)
     origin = f"copied from its twin {record['copied_from']}" if record["copied_from"] else f"{record['seconds']:,.0f} s"
-    say(f"train: {target.name}: {record['status']}, {record['kimg']:,.1f} kimg, {origin} -> runs/{target.name}/")
+    say(f"train: {name}: {record['status']}, {record['kimg']:,.1f} kimg, {origin} -> runs/{name}/")
 
 
 if __name__ == "__main__":

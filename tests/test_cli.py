@@ -56,7 +56,7 @@ def test_a_folder_inside_the_project_will_do_and_paths_stay_those_of_the_user(mo
     if (ROOT / "conf").is_dir():
         (project / "conf").symlink_to(ROOT / "conf")
     monkeypatch.chdir(project / "inside/deeper")
-    monkeypatch.setattr("pipeline.base.project._typed_in", None)
+    monkeypatch.setattr("pipeline.base.files._typed_in", None)
     transgan(monkeypatch, "generate", "--pretrained", "digits/full", "--n", "1", "--out", "grid.png")
     assert (project / "inside/deeper/grid.png").is_file()
     monkeypatch.chdir(project / "inside/deeper")

@@ -4,7 +4,6 @@ Data sets and the weights of metric networks use the same folder: the one that t
 names, or the cache ($XDG_CACHE_HOME/transgan, else ~/.cache/transgan) where TRANSGAN_DATA is not set.
 """
 
-import hashlib
 import logging
 import os
 import shutil
@@ -53,21 +52,16 @@ def data_root() -> Path | None:
     return Path(name)
 
 
-def cache() -> Path:
-    """The user's cache folder for published files; it need not exist. Without a home it is a temporary one."""
-    try:
-        return expand_home(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "transgan"
-    except UserError:
-        return Path(tempfile.gettempdir()) / f"transgan-{os.getuid()}"
-
-
 def places(file: str) -> list[Path]:
     """Where a published file of this name may lie, in the order of the search. A download goes to the first place."""
-    return [folder / file for folder in (data_root(), cache()) if folder is not None]
+    try:
+        cache = expand_home(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "transgan"
+    except UserError:  # no home
+        cache = Path(tempfile.gettempdir()) / f"transgan-{os.getuid()}"
+    return [folder / file for folder in (data_root(), cache) if folder is not None]
 
 
 def first_existing(paths: Iterable[Path]) -> Path | None:
-    """The first of the paths that exists."""
     return next((path for path in paths if os.path.exists(path)), None)
 
 
@@ -76,9 +70,7 @@ def check(path: Path, size: int, checksum: str) -> None:
     if path.stat().st_size != size:
         raise Mismatch(f"it has {path.stat().st_size:,} bytes, {size:,} were expected")
     algorithm, expected = checksum.split()
-    with open(path, "rb") as file:
-        found = hashlib.file_digest(file, algorithm).hexdigest()
-    if found != expected:
+    if (found := pooch.file_hash(str(path), alg=algorithm)) != expected:
         raise Mismatch(f"its {algorithm} is {found}, expected was {expected}")
 
 
@@ -102,20 +94,12 @@ def download(published: PublishedFile, path: Path) -> None:
 
 
 def _fetch(published: PublishedFile, path: Path) -> None:
-    fetch = pooch.HTTPDownloader(
-        progressbar=sys.stderr.isatty(),
-        timeout=TIMEOUT,
-        headers={"User-Agent": "Mozilla/5.0", "Accept-Encoding": "identity"},
-        hooks={"response": _check_answer},
-    )
+    headers = {"User-Agent": "Mozilla/5.0", "Accept-Encoding": "identity"}
+    hooks = {"response": _check_answer}
+    fetch = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=TIMEOUT, headers=headers, hooks=hooks)
+    known = published.checksum.replace(" ", ":")
     try:
-        pooch.retrieve(
-            published.address,
-            known_hash=published.checksum.replace(" ", ":"),
-            fname=path.name,
-            path=path.parent,
-            downloader=fetch,
-        )
+        pooch.retrieve(published.address, known_hash=known, fname=path.name, path=path.parent, downloader=fetch)
     except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError):
         raise OSError("the answer broke off") from None
     except requests.Timeout:

@@ -1,15 +1,21 @@
-"""Files that are written whole or not at all, checks of a file's hash, and paths as a person gives them."""
+"""Files that are written whole or not at all, lines that end no work, hashes, and paths as a person gives them."""
 
+import atexit
+import errno
 import hashlib
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from pipeline.base.errors import UserError
+
+MARKS = ("params.yaml", "dvc.yaml")  # a folder that has both is a project
+_typed_in: Path | None = None  # the folder the user was in, where that is another one than the project's
 
 
 @contextmanager
@@ -25,18 +31,20 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
+        _sync(temporary, os.O_RDWR)
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
-        # The new name survives a power failure only after the directory was synced.
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _sync(path.parent, os.O_RDONLY)  # only then does the new name survive a power failure
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync(path: Path, flags: int) -> None:
+    handle = os.open(path, flags)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def check_output(path: str | Path, *, option: str, folder: bool = False) -> None:
@@ -46,20 +54,21 @@ def check_output(path: str | Path, *, option: str, folder: bool = False) -> None
     long, where it lies below a file, and where its folder cannot be made or written.
     """
     path = Path(path)
+    given = f"{option}: given {str(path)!r},"
     try:
         if folder and path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise UserError(f"{option}: given {str(path)!r}, which is there already; allowed: a new or empty folder")
+            raise UserError(f"{given} which is there already; allowed: a new or empty folder")
         if path.is_dir() and not folder:
-            raise UserError(f"{option}: given {str(path)!r}, which is a folder; allowed: the name of a file")
+            raise UserError(f"{given} which is a folder; allowed: the name of a file")
         above = next((parent for parent in path.parents if os.path.lexists(parent)), path.parent)
         if above.exists() and not above.is_dir():
-            raise UserError(f"{option}: given {str(path)!r}, but {above} is a file")
+            raise UserError(f"{given} but {above} is a file")
         path.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileNotFoundError):
             os.lstat(path)  # raises for a name that is too long
         tempfile.TemporaryFile(dir=path.parent).close()
     except OSError as error:
-        raise UserError(f"{option}: given {str(path)!r}, which cannot be written: {error.strerror}") from None
+        raise UserError(f"{given} which cannot be written: {error.strerror}") from None
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -96,9 +105,29 @@ def check_sha256(path: str | Path, expected: str) -> None:
     """Compare a file with its recorded hash. Errors: `UserError` where it is missing or has another hash."""
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file")
-    found = sha256(path)
-    if found != expected:
+    if (found := sha256(path)) != expected:
         raise UserError(f"{path}: sha256 is {found}, recorded was {expected}; the file is damaged or was replaced")
+
+
+def say(text: str, *, end: str = "\n", stream: TextIO | None = None) -> None:
+    """Print to `stream` (standard output) at once. It never raises: where nobody can read it, the work goes on."""
+    stream = stream or sys.stdout
+    if stream is None:  # closed before this process began
+        return
+    try:
+        encoding = stream.encoding or "utf-8"
+        print(text.encode(encoding, "replace").decode(encoding), end=end, file=stream, flush=True)
+    except (OSError, ValueError) as error:
+        if getattr(error, "errno", None) == errno.ENOSPC:  # there may be room for the next line
+            atexit.register(_drop, stream)
+        else:
+            _drop(stream)
+
+
+def _drop(stream: TextIO) -> None:
+    """What is still to be written to `stream`, by the interpreter at its end too, goes nowhere."""
+    with suppress(OSError, ValueError), open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def expand_home(path: str | Path) -> Path:
@@ -112,3 +141,28 @@ def expand_home(path: str | Path) -> Path:
 def printable(path: str | Path) -> str:
     """A path for messages and lists: bytes that are no UTF-8 become escapes, so that every stream takes them."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def enter_project(command: str, *, needed: bool) -> None:
+    """Go to the folder of the project that the current folder belongs to, from any folder inside it.
+
+    Errors: `UserError` where it belongs to none and the command, as `command` says it, needs one.
+    """
+    global _typed_in
+    here = Path.cwd()
+    root = next((folder for folder in (here, *here.parents) if all((folder / name).is_file() for name in MARKS)), None)
+    if root is None and needed:
+        raise UserError(f"{command}: no project here: {here} and the folders above it have no {' and '.join(MARKS)}")
+    if root not in (None, here):
+        _typed_in = here
+        os.chdir(root)
+
+
+def user_path(text: str) -> Path:
+    """A path as it was typed in the user's own folder; argparse takes this as a `type`."""
+    return (_typed_in or Path()) / expand_home(text)
+
+
+def existing_path(text: str) -> str:
+    """As `user_path` where something is there; `text` itself otherwise, as it may be a name."""
+    return str(user_path(text)) if user_path(text).exists() else text

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -36,10 +37,9 @@ def git(*arguments: str, root: str | Path = ".") -> str:
 
 def ask(*arguments: str, root: str | Path = ".") -> str | None:
     """What git prints; None where it fails."""
-    try:
+    with suppress(UserError):
         return git(*arguments, root=root)
-    except UserError:
-        return None
+    return None
 
 
 def revision(root: str | Path = ".") -> str | None:
@@ -96,20 +96,16 @@ def installed(name: str) -> str:
 def other_libraries(root: str | Path = ".", found: dict[str, str] | None = None) -> dict[str, tuple[str, str]]:
     """Libraries whose version is not the one that requirements.txt pins: {name: (version, pinned)}.
 
-    `found` has the versions to look at ({name: version}); without it, those that are installed here.
-
-    Every clone at one revision has the same pins, so this compares machines. Builds for other hardware (`+cu128`) are
-    the same version.
+    `found` has the versions to look at ({name: version}); without it, those that are installed here. Every clone at one
+    revision has the same pins, so this compares machines. Builds for other hardware (`+cu128`) are the same version.
     """
-    pins: dict[str, set[str]] = {}
-    for name, pinned in PIN.findall((Path(root) / "requirements.txt").read_text(encoding="utf-8")):
-        pins.setdefault(name, set()).add(pinned)
-    versions = {name: installed(name) for name in LIBRARIES} if found is None else found
-    return {
-        name: (given, " or ".join(sorted(pins[name])))
-        for name, given in versions.items()
-        if name in pins and given.partition("+")[0] not in {pin.partition("+")[0] for pin in pins[name]}
-    }
+    pinned = PIN.findall((Path(root) / "requirements.txt").read_text(encoding="utf-8"))
+    others = {}
+    for name, given in ({name: installed(name) for name in LIBRARIES} if found is None else found).items():
+        pins = sorted({pin for library, pin in pinned if library == name})
+        if pins and given.partition("+")[0] not in {pin.partition("+")[0] for pin in pins}:
+            others[name] = given, " or ".join(pins)
+    return others
 
 
 def check_clean(root: str | Path = ".") -> str:
@@ -127,8 +123,7 @@ def check_clean(root: str | Path = ".") -> str:
 
 def check_libraries(root: str | Path = ".") -> None:
     """Errors: `UserError` where libraries are not those that the revision pins."""
-    others = other_libraries(root)
-    if others:
+    if others := other_libraries(root):
         text = ", ".join(f"{name} {found} instead of {pinned}" for name, (found, pinned) in others.items())
         raise UserError(
             f"other library versions than requirements.txt pins: {text}; run `make setup`, or allow them with "

@@ -28,12 +28,11 @@ def forget_absent(root: str | Path = ".") -> list[str]:
 
     DVC then looks these up in the run cache, by the dependencies as they are. Without dvc.lock nothing is done.
     """
-    file = Path(root) / "dvc.lock"
     stages, cache = _stages(root), _cache(root)
     hidden = [name for name, entry in stages.items() if _hidden(entry, cache) and any(_runs(entry, cache))]
     if hidden:
         kept = {name: entry for name, entry in stages.items() if name not in hidden}
-        write_text(file, yaml.safe_dump({"schema": "2.0", "stages": kept}, sort_keys=False))
+        write_text(Path(root) / "dvc.lock", yaml.safe_dump({"schema": "2.0", "stages": kept}, sort_keys=False))
     return hidden
 
 
@@ -41,26 +40,18 @@ def restore(stage: str, root: str | Path = ".") -> bool:
     """Write the outputs of a recorded run of `stage`, whose dependencies are as they are now; whether there was one.
 
     Nothing is done where the outputs that dvc.lock names are in the cache: then DVC knows of them, and was told to run.
+    Errors: `UserError` where nothing was done, and ONLY_RESTORE forbids to make a run.
     """
-    root = Path(root)
-    entry, cache = _stages(root).get(stage), _cache(root)
-    if entry is None or not _hidden(entry, cache):
-        return False
-    if any(_digest(root / dep["path"]) != dep.get("md5") for dep in entry.get("deps", [])):
-        return False
-    for run in _runs(entry, cache):
-        for out in run["outs"]:
-            _copy(cache, out["md5"], root / out["path"])
-        return True
-    return False
-
-
-def restored(stage: str) -> bool:
-    """As `restore`. Errors: `UserError` where there is no such run, and ONLY_RESTORE forbids to make one."""
-    done = restore(stage)
-    if not done and os.environ.get(ONLY_RESTORE):
+    root, cache = Path(root), _cache(root)
+    entry = _stages(root).get(stage, {})
+    if _hidden(entry, cache) and all(_digest(root / dep["path"]) == dep.get("md5") for dep in entry.get("deps", [])):
+        for run in _runs(entry, cache):
+            for out in run["outs"]:
+                _copy(cache, out["md5"], root / out["path"])
+            return True
+    if os.environ.get(ONLY_RESTORE):
         raise UserError(f"{stage}: is not in the remote, and nothing is trained here")
-    return done
+    return False
 
 
 def _stages(root: str | Path) -> dict[str, Entry]:

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.base.errors import UserError, command_line
-from pipeline.base.files import check_output
-from pipeline.base.project import user_path
+from pipeline.base.files import check_output, user_path
 from pipeline.generators.pretrained import add_network, find_run
 
 if TYPE_CHECKING:  # torch is imported once the arguments are known to be good

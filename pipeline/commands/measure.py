@@ -7,7 +7,7 @@ transgan measure --images samples.zip --against photos/ --metrics fid_train_clea
 import argparse
 
 from pipeline.base.errors import UserError, command_line
-from pipeline.base.project import existing_path, user_path
+from pipeline.base.files import existing_path, user_path
 from pipeline.metrics.registry import DEFAULT
 from pipeline.plan.config import PARAMS
 

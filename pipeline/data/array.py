@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.base.arrays import NpyWriter
 from pipeline.base.errors import UserError
 from pipeline.base.files import check_sha256, read_json, write_json
-from pipeline.base.npy import NpyWriter
 
 ROWS = 1024  # images written at a time, where the whole array is in memory
 

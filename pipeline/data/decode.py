@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError, features
 
 from pipeline.base.errors import UserError
 from pipeline.base.files import printable
-from pipeline.base.parallel import cores
+from pipeline.base.machine import cores
 from pipeline.data.array import Split
 from pipeline.data.config import DataConfig
 

@@ -11,8 +11,7 @@ import argparse
 from pathlib import Path
 
 from pipeline.base.errors import UserError, command_line
-from pipeline.base.files import atomic_write, check_output
-from pipeline.base.project import user_path
+from pipeline.base.files import atomic_write, check_output, user_path
 from pipeline.generators.pretrained import add_network, find_run
 
 ENDINGS = {"torch": ".pt2", "released": ".pth"}

@@ -19,8 +19,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from pipeline.base.errors import UserError, choices, command_line
-from pipeline.base.files import atomic_write, read_json, write_text
-from pipeline.base.project import existing_path
+from pipeline.base.files import atomic_write, existing_path, read_json, write_text
 from pipeline.base.schema import bind, read_yaml
 from pipeline.metrics.registry import SPREAD, column
 from pipeline.networks.spec import NetworkSpec

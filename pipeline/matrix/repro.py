@@ -26,7 +26,7 @@ from pipeline.base.cell import STAGES, Cell
 from pipeline.base.errors import UserError, command_line
 from pipeline.base.files import read_json
 from pipeline.base.git import ask, no_revision
-from pipeline.base.parallel import slots, visible_gpus
+from pipeline.base.machine import slots, visible_gpus
 from pipeline.base.run_cache import forget_absent
 from pipeline.matrix.board import Board
 from pipeline.matrix.collect import SUMMARY

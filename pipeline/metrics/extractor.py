@@ -10,10 +10,10 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from pipeline.base.arrays import NpyWriter
 from pipeline.base.errors import UserError
 from pipeline.base.files import atomic_write
-from pipeline.base.npy import NpyWriter
-from pipeline.base.parallel import device_of, replicas, shared_out
+from pipeline.base.machine import device_of, replicas, shared_out
 
 DTYPE = "float32 features, float64 statistics"
 

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from pipeline.base.errors import UserError
 from pipeline.base.images import to_uint8
-from pipeline.base.memory import out_of_memory
-from pipeline.base.parallel import device_of, replicas, shared_out
+from pipeline.base.machine import device_of, out_of_memory, replicas, shared_out
 from pipeline.base.schema import bind, read_yaml
 from pipeline.networks.interface import Generator, build_generator
 from pipeline.networks.spec import NetworkSpec

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from pipeline.base.arrays import tile
 from pipeline.base.files import atomic_write, write_json
-from pipeline.base.tiling import tile
 
 PIXELS = 4_000_000  # at most so many per sheet; beyond, rows are thinned out and columns cut
 ROWS = 8  # thinning leaves at least so many

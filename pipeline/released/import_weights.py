@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.errors import UserError, command_line
-from pipeline.base.files import check_output
-from pipeline.base.project import user_path
+from pipeline.base.files import check_output, user_path
 from pipeline.plan.config import PARAMS, load
 from pipeline.plan.released import DATASETS, released_specs
 

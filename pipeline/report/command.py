@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from pipeline.base.errors import command_line
-from pipeline.base.project import user_path
+from pipeline.base.files import user_path
 from pipeline.plan.config import PARAMS, load
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
-from pipeline.base.tiling import tile
+from pipeline.base.arrays import tile
 from pipeline.plan.config import ReportConfig
 from pipeline.report.content import Figure
 from pipeline.report.drawing import save

@@ -24,7 +24,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from pipeline.base.errors import UserError
 from pipeline.base.files import read_json, write_json, write_text
-from pipeline.base.memory import bytes_asked
+from pipeline.base.machine import bytes_asked
 from pipeline.base.schema import dump
 from pipeline.runs.checkpoint_schedule import handled_signals
 from pipeline.runs.work_dirs import WORKER, stored

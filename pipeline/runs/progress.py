@@ -25,10 +25,9 @@ from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from pipeline.base.files import write_json
-from pipeline.base.memory import peak_memory
-from pipeline.base.output import say
-from pipeline.base.tiling import tile
+from pipeline.base.arrays import tile
+from pipeline.base.files import say, write_json
+from pipeline.base.machine import peak_memory
 from pipeline.networks.distributed import all_reduce_max
 from pipeline.runs.work_dirs import EVENTS, work_root
 from pipeline.training.loop import Observer, Outcome

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from pipeline.base.errors import UserError
-from pipeline.base.memory import out_of_memory, peak_memory
+from pipeline.base.machine import out_of_memory, peak_memory
 from pipeline.base.schema import bind, read_yaml
 from pipeline.data.array import read_array, read_manifest
 from pipeline.networks.distributed import all_reduce_max, rank

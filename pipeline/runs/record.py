@@ -17,10 +17,10 @@ import numpy as np
 import torch
 from PIL import Image
 
+from pipeline.base.arrays import tile
 from pipeline.base.files import atomic_write, read_json, write_json, write_text
-from pipeline.base.provenance import provenance
+from pipeline.base.machine import provenance
 from pipeline.base.schema import dump
-from pipeline.base.tiling import tile
 from pipeline.runs.checkpoint import save_weights
 from pipeline.runs.checkpoint_schedule import Stopped
 from pipeline.runs.progress import Progress

@@ -14,8 +14,7 @@ import torch
 
 from pipeline.base.errors import UserError
 from pipeline.base.files import read_json, write_json
-from pipeline.base.memory import out_of_memory, peak_memory
-from pipeline.base.provenance import has_bf16, processor
+from pipeline.base.machine import has_bf16, out_of_memory, peak_memory, processor
 from pipeline.base.schema import dump
 from pipeline.data.array import read_array, read_manifest
 from pipeline.networks.distributed import all_reduce_max, world

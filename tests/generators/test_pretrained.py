@@ -8,9 +8,9 @@ import pytest
 import yaml
 from PIL import Image
 
+from pipeline.base.arrays import tile
 from pipeline.base.errors import UserError
 from pipeline.base.files import write_json
-from pipeline.base.tiling import tile
 from pipeline.generators import pretrained
 from pipeline.generators.library import load_generator
 from pipeline.generators.pretrained import model_card

@@ -78,7 +78,7 @@ def iterations(dataset: str, variant: str, changes: dict[str, str], images: int,
 
     for name in INITIALISERS:  # weights mean nothing here, and drawing them takes longest
         setattr(torch.nn.init, name, lambda tensor, *_, **__: tensor)
-    from pipeline.base.memory import out_of_memory
+    from pipeline.base.machine import out_of_memory
     from pipeline.plan.config import load, resolve_cell
     from pipeline.training.config import TrainConfig
     from pipeline.training.data import RealImages

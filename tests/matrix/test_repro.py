@@ -14,7 +14,7 @@ import pytest
 from filelock import FileLock
 
 from pipeline.base.errors import UserError
-from pipeline.base.parallel import slots, visible_gpus
+from pipeline.base.machine import slots, visible_gpus
 from pipeline.matrix import dvc, repro
 from pipeline.matrix.board import Board
 from pipeline.matrix.units import read_units

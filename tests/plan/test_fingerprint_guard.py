@@ -27,7 +27,6 @@ OUTSIDE = {
     "pipeline.base": "empty",
     "pipeline.base.errors": "words of errors",
     "pipeline.base.schema": "reads and checks settings; their values are in the plan",
-    "pipeline.base.schema_errors": "words of errors",
     "pipeline.networks": "empty",
     "pipeline.networks.families": "names of modules, which are in the closure by themselves",
     "pipeline.networks.spec": "settings; their values are in the plan",

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pipeline.base.memory import bytes_asked, out_of_memory, peak_memory
+from pipeline.base.machine import bytes_asked, out_of_memory, peak_memory
 from pipeline.runs.processes import shortage
 
 CUDA = (

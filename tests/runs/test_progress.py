@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.base.files import read_json
-from pipeline.base.output import say
+from pipeline.base.files import read_json, say
 from pipeline.runs import progress as module
 from pipeline.runs.progress import Progress
 
@@ -183,7 +182,7 @@ def test_a_closed_stream_and_none_at_all_end_nothing(monkeypatch):
 
 PIECE = """
 import sys
-from pipeline.base.output import say
+from pipeline.base.files import say
 say("first")
 sys.stdin.readline()
 for number in range(3):

@@ -91,13 +91,13 @@ def plan():
 
 def train():
     from pipeline.base.files import write_json
-    from pipeline.base.run_cache import restored
+    from pipeline.base.run_cache import restore
     from pipeline.runs.processes import end_with_worker
     from pipeline.runs.work_dirs import WORKER
     from pipeline.runs.work_dirs import only_trainer, work_folder
 
     try:
-        restored("train@" + cell.replace("/seed", "-").replace("/", "-"))
+        restore("train@" + cell.replace("/seed", "-").replace("/", "-"))
     except Exception as error:
         sys.exit(f"error: {error}")
     end_with_worker()

@@ -1,4 +1,4 @@
-"""Array files written row by row."""
+"""Array files written row by row, and many small images as one picture."""
 
 import hashlib
 import io
@@ -10,6 +10,8 @@ import numpy as np
 
 from pipeline.base.files import sha256
 
+GAP_GREY = 224
+
 
 class NpyWriter:
     """A .npy file written row by row, with the bytes that np.save gives, and the sha256 of what was written.
@@ -20,8 +22,8 @@ class NpyWriter:
     def __init__(self, path: Path, shape: tuple[int, ...], dtype: type) -> None:
         self.path, self.shape, self.dtype, self.rows = path, tuple(shape), np.dtype(dtype), 0
         self._file = open(path, "wb")  # noqa: SIM115
-        self._digest = hashlib.sha256(self._header())
-        self._file.write(self._header())
+        self._digest = hashlib.sha256()
+        self._append(self._header())
 
     def _header(self) -> bytes:
         header = io.BytesIO()
@@ -29,21 +31,23 @@ class NpyWriter:
         np.lib.format.write_array_header_1_0(header, facts)
         return header.getvalue()
 
+    def _append(self, content: bytes | memoryview) -> None:
+        self._digest.update(content)
+        self._file.write(content)
+
     def write(self, rows: np.ndarray) -> None:
         """Append rows. Errors: `ValueError` for another type or shape than the file's, and for too many of them."""
         self.rows += len(rows)
         if rows.dtype != self.dtype or rows.shape[1:] != self.shape[1:] or self.rows > self.shape[0]:
             raise ValueError(f"{self.path.name}: {rows.shape} {rows.dtype} does not fit {self.shape} {self.dtype}")
-        content = np.ascontiguousarray(rows).data
-        self._digest.update(content)
-        self._file.write(content)
+        self._append(np.ascontiguousarray(rows).data)
 
     def close(self, *, fewer: bool = False) -> str:
         """Sync the file; its sha256. Errors: `ValueError` for fewer rows than the shape announced, unless `fewer`."""
         shorter = self.rows != self.shape[0]
+        if shorter and not fewer:
+            raise ValueError(f"{self.path.name}: {self.rows} rows written, {self.shape[0]} announced")
         if shorter:
-            if not fewer:
-                raise ValueError(f"{self.path.name}: {self.rows} rows written, {self.shape[0]} announced")
             self.shape = (self.rows, *self.shape[1:])
             self._file.seek(0)
             self._file.write(self._header())  # as long as before: numpy leaves room for longer shapes
@@ -57,3 +61,18 @@ class NpyWriter:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+
+
+def tile(images: np.ndarray, columns: int, gap: int = 1, scale: int = 1) -> np.ndarray:
+    """Images (N, C, H, W) uint8 -> one picture (H', W', C), row by row, each pixel enlarged to `scale` x `scale`.
+
+    Light gaps of `gap` enlarged pixels lie around and between the images; with 0 there are none.
+    """
+    count, channels, height, width = images.shape
+    rows = -(-count // columns)
+    canvas = np.full((rows * columns, channels, height + gap, width + gap), GAP_GREY, dtype=np.uint8)
+    canvas[:count, :, gap:, gap:] = images
+    canvas = canvas.reshape(rows, columns, channels, height + gap, width + gap).transpose(0, 3, 1, 4, 2)
+    canvas = canvas.reshape(rows * (height + gap), columns * (width + gap), channels)
+    canvas = np.pad(canvas, ((0, gap), (0, gap), (0, 0)), constant_values=GAP_GREY)
+    return canvas.repeat(scale, axis=0).repeat(scale, axis=1)
