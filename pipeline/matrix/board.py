@@ -15,6 +15,7 @@ from pipeline.matrix.units import State, Unit, progress
 
 OVERHEAD = 15.0  # seconds of a cell outside its training, until one has been measured
 REPORT = 45.0  # seconds of what follows the last cell
+ENDED = (State.DONE, State.FAILED)
 
 
 @dataclass
@@ -53,9 +54,9 @@ class Board:
         if stage != "train" and not begins and row.reached < row.kimg:  # its training has ended
             row.trained *= row.kimg / row.reached if row.reached else 1.0
             row.reached = row.kimg
-        if state in (State.DONE, State.FAILED):
+        if state in ENDED:
             row.overhead = overhead
-        if self.live is None and (begins or state in (State.DONE, State.FAILED)):
+        if self.live is None and (begins or state in ENDED):
             what = "begins" if begins else state
             self.console.print(f"repro: {unit}: {what}{f', {text}' if text else ''}{'' if begins else f' ({self})'}")
 
@@ -90,7 +91,7 @@ class Board:
     def __str__(self) -> str:
         """`3 of 24 trainings, 12 % trained, about 20 min left`"""
         rows = self.rows.values()
-        ended = sum(row.state in (State.DONE, State.FAILED) for row in rows)
+        ended = sum(row.state in ENDED for row in rows)
         planned, reached = sum(row.kimg for row in rows), sum(min(row.reached, row.kimg) for row in rows)
         text = f"{ended} of {len(rows)} trainings, {100 * reached / max(planned, 1e-9):.0f} % trained"
         left = self.seconds_left()
@@ -106,7 +107,7 @@ class Board:
         pace = sum(row.trained for row in rows) / expected
         measured = [row.overhead / row.cells for row in rows if row.state is State.DONE and row.overhead is not None]
         overhead = sum(measured) / len(measured) if measured else OVERHEAD
-        waiting = [row for row in rows if row.state not in (State.DONE, State.FAILED)]
+        waiting = [row for row in rows if row.state not in ENDED]
         work = sum(row.expected * (1 - share[id(row)]) * pace + overhead * row.cells for row in waiting)
         return work / max(1, min(self.places, len(waiting))) + REPORT
 

@@ -45,11 +45,10 @@ def collect_cell(cell: Cell, root: str | Path = ".") -> int:
         with atomic_write(results / file.name) as temporary:
             shutil.copyfile(file, temporary)
     write_json(results / RECORD, record)
-    if machine is None:
-        (results / MACHINE).unlink(missing_ok=True)
-    else:
+    (results / MACHINE).unlink(missing_ok=True)
+    if machine is not None:
         write_text(results / MACHINE, machine)
-    write_json(results.with_suffix(".json"), {name: _rounded(value) for name, value in numbers.items()})
+    write_json(results.with_suffix(".json"), _rounded(numbers))
     return 2 + len(files) + (machine is not None)
 
 
@@ -72,9 +71,7 @@ def training_record(run: Path, results: Path) -> tuple[dict[str, Any], str | Non
 def collect_reference(dataset: str, root: str | Path = ".") -> None:
     """Copy the known answers of `dataset`'s evaluators. Errors: `UserError` where the reference was not built."""
     answers = read_json(_there(Path(root) / "reference" / dataset / "known_answers.json"))
-    write_json(
-        Path(root) / "results" / dataset / "reference.json", {name: _rounded(value) for name, value in answers.items()}
-    )
+    write_json(Path(root) / "results" / dataset / "reference.json", _rounded(answers))
 
 
 def summarise(root: str | Path = ".") -> dict[str, Any]:
@@ -99,9 +96,10 @@ def summarise(root: str | Path = ".") -> dict[str, Any]:
             ends.setdefault(row, []).append(numbers[metric])
             for kimg, value in (*_progress(measured / "progress.csv", metric), (numbers["kimg"], numbers[metric])):
                 points.setdefault((row, kimg), []).append(value)
-    summary = {"metric": ", ".join(metrics), **{row: _rounded(fmean(values), 4) for row, values in ends.items()}}
+    summary = {"metric": ", ".join(metrics), **_rounded({row: fmean(values) for row, values in ends.items()}, 4)}
     write_json(root / SUMMARY, summary)
-    lines = [f"{row},{kimg:g},{_rounded(fmean(values), 4)}" for (row, kimg), values in points.items()]
+    curves = _rounded({point: fmean(values) for point, values in points.items()}, 4)
+    lines = [f"{row},{kimg:g},{value}" for (row, kimg), value in curves.items()]
     write_text(root / CURVES, "\n".join(["row,kimg,distance", *lines, ""]))
     return summary
 
@@ -119,8 +117,8 @@ def _progress(file: Path, metric: str) -> list[tuple[float, float]]:
         ]
 
 
-def _rounded(value: Any, digits: int = DIGITS) -> Any:
-    return float(f"{value:.{digits}g}") if isinstance(value, float) else value
+def _rounded(numbers: dict[Any, Any], digits: int = DIGITS) -> dict[Any, Any]:
+    return {key: float(f"{one:.{digits}g}") if isinstance(one, float) else one for key, one in numbers.items()}
 
 
 def _there(file: Path) -> Path:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pipeline.base.errors import UserError
 from pipeline.base.git import plain_environment
@@ -90,32 +91,39 @@ def dvc(
     return output
 
 
+def push(run: Callable[..., Output], stages: list[str]) -> None:
+    """`run` is `dvc`. Outputs first, then the run cache: an entry that is in the remote then names outputs that are."""
+    for options in ((), ("--run-cache",)):
+        run("push", *options, *stages)
+
+
 def share_cache(clone: Path, cache: Path, source: Path | None = None) -> None:
     """Let `clone` keep DVC's cache in `cache`, and know the remotes of `source`, those that no commit has too."""
-    from dvc.config import Config
-
-    with Config(str((clone / ".dvc").absolute())).edit("local") as local:
+    with config(clone).edit("local") as local:
         local["cache"]["dir"] = str(cache.absolute())
         if source is not None:
-            known = Config(str((source / ".dvc").absolute()))
-            for name, settings in known["remote"].items():
-                local["remote"][name] = dict(settings)
-            if known["core"].get("remote"):
-                local["core"]["remote"] = known["core"]["remote"]
+            known = config(source)
+            local["remote"].update({name: dict(settings) for name, settings in known["remote"].items()})
+            local["core"].update({name: value for name, value in known["core"].items() if name == "remote"})
+
+
+def config(root: str | Path) -> Any:
+    """DVC's own `Config` of a repository."""
+    from dvc.config import Config
+
+    return Config(str((Path(root) / ".dvc").absolute()))
 
 
 def check_remote(root: str | Path = ".") -> str:
     """The address of the default remote. Errors: `UserError` where there is none, or it keeps no run cache."""
-    from dvc.config import Config
-
-    config = Config(str((Path(root) / ".dvc").absolute()))
-    name = config["core"].get("remote")
-    if not name or name not in config["remote"]:
+    known = config(root)
+    name = known["core"].get("remote")
+    if not name or name not in known["remote"]:
         raise UserError(
             "no DVC remote to carry results between machines: `dvc remote add --default store /shared/folder`, "
             "or an address of S3, GS, Azure or ssh"
         )
-    address = str(config["remote"][name]["url"])
+    address = str(known["remote"][name]["url"])
     if address.startswith(("http://", "https://")):
         raise UserError(
             f"remote {name}: {address}: http carries no run cache, so a head could not know which cells are trained; "

@@ -9,8 +9,8 @@ With it DVC looks into the remote, and stages/train.py refuses to train.
 
 import argparse
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from pipeline.base.cell import STAGES, Cell
 from pipeline.base.errors import command_line
@@ -18,11 +18,11 @@ from pipeline.base.files import read_json
 from pipeline.base.git import other_libraries, revision
 from pipeline.base.run_cache import ONLY_RESTORE
 from pipeline.matrix.dvc import DvcError, check_remote, dvc
-from pipeline.matrix.units import State, Unit, at_work, last_word, progress, read_units
+from pipeline.matrix.units import State, Unit, last_word, progress, read_units, state_file
+from pipeline.runs.work_dirs import held
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(NamedTuple):
     """A cell as the head sees it, and one line about it."""
 
     cell: Cell
@@ -34,7 +34,7 @@ def look(units: list[Unit], at: str | None) -> list[Seen]:
     """The state of every cell. What a worker that is gone said at another revision than `at` does not count."""
     found, seen = progress(), []
     for unit in units:
-        trained, alive = found.get(str(unit)), at_work(unit.cells[0])
+        trained, alive = found.get(str(unit)), held(state_file(unit.cells[0], "lock"))
         reached = f"at {trained['kimg']:,.1f} of {trained['of']:,.1f} kimg" if trained else ""
         left = f", {trained['seconds_left'] / 60:,.0f} min left" if trained and trained["seconds_left"] else ""
         for cell in unit.cells:
@@ -92,23 +92,17 @@ def restore(root: Path, units: list[Unit]) -> set[Cell]:
     return home
 
 
-def gather(root: Path, *, bring: bool) -> list[Seen]:
-    """Look at every cell and, with `bring`, restore those of the remote. Errors: `UserError` without a remote."""
-    check_remote(root)
-    dvc("repro", "plan", root=root)
-    units = read_units(root)
-    seen = look(units, revision(root))
-    print("\n".join(describe(seen)), flush=True)
-    if bring:
-        restore(root, units)
-    return seen
-
-
 @command_line
 def main() -> None:
     parser = argparse.ArgumentParser(prog="transgan gather", description="Which cells are there, and bring them home.")
     parser.add_argument("--restore", action="store_true", help="restore the cells of the remote, render the report")
-    gather(Path.cwd(), bring=parser.parse_args().restore)
+    options, root = parser.parse_args(), Path.cwd()
+    check_remote(root)
+    dvc("repro", "plan", root=root)
+    units = read_units(root)
+    print("\n".join(describe(look(units, revision(root)))), flush=True)
+    if options.restore:
+        restore(root, units)
 
 
 if __name__ == "__main__":

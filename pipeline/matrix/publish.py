@@ -36,7 +36,7 @@ from pipeline.plan.config import PARAMS
 
 ROOT = Path(__file__).parent.parent.parent
 PUBLISHED = "published"
-KEPT = ("history.csv", "machine.csv")  # of each cell
+KEPT = {"history.csv": "history.csv", "machine.csv": "machine.csv", "progress.csv": "curve.csv"}  # of each cell
 GRIDS = {"samples": 8, "grids": 8, "interpolation": 9}  # contact sheets, and images a row of the picture made of each
 RECORD = ("revision", "kimg", "seconds", "device", "status", "peak_memory_mib", "parameters_g", "parameters_d")
 
@@ -108,11 +108,9 @@ def write_published(clone: Path, folder: Path) -> Path:
         records[str(cell)] = {key: record[key] for key in RECORD if key in record} | {"dirty": changed}
         place = folder if len(cells) == 1 else folder / str(cell)
         place.mkdir(parents=True, exist_ok=True)
-        for file in KEPT:
+        for file, kept in KEPT.items():
             if (results / file).is_file():
-                shutil.copyfile(results / file, place / file)
-        if (results / "progress.csv").is_file():
-            shutil.copyfile(results / "progress.csv", place / "curve.csv")
+                shutil.copyfile(results / file, place / kept)
         for sheet, columns in GRIDS.items():
             _write_grid(results / sheet, place / f"{sheet}.png", columns)
         write_json(place / "protocol.json", read_json(results / "protocol.json"))
@@ -131,8 +129,8 @@ def write_published(clone: Path, folder: Path) -> Path:
     return folder
 
 
-def keep_networks(clone: Path, folder: Path, cells: list[Cell]) -> list[str]:
-    """The averaged generator of each variant's smallest seed to `folder`/networks/<variant>/; returns the names.
+def keep_networks(clone: Path, folder: Path, cells: list[Cell]) -> None:
+    """The averaged generator of each variant's smallest seed to `folder`/networks/<variant>/.
 
     Where they are too large for a repository, none is kept, and a line says so: the training was not in vain.
     """
@@ -145,7 +143,7 @@ def keep_networks(clone: Path, folder: Path, cells: list[Cell]) -> list[str]:
     if total > pretrained.MOST:
         most = pretrained.MOST / 2**20
         print(f"publish: generators of {total / 2**20:.1f} MiB are not kept; allowed: {most:.0f} MiB", flush=True)
-        return []
+        return
     for name, cell in runs.items():
         pretrained.keep(
             cell.run(clone / "runs"),
@@ -154,7 +152,6 @@ def keep_networks(clone: Path, folder: Path, cells: list[Cell]) -> list[str]:
             cell=f"{cell.dataset}/{cell.variant}",
             results=cell.results(clone / "results"),
         )
-    return [f"{folder.name}/{name}" for name in runs]
 
 
 def _write_grid(sheet: Path, out: Path, columns: int) -> None:

@@ -11,14 +11,13 @@ stored. A killed `make repro` leaves them at work; the next one waits for them.
 import argparse
 import fcntl
 import os
-import queue
 import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TextIO
 
 from filelock import FileLock, Timeout
 
@@ -96,16 +95,14 @@ def run_units(units: list[Unit], places: list[dict[str, str]], board: Board) -> 
     Errors: `UserError` of the first that failed, after the last has ended.
     """
     print(f"repro: {len(units)} trainings, {len(places)} at a time; each cell's log is in {logs()}", flush=True)
-    free: queue.SimpleQueue[dict[str, str]] = queue.SimpleQueue()
-    for place in places:
-        free.put(place)
+    free = deque(places)  # there are as many threads as places, so that one is free
 
     def in_a_place(unit: Unit) -> None:
-        place = free.get()
+        place = free.popleft()
         try:
             run_unit(unit, place, board)
         finally:
-            free.put(place)
+            free.append(place)
 
     with board.shown(EVERY), ThreadPoolExecutor(len(places)) as pool:
         try:
@@ -124,7 +121,11 @@ def run_unit(unit: Unit, place: dict[str, str], board: Board) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     began, trained = time.monotonic(), 0.0
     with open(path, "a+", encoding="utf-8", errors="replace") as log:
-        hold(log, unit, board)
+        try:  # a lock for this process and those that inherit the log
+            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            board.event(unit, State.RUNNING, stage="train", text="by an earlier make repro, which is waited for")
+            fcntl.flock(log, fcntl.LOCK_EX)
         log.truncate(0)
         command = [*DVC, "--wait-for-lock", "repro", "--single-item", *unit.addresses(STAGES)]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment() | place)
@@ -146,15 +147,6 @@ def run_unit(unit: Unit, place: dict[str, str], board: Board) -> None:
         board.event(unit, State.FAILED, text=f"{error} (log: {path})")
         raise UserError(f"{unit}: {error} (log: {path}); {ON}")
     board.event(unit, State.DONE, text=result(unit.cells[0]), overhead=time.monotonic() - began - trained)
-
-
-def hold(log: TextIO, unit: Unit, board: Board) -> None:
-    """Lock the log for this process and those that inherit it. Processes of a killed `make repro` are waited for."""
-    try:
-        fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        board.event(unit, State.RUNNING, stage="train", text="by an earlier make repro, which is waited for")
-        fcntl.flock(log, fcntl.LOCK_EX)
 
 
 def result(cell: Cell) -> str:

@@ -16,13 +16,14 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pipeline.base.errors import UserError, command_line
 from pipeline.base.files import write_text
 from pipeline.base.git import check_clean, check_libraries
-from pipeline.matrix.dvc import check_remote, dvc
+from pipeline.matrix.dvc import check_remote, dvc, push
 from pipeline.matrix.gather import look
 from pipeline.matrix.units import State, Unit, read_units
 from pipeline.runs.work_dirs import SHARED, work_root
@@ -41,10 +42,6 @@ class Job:
     units: list[Unit]
     options: tuple[str, ...]  # of every worker
 
-    def command(self, cell: str) -> list[str]:
-        """The command of one cell's worker, to be run in `root`."""
-        return [sys.executable, "-m", "pipeline.matrix.worker", "--cell", cell, *self.options]
-
 
 def prepare_job(root: Path, options: argparse.Namespace) -> Job | None:
     """Check the head, make and push what every cell needs, and the job's folder; None where every cell is done.
@@ -60,8 +57,7 @@ def prepare_job(root: Path, options: argparse.Namespace) -> Job | None:
     units = read_units(root)
     references = sorted({f"reference@{cell.dataset}" for unit in units for cell in unit.cells})
     dvc("repro", "--pull", *references, root=root)
-    for pushed in ((), ("--run-cache",)):
-        dvc("push", *pushed, *references, root=root)
+    push(partial(dvc, root=root), references)
     done = {seen.cell for seen in look(units, revision) if seen.state is State.DONE}
     left = [unit for unit in units if not done.issuperset(unit.cells)]
     print(f"submit: {len(units)} trainings, {len(units) - len(left)} are done, {len(left)} to do", flush=True)
@@ -160,6 +156,7 @@ def ray(job: Job, options: argparse.Namespace) -> None:
         import ray as engine
     except ImportError:
         raise UserError("Ray is not installed: pip install '.[ray]'") from None
+    logs = {unit: job.folder / "logs" / f"{str(unit).replace('/', '-')}.log" for unit in job.units}
     local = options.address is None
     engine.init(address=options.address, log_to_driver=False, include_dashboard=False if local else None)
     try:
@@ -167,10 +164,10 @@ def ray(job: Job, options: argparse.Namespace) -> None:
         check_resources(job.units, options.gpus, nodes)
         waiting: dict[Any, Unit] = {}
         for unit in job.units:
-            task = engine.remote(run_unit).options(
-                num_gpus=unit.processes * options.gpus, num_cpus=1, max_retries=RETRIES
-            )
-            waiting[task.remote(job.command(str(unit)), str(job.root), str(job.work), str(_log(job, unit)))] = unit
+            gpus = unit.processes * options.gpus
+            task = engine.remote(run_unit).options(num_gpus=gpus, num_cpus=1, max_retries=RETRIES)
+            command = [sys.executable, "-m", "pipeline.matrix.worker", "--cell", str(unit), *job.options]
+            waiting[task.remote(command, str(job.root), str(job.work), str(logs[unit]))] = unit
         failed = []
         while waiting:
             (reference,), _ = engine.wait(list(waiting), num_returns=1)
@@ -180,7 +177,7 @@ def ray(job: Job, options: argparse.Namespace) -> None:
             except engine.exceptions.RayError as error:
                 problem = f"lost ({str(error).splitlines()[0]})"
             failed += [str(unit)] if problem else []
-            print(f"submit: {unit}: {problem or 'done'}, log {_log(job, unit)}", flush=True)
+            print(f"submit: {unit}: {problem or 'done'}, log {logs[unit]}", flush=True)
     finally:
         engine.shutdown()
     if failed:
@@ -197,10 +194,6 @@ def check_resources(units: list[Unit], gpus: int, nodes: list[dict[str, float]])
             f"{most} needs {most.processes * gpus} GPUs, the cluster's largest node has {largest:.0f}; "
             "--gpus 0 trains on processors"
         )
-
-
-def _log(job: Job, unit: Unit) -> Path:
-    return job.folder / "logs" / f"{str(unit).replace('/', '-')}.log"
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:

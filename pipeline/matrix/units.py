@@ -6,8 +6,7 @@ beside it is held as long as the worker lives, so a worker that was killed is to
 
 import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -17,7 +16,7 @@ from pipeline.base.cell import CACHED, Cell
 from pipeline.base.errors import UserError, choices
 from pipeline.base.files import read_json, write_json
 from pipeline.base.schema import read_yaml
-from pipeline.runs.work_dirs import held, lock, work_root
+from pipeline.runs.work_dirs import work_root
 
 INDEX = Path("plan/index.json")
 
@@ -56,7 +55,12 @@ def read_units(root: str | Path = ".") -> list[Unit]:
         leader = Cell(cell.dataset, record["twin_of"] or cell.variant, cell.seed)
         groups.setdefault(leader, []).append(cell)
         kimg.setdefault(leader, record["kimg"])
-    return [Unit(tuple(cells), kimg[leader], _processes(root, leader)) for leader, cells in groups.items()]
+    units = []
+    for leader, cells in groups.items():
+        file = leader.plan("train", root / "plan")
+        train = read_yaml(file).get("train", {}) if file.is_file() else {}  # none where a checkpoint is imported
+        units.append(Unit(tuple(cells), kimg[leader], int(train.get("processes", 1) or 1)))
+    return units
 
 
 def find_unit(units: list[Unit], cell: Cell) -> Unit:
@@ -66,13 +70,6 @@ def find_unit(units: list[Unit], cell: Cell) -> Unit:
             return unit
     names = [str(known) for unit in units for known in unit.cells]
     raise UserError(f"--cell: given {str(cell)!r}; allowed: {choices(names, str(cell))}")
-
-
-def _processes(root: Path, cell: Cell) -> int:
-    """Of `train.processes`; 1 where the plan does not have it."""
-    file = cell.plan("train", root / "plan")
-    train = read_yaml(file).get("train", {}) if file.is_file() else {}  # none where a checkpoint is imported
-    return int(train.get("processes", 1) or 1)
 
 
 @dataclass(frozen=True)
@@ -86,34 +83,24 @@ class Word:
     updated: float  # seconds since 1970
 
 
-def _states() -> Path:
-    return work_root() / "states"
+def state_file(cell: Cell, kind: str) -> Path:
+    """`json`: the last word on `cell`; `lock`: held by its one worker, as long as that lives."""
+    return work_root() / "states" / f"{cell}.{kind}"
 
 
 def say_state(cell: Cell, state: State, detail: str, revision: str) -> None:
     """Write the state of `cell`. Errors: `OSError` of the work folder."""
-    write_json(_states() / f"{cell}.json", asdict(Word(state, detail, socket.gethostname(), revision, time.time())))
-
-
-@contextmanager
-def claim(cell: Cell, busy: Callable[[str], None]) -> Iterator[None]:
-    """Be the one worker of `cell`. Where another one is at it, `busy` is told who, and that one is waited for."""
-    with lock(_states() / f"{cell}.lock", str(cell), busy):
-        yield
+    word = Word(state, detail, socket.gethostname(), revision, time.time())
+    write_json(state_file(cell, "json"), asdict(word))
 
 
 def last_word(cell: Cell) -> Word | None:
     """The last word on `cell`; None where no worker has begun it. One that runs and holds no lock has stopped."""
     try:
-        content = read_json(_states() / f"{cell}.json")
+        content = read_json(state_file(cell, "json"))
     except UserError:
         return None
     return Word(**{**content, "state": State(content["state"])})
-
-
-def at_work(cell: Cell) -> bool:
-    """Whether a living worker holds the cell."""
-    return held(_states() / f"{cell}.lock")
 
 
 def progress() -> dict[str, dict[str, Any]]:

@@ -26,8 +26,8 @@ from pipeline.base.cell import Cell
 from pipeline.base.errors import UserError, command_line
 from pipeline.base.files import read_json
 from pipeline.base.git import check_clean, check_libraries, clone_at
-from pipeline.matrix.dvc import Output, check_remote, dvc, share_cache
-from pipeline.matrix.units import State, Unit, claim, find_unit, read_units, say_state
+from pipeline.matrix.dvc import Output, check_remote, dvc, push, share_cache
+from pipeline.matrix.units import State, Unit, find_unit, read_units, say_state, state_file
 from pipeline.runs.work_dirs import SHARED, WORKER, discard, lock, work_root
 
 TRY_AGAIN = 75  # exit status EX_TEMPFAIL: stopped with its state stored
@@ -61,18 +61,19 @@ class Worker:
 
         A scheduler and its script may both send one.
         """
-        first, self.signal = self.signal is None, self.signal or name
-        if first and self.process is not None:
-            self._interrupt(self.process)
+        if self.signal is None:
+            self.signal = name
+            self._interrupt()
 
-    def _interrupt(self, process: subprocess.Popen) -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGINT)
+    def _interrupt(self) -> None:
+        if self.process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGINT)
 
     def _started(self, process: subprocess.Popen) -> None:
         self.process = process
         if self.signal:  # it came while dvc was being started
-            self._interrupt(process)
+            self._interrupt()
 
     def dvc(self, *arguments: str) -> Output:
         """One dvc command. Errors: `Stopped` after a signal, `UserError` where it fails."""
@@ -95,13 +96,17 @@ class Worker:
             unit = find_unit(read_units(self.root), cell)
             if unit.cells[0] != cell:
                 _say(f"{cell} is the same training as {unit}, which is trained and copied")
-            with claim(unit.cells[0], lambda who: _say(f"{unit} is at work by {who}, which is waited for")):
+            own = state_file(unit.cells[0], "lock")
+            with lock(own, str(unit), lambda who: _say(f"{unit} is at work by {who}, which is waited for")):
                 cells = unit.cells
                 self._tell(cells, State.RUNNING, "")
                 # dvc takes targets in an order of its own, and the twins are to find the first one
                 for targets in ([cells[0].address("train")], unit.addresses()):
                     self.dvc("repro", "--pull", *targets)
-                self._push(unit)
+                try:
+                    push(self.dvc, unit.addresses())
+                except UserError as error:
+                    raise UserError(f"{unit}: is trained, and could not be pushed ({error}); {AGAIN}") from None
                 self._tell(cells, State.DONE, "")
             self._clean(unit)
             return unit
@@ -111,14 +116,6 @@ class Worker:
         except UserError as error:
             self._tell(cells, State.FAILED, str(error))
             raise
-
-    def _push(self, unit: Unit) -> None:
-        """Outputs first, then the run cache: an entry that is in the remote then names outputs that are."""
-        for options in ((), ("--run-cache",)):
-            try:
-                self.dvc("push", *options, *unit.addresses())
-            except UserError as error:
-                raise UserError(f"{unit}: is trained, and could not be pushed ({error}); {AGAIN}") from None
 
     def _clean(self, unit: Unit) -> None:
         """The state of a training is kept until its results are pushed. After a shortage of memory it stays."""

@@ -11,7 +11,8 @@ from pipeline.base.run_cache import ONLY_RESTORE
 from pipeline.matrix import gather
 from pipeline.matrix.dvc import DvcError, Output
 from pipeline.matrix.gather import describe, look
-from pipeline.matrix.units import State, Unit, claim, say_state
+from pipeline.matrix.units import State, Unit, say_state, state_file
+from pipeline.runs.work_dirs import lock
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +39,7 @@ def test_every_state_and_its_line(work):
     reached = {"kimg": 12.0, "of": 40.0, "seconds_left": 600, "updated": time.time()}
     (work / "key/progress.json").write_text(json.dumps({"cell": "digits/b/seed0", **reached}))
     say_state(cell("b"), State.RUNNING, "", "r1")
-    with claim(cell("b"), lambda who: pytest.fail(who)):
+    with lock(state_file(cell("b"), "lock"), "b", pytest.fail):
         seen = look(units, "r1")
     assert [one.state for one in seen] == ["done", "running", "stopped", "failed", "stopped", "missing"]
     lines = describe(seen)
@@ -50,7 +51,7 @@ def test_every_state_and_its_line(work):
 
 def test_a_twin_is_where_its_training_is(work):
     say_state(cell("a"), State.RUNNING, "", "r1")
-    with claim(cell("a"), lambda who: pytest.fail(who)):
+    with lock(state_file(cell("a"), "lock"), "a", pytest.fail):
         assert [one.state for one in look([unit("a", "again")], "r1")] == ["running", "running"]
 
 
