@@ -47,7 +47,7 @@ def test_metrics(monkeypatch, capsys):
     options = ["--samples", "1200", "--features", "16", "--threads", "1", "--images", "0"]
     monkeypatch.setattr(sys, "argv", ["metrics", *options])
     metrics.main()
-    assert "measure: all three" in capsys.readouterr().out
+    assert "measure: all of them" in capsys.readouterr().out
 
 
 def test_the_demos_step_is_timed(monkeypatch, plan):
