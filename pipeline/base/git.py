@@ -87,10 +87,9 @@ def clone_at(source: str | Path, folder: Path, revision: str) -> None:
 
 def installed(name: str) -> str:
     """Version of an installed package, or `absent`."""
-    try:
+    with suppress(PackageNotFoundError):
         return version(name)
-    except PackageNotFoundError:
-        return "absent"
+    return "absent"
 
 
 def other_libraries(root: str | Path = ".", found: dict[str, str] | None = None) -> dict[str, tuple[str, str]]:

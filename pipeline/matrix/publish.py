@@ -51,10 +51,8 @@ def publish(name: str, *, data: Path | None, root: Path = ROOT) -> Path:
     settings = read_yaml(folder / "settings.yaml")
     clone = prepare_clone(name, settings, data, root)
     print(f"publish: {name}: {settings.get('about', 'no word on its cost')} -> {folder}/", flush=True)
-    done = subprocess.run(
-        [sys.executable, "-m", "pipeline.matrix.repro"], cwd=clone, env=environment() | {"PYTHONPATH": str(clone)}
-    )
-    if done.returncode:
+    command = [sys.executable, "-m", "pipeline.matrix.repro"]
+    if subprocess.run(command, cwd=clone, env=environment() | {"PYTHONPATH": str(clone)}).returncode:
         raise UserError(f"the pipeline failed in {clone}, see above; the same command goes on from there")
     return write_published(clone, folder)
 

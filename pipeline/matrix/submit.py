@@ -197,9 +197,8 @@ def check_resources(units: list[Unit], gpus: int, nodes: list[dict[str, float]])
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="transgan submit", description="Hand the cells that are not done to an engine."
-    )
+    about = "Hand the cells that are not done to an engine."
+    parser = argparse.ArgumentParser(prog="transgan submit", description=about)
     parser.add_argument("--engine", required=True, choices=("slurm", "ray"))
     parser.add_argument("--gpus", type=int, default=1, help="GPUs per process of a training; 0: none (1)")
     parser.add_argument("--clones", help="folder for the workers' clones, on a disk of the node for example")

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from pipeline.base.cell import Cell
 from pipeline.base.errors import UserError, command_line
-from pipeline.base.files import read_json
+from pipeline.base.files import read_json, say
 from pipeline.base.git import check_clean, check_libraries, clone_at
 from pipeline.matrix.dvc import Output, check_remote, dvc, push, share_cache
 from pipeline.matrix.units import State, Unit, find_unit, read_units, say_state, state_file
@@ -81,7 +81,7 @@ class Worker:
             raise Stopped(self.signal)
         variables = {WORKER: str(os.getpid()), SHARED: str(work_root().absolute()), "PYTHONPATH": str(self.root)}
         try:
-            return dvc(*arguments, root=self.root, show=_print, variables=variables, started=self._started)
+            return dvc(*arguments, root=self.root, show=say, variables=variables, started=self._started)
         finally:
             self.process = None
             if self.signal:
@@ -95,9 +95,9 @@ class Worker:
             self.dvc("repro", "plan")  # whatever plan is there: it follows from params.yaml
             unit = find_unit(read_units(self.root), cell)
             if unit.cells[0] != cell:
-                _say(f"{cell} is the same training as {unit}, which is trained and copied")
+                say(f"worker: {cell} is the same training as {unit}, which is trained and copied")
             own = state_file(unit.cells[0], "lock")
-            with lock(own, str(unit), lambda who: _say(f"{unit} is at work by {who}, which is waited for")):
+            with lock(own, str(unit), lambda who: say(f"worker: {unit} is at work by {who}, which is waited for")):
                 cells = unit.cells
                 self._tell(cells, State.RUNNING, "")
                 # dvc takes targets in an order of its own, and the twins are to find the first one
@@ -124,7 +124,7 @@ class Worker:
             try:
                 discard(record["key"])
             except OSError as error:  # a network's file system may hold on to a file: the results are pushed
-                _say(f"the state of {unit} could not be removed ({error}); transgan unfinished --remove does it")
+                say(f"worker: the state of {unit} could not be removed ({error}); transgan unfinished --remove does it")
 
     def _tell(self, cells: tuple[Cell, ...], state: State, detail: str) -> None:
         for cell in cells:
@@ -135,7 +135,7 @@ def work_in_clone(cell: Cell, options: argparse.Namespace) -> Unit:
     """The unit of `cell`, in a clone at the head's revision: its stages are that revision's, too."""
     clones = Path(options.clones or work_root() / "clones").absolute()
     clone = clones / str(cell).replace("/", "-")
-    with lock(clones / f"{clone.name}.lock", str(cell), lambda who: _say(f"the clone of {who} is waited for")):
+    with lock(clones / f"{clone.name}.lock", str(cell), lambda who: say(f"worker: the clone of {who} is waited for")):
         clone_at(options.source, clone, options.revision)
         share_cache(clone, clones / "cache", Path(options.source) if Path(options.source).is_dir() else None)
         unit = start(clone, options).work(cell)
@@ -156,14 +156,6 @@ def start(root: Path, options: argparse.Namespace) -> Worker:
     worker = Worker(root, at)
     worker.handle_signals()
     return worker
-
-
-def _say(text: str) -> None:
-    _print(f"worker: {text}")
-
-
-def _print(line: str) -> None:
-    print(line, flush=True)
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -188,7 +180,7 @@ def main() -> None:
     except Stopped as stopped:
         print(f"worker: stopped by {stopped}; the same command goes on from there", file=sys.stderr, flush=True)
         sys.exit(TRY_AGAIN if stopped.again else 1)
-    _say(f"{', '.join(map(str, unit.cells))}: trained, measured, drawn and pushed")
+    say(f"worker: {', '.join(map(str, unit.cells))}: trained, measured, drawn and pushed")
 
 
 if __name__ == "__main__":
