@@ -134,7 +134,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(run, tmp_path, out):
     code = (
         "import resource, sys; from pipeline.commands.generate import main\n"
         "import pipeline.generators.library, pipeline.generators.write_images\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (60, 60))\n"
         "main()"
     )
     arguments = ["--run", run, "--n", "40", "--steps", "2", "--out", tmp_path / out]

@@ -50,7 +50,7 @@ def test_the_batch_has_no_part_in_the_samples(make, tmp_path, variant):
     make(tmp_path / variant, variant)
     generator = load_generator(tmp_path / variant)
     whole = sample(generator, 20, 3, 20)
-    assert whole.shape == (20, 3, 8, 8) and whole.dtype == np.uint8 and whole.std() > 10
+    assert whole.shape == (20, 1, 8, 8) and whole.dtype == np.uint8 and whole.std() > 10
     for batch in (1, 7, 64):
         difference = np.abs(sample(generator, 20, 3, batch).astype(int) - whole)
         # Sums are taken in another order: a value on the border between two levels may fall to either.

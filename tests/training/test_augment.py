@@ -121,10 +121,10 @@ def moved(image: np.ndarray, down: int, right: int) -> np.ndarray:
 
 
 def test_translation_reaches_every_whole_shift_within_its_bound_equally_often(augmentation, uniform):
-    image = np.arange(1.0, 49).reshape(8, 6)
-    # int(8 * 0.2 + 0.5) = 2 rows and int(6 * 0.2 + 0.5) = 1 column at most.
-    shifts = {moved(image, down, right).tobytes(): (down, right) for down in range(-2, 3) for right in (-1, 0, 1)}
-    out = translation(torch.from_numpy(image).expand(3000, 2, 8, 6), augmentation(translation_ratio=0.2))
+    image = np.arange(1.0, 65).reshape(8, 8)
+    # int(8 * 0.2 + 0.5) = 2 pixels at most; images are square.
+    shifts = {moved(image, down, right).tobytes(): (down, right) for down in range(-2, 3) for right in range(-2, 3)}
+    out = translation(torch.from_numpy(image).expand(3000, 2, 8, 8), augmentation(translation_ratio=0.2))
     assert torch.equal(out[:, 0], out[:, 1])
     found = [shifts[one.numpy().tobytes()] for one in out[:, 0]]
     counts = [found.count(shift) for shift in shifts.values()]

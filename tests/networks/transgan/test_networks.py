@@ -30,7 +30,7 @@ def test_shapes_and_gradients_reach_every_parameter(cell, variant):
     spec = cell("digits", variant).network
     generator, discriminator = Generator(spec), Discriminator(spec)
     images = generator(torch.randn(4, generator.latent_dim))
-    assert images.shape == (4, 3, 8, 8)
+    assert images.shape == (4, 1, 8, 8)
     scores = discriminator(images)
     assert scores.shape == (4,)
     scores.square().sum().backward()
@@ -69,10 +69,10 @@ def block(module, x, heads):
 def test_discriminator_is_patches_pooling_concatenation_cls_and_head(cell):
     spec = cell("digits", "full").network
     d = Discriminator(spec)
-    state, images = d.state_dict(), torch.randn(3, 3, 8, 8)
+    state, images = d.state_dict(), torch.randn(3, 1, 8, 8)
 
     def patches(stage, p):
-        weight = state[f"stages.{stage}.patches.weight"].view(-1, 3, p, p)
+        weight = state[f"stages.{stage}.patches.weight"].view(-1, 1, p, p)
         return F.conv2d(images, weight, state[f"stages.{stage}.patches.bias"], stride=p).flatten(2).transpose(1, 2)
 
     x = block(d.stages[0].blocks[0], patches(0, 2) + state["stages.0.position"], heads=2)
@@ -104,7 +104,7 @@ def test_generator_is_tokens_upsampling_position_blocks_and_rgb(params):
     shuffled = before.view(2, -1, 2, 2, 4, 4).permute(0, 1, 4, 2, 5, 3).reshape(2, -1, 8, 8)
     torch.testing.assert_close(seen[2], shuffled.flatten(2).transpose(1, 2) + state["stages.2.position"])
     last = generator.stages[2].blocks(seen[2])
-    rgb = (last @ state["to_rgb.weight"].T + state["to_rgb.bias"]).transpose(1, 2).view(2, 3, 8, 8)
+    rgb = (last @ state["to_rgb.weight"].T + state["to_rgb.bias"]).transpose(1, 2).view(2, 1, 8, 8)
     torch.testing.assert_close(generator(z), rgb)
 
 
@@ -131,7 +131,7 @@ def test_no_image_depends_on_its_batch(cell, variant):
     generator, discriminator = Generator(spec).eval(), Discriminator(spec)
     z, order = torch.randn(4, generator.latent_dim), [2, 0, 3, 1]
     torch.testing.assert_close(generator(z)[order], generator(z[order]), rtol=1e-4, atol=1e-5)
-    images = torch.randn(4, 3, 8, 8)
+    images = torch.randn(4, 1, 8, 8)
     torch.testing.assert_close(discriminator(images)[order], discriminator(images[order]), rtol=1e-4, atol=1e-5)
 
 
