@@ -73,7 +73,7 @@ RELEASED_IS := a clone of the released code, RELEASED=/path/to/TransGAN
 parity: given-RELEASED $(READY) ## the released training loop and this one side by side; RELEASED=<its clone>
 	@python -m pipeline.released.parity "$(RELEASED)"
 
-# What only a GPU shows, in less than 20 minutes, into docs/gpu.md; the same command goes on after an interruption.
+# What only a GPU shows, in less than 20 minutes, into build/gpu_check/; the same command goes on after an interruption.
 gpu-check: $(READY) ## what only a GPU shows, in a quarter of an hour
 	@python -m benchmarks.gpu_check $(PIECES) $(if $(DATA),--data "$(DATA)") $(if $(SECONDS),--seconds $(SECONDS))
 
