@@ -40,7 +40,7 @@ def noisy(cell, tmp_path_factory):
 def test_samples_are_those_of_the_measuring_stage(run):
     expected = sample(load_network(run), 20, seed=3, batch=7).transpose(0, 2, 3, 1)
     images = load_generator(run).sample(20, seed=3, batch=7)
-    assert images.dtype == np.uint8 and images.shape == (20, 8, 8, 3) and images.std() > 10
+    assert images.dtype == np.uint8 and images.shape == (20, 8, 8, 1) and images.std() > 10
     assert np.array_equal(images, expected)
 
 
