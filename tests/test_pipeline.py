@@ -277,6 +277,8 @@ def test_code_that_was_changed_and_changed_back_comes_from_the_run_cache(reposit
 def test_a_mistake_ends_in_one_line_before_any_work_and_the_tree_stays(repository, override, key):
     back(repository)
     repository.commit("before a mistake")
+    files = [repository.folder / "params.yaml", repository.folder / "conf/dataset/digits.yaml"]
+    before = {path: path.read_bytes() for path in files}
     try:
         code, output = repository.dvc("exp", "run", "-S", override)
         assert code != 0
@@ -286,7 +288,9 @@ def test_a_mistake_ends_in_one_line_before_any_work_and_the_tree_stays(repositor
         assert "Traceback" not in output and ran(output) <= {"plan"}
         assert repository.git("status", "--porcelain").split() in ([], ["M", file])
     finally:
-        repository.git("checkout", "--", ".")
+        repository.git("reset", "--hard")
+        for path, content in before.items():  # a refused experiment leaves what -S wrote
+            path.write_bytes(content)
 
 
 @nightly

@@ -174,7 +174,7 @@ def test_a_run_whose_starter_is_gone_is_kept_until_it_is_asked_for_again(
     with monkeypatch.context() as patch:
         patch.setattr(module.os, "getppid", lambda: next(parents))
         run_cell(plan(), data=data, out=out, name="cell")
-    assert "whoever started this training is gone" in capsys.readouterr().out
+    assert "started this training is gone" in capsys.readouterr().out
     before = content(out)
     shutil.rmtree(out)  # as dvc does before it runs a stage
     cut_after(1)
