@@ -70,9 +70,7 @@ def test_every_page_that_code_and_settings_name_is_there():
     ]
     named = {page for file in files for page in re.findall(r"docs/[\w/-]+\.\w+", file.read_text())}
     assert len(named) > 5 and not [
-        page
-        for page in named
-        if not (ROOT / page).exists() and not page.endswith(("gpu.json", "upstream-comparison.md"))
+        page for page in named if not (ROOT / page).exists() and not page.endswith("upstream-comparison.md")
     ]
 
 
