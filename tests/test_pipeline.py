@@ -59,15 +59,17 @@ def repository(tmp_path_factory):
 
 @contextmanager
 def changed(repository, **values):
-    """The pipeline's output after an edit of params.yaml, which is put back."""
-    before = (repository.folder / "params.yaml").read_text()
+    """The pipeline's output after an edit of params.yaml or of files of conf/, which are put back."""
+    files = {repository.folder / key.partition(":")[0] for key in values if ":" in key}
+    before = {path: path.read_bytes() for path in {*files, repository.folder / "params.yaml"}}
     repository.edit(**values)
     try:
         code, output = repository.dvc("repro")
         assert code == 0, output
         yield output
     finally:
-        (repository.folder / "params.yaml").write_text(before)
+        for path, content in before.items():
+            path.write_bytes(content)
 
 
 def back(repository):
