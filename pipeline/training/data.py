@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline.base.errors import UserError
 from pipeline.base.images import to_float
 
 CHUNK = 1024  # images copied to a GPU at a time
@@ -65,6 +66,19 @@ class RealImages:
             # On the device once an epoch: an index that comes from the host would make every step wait.
             self.epoch, self.order = epoch, order.to(self.device) if self.resident else order
         return self.order[place : place + most]
+
+
+def subset(images: np.ndarray, count: int | None) -> np.ndarray:
+    """`count` of the images, for experiments on the size of a data set; all of them for None.
+
+    Which ones is the same for every seed of the training, and a smaller count takes some of a larger one's.
+    Errors: `UserError` where there are fewer.
+    """
+    if count is None:
+        return images
+    if count > len(images):
+        raise UserError(f"train.images: given {count}; allowed: at most {len(images)}, the training images; null: all")
+    return images[np.sort(np.random.default_rng(0).permutation(len(images))[:count])]
 
 
 def on_device(images: np.ndarray, device: torch.device) -> Tensor:
