@@ -69,7 +69,7 @@ def test_real_images_come_in_the_order_of_their_positions(plan, steps):
 
 
 def test_a_training_on_a_subset_sees_no_other_image(plan, images, steps):
-    run(plan(kimg=0.1, critic_steps=1, batch_discriminator=8, images=5), images)
+    run(plan(kimg=0.1, critic_steps=1, batch_discriminator=8, images=5, flip=False), images)
     assert len(torch.cat([call["real"] for call in steps if call["kind"] == "d"]).unique(dim=0)) == 5
 
 
