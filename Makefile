@@ -67,7 +67,7 @@ watch: $(READY) ## TensorBoard on the trainings at work; TEXT=1: lines on the te
 
 # Trainings that were interrupted; make unfinished REMOVE=<key> or REMOVE=all removes their state.
 unfinished: $(READY) ## interrupted trainings, which the same command goes on with; REMOVE=<key>|all
-	@python -m pipeline.runs.work_dirs $(if $(REMOVE),--remove $(REMOVE))
+	@python -m pipeline.runs.unfinished $(if $(REMOVE),--remove $(REMOVE))
 
 RELEASED_IS := a clone of the released code, RELEASED=/path/to/TransGAN
 parity: given-RELEASED $(READY) ## the released training loop and this one side by side; RELEASED=<its clone>

@@ -72,7 +72,7 @@ COMMANDS = {
     "gather": Command("pipeline.matrix.gather", "which cells are there, and bring them home", "--restore"),
     "compare": Command("pipeline.report.command", "two revisions or experiments side by side", "HEAD workspace"),
     "watch": Command("pipeline.runs.watch", "trainings at work: TensorBoard, or lines on the terminal", "--text"),
-    "unfinished": Command("pipeline.runs.work_dirs", "interrupted trainings that can go on", "--remove all"),
+    "unfinished": Command("pipeline.runs.unfinished", "interrupted trainings that can go on", "--remove all"),
 }
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.runs.work_dirs import entries
+from pipeline.runs.unfinished import unfinished
 
 
 def content(run: Path) -> dict[str, bytes]:
@@ -12,4 +12,4 @@ def content(run: Path) -> dict[str, bytes]:
 
 def work_dirs(work: Path) -> list[str]:
     """Names of the work directories in `work`: of trainings that are not complete."""
-    return [entry.folder.name for entry in entries(work)]
+    return [one.folder.name for one in unfinished(work)]

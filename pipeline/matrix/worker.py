@@ -79,9 +79,11 @@ class Worker:
         """One dvc command. Errors: `Stopped` after a signal, `UserError` where it fails."""
         if self.signal:
             raise Stopped(self.signal)
-        variables = {WORKER: str(os.getpid()), SHARED: str(work_root().absolute()), "PYTHONPATH": str(self.root)}
+        alive = self.root.absolute() / f".work/worker-{os.getpid()}.lock"
+        variables = {WORKER: str(alive), SHARED: str(work_root().absolute()), "PYTHONPATH": str(self.root)}
         try:
-            return dvc(*arguments, root=self.root, show=say, variables=variables, started=self._started)
+            with lock(alive, "worker", lambda who: None):  # a training ends when nobody holds it any more
+                return dvc(*arguments, root=self.root, show=say, variables=variables, started=self._started)
         finally:
             self.process = None
             if self.signal:

@@ -14,7 +14,7 @@ from pipeline.base.files import read_json, sha256
 from pipeline.report.charts import training_curves
 from pipeline.report.content import Content, Section, Table, Text
 from pipeline.report.results import Results
-from pipeline.runs.watch import Unfinished, unfinished
+from pipeline.runs.unfinished import Unfinished, unfinished
 from pipeline.runs.work_dirs import work_root
 
 
@@ -27,7 +27,7 @@ def section(results: Results, folder: Path, dpi: int) -> list[Section]:
     rows = [
         {
             "cell": one.cell,
-            "state": "at work" if one.running else "interrupted",
+            "state": "at work" if one.process else "interrupted",
             "kimg": f"{one.kimg:,.1f}",
             "kimg planned": "-" if one.planned is None else f"{one.planned:,.1f}",
             "s/kimg": "-" if one.seconds_per_kimg is None else f"{one.seconds_per_kimg:.2f}",
@@ -52,9 +52,9 @@ def _current(one: Unfinished, results: Results) -> bool:
     """
     cell = Cell.parse(one.cell)
     plan = cell.plan("train", results.plan)
-    if not plan.is_file() or one.plan_sha256 not in (sha256(plan), *([None] if one.running else [])):
+    if not plan.is_file() or one.plan_sha256 not in (sha256(plan), *([None] if one.process else [])):
         return False
     try:
-        return bool(read_json(cell.results(results.folder) / "run.json").get("key") != one.key)
+        return bool(read_json(cell.results(results.folder) / "run.json").get("key") != one.folder.name)
     except UserError:
         return True

@@ -27,7 +27,7 @@ from pipeline.base.files import read_json, write_json, write_text
 from pipeline.base.machine import bytes_asked
 from pipeline.base.schema import dump
 from pipeline.runs.checkpoint_schedule import handled_signals
-from pipeline.runs.work_dirs import WORKER, stored
+from pipeline.runs.work_dirs import WORKER, held, stored
 from pipeline.training.config import TrainConfig, TrainPlan
 
 # A dead process is noticed by its closed connections. This is for a host that vanished, and longer than any checkpoint.
@@ -184,37 +184,16 @@ def _quiet() -> Iterator[None]:
 
 
 def end_with_worker() -> None:
-    """End this training, its state stored, with the worker whose process id TRANSGAN_WORKER holds, if there is one.
+    """End this training, its state stored, with the worker that holds the lock which TRANSGAN_WORKER names, if any.
 
     Where a worker is killed with SIGKILL, or its raylet takes it along, the trainer two processes further down would go
-    on, unrecorded, while the cell is begun again elsewhere. A thread waits for the worker's end, then sends SIGTERM.
+    on, unrecorded, while the cell is begun again elsewhere. The kernel frees a lock however its process ends.
     """
-    given = os.environ.get(WORKER, "")
-    if given.isdigit():
-        threading.Thread(target=_watch, args=(int(given),), daemon=True).start()
 
+    def watch(worker: Path) -> None:
+        while held(worker):
+            time.sleep(POLL)
+        os.kill(os.getpid(), signal.SIGTERM)
 
-def _watch(process: int) -> None:
-    started = _start_time(process)
-    while started is not None and _start_time(process) == started:
-        time.sleep(POLL)
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _start_time(process: int) -> str | None:
-    """When a process began, so that a number given to another process is told apart; None where it is gone.
-
-    Without /proc (macOS) only the number is looked at.
-    """
-    try:
-        with open(f"/proc/{process}/stat", encoding="utf-8") as file:
-            fields = file.read().rsplit(")", 1)[1].split()
-        return None if fields[0] == "Z" else fields[19]
-    except FileNotFoundError:
-        if os.path.exists("/proc/self/stat"):
-            return None
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return None
-    return "alive"
+    if given := os.environ.get(WORKER):
+        threading.Thread(target=watch, args=(Path(given),), daemon=True).start()

@@ -1,42 +1,28 @@
-"""Work directories of unfinished trainings: python -m pipeline.runs.work_dirs [--remove KEY|all]
+"""Work directories of unfinished trainings, and the locks that keep processes apart.
 
 A training's state lies in .work/<key>/ of the main repository, outside everything that DVC knows. The key is the hash
 of all that the training depends on (`run.run_key`), so a changed setting, image or line of code finds no state and
 begins anew. The environment variable TRANSGAN_WORK names another folder. It may be shared by several machines: a
 training that lost its machine then goes on elsewhere (docs/how-to/cluster.md says which file systems keep locks).
-Without an argument the directories are listed; nothing but --remove and the success of a training removes one.
+Nothing but the success of a training and `transgan unfinished --remove` removes one.
 """
 
-import argparse
 import hashlib
 import os
 import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
-from pipeline.base.errors import UserError, command_line
-from pipeline.base.files import read_json
+from pipeline.base.errors import UserError
 
 SHARED = "TRANSGAN_WORK"  # environment variable: an absolute folder, shared by machines or not
-WORKER = "TRANSGAN_WORKER"  # environment variable: the process id of the worker that started a training
+WORKER = "TRANSGAN_WORKER"  # environment variable: the lock that the worker holds which started a training
 CELLS, EVENTS = "cells", "events"  # folders beside the work directories: locks of cells, and curves for TensorBoard
-NO_TRAININGS = (
-    CELLS,
-    EVENTS,
-    "clones",
-    "jobs",
-    "logs",
-    "published",
-    "records",
-    "states",
-)  # all that hold something else
 
 
 def local_root() -> Path:
@@ -133,74 +119,9 @@ def work_folder(key: str, name: str, say: Callable[[str], None]) -> Iterator[Pat
         yield folder
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A work directory as it is listed."""
-
-    folder: Path
-    who: str  # `process 123 (cell)`, of the last one that held it
-    running: bool
-    kimg: float | None  # of the newest checkpoint; None where there is none, or none that can be read
-    saved: float  # seconds since 1970
-    size: int  # bytes
-
-
-def entries(root: Path) -> list[Entry]:
-    """The work directories in `root`."""
-    return [_entry(folder) for folder in sorted(root.glob("*")) if folder.is_dir() and folder.name not in NO_TRAININGS]
-
-
 def stored(folder: Path) -> list[Path]:
     """The JSON files of the checkpoints in `folder`, newest first."""
     return sorted(folder.glob("step-*.json"), reverse=True)
-
-
-def _entry(folder: Path) -> Entry:
-    facts: dict[str, Any] = {}
-    for path in stored(folder)[:1]:
-        with suppress(UserError):
-            facts = read_json(path)
-    files = [path.stat() for path in folder.iterdir() if path.is_file()]
-    newest = max((file.st_mtime for file in files), default=folder.stat().st_mtime)
-    return Entry(
-        folder,
-        holder(folder / "lock") or "unknown",
-        held(folder / "lock"),
-        facts.get("kimg"),
-        facts.get("saved", newest),
-        sum(file.st_size for file in files),
-    )
-
-
-def describe(entry: Entry) -> str:
-    """`3f2a..: digits/full/seed0, 12.3 kimg, 8.1 MiB, 2.0 h ago, not running`"""
-    cell = entry.who.partition("(")[2].rstrip(")") or entry.who
-    kimg = "no checkpoint" if entry.kimg is None else f"{entry.kimg:,.1f} kimg"
-    state = f"running, {entry.who.partition(' (')[0]}" if entry.running else "not running"
-    hours = (time.time() - entry.saved) / 3600
-    return f"{entry.folder.name[:12]}: {cell}, {kimg}, {entry.size / 2**20:,.1f} MiB, {hours:.1f} h ago, {state}"
-
-
-def remove(root: Path, key: str) -> list[Entry]:
-    """Remove the directory whose key begins with `key`, or `all`; returns what was removed.
-
-    Errors: `UserError` where none or more than one fits, or a training that runs is named; `all` leaves those alone.
-    """
-
-    def refuse(who: str) -> None:
-        raise UserError(f"--remove: {entry.folder.name[:12]} is in use by {who}; end it first")
-
-    found = [
-        entry for entry in entries(root) if (not entry.running if key == "all" else entry.folder.name.startswith(key))
-    ]
-    if key != "all" and len(found) != 1:
-        raise UserError(
-            f"--remove: given {key!r}; allowed: all, or the beginning of one key that is listed ({len(found)} begin so)"
-        )
-    for entry in found:
-        with lock(entry.folder / "lock", "being removed", refuse):
-            remove_folder(entry.folder)
-    return found
 
 
 def remove_folder(folder: Path) -> None:
@@ -223,25 +144,3 @@ def discard(key: str) -> None:
     if folder.is_dir():
         with lock(folder / "lock", "being removed", lambda who: None):
             remove_folder(folder)
-
-
-@command_line
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="transgan unfinished",
-        description="Work directories of unfinished trainings: listed, or removed.",
-    )
-    parser.add_argument(
-        "--remove", metavar="KEY|all", help="remove one by (the beginning of) its key, or all that no training uses"
-    )
-    arguments = parser.parse_args()
-    root = work_root()
-    shown = entries(root) if arguments.remove is None else remove(root, arguments.remove)
-    for entry in shown:
-        print(describe(entry) + (" -> removed" if arguments.remove else ""))
-    if not shown:
-        print(f"{root}: no unfinished trainings" if arguments.remove is None else f"{root}: nothing to remove")
-
-
-if __name__ == "__main__":
-    main()

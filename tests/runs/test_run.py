@@ -290,8 +290,9 @@ def test_a_copy_leaves_the_state_of_its_training_to_the_worker_that_pushes(
     runs, plan, data, untrainable, monkeypatch, worker
 ):
     """Until the push the state is all there is of a training, should the clone's disk be lost."""
+    monkeypatch.setattr(module, "end_with_worker", lambda: None)
     if worker:
-        monkeypatch.setenv(WORKER, str(os.getpid()))
+        monkeypatch.setenv(WORKER, "its lock")
     key = read_json(runs / "full/seed0/run.json")["key"]
     state = work_root() / key / "step-000000001.json"
     state.parent.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 """What is known of an unfinished training, as data and as lines of a terminal, and of a command at its end."""
 
+import os
 import sys
 import time
 
@@ -9,7 +10,7 @@ from pipeline.base.files import read_json, write_json
 from pipeline.runs import watch
 from pipeline.runs.checkpoint_schedule import CheckpointSchedule
 from pipeline.runs.run import run_cell
-from pipeline.runs.watch import sparkline, unfinished
+from pipeline.runs.unfinished import sparkline, unfinished
 from pipeline.runs.work_dirs import work_folder
 
 NAME = "digits/full/seed0"
@@ -49,7 +50,7 @@ def interrupted(plan, data, tmp_path, work, ends):
 
 def test_an_interrupted_training_is_read_with_its_history(plan, data, tmp_path, interrupted, ends):
     (one,) = unfinished(interrupted)
-    assert (one.cell, one.running, one.kimg, one.planned) == (NAME, False, 0.04, 0.064)
+    assert (one.cell, one.process, one.kimg, one.planned) == (NAME, None, 0.04, 0.064)
     assert [row["step"] for row in one.history] == [2, 4] and len(one.machine) == 2
     assert one.seconds_left == pytest.approx(0.024 * one.machine[-1]["sec_per_kimg"])
     ends(None)
@@ -67,7 +68,7 @@ def test_progress_written_between_two_checkpoints_counts(interrupted):
         "seconds_left": 1.0,
         "updated": time.time() + 9,
     }
-    write_json(interrupted / before.key / "progress.json", live)
+    write_json(before.folder / "progress.json", live)
     (one,) = unfinished(interrupted)
     assert (one.kimg, one.seconds_per_kimg, one.updated) == (0.048, 2.0, live["updated"])
     assert one.seconds_left == pytest.approx(0.032)
@@ -76,8 +77,8 @@ def test_progress_written_between_two_checkpoints_counts(interrupted):
 def test_a_training_without_a_checkpoint_has_a_name_and_nothing_else(work):
     with work_folder("ab" * 32, NAME, print):
         (one,) = unfinished(work)
-    assert (one.cell, one.running, one.kimg, one.planned, one.history) == (NAME, True, 0.0, None, [])
-    assert watch.line(one).startswith(f"{NAME}  0.0 kimg  ") and watch.line(one).endswith("at work")
+    assert (one.cell, one.process, one.kimg, one.planned, one.history) == (NAME, f"process {os.getpid()}", 0.0, None, [])
+    assert one.line().startswith(f"{NAME}  0.0 kimg  ") and one.line().endswith(f"at work: process {os.getpid()}")
 
 
 def test_a_checkpoint_that_cannot_be_read_is_passed_over(interrupted):
@@ -92,7 +93,7 @@ def test_the_terminal_shows_a_line_for_each(interrupted, monkeypatch, capsys):
         watch.main()
     full, other = capsys.readouterr().out.splitlines()
     assert full.startswith(f"{NAME}  0.0 of 0.1 kimg  62%") and full.endswith("interrupted")
-    assert other.startswith("digits/other/seed0") and other.endswith("at work")
+    assert other.startswith("digits/other/seed0") and other.endswith(f"at work: process {os.getpid()}")
 
 
 def test_with_nothing_to_show_it_says_so_and_a_wrong_interval_is_refused(work, monkeypatch, capsys):

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from pipeline.base.errors import UserError
+from pipeline.runs import unfinished as command
 from pipeline.runs import work_dirs
 from pipeline.runs.checkpoint import save
-from pipeline.runs.work_dirs import describe, entries, held, lock, only_trainer, remove, work_folder, work_root
+from pipeline.runs.unfinished import remove, unfinished
+from pipeline.runs.work_dirs import held, lock, only_trainer, work_folder, work_root
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -64,7 +66,7 @@ def test_a_shared_folder_holds_states_and_the_clone_its_own_lock(root, tmp_path,
     with only_trainer(tmp_path / "runs", "cell"), work_folder("abc", "cell", print) as folder:
         assert folder == shared / "abc" and list((root / "cells").glob("*.lock"))
         assert re.fullmatch(rf"process {os.getpid()} on \S+ \(cell\)", work_dirs.holder(folder / "lock"))
-        assert "cell, no checkpoint" in describe(entries(shared)[0])
+        assert unfinished(shared)[0].cell == "cell"
 
 
 def test_a_relative_shared_folder_is_refused_in_one_line(root, monkeypatch):
@@ -76,7 +78,7 @@ def test_a_relative_shared_folder_is_refused_in_one_line(root, monkeypatch):
 def test_folders_that_hold_no_training_are_not_listed(root):
     for name in ("states", "clones", "jobs", "logs", "cells"):
         (root / name).mkdir(parents=True)
-    assert entries(root) == []
+    assert unfinished(root) == []
 
 
 def test_a_second_trainer_on_a_cell_is_refused_in_one_line_that_names_the_first(root, elsewhere, tmp_path):
@@ -151,17 +153,17 @@ def three(root, elsewhere):
     return elsewhere("work_folder('bbb1', 'digits/bbb/seed0', print)")
 
 
-def test_a_list_says_which_cell_how_far_how_large_how_old_and_whether_it_runs(root, three):
-    lines = [describe(entry) for entry in entries(root)]
-    assert re.fullmatch(r"aaa1: digits/aaa1/seed0, 1\.5 kimg, 0\.0 MiB, 0\.0 h ago, not running", lines[0])
-    assert "aaa2: digits/aaa2/seed0, no checkpoint" in lines[1] and "not running" in lines[1]
-    assert lines[2].startswith("bbb1: digits/bbb/seed0, no checkpoint") and lines[2].endswith(
-        f"running, process {three.pid}"
-    )
+def test_a_list_says_which_cell_how_far_how_large_how_old_and_whether_it_runs(root, three, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["unfinished"])
+    command.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"aaa1: 0\.0 MiB  digits/aaa1/seed0  1\.5 kimg  \d s ago  interrupted", lines[0])
+    assert "aaa2: 0.0 MiB  digits/aaa2/seed0  0.0 kimg" in lines[1] and lines[1].endswith("interrupted")
+    assert lines[2].startswith("bbb1: ") and lines[2].endswith(f"at work: process {three.pid}")
 
 
 def test_one_is_removed_by_the_beginning_of_its_key(root, three):
-    assert [entry.folder.name for entry in remove(root, "aaa1")] == ["aaa1"]
+    assert [one.folder.name for one in remove(root, "aaa1")] == ["aaa1"]
     assert sorted(path.name for path in root.iterdir()) == ["aaa2", "bbb1"]
 
 
@@ -175,7 +177,7 @@ def test_a_key_that_is_not_one_directory_is_refused(root, three, key, count):
 def test_one_in_use_is_not_removed_and_all_leaves_it(root, three):
     with pytest.raises(UserError, match=rf"bbb1 is in use by process {three.pid}"):
         remove(root, "bbb1")
-    assert [entry.folder.name for entry in remove(root, "all")] == ["aaa1", "aaa2"]
+    assert [one.folder.name for one in remove(root, "all")] == ["aaa1", "aaa2"]
     assert (root / "bbb1").is_dir()
 
 
@@ -187,9 +189,9 @@ def test_the_command(root, three, monkeypatch, capsys, arguments, expected):
     monkeypatch.setattr(sys, "argv", ["work", *arguments])
     if expected.startswith("error"):
         with pytest.raises(SystemExit):
-            work_dirs.main()
+            command.main()
     else:
-        work_dirs.main()
+        command.main()
     shown = capsys.readouterr()
     assert expected in shown.out + shown.err and (root / "aaa2").exists() == (arguments != ["--remove", "aaa2"])
 
@@ -199,5 +201,5 @@ def test_the_command(root, three, monkeypatch, capsys, arguments, expected):
 )
 def test_the_command_where_there_is_nothing(root, monkeypatch, capsys, arguments, expected):
     monkeypatch.setattr(sys, "argv", ["work", *arguments])
-    work_dirs.main()
+    command.main()
     assert expected in capsys.readouterr().out

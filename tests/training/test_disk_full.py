@@ -7,7 +7,8 @@ import pytest
 from pipeline.base.errors import UserError
 from pipeline.runs.checkpoint_schedule import CheckpointSchedule
 from pipeline.runs.run import run_cell
-from pipeline.runs.work_dirs import entries, stored
+from pipeline.runs.unfinished import unfinished
+from pipeline.runs.work_dirs import stored
 from runs import content
 
 
@@ -63,7 +64,7 @@ def test_no_room_for_a_checkpoint(plan, data, disk, tmp_path, whole, monkeypatch
     ) as error:
         run_cell(plan(), data=data, out=out, name="cell")
     assert "\n" not in str(error.value) and not out.exists()
-    (work,) = (entry.folder for entry in entries(disk.folder / ".work"))
+    (work,) = (one.folder for one in unfinished(disk.folder / ".work"))
     assert [path.name for path in stored(work)] == ["step-000000002.json", "step-000000001.json"]
     assert sorted(path.name for path in work.iterdir()) == [
         "lock",
