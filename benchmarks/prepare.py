@@ -33,9 +33,9 @@ from pipeline.data.prepare import prepare
 def plain_loop(source: Path, resolution: int, folder: Path) -> np.ndarray:
     """(N, 3, H, W) uint8 by torchvision's own transforms, one image at a time, in memory."""
     with ExitStack() as stack:
-        files, images = find_images(source, folder, stack), []
-        for index in range(len(files.names)):
-            image = Image.open(BytesIO(files.read(index))).convert("RGB")
+        images = []
+        for file in find_images(source, folder, stack).files:
+            image = Image.open(BytesIO(file.read())).convert("RGB")
             steps = [
                 v2.CenterCrop(min(image.size)),
                 v2.Resize(resolution, interpolation=v2.InterpolationMode.LANCZOS, antialias=True),
@@ -57,9 +57,8 @@ SIDES = {"torchvision loop": plain_loop, "prepare": ours}
 def subset(source: Path, count: int, folder: Path) -> Path:
     """The first `count` images of `source` as files in `folder`, so that both sides read the same."""
     with ExitStack() as stack:
-        files = find_images(source, folder, stack)
-        for index in range(min(count, len(files.names))):
-            (folder / f"{index:06}{Path(files.names[index]).suffix}").write_bytes(files.read(index))
+        for index, file in enumerate(find_images(source, folder, stack).files[:count]):
+            (folder / f"{index:06}{Path(file.name).suffix}").write_bytes(file.read())
     return folder
 
 

@@ -157,12 +157,33 @@ def shared_out(
     if len(networks) == 1:
         yield from (work(networks[0], part) for part in parts)
         return
-    waiting: deque[Future[Result]] = deque()
     with ExitStack() as stack:
         places = [(stack.enter_context(ThreadPoolExecutor(1)), network) for network in networks]
-        for part, (pool, network) in zip(parts, cycle(places), strict=False):
-            waiting.append(pool.submit(work, network, part))
-            if len(waiting) >= AHEAD * len(networks):
-                yield waiting.popleft().result()
-        while waiting:
+        turns = zip(parts, cycle(places), strict=False)
+        futures = (pool.submit(work, network, part) for part, (pool, network) in turns)
+        yield from _results(futures, AHEAD * len(networks))
+
+
+def in_parallel(work: Callable[[Part], Result], parts: Iterable[Part], threads: int | None = None) -> Iterator[Result]:
+    """Yield `work(part)` in the order of the parts. At most three parts a thread wait; a failure cancels the others.
+
+    `threads`: one a core by default, for work that releases Python's global lock.
+    Errors: whatever `work` raises.
+    """
+    threads = threads or cores()
+    pool = ThreadPoolExecutor(threads)
+    try:
+        yield from _results((pool.submit(work, part) for part in parts), 3 * threads + 1)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _results(futures: Iterator[Future[Result]], ahead: int) -> Iterator[Result]:
+    """Results in order; taking a future begins it, and `ahead` of them are taken before the first result is given."""
+    waiting: deque[Future[Result]] = deque()
+    for future in futures:
+        waiting.append(future)
+        if len(waiting) >= ahead:
             yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()

@@ -71,10 +71,10 @@ def dataset_settings(given: str, params: str = PARAMS) -> DataConfig:
 def _files(path: Path, given: str, scratch: Path) -> Images:
     """A folder or zip of images that all have the size of the first one."""
     with ExitStack() as stack:
-        files = find_images(path, scratch, stack)
-        width, height = _size(files.names[0], files.read(0))
+        first = find_images(path, scratch, stack).files[0]
+        width, height = _size(first.name, first.read())
     if width != height:
-        raise UserError(f"{files.names[0]}: {width} x {height}; allowed: square images")
+        raise UserError(f"{first.name}: {width} x {height}; allowed: square images")
     config = DataConfig(source="folder", resolution=width, channels=3)
     config = config.model_copy(update={"path": str(path)})  # unchecked: it may have bytes that are no UTF-8
     prepare(config, given, scratch)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from pipeline.base.arrays import NpyWriter
 from pipeline.base.errors import UserError
@@ -35,9 +36,8 @@ def in_memory(images: np.ndarray) -> Split:
     """The array as a split. Errors: `ValueError` unless it is (N, C, H, W) uint8."""
     if images.dtype != np.uint8 or images.ndim != 4:
         raise ValueError(f"images must be (N, C, H, W) uint8, not {images.shape} {images.dtype}")
-    return Split(
-        shape=images.shape, chunks=lambda: (images[start : start + ROWS] for start in range(0, len(images), ROWS))
-    )
+    starts = range(0, len(images), ROWS)
+    return Split(shape=images.shape, chunks=lambda: (images[start : start + ROWS] for start in starts))
 
 
 def write_dataset(
@@ -58,30 +58,30 @@ def write_dataset(
     """
     images = in_memory(images) if isinstance(images, np.ndarray) else images
     test = in_memory(test) if isinstance(test, np.ndarray) else test
-    manifest: dict[str, Any] = {
-        "count": 0,
-        "shape": list(images.shape[1:]),
-        "dtype": "uint8",
-        "layout": "N C H W",
-    }
+    manifest: dict[str, Any] = {"count": 0, "shape": list(images.shape[1:]), "dtype": "uint8", "layout": "N C H W"}
     folder = Path(folder)
     with _whole(folder) as partial:
-        manifest["count"], manifest["images_sha256"] = _write_split(partial / "images.npy", images)
+        manifest["count"], manifest["images_sha256"] = _write_split(partial, "images", images)
         for name, values in (("labels", labels), ("test_labels", test_labels)):
             if values is not None:
                 with NpyWriter(partial / f"{name}.npy", values.shape, np.int64) as file:
                     file.write(values)
                     manifest[f"{name}_sha256"] = file.close()
         if test is not None:
-            manifest["test_count"], manifest["test_sha256"] = _write_split(partial / "test.npy", test)
+            manifest["test_count"], manifest["test_sha256"] = _write_split(partial, "test", test)
         write_json(partial / "manifest.json", {**facts, **manifest})
 
 
-def _write_split(path: Path, split: Split) -> tuple[int, str]:
-    """Write the images; their number and the file's sha256."""
-    with NpyWriter(path, split.shape, np.uint8) as file:
+def _write_split(folder: Path, name: str, split: Split) -> tuple[int, str]:
+    """Write the images, with a progress bar on a terminal; their number and the file's sha256."""
+    title = f"{folder.parent.name}/{name}"
+    with (
+        NpyWriter(folder / f"{name}.npy", split.shape, np.uint8) as file,
+        tqdm(total=split.shape[0], desc=title, unit=" images", unit_scale=True, disable=None) as bar,
+    ):
         for chunk in split.chunks():
             file.write(chunk)
+            bar.update(len(chunk))
         return file.rows, file.close(fewer=split.fewer)
 
 
@@ -124,9 +124,7 @@ def has_array(dataset: str | Path | Mapping[str, Any], name: str) -> bool:
 def read_array(folder: str | Path, name: str = "images") -> np.ndarray:
     """An array, memory-mapped, after its file was compared with the manifest's hash.
 
-    `name`: images, labels, test or test_labels.
-
-    Shapes: (N, C, H, W) uint8 for images, (N,) int64 for labels.
+    `name`: images or test, (N, C, H, W) uint8, labels or test_labels, (N,) int64.
     Errors: `UserError` where the dataset has no such array, or its file is missing or damaged.
     """
     folder, manifest = Path(folder), read_manifest(folder)

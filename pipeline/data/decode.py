@@ -2,11 +2,10 @@
 
 import re
 import sys
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from io import BytesIO
-from typing import NamedTuple, TypeVar
+from itertools import islice
 
 import numpy as np
 import PIL
@@ -15,25 +14,17 @@ from PIL import Image, UnidentifiedImageError, features
 
 from pipeline.base.errors import UserError
 from pipeline.base.files import printable
-from pipeline.base.machine import cores
+from pipeline.base.machine import in_parallel
 from pipeline.data.array import Split
 from pipeline.data.config import DataConfig
+from pipeline.data.folder import ImageFile
 
-Task = TypeVar("Task")
-Result = TypeVar("Result")
 Image.init()  # load all formats now: Pillow loads them on first use, which is not safe in several threads
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 CHUNK = 32  # images that one task decodes
 ORIENTATION = 0x0112  # the EXIF tag that cameras write: 1 is upright, 2 to 8 are turned, others mean nothing
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+# What turns an image upright whose tag is 2, 3, ... 8.
+TURNS = ("FLIP_LEFT_RIGHT", "ROTATE_180", "FLIP_TOP_BOTTOM", "TRANSPOSE", "ROTATE_270", "TRANSVERSE", "ROTATE_90")
 LIBRARY = f"Pillow {PIL.__version__}, libjpeg-turbo {features.version('libjpeg_turbo')}"
 # Pillow's modes whose pixels can keep their colour in an RGB (or grey) image.
 LOSSLESS = {"RGB": ("1", "L", "P", "LA", "PA", "RGBA"), "L": ("1", "P", "LA", "PA", "RGB", "RGBA")}
@@ -65,37 +56,10 @@ class RefusedImage(UserError):
         self.kind = kind
 
 
-def in_parallel(work: Callable[[Task], Result], tasks: Iterable[Task], threads: int | None = None) -> Iterator[Result]:
-    """Yield `work(task)` in the order of the tasks. At most three tasks a thread wait; a failure cancels the others.
-
-    `threads`: one a core by default. Pillow releases Python's global lock while it decodes and resizes.
-    Errors: whatever `work` raises.
-    """
-    threads = threads or cores()
-    waiting: deque[Future[Result]] = deque()
-    pool = ThreadPoolExecutor(threads)
-    try:
-        for task in tasks:
-            waiting.append(pool.submit(work, task))
-            if len(waiting) > 3 * threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-class ImageFile(NamedTuple):
-    """An image file that is read later, in the thread that decodes it."""
-
-    name: str  # for messages
-    read: Callable[[], bytes]
-
-
-def decode_chunks(
-    chunks: Iterable[list[ImageFile]], config: DataConfig, counts: dict[str, int], refused: list[UserError]
+def decode_files(
+    files: Iterable[ImageFile], config: DataConfig, counts: dict[str, int], refused: list[UserError]
 ) -> Iterator[np.ndarray]:
-    """Yield (k, C, H, W) uint8 for every chunk of files: the k images of it that can be used, where there are any.
+    """Yield (k, C, H, W) uint8: of every CHUNK files the images that can be used, where there are any.
 
     `counts` adds up how many images `decode` had to change, `refused` collects the others. With `on_error: refuse` the
     files after the first bad one are looked at, for the list of bad ones, and not given back.
@@ -111,7 +75,8 @@ def decode_chunks(
                 bad.append(problem)
         return images, bad, done
 
-    for images, bad, done in in_parallel(work, chunks):
+    remaining = iter(files)
+    for images, bad, done in in_parallel(work, iter(lambda: list(islice(remaining, CHUNK)), [])):
         for key, number in done.items():
             counts[key] += number
         if bad and not refused and config.on_error == "refuse":
@@ -132,12 +97,8 @@ def decode(name: str, content: bytes, config: DataConfig, done: Counter[str]) ->
     try:
         with Image.open(BytesIO(content), formats=FORMATS) as opened:
             _refuse(name, opened, done)
-            image: Image.Image = opened
-            orientation = _orientation(opened)
-            if orientation in TURNS:
-                image = opened.transpose(TURNS[orientation])
-                done["rotated"] += 1
-            pixels = np.asarray(fit(name, _coloured(name, image, config, done), config, done))
+            image = _coloured(name, _upright(opened, done), config, done)
+            pixels = np.asarray(fit(name, image, config, done))
     except RefusedImage:
         raise
     except Exception as problem:  # Pillow's parsers raise many kinds of exceptions for damaged files
@@ -145,7 +106,7 @@ def decode(name: str, content: bytes, config: DataConfig, done: Counter[str]) ->
         if bare is not None:
             return decode(name, bare, config, done)
         if isinstance(problem, UnidentifiedImageError):
-            raise RefusedImage(name, *_unidentified(content), before="no readable image: ") from None
+            raise _unidentified(name, content) from None
         reason = " ".join(str(problem).split()) or type(problem).__name__
         raise RefusedImage(name, "no readable image", "repair it or take it out", after=f" ({reason})") from None
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
@@ -156,15 +117,10 @@ def fit(name: str, image: Image.Image, config: DataConfig, done: Counter[str]) -
 
     Errors: `RefusedImage` for an image that is too small: images are never enlarged.
     """
-    side = config.resolution
-    width, height = image.size
+    side, (width, height) = config.resolution, image.size
     if min(width, height) < side:
-        raise RefusedImage(
-            name,
-            f"smaller than {side} x {side}, and images are never enlarged",
-            "take it out or lower data.resolution",
-            before=f"{width} x {height}, ",
-        )
+        kind = f"smaller than {side} x {side}, and images are never enlarged"
+        raise RefusedImage(name, kind, "take it out or lower data.resolution", before=f"{width} x {height}, ")
     if config.fit == "crop" and width != height:
         short = min(width, height)
         left, top = (width - short) // 2, (height - short) // 2
@@ -181,26 +137,22 @@ def fit_chunks(split: Split, config: DataConfig) -> Split:
 
     Errors: `UserError`, when the chunks are read, where the images are smaller than the resolution.
     """
-    count, channels, height, width = split.shape
-    if height == width == config.resolution:
+    side = config.resolution
+    if split.shape[2:] == (side, side):
         return split
 
     def work(chunk: np.ndarray) -> np.ndarray:
         images = (Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0))) for image in chunk)
         return np.stack([np.asarray(fit("an image", image, config, Counter())).transpose(2, 0, 1) for image in images])
 
-    return Split(
-        shape=(count, channels, config.resolution, config.resolution),
-        chunks=lambda: in_parallel(work, split.chunks()),
-    )
+    return Split(shape=(*split.shape[:2], side, side), chunks=lambda: in_parallel(work, split.chunks()))
 
 
 def resize_rule(config: DataConfig) -> str:
     """The text of the manifest on how `fit` crops and resizes."""
-    first = "centre crop to the short side, then " if config.fit == "crop" else "both sides, whatever their ratio, by "
-    return (
-        f"{first}Pillow {PIL.__version__} LANCZOS (antialiased, on uint8) to {config.resolution} x {config.resolution}"
-    )
+    first = "centre crop to the short side, then" if config.fit == "crop" else "both sides, whatever their ratio, by"
+    size = f"{config.resolution} x {config.resolution}"
+    return f"{first} Pillow {PIL.__version__} LANCZOS (antialiased, on uint8) to {size}"
 
 
 def _refuse(name: str, image: PIL.ImageFile.ImageFile, done: Counter[str]) -> None:
@@ -214,34 +166,33 @@ def _refuse(name: str, image: PIL.ImageFile.ImageFile, done: Counter[str]) -> No
     if frames > 1 and image.format == "MPO":  # phones put a depth map or another exposure behind the photograph
         done["first_of_several"] += 1
     elif frames > 1:
-        raise RefusedImage(
-            name,
-            "animated, or several images in one file",
-            "keep one of them or take it out",
-            after=f" ({frames})",
-        )
+        kind = "animated, or several images in one file"
+        raise RefusedImage(name, kind, "keep one of them or take it out", after=f" ({frames})")
     raw = [str(tile.args if isinstance(tile.args, str) else (tile.args or ("",))[0]) for tile in image.tile]
-    deep = image.format != "BMP" and any(
-        ";16" in mode or ";12" in mode for mode in raw
-    )  # a BMP's 16 bits are a pixel's
+    # A BMP's 16 bits are a pixel's, not a channel's.
+    deep = image.format != "BMP" and any(";16" in mode or ";12" in mode for mode in raw)
     if image.mode.startswith(("I", "F")) or deep:
         raise RefusedImage(name, "more than 8 bits a channel", "convert it to 8 bits or take it out")
 
 
-def _orientation(image: Image.Image) -> int:
+def _upright(image: Image.Image, done: Counter[str]) -> Image.Image:
+    """Turned as its EXIF tag says. `ImageOps.exif_transpose` also writes the metadata anew, and fails on odd ones."""
     try:
-        return int(image.getexif().get(ORIENTATION, 1))
+        orientation = int(image.getexif().get(ORIENTATION, 1))
     except Exception:  # Pillow's parsers raise many kinds of exceptions for damaged metadata
-        return 1
+        return image
+    if not 2 <= orientation <= 8:
+        return image
+    done["rotated"] += 1
+    return image.transpose(Image.Transpose[TURNS[orientation - 2]])
 
 
-def _unidentified(content: bytes) -> tuple[str, str]:
-    """Kind and advice for a file that Pillow does not know: what it is, where its first bytes tell."""
-    head = content[:256]
-    for pattern, kind in OTHER_FORMATS.items():
-        if re.match(pattern, head, re.DOTALL | re.IGNORECASE):
-            return kind, f"allowed: {', '.join(FORMATS)}; convert it or take it out"
-    return "of an unknown format", f"allowed: {', '.join(FORMATS)}; repair it or take it out"
+def _unidentified(name: str, content: bytes) -> RefusedImage:
+    """What a file is that Pillow does not know, where its first bytes tell."""
+    flags = re.DOTALL | re.IGNORECASE
+    kind = next((kind for pattern, kind in OTHER_FORMATS.items() if re.match(pattern, content[:256], flags)), None)
+    advice = f"allowed: {', '.join(FORMATS)}; {'convert' if kind else 'repair'} it or take it out"
+    return RefusedImage(name, kind or "of an unknown format", advice, before="no readable image: ")
 
 
 def _without_metadata(content: bytes) -> bytes | None:
@@ -273,14 +224,11 @@ def _coloured(name: str, image: Image.Image, config: DataConfig, done: Counter[s
         image.load()
         return image
     dataset = "8-bit RGB" if mode == "RGB" else "8-bit greyscale (channels: 1)"
-    if image.mode not in (mode, *LOSSLESS[mode]):
-        raise RefusedImage(name, f"{kind}, the dataset is {dataset}", "convert it or take it out")
-    if config.convert == "refuse":
-        raise RefusedImage(
-            name,
-            f"{kind}, the dataset is {dataset}",
-            "convert it, take it out, or set data.convert to lossless, which keeps every colour",
-        )
+    advice = "convert it or take it out"
+    if config.convert == "refuse" and image.mode in (mode, *LOSSLESS[mode]):
+        advice = "convert it, take it out, or set data.convert to lossless, which keeps every colour"
+    if config.convert == "refuse" or image.mode not in (mode, *LOSSLESS[mode]):
+        raise RefusedImage(name, f"{kind}, the dataset is {dataset}", advice)
     if transparent:
         image = image.convert("RGBA")
         if image.getchannel("A").getextrema() != (255, 255):
@@ -288,7 +236,7 @@ def _coloured(name: str, image: Image.Image, config: DataConfig, done: Counter[s
     if mode == "L" and image.mode not in ("1", "LA"):
         rgb = np.asarray(image.convert("RGB"))
         if (rgb != rgb[..., :1]).any():
-            raise RefusedImage(name, f"{kind} with colours, the dataset is {dataset}", "convert it or take it out")
+            raise RefusedImage(name, f"{kind} with colours, the dataset is {dataset}", advice)
         image = Image.fromarray(np.ascontiguousarray(rgb[..., 0]))
     done["converted"] += 1
     return image.convert(mode)

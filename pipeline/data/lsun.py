@@ -4,15 +4,17 @@ torchvision's reader is not used: it writes a pickle into the working folder and
 """
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 import lmdb
 
 from pipeline.base.errors import UserError
-from pipeline.data.archives import open_archive, split_inside
-from pipeline.data.decode import ImageFile
+from pipeline.data.archives import open_archive
+from pipeline.data.folder import ImageFile
+
+DATABASE = "data.mdb"
 
 
 def find_lmdb(path: Path, scratch: Path, stack: ExitStack) -> Path | None:
@@ -23,61 +25,43 @@ def find_lmdb(path: Path, scratch: Path, stack: ExitStack) -> Path | None:
     """
     if path.is_dir():
         return next(
-            (found.parent for found in (path / "data.mdb", *sorted(path.glob("*/data.mdb"))) if found.is_file()), None
+            (file.parent for file in (path / DATABASE, *sorted(path.glob(f"*/{DATABASE}"))) if file.is_file()), None
         )
-    if path.name == "data.mdb":
+    if path.name == DATABASE:
         return path.parent
-    file, inside = split_inside(path)
-    archive = open_archive(file, scratch, stack)
-    prefix = f"{inside}/" if inside else ""
-    names = [name for name in archive.names if name.startswith(prefix) and name.rpartition("/")[2] == "data.mdb"]
+    archive = open_archive(path, scratch, stack)
+    names = [name for name in archive.names if Path(name).name == DATABASE]
     if len(names) > 1:
-        raise UserError(f"{path}: holds {len(names)} databases named data.mdb, expected one; name its folder in it")
-    if not names:
-        return None
-    with open(scratch / "data.mdb", "wb") as target:
-        archive.copy(names[0], target)
-    return scratch
+        raise UserError(f"{path}: holds {len(names)} databases named {DATABASE}, expected one; name its folder in it")
+    for name in names:
+        with open(scratch / DATABASE, "wb") as target:
+            archive.copy(name, target)
+    return scratch if names else None
 
 
-@contextmanager
-def open_lmdb(folder: Path) -> Iterator[lmdb.Environment]:
-    """Open a database for reading.
+def open_lmdb(folder: Path, stack: ExitStack) -> lmdb.Environment:
+    """Open a database for reading; `stack` closes it.
 
     Errors: `UserError` where it is damaged or cut short. LMDB itself does not compare the size: reading a page beyond
     the end of the file would kill the process.
     """
+    file = folder / DATABASE
     try:
-        environment = lmdb.open(str(folder), readonly=True, lock=False, readahead=False)
+        environment = stack.enter_context(lmdb.open(str(folder), readonly=True, lock=False, readahead=False))
     except lmdb.Error as problem:
-        raise UserError(
-            f"{folder / 'data.mdb'}: no readable LMDB database ({problem}); unpack or fetch it again"
-        ) from None
-    with environment:
-        needed = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
-        size = (folder / "data.mdb").stat().st_size
-        if size < needed:
-            raise UserError(
-                f"{folder / 'data.mdb'}: has {size:,} bytes, its database {needed:,}; unpack or fetch it again"
-            )
-        yield environment
+        raise UserError(f"{file}: no readable LMDB database ({problem}); unpack or fetch it again") from None
+    size, needed = file.stat().st_size, (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
+    if size < needed:
+        raise UserError(f"{file}: has {size:,} bytes, its database {needed:,}; unpack or fetch it again")
+    return environment
 
 
-def lmdb_chunks(environment: lmdb.Environment, folder: Path, size: int) -> Iterator[list[ImageFile]]:
-    """Yield lists of `size` images, the last one shorter, in the order of the keys.
-
-    Errors: `UserError` where the database is damaged.
-    """
-    chunk: list[ImageFile] = []
+def lmdb_images(environment: lmdb.Environment, folder: Path) -> Iterator[ImageFile]:
+    """The images in the order of the keys. Errors: `UserError` where the database is damaged."""
     try:
         with environment.begin() as transaction:
             for key, value in transaction.cursor():
-                name = f"{folder / 'data.mdb'}: {key.decode('utf-8', 'backslashreplace')}"
-                chunk.append(ImageFile(name, partial(bytes, value)))
-                if len(chunk) == size:
-                    yield chunk
-                    chunk = []
+                name = f"{folder / DATABASE}: {key.decode('utf-8', 'backslashreplace')}"
+                yield ImageFile(name, partial(bytes, value))
     except lmdb.Error as problem:
-        raise UserError(f"{folder / 'data.mdb'}: damaged ({problem}); unpack or fetch it again") from None
-    if chunk:
-        yield chunk
+        raise UserError(f"{folder / DATABASE}: damaged ({problem}); unpack or fetch it again") from None

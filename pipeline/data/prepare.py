@@ -3,21 +3,16 @@
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from tqdm import tqdm
-
 from pipeline.base.errors import UserError
 from pipeline.base.files import printable
-from pipeline.data.array import Split, read_manifest, write_dataset
+from pipeline.data.array import read_manifest, write_dataset
 from pipeline.data.config import DataConfig, settings_file
 from pipeline.data.folder import find_images
-from pipeline.data.readers import Content, Job, read
+from pipeline.data.readers import READERS, Content, Job
 from pipeline.data.sources import local_copy
 
 COMPRESSED_TARS = (".gz", ".tgz", ".bz2", ".xz")  # would have to be decompressed for a look at their names
@@ -38,16 +33,11 @@ def prepare(config: DataConfig, dataset: str, folder: str | Path, *, listing: Pa
             warnings.filterwarnings("ignore", module="PIL")
             shutil.rmtree(scratch, ignore_errors=True)
             scratch.mkdir(parents=True)
-            content = read(Job(config=config, dataset=dataset, scratch=scratch, listing=listing, stack=stack))
+            job = Job(config=config, dataset=dataset, scratch=scratch, listing=listing, stack=stack)
+            content = READERS[config.source](job)
             _announce(content, dataset, folder)
-            write_dataset(
-                folder,
-                _with_progress(content.images, dataset),
-                content.labels,
-                {"dataset": dataset, "data": settings(config), **content.facts},
-                test=_with_progress(content.test, f"{dataset} test") if content.test else None,
-                test_labels=content.test_labels,
-            )
+            facts = {"dataset": dataset, "data": settings(config), **content.facts}
+            write_dataset(folder, content.images, content.labels, facts, content.test, content.test_labels)
     except OSError as problem:
         raise UserError(
             f"{problem.filename or folder}: {problem.strerror or problem}; nothing was written: "
@@ -76,10 +66,9 @@ def stale(folder: str | Path, dataset: str, config: DataConfig) -> str:
     if recorded is None:
         return f"{folder} was prepared by an earlier version, which did not record its settings"
     for key in (*asked, *recorded):
-        if recorded.get(key) != asked.get(key):
-            return (
-                f"{folder} was prepared with {key}: {recorded.get(key)}, {settings_file(dataset)} says {asked.get(key)}"
-            )
+        then, now = recorded.get(key), asked.get(key)
+        if then != now:
+            return f"{folder} was prepared with {key}: {then}, {settings_file(dataset)} says {now}"
     path = local_copy(dataset, config)
     if path is None or "files_sha256" not in manifest or path.name.endswith(COMPRESSED_TARS):
         return ""
@@ -91,14 +80,10 @@ def stale(folder: str | Path, dataset: str, config: DataConfig) -> str:
 def _announce(content: Content, dataset: str, folder: Path) -> None:
     """Print how much will be written. Errors: `UserError` where the disk has too little room."""
     count, channels, height, width = content.images.shape
-    needed = content.images.size + (content.test.size if content.test else 0)
-    free = shutil.disk_usage(folder).free
+    needed, free = content.images.size + (content.test.size if content.test else 0), shutil.disk_usage(folder).free
     test = f" and {content.test.shape[0]:,} of the test split" if content.test else ""
-    print(
-        f"prepare: {dataset}: {count:,} images{test} as {channels} x {height} x {width} uint8 -> {folder}/, "
-        f"{_bytes(needed)} ({_bytes(free)} free)",
-        flush=True,
-    )
+    images = f"{count:,} images{test} as {channels} x {height} x {width} uint8"
+    print(f"prepare: {dataset}: {images} -> {folder}/, {_bytes(needed)} ({_bytes(free)} free)", flush=True)
     if free < needed * SPARE:
         raise UserError(
             f"{folder}: {_bytes(needed)} are needed for {dataset}, {_bytes(free)} are free on that disk; "
@@ -108,15 +93,3 @@ def _announce(content: Content, dataset: str, folder: Path) -> None:
 
 def _bytes(number: float) -> str:
     return f"{number / 1e9:,.2f} GB" if number >= 1e9 else f"{number / 1e6:,.1f} MB"
-
-
-def _with_progress(split: Split, name: str) -> Split:
-    """The same split with a progress bar."""
-
-    def chunks() -> Iterator[np.ndarray]:
-        with tqdm(total=split.shape[0], desc=f"prepare: {name}", unit=" images", unit_scale=True, disable=None) as bar:
-            for chunk in split.chunks():
-                yield chunk
-                bar.update(len(chunk))
-
-    return replace(split, chunks=chunks)

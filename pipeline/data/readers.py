@@ -1,7 +1,7 @@
 """The readers of the datasets. Each says what there is to read; the images are read while they are written."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -16,10 +16,10 @@ from pipeline.base.files import printable, write_text
 from pipeline.data.archives import split_inside
 from pipeline.data.array import Split, in_memory
 from pipeline.data.config import NATIVE, DataConfig, Source, settings_file
-from pipeline.data.decode import CHUNK, LIBRARY, ImageFile, decode_chunks, fit_chunks, resize_rule
-from pipeline.data.folder import EXTENSIONS, ORDER, find_images
+from pipeline.data.decode import LIBRARY, decode_files, fit_chunks, resize_rule
+from pipeline.data.folder import EXTENSIONS, ORDER, ImageFile, find_images
 from pipeline.data.glyphs import Glyphs
-from pipeline.data.lsun import find_lmdb, lmdb_chunks, open_lmdb
+from pipeline.data.lsun import find_lmdb, lmdb_images, open_lmdb
 from pipeline.data.published_arrays import load_arrays
 from pipeline.data.sources import locate
 
@@ -46,11 +46,6 @@ class Content:
     labels: np.ndarray | None = None
     test: Split | None = None
     test_labels: np.ndarray | None = None
-
-
-def read(job: Job) -> Content:
-    """Read a dataset by its source. Errors: `UserError` where the source is missing, damaged, or another dataset."""
-    return READERS[job.config.source](job)
 
 
 def read_digits(config: DataConfig) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
@@ -87,14 +82,9 @@ def split_digits(count: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _digits(job: Job) -> Content:
     images, labels, facts = read_digits(job.config)
-    train, test = split_digits(len(images))
-    return Content(
-        images=in_memory(images[train]),
-        labels=labels[train],
-        test=in_memory(images[test]),
-        test_labels=labels[test],
-        facts=facts,
-    )
+    parts = [(in_memory(images[part]), labels[part]) for part in split_digits(len(images))]
+    (train, train_labels), (test, test_labels) = parts
+    return Content(images=train, labels=train_labels, test=test, test_labels=test_labels, facts=facts)
 
 
 def _glyphs(job: Job) -> Content:
@@ -131,89 +121,64 @@ def _arrays(job: Job, *, name: str, source: str, split: str) -> Content:
 
 
 def _files(job: Job, *, source: str, split: str, count: int | None = None) -> Content:
-    """Image files of a folder or an archive. `count` is the published number of the dataset's images."""
-    path, checked = locate(job.dataset, job.config)
-    files = find_images(path, job.scratch, job.stack)
-    archive, inside = split_inside(path)
-    _check_count(path, len(files.names), count)
-    if files.ignored:
-        print(
-            f"prepare: {job.dataset}: {files.ignored:,} files ignored in {printable(path)}: "
-            f"hidden, or none of {' '.join(EXTENSIONS)}",
-            flush=True,
-        )
+    """Encoded images: an LMDB, or files of a folder or an archive. `count` is the published number of them.
 
-    def chunks() -> Iterator[list[ImageFile]]:
-        for start in range(0, len(files.names), CHUNK):
-            numbers = range(start, min(start + CHUNK, len(files.names)))
-            yield [ImageFile(files.names[number], partial(files.read, number)) for number in numbers]
-
-    facts = {
-        "source": "/".join(filter(None, (f"{source}, {printable(archive.name)}", inside))),
-        "checksum": checked,
-        "split": split,
-        "order": ORDER,
-        "ignored_files": files.ignored,
-        "files_sha256": files.digest(),
-    }
-    return _decoded(job, path, len(files.names), chunks, facts)
-
-
-def _lsun_church(job: Job) -> Content:
-    path, checked = locate(job.dataset, job.config)
-    database = find_lmdb(path, job.scratch, job.stack)
-    if database is None:
-        return _files(job, source="LSUN church_outdoor_train, exported", split="church_outdoor_train", count=126_227)
-    environment = job.stack.enter_context(open_lmdb(database))
-    count = environment.stat()["entries"]
-    _check_count(path, count, 126_227)
-    facts = {
-        "source": f"LSUN church_outdoor_train, {path.name}",
-        "checksum": checked,
-        "split": "church_outdoor_train",
-        "order": "by key",
-    }
-    return _decoded(job, path, count, lambda: lmdb_chunks(environment, database, CHUNK), facts)
-
-
-def _decoded(
-    job: Job, path: Path, count: int, chunks: Callable[[], Iterator[list[ImageFile]]], facts: dict[str, Any]
-) -> Content:
-    """The content of encoded images; the counts among its facts grow while the chunks are decoded.
-
-    Errors, when the chunks are read: `UserError` after all images were looked at, where some cannot be used and
-    `on_error` does not skip them, or where none is left.
+    The counts among the facts grow while the images are decoded.
+    Errors: `UserError` where there are others than `count`. When the images are read, after all were looked at:
+    `UserError` where some cannot be used and `on_error` does not skip them, or where none is left.
     """
+    path, checked = locate(job.dataset, job.config)
+    archive, inside = split_inside(path)
+    database = find_lmdb(path, job.scratch, job.stack) if job.config.source == "lsun_church" else None
+    source += ", exported" if database is None and job.config.source == "lsun_church" else ""
+    source = "/".join(filter(None, (f"{source}, {printable(archive.name)}", inside)))
+    facts: dict[str, Any] = {"source": source, "checksum": checked, "split": split}
+    files: Iterable[ImageFile]
+    if database is not None:
+        environment = open_lmdb(database, job.stack)
+        files, number = lmdb_images(environment, database), environment.stat()["entries"]
+        facts |= {"order": "by key"}
+    else:
+        found = find_images(path, job.scratch, job.stack)
+        files, number = found.files, len(found.files)
+        facts |= {"order": ORDER, "ignored_files": found.ignored, "files_sha256": found.digest()}
+        if found.ignored:
+            ignored = f"{found.ignored:,} files ignored in {printable(path)}: hidden, or none of {' '.join(EXTENSIONS)}"
+            print(f"prepare: {job.dataset}: {ignored}", flush=True)
+    _check_count(path, number, count)
     counts = dict.fromkeys(("cropped", "resized", "converted", "rotated", "first_of_several", "skipped"), 0)
-    shape = (count, job.config.channels, job.config.resolution, job.config.resolution)
-    facts = facts | {"library": LIBRARY, "resize": resize_rule(job.config), "images": counts}
 
     def decoded() -> Iterator[np.ndarray]:
         refused: list[UserError] = []
-        yield from decode_chunks(chunks(), job.config, counts, refused)
+        yield from decode_files(files, job.config, counts, refused)
         counts["skipped"] = len(refused)
         if job.listing is not None:
             job.listing.unlink(missing_ok=True)
         if refused:
-            if job.listing is not None:
-                write_text(job.listing, "".join(f"{printable(str(problem))}\n" for problem in refused))
-            _report(job, path, count, refused)
+            _report(job, path, number, refused)
 
-    return Content(images=Split(shape=shape, chunks=decoded, fewer=job.config.on_error == "skip"), facts=facts)
+    shape = (number, job.config.channels, job.config.resolution, job.config.resolution)
+    return Content(
+        images=Split(shape=shape, chunks=decoded, fewer=job.config.on_error == "skip"),
+        facts=facts | {"library": LIBRARY, "resize": resize_rule(job.config), "images": counts},
+    )
 
 
 def _report(job: Job, path: Path, count: int, refused: list[UserError]) -> None:
     """Say which images cannot be used. Errors: `UserError` with the same, unless they are skipped and some are left."""
     kinds = Counter(getattr(problem, "kind", "not readable") for problem in refused)
     listed = ", ".join(f"{number:,} {kind}" for kind, number in kinds.most_common())
-    found = f"{printable(path)}: {len(refused):,} of {count:,} images cannot be used ({listed})"
-    where = f", all listed in {job.listing}" if job.listing else ""
+    message = f"{printable(path)}: {len(refused):,} of {count:,} images cannot be used ({listed})"
+    where = hint = ""
+    if job.listing is not None:
+        write_text(job.listing, "".join(f"{printable(str(problem))}\n" for problem in refused))
+        where = f", all listed in {job.listing}"
+        if len(refused) < count:
+            hint = f"; or leave them out: {settings_file(job.dataset)}: data.on_error: skip"
     if job.config.on_error == "skip" and len(refused) < count:
-        print(f"prepare: {job.dataset}: {found}; left out{where}", flush=True)
+        print(f"prepare: {job.dataset}: {message}; left out{where}", flush=True)
         return
-    first = str(refused[0]) if len(refused) == 1 else f"{found}{where}; the first: {refused[0]}"
-    some_left = job.listing is not None and len(refused) < count
-    hint = f"; or leave them out: {settings_file(job.dataset)}: data.on_error: skip" if some_left else ""
+    first = str(refused[0]) if len(refused) == 1 else f"{message}{where}; the first: {refused[0]}"
     raise UserError(f"{first}{hint}")
 
 
@@ -231,7 +196,7 @@ READERS: dict[Source, Callable[[Job], Content]] = {
     "stl10": partial(_arrays, name="STL10", source="STL-10, binary version", split="train+unlabeled"),
     "celeba": partial(_files, source="CelebA, aligned and cropped", split="all (train, val and test)", count=202_599),
     "celebahq": partial(_files, source="CelebA-HQ, a local copy", split="all", count=30_000),
-    "lsun_church": _lsun_church,
+    "lsun_church": partial(_files, source="LSUN church_outdoor_train", split="church_outdoor_train", count=126_227),
     "folder": partial(_files, source="image files", split="all"),
     "glyphs": _glyphs,
     "glyphs_pairs": _glyphs,

@@ -15,8 +15,9 @@ from torchvision.transforms.v2 import functional as vision
 
 from image_files import config, encoded, pixels
 from pipeline.base.errors import UserError
+from pipeline.base.machine import in_parallel
 from pipeline.data.array import read_array, read_manifest
-from pipeline.data.decode import ORIENTATION, decode, in_parallel, resize_rule
+from pipeline.data.decode import ORIENTATION, decode, resize_rule
 from pipeline.data.prepare import prepare
 
 RGB, GREY = pixels(0), pixels(0, channels=1)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from image_files import config, encoded, pixels
-from pipeline.base import arrays
+from pipeline.base import arrays, machine
 from pipeline.base.errors import UserError
 from pipeline.data import array, decode, readers
 from pipeline.data import prepare as module
@@ -131,7 +131,7 @@ def test_the_manifest_says_where_the_images_come_from(images, tmp_path):
 def test_a_bar_counts_images_as_they_are_written(images, tmp_path, monkeypatch):
     seen = []
 
-    class Bar(module.tqdm):
+    class Bar(array.tqdm):
         def __init__(self, **options):
             super().__init__(**options | {"disable": True})
             seen.append((options["total"], options["desc"]))
@@ -139,9 +139,9 @@ def test_a_bar_counts_images_as_they_are_written(images, tmp_path, monkeypatch):
         def update(self, number):
             seen.append(number)
 
-    monkeypatch.setattr(module, "tqdm", Bar)
+    monkeypatch.setattr(array, "tqdm", Bar)
     run(images, tmp_path / "out")
-    assert seen == [(5, "prepare: mine"), 5]
+    assert seen == [(5, "out/images"), 5]
 
 
 def test_few_images_are_in_memory_at_a_time(tmp_path, monkeypatch):
@@ -150,22 +150,22 @@ def test_few_images_are_in_memory_at_a_time(tmp_path, monkeypatch):
     folder.mkdir()
     for index in range(20):
         (folder / f"{index:02}.png").write_bytes(encoded(pixels(index)))
-    monkeypatch.setattr(readers, "CHUNK", 1)
-    monkeypatch.setattr(decode, "cores", lambda: 2)
+    monkeypatch.setattr(decode, "CHUNK", 1)
+    monkeypatch.setattr(machine, "cores", lambda: 2)
     read, lead = [], []
     real = readers.find_images
 
     def counted(path, scratch, stack):
-        files = real(path, scratch, stack)
-        return dataclasses.replace(files, read=lambda index: read.append(index) or files.read(index))
+        found = real(path, scratch, stack)
+        files = [file._replace(read=lambda file=file: read.append(file) or file.read()) for file in found.files]
+        return dataclasses.replace(found, files=files)
 
     monkeypatch.setattr(readers, "find_images", counted)
     with contextlib.ExitStack() as stack:
-        content = readers.read(
-            readers.Job(
-                config=config(path=str(folder)), dataset="mine", scratch=tmp_path, listing=tmp_path / "bad", stack=stack
-            )
+        job = readers.Job(
+            config=config(path=str(folder)), dataset="mine", scratch=tmp_path, listing=tmp_path / "bad", stack=stack
         )
+        content = readers.READERS["folder"](job)
         for number, _ in enumerate(content.images.chunks()):
             lead.append(len(read) - number)
     assert len(read) == 20 + 20 and max(lead) <= 20 + 3 * 2 + 2  # the digest of the collection reads some as well
