@@ -3,7 +3,7 @@
 import pipeline.base.torch_start  # noqa: F401 (before torch)
 from pipeline.base.errors import command_line
 from pipeline.base.schema import load_stage_plan
-from pipeline.metrics.config import IllustratePlan
+from pipeline.metrics.extractors.registry import IllustratePlan
 from pipeline.pictures.illustrate import illustrate_run
 
 

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from pipeline.metrics.extractor import Extractor
+from pipeline.metrics.extractors.extractor import Extractor
 
 
 class Small(nn.Module):

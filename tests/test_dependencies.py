@@ -6,6 +6,7 @@ A missing dep would keep stale results after a change of code; a needless one wo
 """
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ def module_file(name: str) -> Path | None:
 
 
 def imports(file: Path) -> set[Path]:
-    """Files of the project that `file` imports, anywhere in it."""
+    """Files of the project that `file` imports, anywhere in it, and those of the "module:attribute" it names."""
     found = set()
     for node in ast.walk(ast.parse(file.read_text())):
         names = []
@@ -33,6 +34,8 @@ def imports(file: Path) -> set[Path]:
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Constant) and re.fullmatch(r"pipeline(\.\w+)+:\w+", str(node.value)):
+            names = [node.value.partition(":")[0]]
         found |= {
             path for name in names if name.split(".")[0] in ("pipeline", "stages") and (path := module_file(name))
         }

@@ -171,8 +171,14 @@ def edited(repository, *files):
 
 
 @nightly
-def test_code_of_a_metric_measures_and_draws_again_and_trains_nothing(repository):
+def test_code_of_a_metric_measures_again_and_draws_and_trains_nothing(repository):
     with edited(repository, "pipeline/metrics/distances.py") as output:
+        assert worked(output) == {"reference@digits"} | cells("measure")
+
+
+@nightly
+def test_code_of_a_feature_extractor_measures_and_draws_again(repository):
+    with edited(repository, "pipeline/metrics/extractors/extractor.py") as output:
         assert worked(output) == {"reference@digits"} | cells("measure") | cells("illustrate")
 
 

@@ -12,11 +12,11 @@ import torch
 from pipeline.base.errors import UserError
 from pipeline.base.files import check_output, expand_home, write_json
 from pipeline.commands.image_sources import Images, dataset_settings, read_images
-from pipeline.metrics import weights
-from pipeline.metrics.extractor import DTYPE, Extractor, Features, best_device
+from pipeline.metrics.extractors import weights
+from pipeline.metrics.extractors.extractor import DTYPE, Extractor, Features, best_device
+from pipeline.metrics.extractors.registry import load_extractor
 from pipeline.metrics.floors import BATCH
 from pipeline.metrics.registry import ALLOWED, DEFAULT, SPREAD, Protocol, column, extractors, parse
-from pipeline.metrics.store import load_extractor
 from pipeline.metrics.suite import Real, measure, real_side
 
 SUBSETS, SUBSET_SIZE, SPLITS = 100, 1000, 10  # as the libraries have them
@@ -96,7 +96,7 @@ def measure_images(
         note = f"the images are {side} x {side}, the real ones {other} x {other}: the values hold that difference too"
         report["notes"].append(note)
     for name in extractors(metrics):
-        extractor = load_extractor(name, weights.find(name, weights_file, setting="--weights")[0])
+        extractor = load_extractor(name, weights.find(name, weights_file, setting="--weights"))
         own = [protocol for protocol in protocols if protocol.extractor == name]
         _by_one_network(report, extractor, own, generated, real, scratch / name)
     order = [value for protocol in protocols for value in protocol.values]

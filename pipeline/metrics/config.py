@@ -6,18 +6,11 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from pipeline.base.schema import Strict
-from pipeline.metrics.registry import DIGITS, NETWORKS, SETTINGS, check, extractors, parse, used_settings
+from pipeline.metrics.extractors.registry import DIGITS, NETWORKS, ClassifierConfig, Count, IllustratePlan
+from pipeline.metrics.registry import SETTINGS, check, extractors, parse, used_settings
 
 Metric = Annotated[str, AfterValidator(check)]  # pipeline/metrics/registry.py lists the names
 Metrics = Annotated[list[Metric], Field(min_length=1)]
-Count = Annotated[int, Field(ge=1)]
-
-
-class ClassifierConfig(Strict):
-    """The digits' own evaluator, trained by the `reference` stage."""
-
-    seed: Annotated[int, Field(ge=0)]  # of its initialisation and batches
-    epochs: Count  # over the training images; the held-out ones say its accuracy
 
 
 class ReferenceConfig(Strict):
@@ -70,14 +63,6 @@ class MeasurePlan(Strict):
     splits: Count | None
     subsets: Count | None
     subset_size: Count | None
-    threads: Count
-
-
-class IllustratePlan(Strict):
-    """The content of plan/illustrate/<cell>.yaml: which latents are drawn, and how."""
-
-    seed: int
-    batch: Count
     threads: Count
 
 

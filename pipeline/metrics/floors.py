@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from pipeline.base.errors import UserError
 from pipeline.base.images import to_float, to_uint8
 from pipeline.metrics.config import ReferencePlan
-from pipeline.metrics.extractor import Extractor, Features, best_device
+from pipeline.metrics.extractors.extractor import Extractor, Features, best_device
 from pipeline.metrics.registry import SPREAD, parse
 from pipeline.metrics.suite import Real, measure, real_side
 
@@ -102,10 +102,10 @@ def _joined(first: Features, second: Features) -> Features:
     logits = None
     if first.logits is not None and second.logits is not None:
         logits = np.concatenate([first.logits, second.logits])
-    return Features(np.concatenate([first.features, second.features]), logits, first.no_logits)
+    return Features(np.concatenate([first.features, second.features]), logits, no_logits=first.no_logits)
 
 
 def _jittered(seen: Features) -> Features:
     """A little noise on the features: of equal samples no neighbour is the nearest one."""
     noise = np.random.default_rng(0).normal(0, 1e-3, seen.features.shape).astype(np.float32)
-    return Features(seen.features + noise, seen.logits, seen.no_logits)
+    return Features(seen.features + noise, seen.logits, no_logits=seen.no_logits)

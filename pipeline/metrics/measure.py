@@ -12,10 +12,9 @@ from pipeline.base.files import read_json, write_json, write_text
 from pipeline.metrics import glyphs
 from pipeline.metrics.config import MeasurePlan
 from pipeline.metrics.distances import fit, frechet_distance
-from pipeline.metrics.extractor import Features, best_device
+from pipeline.metrics.extractors.extractor import Features, best_device
 from pipeline.metrics.registry import SPREAD, parse
-from pipeline.metrics.store import Reference, load_reference
-from pipeline.metrics.suite import Real, measure
+from pipeline.metrics.suite import Real, Reference, load_reference, measure
 from pipeline.networks.sampling import draw_images, draw_latents, kept_weights, load_generator, memory_advice
 
 CURVE, SAMPLE_SIZES = "progress.csv", "sample_size.csv"

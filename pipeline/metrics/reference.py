@@ -12,16 +12,16 @@ from safetensors.torch import save_file
 from pipeline.base.errors import UserError
 from pipeline.base.files import atomic_write, sha256, write_json
 from pipeline.data.array import has_array, read_array, read_manifest
-from pipeline.metrics import weights
-from pipeline.metrics.classifier import accuracy, train_classifier
 from pipeline.metrics.config import ReferencePlan
 from pipeline.metrics.distances import fit
-from pipeline.metrics.extractor import DTYPE, Extractor
+from pipeline.metrics.extractors import weights
+from pipeline.metrics.extractors.classifier import accuracy, train_classifier
+from pipeline.metrics.extractors.extractor import DTYPE, Extractor
+from pipeline.metrics.extractors.glyph_decoder import write_decoder
+from pipeline.metrics.extractors.registry import DIGITS, GLYPHS, load_extractor
 from pipeline.metrics.floors import BATCH, Side, known_answers
-from pipeline.metrics.glyphs import write_decoder
-from pipeline.metrics.registry import DIGITS, GLYPHS, Protocol, extractors, parse
-from pipeline.metrics.store import load_extractor, write_statistics
-from pipeline.metrics.suite import Real
+from pipeline.metrics.registry import Protocol, extractors, parse
+from pipeline.metrics.suite import Real, write_statistics
 
 KNOWN_ANSWERS = "known_answers.json"
 
@@ -109,11 +109,11 @@ def _network(name: str, plan: ReferencePlan, data: str, folder: Path) -> tuple[P
     if name == GLYPHS:
         write_decoder(folder / f"{name}.json", read_manifest(data))
         return folder / f"{name}.json", {}
-    path, found = weights.find(name, plan.weights)
-    if not (folder / found.name).is_file():
-        with atomic_write(folder / found.name) as temporary:
+    path = weights.find(name, plan.weights)
+    if not (folder / path.name).is_file():
+        with atomic_write(folder / path.name) as temporary:
             shutil.copyfile(path, temporary)
-    return folder / found.name, {}
+    return folder / path.name, {}
 
 
 def _side(extractor: Extractor, own: list[Protocol], split: str, images: np.ndarray, scratch: Path) -> Side:

@@ -23,7 +23,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-DIGITS, GLYPHS, VGG = "digits_classifier", "glyphs_decoder", "vgg16"
+from pipeline.metrics.extractors.registry import DIGITS, GLYPHS, VGG
+
 OWN = {
     "digits": {"fd": "frechet", "is": "score", "kd": "kernel", "pr": "neighbours"},
     "glyphs": {name: name for name in ("valid", "modes", "kl", "agree", "memorised")},
@@ -57,25 +58,6 @@ FORMULAS = {
 }
 # Every setting that moves some metric's value.
 SETTINGS = tuple(dict.fromkeys(setting for formula in FORMULAS.values() for setting in formula.settings))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Network:
-    """What the images must be so that an evaluating network can read them; None: anything."""
-
-    title: str
-    resolutions: tuple[int, ...] | None = None
-    channels: int | None = None
-
-
-INCEPTION = Network(title="the Inception network", channels=3)
-NETWORKS = {
-    DIGITS: Network(title="the digits' classifier", resolutions=(8,)),
-    GLYPHS: Network(title="the glyphs' decoder", resolutions=(16, 32), channels=3),
-    VGG: Network(title="VGG-16", channels=3),
-    "inception_legacy": INCEPTION,
-    "inception_clean": INCEPTION,
-}
 
 
 @dataclass(frozen=True, kw_only=True)

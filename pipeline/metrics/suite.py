@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
 from typing import Protocol as Shape
-from typing import TypeVar
 
 import numpy as np
 import torch
 
 from pipeline.base.errors import UserError
+from pipeline.base.files import atomic_write, check_sha256, read_json
 from pipeline.metrics import glyphs
 from pipeline.metrics.distances import (
     Gaussian,
@@ -19,9 +21,11 @@ from pipeline.metrics.distances import (
     legacy_frechet_distance,
     precision_recall,
 )
-from pipeline.metrics.extractor import Features
+from pipeline.metrics.extractors.extractor import Extractor, Features
+from pipeline.metrics.extractors.registry import load_extractor
 from pipeline.metrics.registry import OWN, UNAVAILABLE, Protocol, parse
 
+ARRAYS = ("mean", "covariance")
 T = TypeVar("T")
 
 
@@ -144,3 +148,46 @@ def _value(
         subsets, size = (_given(getattr(settings, setting), name, setting) for setting in protocol.formula.settings)
         return kernel_distance(features, rows, subsets=subsets, subset_size=size, seed=seed)
     return precision_recall(features, rows, neighbours=_given(protocol.k, name, "neighbours"), device=device)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What evaluation needs of reference/<dataset>/: each file is known by its hash."""
+
+    extractors: Mapping[str, Extractor]  # by name, in the order of the metrics
+    real: Mapping[tuple[str, str], Real]  # by network and split
+    manifest: Mapping[str, Any]
+
+
+def write_statistics(path: Path, gaussian: Gaussian) -> None:
+    """Write mean and covariance as an .npz."""
+    with atomic_write(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, mean=gaussian.mean, covariance=gaussian.covariance)
+
+
+def load_reference(folder: str | Path) -> Reference:
+    """Networks, real sides and manifest, each file checked against its recorded hash; features stay memory-mapped.
+
+    Errors: `UserError` where a file is missing, damaged, or not the one recorded.
+    """
+    folder = Path(folder)
+    manifest = read_json(folder / "manifest.json")
+    for name, digest in manifest["files"].items():
+        check_sha256(folder / name, digest)
+    extractors = {
+        name: load_extractor(name, folder / facts["weights"]) for name, facts in manifest["extractors"].items()
+    }
+    real = {(side["extractor"], side["split"]): _load_side(folder, side) for side in manifest["sides"]}
+    return Reference(extractors, real, manifest)
+
+
+def _load_side(folder: Path, side: Mapping[str, Any]) -> Real:
+    gaussian = None
+    if side["statistics"]:
+        path = folder / side["statistics"]
+        with np.load(path, allow_pickle=False) as arrays:
+            if set(arrays) != set(ARRAYS):
+                raise UserError(f"{path}: holds {sorted(arrays)}, expected {sorted(ARRAYS)}")
+            gaussian = Gaussian(*(arrays[name] for name in ARRAYS))
+    features = np.load(folder / side["features"], mmap_mode="r", allow_pickle=False) if side["features"] else None
+    return Real(side["n_real"], gaussian, features)

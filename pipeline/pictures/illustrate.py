@@ -10,9 +10,8 @@ from pipeline.base.files import read_json
 from pipeline.base.images import to_float, to_uint8
 from pipeline.base.schema import bind, read_yaml
 from pipeline.data.array import read_array
-from pipeline.metrics.config import IllustratePlan
-from pipeline.metrics.extractor import best_device
-from pipeline.metrics.store import load_first_extractor, real_features
+from pipeline.metrics.extractors.extractor import best_device
+from pipeline.metrics.extractors.registry import IllustratePlan, load_first_extractor, real_features
 from pipeline.networks.families import attention_function
 from pipeline.networks.interface import Generator
 from pipeline.networks.sampling import (

@@ -11,7 +11,7 @@ from torch import nn
 
 from pipeline.base import machine as module
 from pipeline.base.machine import devices, provenance, replicas, shared_out
-from pipeline.metrics.extractor import Extractor
+from pipeline.metrics.extractors.extractor import Extractor
 from pipeline.networks.interface import build_generator
 from pipeline.networks.sampling import sample
 

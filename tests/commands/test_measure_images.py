@@ -16,8 +16,8 @@ from pipeline.commands.image_sources import read_images
 from pipeline.data.array import write_dataset
 from pipeline.data.config import DataConfig
 from pipeline.data.prepare import settings
-from pipeline.metrics import weights
 from pipeline.metrics.distances import fit, kernel_distance, legacy_frechet_distance, precision_recall
+from pipeline.metrics.extractors import weights
 from small_extractor import small
 
 
@@ -35,7 +35,7 @@ def write(folder, images):
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """Two folders of images, in a working folder of their own; the small network takes the place of Inception."""
-    monkeypatch.setattr(weights, "find", lambda name, configured, **_: (tmp_path / "weights.pt", None))
+    monkeypatch.setattr(weights, "find", lambda name, configured, **_: tmp_path / "weights.pt")
     loaded = {name: small(name, logits=name.endswith("legacy")) for name in ("inception_legacy", "inception_clean")}
     monkeypatch.setattr(measure_images, "load_extractor", lambda name, path: loaded[name])
     monkeypatch.chdir(tmp_path)

@@ -6,8 +6,8 @@ import torch
 
 from pipeline.data.config import DataConfig
 from pipeline.data.readers import read_digits, split_digits
-from pipeline.metrics.classifier import DigitsClassifier, accuracy, digits_extractor, train_classifier
-from pipeline.metrics.config import ClassifierConfig
+from pipeline.metrics.extractors.classifier import DigitsClassifier, accuracy, digits_extractor, train_classifier
+from pipeline.metrics.extractors.registry import ClassifierConfig
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.base.errors import UserError
-from pipeline.metrics import extractor as extracting
+from pipeline.metrics.extractors import extractor as extracting
 from small_extractor import small
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (37, 3, 9, 9), dtype=np.uint8)

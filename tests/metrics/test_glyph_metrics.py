@@ -9,10 +9,10 @@ from pipeline.data.array import write_dataset
 from pipeline.data.glyphs import Glyphs
 from pipeline.metrics import glyphs as metrics
 from pipeline.metrics.config import ReferencePlan
+from pipeline.metrics.extractors.glyph_decoder import load_decoder
 from pipeline.metrics.reference import build_reference
 from pipeline.metrics.registry import parse
-from pipeline.metrics.store import load_reference
-from pipeline.metrics.suite import measure
+from pipeline.metrics.suite import load_reference, measure
 
 COUNT = 1200
 NAMES = ["valid_glyphs", "modes_glyphs", "kl_glyphs", "memorised_glyphs"]
@@ -112,7 +112,7 @@ def test_another_font_is_refused(built, tmp_path):
     path = built[False][2] / "glyphs_decoder.json"
     write_json(tmp_path / path.name, read_json(path) | {"drawn_sha256": "0" * 64})
     with pytest.raises(UserError, match="font is drawn otherwise here; prepare the data set and its reference again"):
-        metrics.load_decoder(tmp_path / path.name)
+        load_decoder("glyphs_decoder", tmp_path / path.name)
 
 
 def test_images_that_are_no_glyphs_are_refused(tmp_path):

@@ -15,9 +15,9 @@ from torchvision.models import vgg16
 
 from pipeline.base.errors import UserError
 from pipeline.base.files import sha256
-from pipeline.metrics import inception, weights
 from pipeline.metrics.distances import fit, frechet_distance, legacy_frechet_distance
-from pipeline.metrics.inception import Inception, from_fidelity, load_inception, resize_clean, resize_legacy
+from pipeline.metrics.extractors import inception, weights
+from pipeline.metrics.extractors.inception import Inception, from_fidelity, load_inception, resize_clean, resize_legacy
 
 
 def images(count, side, seed=0):
@@ -76,10 +76,10 @@ def test_legacy_is_torch_fidelitys_network_and_resize(fidelity):
 
 
 def test_a_file_that_is_not_what_it_was_is_refused(tmp_path):
-    path = tmp_path / weights.PACKAGED.name
+    path = tmp_path / weights.PACKAGED.file
     path.write_bytes(b"nothing")
-    with pytest.raises(UserError, match=r"default_1\.pt: sha256 is .*, recorded was 7ff4a85c"):
-        load_inception("inception_clean", path, weights.PACKAGED)
+    with pytest.raises(UserError, match=r"default_1\.pt: sha256 is .*; allowed are .*default_1\.pt 7ff4a85c"):
+        load_inception("inception_clean", path)
 
 
 def at_hand(extractor):
@@ -87,7 +87,7 @@ def at_hand(extractor):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(weights, "download", lambda *_: (_ for _ in ()).throw(OSError("tests use no network")))
         try:
-            return load_inception(extractor, *weights.find(extractor, None))
+            return load_inception(extractor, weights.find(extractor, None))
         except UserError as reason:
             pytest.skip(str(reason))
 
@@ -117,10 +117,10 @@ def test_vgg_is_torch_fidelitys_layer_and_read_without_pickles(tmp_path, monkeyp
     state = {name: torch.randn(1, generator=random).expand(shape) * 1e-3 for name, shape in shapes.items()}
     path = tmp_path / "vgg16-397923af.pth"
     torch.save(state, path)  # expanded: a file of a few kilobytes
-    monkeypatch.setattr(inception, "VGG16", replace(weights.VGG16, sha256=sha256(path)))
-    features = inception.load_vgg(path).extract(images(2, 32), 2)
+    monkeypatch.setattr(weights, "VGG16", replace(weights.VGG16, checksum=f"sha256 {sha256(path)}"))
+    features = inception.load_vgg("vgg16", path).extract(images(2, 32), 2)
     assert features.features.shape == (2, 4096) and features.logits is None and features.no_logits
     torch.save({"weight": Path}, path)
-    monkeypatch.setattr(inception, "VGG16", replace(weights.VGG16, sha256=sha256(path)))
+    monkeypatch.setattr(weights, "VGG16", replace(weights.VGG16, checksum=f"sha256 {sha256(path)}"))
     with pytest.raises(UnpicklingError):
-        inception.load_vgg(path)
+        inception.load_vgg("vgg16", path)

@@ -6,14 +6,15 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pipeline.base.errors import UserError
-from pipeline.base.files import read_json, sha256, write_json, write_text
+from pipeline.base.files import read_json, write_json, write_text
 from pipeline.base.schema import dump
 from pipeline.data.array import write_dataset
 from pipeline.metrics import measure as measuring
-from pipeline.metrics import reference, store, weights
+from pipeline.metrics import reference, suite
 from pipeline.metrics.config import MeasurePlan, ReferencePlan
 from pipeline.metrics.distances import fit, frechet_distance
-from pipeline.metrics.extractor import Features
+from pipeline.metrics.extractors import weights
+from pipeline.metrics.extractors.extractor import Features
 from pipeline.metrics.measure import measure_run, write_sample_sizes
 from pipeline.metrics.suite import real_side
 from pipeline.networks.transgan.networks import Generator
@@ -43,9 +44,9 @@ def project(tmp_path, monkeypatch, cell):
     monkeypatch.setattr(
         weights,
         "find",
-        lambda name, configured: (file, weights.Weights(name="weights.pt", sha256=sha256(file), size=7, url=None)),
+        lambda name, configured: file,
     )
-    for module in (reference, store):
+    for module in (reference, suite):
         monkeypatch.setattr(module, "load_extractor", lambda name, path: small(name, logits=False))
     plan = ReferencePlan(
         metrics=["fid_train_legacy", "fid_train_clean", "is", "kid", "pr3_inception"],

