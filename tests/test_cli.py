@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import cli
+from stages import reference
 
 ROOT = Path(__file__).parent.parent
 
@@ -72,6 +73,16 @@ def test_the_lists_have_a_line_a_name(monkeypatch, capsys, what):
     assert max(map(len, lines)) <= 120
     known = {"variants": "full", "datasets": "cifar10", "networks": "digits/full"}[what]
     assert sum(line.split()[0] == known for line in lines) == 1
+
+
+def test_the_stage_of_references_prints_a_few_numbers_and_not_every_known_answer(monkeypatch, capsys):
+    known = {"accuracy": 0.97, "n_real": 1198, "n_halves": 299} | {f"fd_digits_case{case}": 1.0 for case in range(50)}
+    monkeypatch.setattr(reference, "load_stage_plan", lambda *_, **__: (None, "digits", "digits"))
+    monkeypatch.setattr(reference, "build_reference", lambda *_, **__: known)
+    reference.main()
+    assert capsys.readouterr().out == (
+        "reference: accuracy 0.97, n_real 1198, n_halves 299, fd_digits_case0 1 -> reference/digits/\n"
+    )
 
 
 @pytest.mark.parametrize("stage", sorted(path.stem for path in (ROOT / "stages").glob("[a-z]*.py")))

@@ -1,5 +1,6 @@
-"""Files that are written whole or not at all, lines that end no work, hashes, and paths as a person gives them."""
+"""Files that are written whole or not at all, lines that end no work, hashes, and options as a person gives them."""
 
+import argparse
 import atexit
 import errno
 import hashlib
@@ -166,3 +167,14 @@ def user_path(text: str) -> Path:
 def existing_path(text: str) -> str:
     """As `user_path` where something is there; `text` itself otherwise, as it may be a name."""
     return str(user_path(text)) if user_path(text).exists() else text
+
+
+def add_number(parser: argparse.ArgumentParser, option: str, least: int, **settings: Any) -> None:
+    """Add an option for a whole number. Errors, when it is parsed: `UserError` for one below `least`."""
+
+    def whole_number(text: str) -> int:
+        if int(text) < least:
+            raise UserError(f"{option}: given {text}; allowed: {least} or more")
+        return int(text)
+
+    parser.add_argument(option, type=whole_number, **settings)

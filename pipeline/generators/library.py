@@ -11,14 +11,12 @@ docs/how-to/networks.md has a longer example.
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pipeline.base.errors import UserError
-from pipeline.base.files import read_json
 from pipeline.base.images import to_uint8
 from pipeline.generators.pretrained import find_run
 from pipeline.networks import sampling
@@ -67,12 +65,6 @@ class TrainedGenerator:
     def latent_dim(self) -> int:
         """Components of a latent."""
         return self.network.latent_dim
-
-    @property
-    def record(self) -> dict[str, Any]:
-        """run.json: how the training ended, how long it took, on what. Errors: `UserError` where it is missing."""
-        content: dict[str, Any] = read_json(self.folder / "run.json")
-        return content
 
     def latents(self, n: int, seed: int, truncation: float | None = None) -> Tensor:
         """z (n, latent_dim) float32 ~ N(0, I), drawn from `seed` on the CPU; `truncation` and errors as `sample`."""

@@ -39,9 +39,8 @@ def find_run(run_or_name: str | Path) -> Path:
 
     Errors: `UserError` that lists the names there are.
     """
-    path = Path(run_or_name)
-    if (path / NETWORKS).is_file():
-        return path
+    if (Path(run_or_name) / NETWORKS).is_file():
+        return Path(run_or_name)
     networks = kept_networks()
     if str(run_or_name) in networks:
         return networks[str(run_or_name)]
@@ -51,15 +50,9 @@ def find_run(run_or_name: str | Path) -> Path:
 
 def add_network(parser: argparse.ArgumentParser) -> None:
     """The option by which a command takes a trained network, for `find_run` and `load_generator`."""
-    parser.add_argument(
-        "--run",
-        "--pretrained",
-        dest="network",
-        required=True,
-        metavar="RUN",
-        type=existing_path,
-        help="folder of a finished run (runs/digits/full/seed1), or name of a network kept here (digits/full)",
-    )
+    about = "folder of a finished run (runs/digits/full/seed1), or name of a network kept here (digits/full)"
+    names = ("--run", "--pretrained")
+    parser.add_argument(*names, dest="network", required=True, metavar="RUN", type=existing_path, help=about)
 
 
 def kept_networks() -> dict[str, Path]:
@@ -70,20 +63,37 @@ def kept_networks() -> dict[str, Path]:
     return dict(sorted((runs | demo).items()))
 
 
-def publish(cells: Sequence[str], runs: Path = Path("runs"), results: Path = Path("results")) -> list[Path]:
+def smallest_seed(folder: Path) -> Path | None:
+    """The run of the smallest seed in `folder`, runs/<dataset>/<variant>/, that has a generator, if there is one."""
+    runs = sorted(folder.glob("seed*"), key=lambda run: int(run.name.removeprefix("seed")))
+    return next((run for run in runs if all((run / name).is_file() for name in FILES)), None)
+
+
+def size(run: Path) -> int:
+    """Bytes of the weights of `run` once they are kept."""
+    return (run / WEIGHTS).stat().st_size // 2
+
+
+def copy_to_pretrained(cells: Sequence[str], root: Path = Path()) -> list[Path]:
     """Copy the run of each cell's smallest seed to pretrained/, with a model card; returns the folders.
 
+    `cells`: <dataset>/<variant> each; their runs and results are those of the project in `root`.
     Errors: `UserError` where a cell has no finished run, and where all networks together would exceed MOST.
     """
-    chosen = {cell: _smallest_seed(cell, runs) for cell in cells}
-    others = [path.parent for path in PRETRAINED.glob(f"*/*/{NETWORKS}")]
-    before = sum((place / WEIGHTS).stat().st_size for place in others if place not in {PRETRAINED / c for c in cells})
-    total = before + sum(map(size, chosen.values()))
+    chosen = {}
+    for cell in cells:
+        if not re.fullmatch(r"\w+/\w+", cell):
+            raise UserError(f"{cell}: given as the name of a cell; allowed: <dataset>/<variant>")
+        if (run := smallest_seed(root / "runs" / cell)) is None:
+            raise UserError(f"runs/{cell}: no finished run with a generator; `make repro` makes those of the matrix")
+        chosen[PRETRAINED / cell] = run
+    others = {path.parent for path in PRETRAINED.glob(f"*/*/{NETWORKS}")} - chosen.keys()
+    total = sum((place / WEIGHTS).stat().st_size for place in others) + sum(map(size, chosen.values()))
     if total > MOST:
         raise UserError(f"{PRETRAINED}: {total / 2**20:.1f} MiB; allowed: {MOST / 2**20:.0f} MiB of networks in all")
-    for cell, run in chosen.items():
-        keep(run, PRETRAINED / cell, name=cell, cell=cell, results=results / cell / run.name)
-    return [PRETRAINED / cell for cell in chosen]
+    for cell, (place, run) in zip(cells, chosen.items(), strict=True):
+        keep(run, place, name=cell, cell=cell, results=root / "results" / cell / run.name)
+    return list(chosen)
 
 
 def keep(run: Path, place: Path, *, name: str, cell: str, results: Path) -> None:
@@ -93,30 +103,13 @@ def keep(run: Path, place: Path, *, name: str, cell: str, results: Path) -> None
     """
     from safetensors.torch import load_file, save_file
 
-    halves = {
-        key: value.half() if value.is_floating_point() else value for key, value in load_file(run / WEIGHTS).items()
-    }
+    weights = load_file(run / WEIGHTS)
     with atomic_write(place / WEIGHTS) as temporary:
-        save_file(halves, temporary)
+        save_file({key: w.half() if w.is_floating_point() else w for key, w in weights.items()}, temporary)
     for file in (NETWORKS, "run.json"):
         with atomic_write(place / file) as temporary:
             shutil.copyfile(run / file, temporary)
     write_text(place / "README.md", model_card(run, cell=cell, name=name, results=results))
-
-
-def size(run: Path) -> int:
-    """Bytes of the weights of `run` once they are kept."""
-    return (run / WEIGHTS).stat().st_size // 2
-
-
-def _smallest_seed(cell: str, runs: Path) -> Path:
-    if not re.fullmatch(r"\w+/\w+", cell):
-        raise UserError(f"{cell}: given as the name of a cell; allowed: <dataset>/<variant>")
-    seeds = sorted((runs / cell).glob("seed*"), key=lambda path: int(path.name.removeprefix("seed")))
-    for run in seeds:
-        if all((run / name).is_file() for name in FILES):
-            return run
-    raise UserError(f"{runs / cell}: no finished run with a generator; `make repro` makes those of the matrix")
 
 
 class Images(NamedTuple):
@@ -143,14 +136,16 @@ DATA = {
     "church": Images("LSUN church_outdoor, training split", "the authors state no licence"),
 }
 OTHER = Images("a folder of images", "those of the images' owner")
+TASK = "unconditional-image-generation"
 CARD = """\
 ---
 {front}---
 
 # {name}
 
-A generator of images of {side} x {side} x {channels} from latents z ~ N(0, I) of {latent_dim} numbers.
-Its family is `{family}`; the settings follow or vary those of TransGAN (https://arxiv.org/abs/2102.07074).
+A generator of images of {side} x {side} x {spec.channels} from latents z ~ N(0, I) of \
+{spec.generator.latent_dim} numbers.
+Its family is `{spec.generator.family}`; the settings follow or vary those of TransGAN (https://arxiv.org/abs/2102.07074).
 The weights in `generator_ema.safetensors` are the average over training (EMA), in half precision.
 `network.yaml` describes both networks in full.
 
@@ -159,7 +154,7 @@ The weights in `generator_ema.safetensors` are the average over training (EMA), 
 ```python
 from pipeline.generators.library import load_generator
 
-images = load_generator("{name}").sample(16, seed=0)  # uint8 (16, {side}, {side}, {channels})
+images = load_generator("{name}").sample(16, seed=0)  # uint8 (16, {side}, {side}, {spec.channels})
 ```
 
 ## Training
@@ -179,6 +174,7 @@ images = load_generator("{name}").sample(16, seed=0)  # uint8 (16, {side}, {side
 - One training run. Runs that differ only in their seed differ too; the project's report says by how much.
 - The terms of the training images apply to what is done with the weights.
 """
+HEAD = "| protocol | value | better | generated | real | meaning |\n| --- | --- | --- | --- | --- | --- |"
 FACTS = {
     "parameters_g": "Parameters",
     "seconds": "Seconds",
@@ -200,64 +196,52 @@ def model_card(run: Path, *, cell: str, name: str | None = None, results: Path |
     record = read_json(run / "run.json")
     if results is not None and (results / "run.json").is_file():  # with time and machine of the training
         record |= read_json(results / "run.json")
-    dataset = cell.partition("/")[0]
-    images = DATA.get(dataset) or DATA.get(re.sub(r"\d+$", "", dataset), OTHER)
-    values = _values(results)
-    front: dict[str, Any] = {
-        "license": images.license,
-        "library_name": "pytorch",
-        "pipeline_tag": "unconditional-image-generation",
-        "tags": ["gan", "image-generation", "transgan"],
-    }
+    dataset, name = cell.partition("/")[0], name or cell
+    images = DATA.get(dataset) or DATA.get(dataset.rstrip("0123456789"), OTHER)
+    values, rows = _measured(results)
+    front: dict[str, Any] = {"license": images.license, "library_name": "pytorch", "pipeline_tag": TASK}
+    front["tags"] = ["gan", "image-generation", "transgan"]
     if images.hub:
         front["datasets"] = [images.hub]
     if values:
-        measured = {
-            "task": {"type": "unconditional-image-generation"},
-            "dataset": {"name": images.title, "type": images.hub or dataset},
-            "metrics": [{"type": metric, "value": round(value, 4)} for metric, value, *_ in values],
-        }
-        front["model-index"] = [{"name": name or cell, "results": [measured]}]
+        metrics = [{"type": metric, "value": round(value, 4)} for metric, value in values.items()]
+        measured = {"name": images.title, "type": images.hub or dataset}
+        front["model-index"] = [
+            {"name": name, "results": [{"task": {"type": TASK}, "dataset": measured, "metrics": metrics}]}
+        ]
+    imported = record["kimg"] is None
     length = f"{record['kimg'] or 0:,g} thousand real images were shown to the discriminator"
-    if record["kimg"] is None:
-        length = "not known: the weights were imported"
-    if record["status"] != "ok":
-        length += f". It ended with the status `{record['status']}`"
+    length = "not known: the weights were imported" if imported else length
+    ending = "" if record["status"] == "ok" else f". It ended with the status `{record['status']}`"
     facts = {label: record[key] for key, label in FACTS.items() if record.get(key) is not None}
-    rows = ["| protocol | value | better | generated | real | meaning |", "| --- | --- | --- | --- | --- | --- |"]
-    rows += [
-        f"| `{metric}` | {value:.4g}{spread} | {' | '.join(map(str, rest))} |"
-        for metric, value, spread, *rest in values
-    ]
+    texts = [f"- {key}: {f'{fact:,}' if isinstance(fact, int | float) else fact}." for key, fact in facts.items()]
     return CARD.format(
         front=yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=120),
-        name=name or cell,
+        name=name,
+        spec=spec,
         side=spec.resolution,
-        channels=spec.channels,
-        latent_dim=spec.generator.latent_dim,
-        family=spec.generator.family,
         images=images,
-        length=length,
-        facts="\n".join(
-            f"- {key}: {f'{fact:,}' if isinstance(fact, int | float) else fact}." for key, fact in facts.items()
-        ),
-        numbers="\n".join(rows) if values else "Not measured.",
+        length=length + ending,
+        facts="\n".join(texts),
+        numbers="\n".join([HEAD, *rows]) if rows else "Not measured.",
     )
 
 
-def _values(results: Path | None) -> list[tuple[Any, ...]]:
-    """(protocol, value, spread as text, better, n generated, n real, label) of each measured number, in their order."""
+def _measured(results: Path | None) -> tuple[dict[str, float], list[str]]:
+    """The measured numbers by protocol, and a row of the card's table for each."""
     if results is None or not results.with_suffix(".json").is_file():
-        return []
+        return {}, []
     measured = read_json(results.with_suffix(".json"))
     facts = read_json(results / "protocol.json").get("metrics", {}) if (results / "protocol.json").is_file() else {}
-    values: list[tuple[Any, ...]] = []
+    values, rows = {}, []
     for name, value in measured.items():
         if isinstance(value, int | float) and (kind := column(name)) is not None:
             spread, better = measured.get(f"{name}{SPREAD}"), "lower" if kind.lower else "higher"
-            counts = (facts.get(name, {}).get(count, "-") for count in ("n_gen", "n_real"))
-            values.append((name, value, "" if spread is None else f" ± {spread:.2g}", better, *counts, kind.label))
-    return values
+            text = f"{value:.4g}" + ("" if spread is None else f" ± {spread:.2g}")
+            counts = " | ".join(str(facts.get(name, {}).get(count, "-")) for count in ("n_gen", "n_real"))
+            rows.append(f"| `{name}` | {text} | {better} | {counts} | {kind.label} |")
+            values[name] = value
+    return values, rows
 
 
 @command_line
@@ -267,7 +251,7 @@ def main() -> None:
         description="Copy finished runs to pretrained/, with a model card each.",
     )
     parser.add_argument("cells", nargs="+", metavar="DATASET/VARIANT", help="cells; the smallest seed of each")
-    for folder in publish(parser.parse_args().cells):
+    for folder in copy_to_pretrained(parser.parse_args().cells):
         print(f"pretrained: {folder.relative_to(ROOT)}")
 
 

@@ -5,7 +5,7 @@ import math
 import os
 import tempfile
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -29,31 +29,28 @@ def grid(images: np.ndarray, layout: Layout) -> np.ndarray:
     return tile(images.transpose(0, 3, 1, 2), columns, scale=scale or max(1, SHOWN // images.shape[1]))
 
 
-def write_grid(path: Path, batches: Iterable[np.ndarray], layout: Layout) -> int:
-    """All images side by side as one PNG; returns their number."""
+def write_grid(path: Path, batches: Iterable[np.ndarray], layout: Layout) -> None:
+    """All images side by side as one PNG."""
     images = np.concatenate(list(batches))
     with atomic_write(path) as temporary:
         Image.fromarray(grid(images, layout).squeeze()).save(temporary)
-    return len(images)
 
 
-def write_array(path: Path, batches: Iterable[np.ndarray]) -> int:
+def write_array(path: Path, batches: Iterable[np.ndarray]) -> None:
     """`arr_0` (N, H, W, C) uint8 in an .npz file, the layout that evaluators of diffusion models read.
 
     Errors: `UserError` for more images than MOST_ARRAY.
     """
-    parts, size = [], 0
+    parts: list[np.ndarray] = []
     for images in batches:
         parts.append(images)
-        size += images.nbytes
-        if size > MOST_ARRAY:
+        if sum(part.nbytes for part in parts) > MOST_ARRAY:
             raise UserError(f"{path}: more than {MOST_ARRAY >> 30} GiB; write a folder or a .zip instead")
     with atomic_write(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, np.concatenate(parts))
-    return sum(map(len, parts))
 
 
-def write_folder(path: Path, batches: Iterable[np.ndarray], names: Sequence[str]) -> int:
+def write_folder(path: Path, batches: Iterable[np.ndarray], names: Sequence[str]) -> None:
     """A PNG per image in the new folder `path`, which appears when it is complete.
 
     Errors: `UserError` for a folder that holds something: images of two kinds in one folder would be measured as one.
@@ -62,31 +59,32 @@ def write_folder(path: Path, batches: Iterable[np.ndarray], names: Sequence[str]
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:
         folder = Path(scratch) / "images"
         folder.mkdir()
-        count = 0
-        for images in batches:
-            for image in images:
-                (folder / names[count]).write_bytes(png(image))
-                count += 1
+        for name, png in pngs(batches, names):
+            (folder / name).write_bytes(png)
         os.replace(folder, path)
-    return count
 
 
-def write_zip(path: Path, batches: Iterable[np.ndarray], names: Sequence[str]) -> int:
+def write_zip(path: Path, batches: Iterable[np.ndarray], names: Sequence[str]) -> None:
     """A PNG per image in a zip file without compression; the same images give the same bytes."""
-    count = 0
     with atomic_write(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
-        for images in batches:
-            for image in images:
-                archive.writestr(zipfile.ZipInfo(names[count]), png(image))  # with the date that has no meaning, 1980
-                count += 1
-    return count
+        for name, png in pngs(batches, names):
+            archive.writestr(zipfile.ZipInfo(name), png)  # with the date that has no meaning, 1980
+
+
+def pngs(batches: Iterable[np.ndarray], names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    """The images (N, H, W, C) uint8 of each batch, C being 1 or 3, by their names as the bytes of PNG files."""
+    for name, image in zip(names, (image for images in batches for image in images), strict=True):
+        buffer = io.BytesIO()
+        Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(buffer, format="png")
+        yield name, buffer.getvalue()
 
 
 def write_video(path: Path, frames: np.ndarray, layout: Layout, *, fps: int) -> None:
     """Frames (F, N, H, W, C) uint8, each a grid of N images, as a .gif that repeats or an .mp4.
 
-    Errors: `UserError` for an .mp4 where the package imageio-ffmpeg is missing.
+    Errors: as `check_mp4`.
     """
+    check_mp4(path)
     pictures = np.stack([grid(images, layout) for images in frames])
     if pictures.shape[-1] == 1:
         pictures = pictures.repeat(3, axis=-1)
@@ -95,16 +93,13 @@ def write_video(path: Path, frames: np.ndarray, layout: Layout, *, fps: int) -> 
         with atomic_write(path) as temporary, open(temporary, "wb") as file:
             first.save(file, format="gif", save_all=True, append_images=rest, duration=round(1000 / fps), loop=0)
         return
-    if find_spec("imageio_ffmpeg") is None:
-        raise UserError(f"{path}: .mp4 needs the package imageio-ffmpeg (pip install imageio-ffmpeg); or write a .gif")
     odd = [(0, size % 2) for size in pictures.shape[1:3]]  # the codec halves both sides
     pictures = np.pad(pictures, ((0, 0), *odd, (0, 0)), mode="edge")
     with atomic_write(path) as temporary:
         imageio.imwrite(temporary, pictures, extension=".mp4", fps=fps, macro_block_size=2)
 
 
-def png(image: np.ndarray) -> bytes:
-    """A uint8 image (H, W, C), C being 1 or 3, as the bytes of a PNG file."""
-    buffer = io.BytesIO()
-    Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(buffer, format="png")
-    return buffer.getvalue()
+def check_mp4(path: Path) -> None:
+    """Errors: `UserError` for an .mp4 where the package imageio-ffmpeg is missing."""
+    if path.suffix.lower() == ".mp4" and find_spec("imageio_ffmpeg") is None:
+        raise UserError(f"{path}: .mp4 needs the package imageio-ffmpeg (pip install imageio-ffmpeg); or write a .gif")

@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,29 +12,29 @@ from pipeline.base.errors import UserError
 from pipeline.base.git import plain_environment
 
 DVC = [sys.executable, "-m", "dvc"]
-ERROR = re.compile(r"^(?:error|ERROR): (.+)$")
-RUNNING = re.compile(r"^Running stage '(.+)':")
 # What dvc says beside its stages, which is in the log: not for a person who waits.
-CHATTER = re.compile(
-    r"^(Running stage '|> |Updating lock|Stage '|Verifying|To (track|enable)|\tgit|\tdvc|Use `dvc push|$)"
-)
-ON = "what was finished is kept, the same command goes on from there"
+STAGE_LINES = ("Running stage '", "Stage '", "> ", "error: ", "ERROR: ")
+CHATTER = (*STAGE_LINES, "Updating lock", "Verifying", "To track", "To enable", "\tgit", "\tdvc", "Use `dvc push")
+RESUMABLE = "what was finished is kept, the same command goes on from there"
 
 
-@dataclass
-class Output:
-    """What dvc has printed so far: the stages it began, and the first error that a stage or dvc gave."""
+def stages_begun(output: str) -> list[str]:
+    """The stages that dvc has begun, by what it printed."""
+    return re.findall(r"^Running stage '(.+)':", output, re.MULTILINE)
 
-    ran: list[str] = field(default_factory=list)
-    error: str = ""
-    first: str = ""  # line: what dvc says of a file that it cannot read has no mark of an error
 
-    def read(self, line: str) -> None:
-        self.first = self.first or line.strip()
-        if found := RUNNING.match(line):
-            self.ran.append(found[1])
-        elif not self.error and (found := ERROR.match(line)):
-            self.error = found[1]
+def first_error(output: str) -> str:
+    """The first error that a stage or dvc printed; what dvc says of a file that it cannot read has no mark of one."""
+    marked = re.search(r"^(?:error|ERROR): (.+)$", output, re.MULTILINE)
+    return marked[1] if marked else (output.strip() or "failed").splitlines()[0]
+
+
+class DvcError(UserError):
+    """A dvc command that failed; `output` is what it printed."""
+
+    def __init__(self, message: str, output: str):
+        super().__init__(message)
+        self.output = output
 
 
 def environment() -> dict[str, str]:
@@ -44,28 +43,20 @@ def environment() -> dict[str, str]:
     return kept | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
 
 
-class DvcError(UserError):
-    """A dvc command that failed; `output` has the stages that it ran before."""
-
-    def __init__(self, message: str, output: Output):
-        super().__init__(message)
-        self.output = output
-
-
 def dvc(
     *arguments: str,
     root: str | Path = ".",
     show: Callable[[str], None] | None = None,
     variables: Mapping[str, str] | None = None,
     started: Callable[[subprocess.Popen[str]], None] | None = None,
-) -> Output:
-    """Run one dvc command to its end.
+) -> str:
+    """Run one dvc command to its end; returns what it printed.
 
     `show` is handed each line. `variables` are added to the environment. With `started`, which is handed the process,
     it is in a process group of its own.
-    Errors: `UserError` where it fails, with the first reason that it or a stage gave.
+    Errors: `DvcError` where it fails, with the first reason that it or a stage gave.
     """
-    output = Output()
+    lines = []
     with subprocess.Popen(
         [*DVC, *arguments],
         cwd=root,
@@ -81,30 +72,26 @@ def dvc(
             started(process)
         assert process.stdout is not None
         for line in process.stdout:
-            output.read(line.rstrip("\n"))
+            lines.append(line)
             if show is not None:
                 show(line.rstrip("\n"))
+    output = "".join(lines)
     if process.returncode:
-        why = (output.error or output.first or "failed").rstrip(".")
-        kept = f"; {ON}" if arguments[0] != "status" else ""
-        raise DvcError(f"dvc {' '.join(arguments[:2])}: {why}{kept}", output)
+        resumable = f"; {RESUMABLE}" if arguments[0] != "status" else ""
+        raise DvcError(f"dvc {' '.join(arguments[:2])}: {first_error(output).rstrip('.')}{resumable}", output)
     return output
 
 
-def push(run: Callable[..., Output], stages: list[str]) -> None:
+def show_stages(line: str) -> None:
+    """Print what the stages say, without dvc's own lines; errors are raised at the end."""
+    if line and not line.startswith(CHATTER):
+        print(line, flush=True)
+
+
+def push(run: Callable[..., str], stages: list[str]) -> None:
     """`run` is `dvc`. Outputs first, then the run cache: an entry that is in the remote then names outputs that are."""
-    for options in ((), ("--run-cache",)):
-        run("push", *options, *stages)
-
-
-def share_cache(clone: Path, cache: Path, source: Path | None = None) -> None:
-    """Let `clone` keep DVC's cache in `cache`, and know the remotes of `source`, those that no commit has too."""
-    with config(clone).edit("local") as local:
-        local["cache"]["dir"] = str(cache.absolute())
-        if source is not None:
-            known = config(source)
-            local["remote"].update({name: dict(settings) for name, settings in known["remote"].items()})
-            local["core"].update({name: value for name, value in known["core"].items() if name == "remote"})
+    run("push", *stages)
+    run("push", "--run-cache", *stages)
 
 
 def config(root: str | Path) -> Any:
@@ -114,25 +101,29 @@ def config(root: str | Path) -> Any:
     return Config(str((Path(root) / ".dvc").absolute()))
 
 
+def share_cache(clone: Path, cache: Path, source: Path | None = None) -> None:
+    """Let `clone` keep DVC's cache in `cache`, and know the remotes of `source`, those that no commit has too."""
+    with config(clone).edit("local") as local:
+        local["cache"]["dir"] = str(cache.absolute())
+        if source is not None:
+            settings = config(source)
+            local["remote"].update({name: dict(remote) for name, remote in settings["remote"].items()})
+            local["core"].update({name: value for name, value in settings["core"].items() if name == "remote"})
+
+
 def check_remote(root: str | Path = ".") -> str:
     """The address of the default remote. Errors: `UserError` where there is none, or it keeps no run cache."""
-    known = config(root)
-    name = known["core"].get("remote")
-    if not name or name not in known["remote"]:
+    settings = config(root)
+    name = settings["core"].get("remote")
+    if not name or name not in settings["remote"]:
         raise UserError(
             "no DVC remote to carry results between machines: `dvc remote add --default store /shared/folder`, "
             "or an address of S3, GS, Azure or ssh"
         )
-    address = str(known["remote"][name]["url"])
+    address = str(settings["remote"][name]["url"])
     if address.startswith(("http://", "https://")):
         raise UserError(
             f"remote {name}: {address}: http carries no run cache, so a head could not know which cells are trained; "
             "use a folder, S3, GS, Azure or ssh"
         )
     return address
-
-
-def show_stages(line: str) -> None:
-    """Print what the stages say, without dvc's own lines; errors are raised at the end."""
-    if not CHATTER.match(line) and not ERROR.match(line):
-        print(line, flush=True)

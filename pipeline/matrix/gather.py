@@ -10,57 +10,48 @@ With it DVC looks into the remote, and stages/train.py refuses to train.
 import argparse
 from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
 
 from pipeline.base.cell import STAGES, Cell
 from pipeline.base.errors import command_line
 from pipeline.base.files import read_json
 from pipeline.base.git import other_libraries, revision
 from pipeline.base.run_cache import ONLY_RESTORE
-from pipeline.matrix.dvc import DvcError, check_remote, dvc
-from pipeline.matrix.units import State, Unit, last_word, progress, read_units, state_file
+from pipeline.matrix.dvc import DvcError, check_remote, dvc, stages_begun
+from pipeline.matrix.units import State, Unit, last_report, progress, read_units, state_file
 from pipeline.runs.work_dirs import held
 
 
-class Seen(NamedTuple):
-    """A cell as the head sees it, and one line about it."""
-
-    cell: Cell
-    state: State
-    detail: str = ""
-
-
-def look(units: list[Unit], at: str | None) -> list[Seen]:
-    """The state of every cell. What a worker that is gone said at another revision than `at` does not count."""
-    found, seen = progress(), []
+def cell_states(units: list[Unit], at: str | None) -> dict[Cell, tuple[State, str]]:
+    """The state of every cell, and a line about it. What a worker that is gone said counts at the revision `at`."""
+    states, trainings = {}, progress()
     for unit in units:
-        trained, alive = found.get(str(unit)), held(state_file(unit.cells[0], "lock"))
-        reached = f"at {trained['kimg']:,.1f} of {trained['of']:,.1f} kimg" if trained else ""
-        left = f", {trained['seconds_left'] / 60:,.0f} min left" if trained and trained["seconds_left"] else ""
+        training, alive = trainings.get(str(unit)), held(state_file(unit.cells[0], "lock"))
+        reached = f"at {training['kimg']:,.1f} of {training['of']:,.1f} kimg" if training else ""
+        left = f", {training['seconds_left'] / 60:,.0f} min left" if training and training["seconds_left"] else ""
         for cell in unit.cells:
-            said = last_word(cell) or last_word(unit.cells[0])
-            if said is None:
-                seen.append(Seen(cell, State.MISSING))
+            report = last_report(cell) or last_report(unit.cells[0])
+            if report is None:
+                states[cell] = State.MISSING, ""
             elif alive:
-                seen.append(Seen(cell, State.RUNNING, f"on {said.host}: {reached or 'no training yet'}{left}"))
-            elif said.revision != at:
-                seen.append(Seen(cell, State.MISSING, f"{said.state} at another revision, {said.revision[:12]}"))
-            elif said.state is State.RUNNING:
-                seen.append(Seen(cell, State.STOPPED, f"its worker on {said.host} is gone {reached}".rstrip()))
+                states[cell] = State.RUNNING, f"on {report.host}: {reached or 'no training yet'}{left}"
+            elif report.revision != at:
+                states[cell] = State.MISSING, f"{report.state} at another revision, {report.revision[:12]}"
+            elif report.state is State.RUNNING:
+                states[cell] = State.STOPPED, f"its worker on {report.host} is gone {reached}".rstrip()
             else:
-                seen.append(Seen(cell, said.state, said.detail or ("" if said.state is State.DONE else reached)))
-    return seen
+                states[cell] = report.state, report.detail or ("" if report.state is State.DONE else reached)
+    return states
 
 
-def describe(seen: list[Seen]) -> list[str]:
+def describe(states: dict[Cell, tuple[State, str]]) -> list[str]:
     """A line for all, then one for each cell that is not done."""
-    counts = Counter(one.state for one in seen)
-    lines = [f"gather: {len(seen)} cells: " + ", ".join(f"{counts[state]} {state}" for state in State if counts[state])]
-    return lines + [
-        f"  {one.state:<8} {one.cell}{f': {one.detail}' if one.detail else ''}"
-        for state in State
-        for one in seen
-        if one.state is state and state is not State.DONE
+    counts = Counter(state for state, _ in states.values())
+    total = f"gather: {len(states)} cells: " + ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
+    return [total] + [
+        f"  {state:<8} {cell}{f': {detail}' if detail else ''}"
+        for shown in State
+        for cell, (state, detail) in states.items()
+        if state is shown and state is not State.DONE
     ]
 
 
@@ -69,26 +60,26 @@ def restore(root: Path, units: list[Unit]) -> set[Cell]:
 
     Errors: `UserError` where dvc fails for another reason than a cell that the remote lacks.
     """
-    cells = [cell for unit in units for cell in unit.cells]
-    names = [cell.address(stage) for cell in cells for stage in STAGES]
+    cells = {cell: cell.address("train") for unit in units for cell in unit.cells}
+    names = [name for unit in units for name in unit.addresses(STAGES)]
     try:
         output = dvc("repro", "--pull", "--keep-going", *names, root=root, variables={ONLY_RESTORE: "1"})
     except DvcError as error:
         output = error.output
-        if not {cell.address("train") for cell in cells} & set(output.ran):  # no training was refused: a real failure
+        if not {*cells.values()} & {*stages_begun(output)}:  # no training was refused: a real failure
             raise
-    home = {cell for cell in cells if cell.address("train") not in output.ran and cell.run(root / "runs").is_dir()}
-    datasets = sorted({cell.dataset for cell in home})
+    begun = stages_begun(output)
+    home = {cell for cell, name in cells.items() if name not in begun and cell.run(root / "runs").is_dir()}
     if home:
-        last = [*(f"collect_reference@{dataset}" for dataset in datasets), "summary", "report"]
-        dvc("repro", "--single-item", *last, root=root)
+        references = sorted({f"collect_reference@{cell.dataset}" for cell in home})
+        dvc("repro", "--single-item", *references, "summary", "report", root=root)
     print(f"gather: {len(home)} of {len(cells)} cells restored, 0 trained", flush=True)
     for cell in sorted(home):
         record = cell.results(root / "results") / "run.json"
         libraries = read_json(record).get("libraries", {}) if record.is_file() else {}
-        marked = [f"{name} {given}" for name, (given, _) in other_libraries(root, libraries).items()]
-        if marked:
-            print(f"  note: {cell} was trained with other library versions: {', '.join(marked)}", flush=True)
+        if others := other_libraries(root, libraries):
+            marked = ", ".join(f"{name} {version}" for name, (version, _) in others.items())
+            print(f"  note: {cell} was trained with other library versions: {marked}", flush=True)
     return home
 
 
@@ -100,7 +91,7 @@ def main() -> None:
     check_remote(root)
     dvc("repro", "plan", root=root)
     units = read_units(root)
-    print("\n".join(describe(look(units, revision(root)))), flush=True)
+    print("\n".join(describe(cell_states(units, revision(root)))), flush=True)
     if options.restore:
         restore(root, units)
 

@@ -25,7 +25,7 @@ from PIL import Image
 
 from pipeline.base.arrays import tile
 from pipeline.base.cell import Cell
-from pipeline.base.errors import UserError, command_line
+from pipeline.base.errors import ConfigError, UserError, command_line
 from pipeline.base.files import atomic_write, read_json, user_path, write_json, write_text
 from pipeline.base.git import SETTINGS, changes, clone_at, git
 from pipeline.base.schema import read_yaml
@@ -44,8 +44,8 @@ RECORD = ("revision", "kimg", "seconds", "device", "status", "peak_memory_mib", 
 def publish(name: str, *, data: Path | None, root: Path = ROOT) -> Path:
     """Train, measure and write the run `name`; returns its folder.
 
-    Errors: `UserError` where there is no such run, the working tree has changes, or a stage failed; what was finished
-    is kept and the same command goes on from there.
+    Errors: `UserError` where the working tree has changes, or a stage failed; what was finished is kept and the same
+    command goes on from there.
     """
     folder = root / PUBLISHED / name
     settings = read_yaml(folder / "settings.yaml")
@@ -72,20 +72,19 @@ def prepare_clone(name: str, settings: dict[str, Any], data: Path | None, root: 
 
 
 def lay_over(clone: Path, settings: dict[str, Any], data: Path | None) -> None:
-    """Lay `settings` over params.yaml and conf/ of `clone`, and `data` as the path of its one data set's images.
+    """Lay `settings` over params.yaml and conf/ of `clone`, and `data` as the path of its data set's images.
 
     Errors: `UserError` where `data` is no file or folder, or there are several data sets.
     """
     files = {key: value for key, value in settings.items() if key.startswith("conf/")}
     params = {key: value for key, value in settings.items() if key not in files and key != "about"}
     merged = OmegaConf.merge(OmegaConf.load(clone / PARAMS), params)
-    datasets = merged.matrix.datasets
+    if len(merged.matrix.datasets) != 1:
+        raise ConfigError("settings.yaml", "matrix.datasets", list(merged.matrix.datasets), "one data set")
     if data is not None:
-        if len(datasets) != 1:
-            raise UserError(f"--data: given with the datasets {list(datasets)}; allowed: with one dataset")
         if not data.exists():
             raise UserError(f"--data: {data}: no such file or folder")
-        file = f"conf/dataset/{datasets[0]}.yaml"
+        file = f"conf/dataset/{merged.matrix.datasets[0]}.yaml"
         files[file] = OmegaConf.merge(files.get(file, {}), {"data": {"path": str(data.absolute())}})
     write_text(clone / PARAMS, OmegaConf.to_yaml(merged))
     for file, overlay in files.items():
@@ -100,25 +99,22 @@ def write_published(clone: Path, folder: Path) -> Path:
     # The settings differ from the revision by what settings.yaml says. Other changes of the clone are no revision's.
     changed = bool(changes(clone, aside=SETTINGS))
     for cell in cells:
-        results = cell.results(clone / "results")
+        results, place = cell.results(clone / "results"), folder if len(cells) == 1 else folder / str(cell)
+        place.mkdir(parents=True, exist_ok=True)
         rows.append({"cell": str(cell), **read_json(results.with_suffix(".json"))})
         record = read_json(results / "run.json")
         records[str(cell)] = {key: record[key] for key in RECORD if key in record} | {"dirty": changed}
-        place = folder if len(cells) == 1 else folder / str(cell)
-        place.mkdir(parents=True, exist_ok=True)
-        for file, kept in KEPT.items():
+        for file, name in KEPT.items():
             if (results / file).is_file():
-                shutil.copyfile(results / file, place / kept)
+                shutil.copyfile(results / file, place / name)
         for sheet, columns in GRIDS.items():
-            _write_grid(results / sheet, place / f"{sheet}.png", columns)
-        write_json(place / "protocol.json", read_json(results / "protocol.json"))
+            if (results / f"{sheet}.png").is_file():
+                write_grid(results / sheet, place / f"{sheet}.png", columns)
+        shutil.copyfile(results / "protocol.json", place / "protocol.json")
         shutil.copyfile(cell.plan("train", clone / "plan"), place / "plan.yaml")
-    datasets = sorted({cell.dataset for cell in cells})
-    for dataset in datasets:
-        answers = clone / "results" / dataset / "reference.json"
-        place = folder / dataset if len(datasets) > 1 else folder
-        if answers.is_file():
-            shutil.copyfile(answers, place / answers.name)
+    answers = clone / "results" / cells[0].dataset / "reference.json"
+    if answers.is_file():
+        shutil.copyfile(answers, folder / answers.name)
     if len(cells) > 1:
         shutil.copyfile(folder / str(cells[0]) / "samples.png", folder / "samples.png")
     write_text(folder / "metrics.csv", pd.DataFrame(rows).to_csv(index=False))
@@ -132,39 +128,31 @@ def keep_networks(clone: Path, folder: Path, cells: list[Cell]) -> None:
 
     Where they are too large for a repository, none is kept, and a line says so: the training was not in vain.
     """
-    runs: dict[str, Cell] = {}
-    several = len({cell.dataset for cell in cells}) > 1
-    for cell in sorted(cells, key=lambda cell: cell.seed):
-        if all((cell.run(clone / "runs") / file).is_file() for file in pretrained.FILES):
-            runs.setdefault(f"{cell.dataset}_{cell.variant}" if several else cell.variant, cell)
-    total = sum(pretrained.size(cell.run(clone / "runs")) for cell in runs.values())
+    runs = {}
+    for name in dict.fromkeys(f"{cell.dataset}/{cell.variant}" for cell in cells):
+        if run := pretrained.smallest_seed(clone / "runs" / name):
+            runs[name] = run
+    total = sum(map(pretrained.size, runs.values()))
     if total > pretrained.MOST:
         most = pretrained.MOST / 2**20
         print(f"publish: generators of {total / 2**20:.1f} MiB are not kept; allowed: {most:.0f} MiB", flush=True)
         return
-    for name, cell in runs.items():
-        pretrained.keep(
-            cell.run(clone / "runs"),
-            folder / pretrained.KEPT / name,
-            name=f"{folder.name}/{name}",
-            cell=f"{cell.dataset}/{cell.variant}",
-            results=cell.results(clone / "results"),
-        )
+    for cell, run in runs.items():
+        variant, results = run.parent.name, clone / "results" / cell / run.name
+        place = folder / pretrained.KEPT / variant
+        pretrained.keep(run, place, name=f"{folder.name}/{variant}", cell=cell, results=results)
 
 
-def _write_grid(sheet: Path, out: Path, columns: int) -> None:
+def write_grid(sheet: Path, out: Path, columns: int) -> None:
     """A contact sheet as a picture for people: rows of `columns` images, each enlarged to about 96 pixels a side.
 
     Of a sheet with several rows (snapshots), each row gives its first `columns` images.
     """
-    if not sheet.with_suffix(".png").is_file():
-        return
     height, width = read_json(sheet.with_suffix(".json"))["image"]
     with Image.open(sheet.with_suffix(".png")) as picture:
         pixels = np.asarray(picture.convert("RGB"))
-    rows, count = pixels.shape[0] // height, pixels.shape[1] // width
-    images = pixels.reshape(rows, height, count, width, 3).transpose(0, 2, 4, 1, 3)
-    shown = images if rows == 1 else images[:, :columns]
+    images = pixels.reshape(len(pixels) // height, height, -1, width, 3).transpose(0, 2, 4, 1, 3)
+    shown = images if len(images) == 1 else images[:, :columns]
     grid = tile(shown.reshape(-1, 3, height, width), columns, scale=max(1, 96 // height))
     with atomic_write(out) as temporary:
         # A palette: a third of the bytes, for pictures that people look at and nothing measures.

@@ -10,29 +10,24 @@ stored. A killed `make repro` leaves them at work; the next one waits for them.
 
 import argparse
 import fcntl
-import os
-import signal
 import subprocess
-import sys
 import time
-from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-
-from filelock import FileLock, Timeout
+from queue import SimpleQueue
 
 from pipeline.base.cell import STAGES, Cell
 from pipeline.base.errors import UserError, command_line
-from pipeline.base.files import read_json
+from pipeline.base.files import add_number, read_json
 from pipeline.base.git import ask, no_revision
 from pipeline.base.machine import slots, visible_gpus
 from pipeline.base.run_cache import forget_absent
 from pipeline.matrix.board import Board
 from pipeline.matrix.collect import SUMMARY
-from pipeline.matrix.dvc import DVC, ON, Output, dvc, environment, show_stages
+from pipeline.matrix.dvc import DVC, RESUMABLE, dvc, environment, first_error, show_stages, stages_begun
 from pipeline.matrix.units import State, Unit, read_units
 from pipeline.plan.config import load
-from pipeline.runs.work_dirs import local_root
+from pipeline.runs.work_dirs import local_root, lock
 
 EVERY = 1.0  # seconds between two looks at the logs
 GENERATED = ("plan", "results", "reports", "dvc.lock")
@@ -54,59 +49,47 @@ def reproduce(jobs: int | None) -> None:
         dvc("repro", "plan", show=show_stages)
         units = read_units()
         if jobs != 1 and len(units) > 1:
-            datasets = sorted({cell.dataset for unit in units for cell in unit.cells})
-            dvc("repro", *(f"reference@{dataset}" for dataset in datasets), show=show_stages)
-            places = slots(visible_gpus(), max(unit.processes for unit in units), jobs)
-            run_units(units, places, Board(units, len(places), recorded(units)))
+            references = sorted({f"reference@{cell.dataset}" for unit in units for cell in unit.cells})
+            dvc("repro", *references, show=show_stages)
+            run_units(units, slots(visible_gpus(), max(unit.processes for unit in units), jobs))
         dvc("repro", show=show_stages)
-        print(f"repro: {ending(units, time.monotonic() - began)}")
+        print(f"repro: {len(units)} trainings in {(time.monotonic() - began) / 60:,.1f} min, {outcome()}")
     print(f"report: {Path('reports/README.md').absolute()} and index.html beside it", flush=True)
 
 
 def up_to_date() -> bool:
     """Whether dvc has nothing to do. Errors: `UserError` for what dvc refuses: a broken dvc.lock, no repository."""
-    lines: list[str] = []
-    dvc("status", "--json", show=lines.append)
-    return lines[-1:] == ["{}"]
+    return dvc("status", "--json").splitlines()[-1:] == ["{}"]
 
 
-def ending(units: list[Unit], seconds: float) -> str:
-    """The three numbers at the end: trainings, minutes, and files that git sees changed."""
+def outcome() -> str:
+    """How many files git sees changed, and which metric was measured."""
     changed = ask("status", "--porcelain", "--untracked-files=no", "--", *GENERATED)
     files = "no git" if changed is None else f"{len(changed.splitlines())} tracked files changed"
     metric = read_json(SUMMARY).get("metric", "") if Path(SUMMARY).is_file() else ""
-    return f"{len(units)} trainings in {seconds / 60:,.1f} min, {files}; {metric} by row: dvc metrics show"
+    return f"{files}; {metric} by row: dvc metrics show"
 
 
-def recorded(units: list[Unit]) -> dict[Cell, float]:
-    """Seconds of each cell's training by the record that git holds, of whatever machine."""
-    found = {}
-    for cell in (cell for unit in units for cell in unit.cells):
-        file = cell.results() / "run.json"
-        seconds = read_json(file).get("seconds") if file.is_file() else None
-        if seconds:
-            found[cell] = float(seconds)
-    return found
-
-
-def run_units(units: list[Unit], places: list[dict[str, str]], board: Board) -> None:
+def run_units(units: list[Unit], places: list[dict[str, str]]) -> None:
     """All units, one in each of `places` (environment variables) at a time; all are tried, also after a failure.
 
     Errors: `UserError` of the first that failed, after the last has ended.
     """
     print(f"repro: {len(units)} trainings, {len(places)} at a time; each cell's log is in {logs()}", flush=True)
-    free = deque(places)  # there are as many threads as places, so that one is free
+    board, free = Board(units, len(places)), SimpleQueue[dict[str, str]]()
+    for place in places:
+        free.put(place)
 
-    def in_a_place(unit: Unit) -> None:
-        place = free.popleft()
+    def run_in_free_place(unit: Unit) -> None:
+        place = free.get()
         try:
             run_unit(unit, place, board)
         finally:
-            free.append(place)
+            free.put(place)
 
-    with board.shown(EVERY), ThreadPoolExecutor(len(places)) as pool:
+    with board.live, ThreadPoolExecutor(len(places)) as pool:
         try:
-            failures = [work.exception() for work in [pool.submit(in_a_place, unit) for unit in units]]
+            failures = [work.exception() for work in [pool.submit(run_in_free_place, unit) for unit in units]]
         except KeyboardInterrupt:
             # The terminal tells those at work, too: they store their state and end. No other one begins.
             pool.shutdown(cancel_futures=True)
@@ -119,8 +102,7 @@ def run_unit(unit: Unit, place: dict[str, str], board: Board) -> None:
     """One unit: its processes write to its log. Errors: `UserError` where a stage fails; the other units go on."""
     path = logs() / f"{str(unit).replace('/', '-')}.log"
     path.parent.mkdir(parents=True, exist_ok=True)
-    began, trained = time.monotonic(), 0.0
-    with open(path, "a+", encoding="utf-8", errors="replace") as log:
+    with open(path, "a", encoding="utf-8") as log:
         try:  # a lock for this process and those that inherit the log
             fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -129,27 +111,21 @@ def run_unit(unit: Unit, place: dict[str, str], board: Board) -> None:
         log.truncate(0)
         command = [*DVC, "--wait-for-lock", "repro", "--single-item", *unit.addresses(STAGES)]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment() | place)
-        output = Output()
-        with open(path, encoding="utf-8", errors="replace") as reader:
-            while True:
-                ended = process.poll() is not None  # looked at before the log: nothing is written after it
-                for line in reader:
-                    output.read(line)
-                stage = output.ran[-1].partition("@")[0] if output.ran else ""
-                if stage:
-                    board.event(unit, State.RUNNING, stage=stage)
-                trained += EVERY if stage == "train" else 0.0
-                if ended:
-                    break
-                time.sleep(EVERY)
+        ended = False
+        while not ended:
+            ended = process.poll() is not None  # looked at before the log: nothing is written after it
+            output = path.read_text(encoding="utf-8", errors="replace")
+            if begun := stages_begun(output):
+                board.event(unit, State.RUNNING, stage=begun[-1].partition("@")[0])
+            time.sleep(0.0 if ended else EVERY)
     if process.returncode:
-        error = output.error or "dvc failed"
-        board.event(unit, State.FAILED, text=f"{error} (log: {path})")
-        raise UserError(f"{unit}: {error} (log: {path}); {ON}")
-    board.event(unit, State.DONE, text=result(unit.cells[0]), overhead=time.monotonic() - began - trained)
+        error = f"{first_error(output)} (log: {path})"
+        board.event(unit, State.FAILED, text=error)
+        raise UserError(f"{unit}: {error}; {RESUMABLE}")
+    board.event(unit, State.DONE, text=first_number(unit.cells[0]))
 
 
-def result(cell: Cell) -> str:
+def first_number(cell: Cell) -> str:
     """The first number that was measured of a cell, `fd_digits 49.2`; empty where there is none."""
     file = cell.measured() / "metrics.json"
     values = read_json(file) if file.is_file() else {}
@@ -161,28 +137,17 @@ def logs() -> Path:
     return local_root() / "logs"
 
 
-def _leave(number: int, frame: object) -> None:
-    """End alone: the trainings at work have logs of their own and go on."""
-    print(f"repro: ended by a signal; trainings at work go on, logs are in {logs()}; make repro again waits for them")
-    sys.stdout.flush()
-    os._exit(128 + number)
-
-
 @command_line
 def main() -> None:
     parser = argparse.ArgumentParser(prog="transgan repro", description="dvc repro, with trainings side by side.")
-    parser.add_argument("--jobs", type=int, help="trainings at a time (one a GPU, or one a core, 8 at most)")
-    arguments = parser.parse_args()
-    if arguments.jobs is not None and arguments.jobs < 1:
-        raise UserError(f"--jobs: given {arguments.jobs}; allowed: 1 or more")
-    signal.signal(signal.SIGTERM, _leave)
-    path = local_root() / "repro.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(path, timeout=0):
-            reproduce(arguments.jobs)
-    except Timeout:
-        raise UserError("another make repro is at work in this clone; wait until it has ended, or end it") from None
+    add_number(parser, "--jobs", 1, help="trainings at a time (one a GPU, or one a core, 8 at most)")
+    jobs = parser.parse_args().jobs
+
+    def refuse(_: str) -> None:
+        raise UserError("another make repro is at work in this clone; wait until it has ended, or end it")
+
+    with lock(local_root() / "repro.lock", "make repro", refuse):
+        reproduce(jobs)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ it; this program then ends. With Ray (pip install '.[ray]') it stays until the l
 """
 
 import argparse
+import ctypes
 import os
 import shlex
 import shutil
@@ -18,13 +19,12 @@ import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from pipeline.base.errors import UserError, command_line
-from pipeline.base.files import write_text
+from pipeline.base.files import add_number, write_text
 from pipeline.base.git import check_clean, check_libraries
 from pipeline.matrix.dvc import check_remote, dvc, push
-from pipeline.matrix.gather import look
+from pipeline.matrix.gather import cell_states
 from pipeline.matrix.units import State, Unit, read_units
 from pipeline.runs.work_dirs import SHARED, work_root
 
@@ -58,8 +58,8 @@ def prepare_job(root: Path, options: argparse.Namespace) -> Job | None:
     references = sorted({f"reference@{cell.dataset}" for unit in units for cell in unit.cells})
     dvc("repro", "--pull", *references, root=root)
     push(partial(dvc, root=root), references)
-    done = {seen.cell for seen in look(units, revision) if seen.state is State.DONE}
-    left = [unit for unit in units if not done.issuperset(unit.cells)]
+    states = cell_states(units, revision)
+    left = [unit for unit in units if any(states[cell][0] is not State.DONE for cell in unit.cells)]
     print(f"submit: {len(units)} trainings, {len(units) - len(left)} are done, {len(left)} to do", flush=True)
     if not left:
         return None
@@ -77,27 +77,22 @@ def slurm(job: Job, options: argparse.Namespace) -> list[str]:
     Errors: `UserError` where there is no sbatch, or it refuses.
     """
     shared = {SHARED: str(job.work), "HEAD": str(job.root), "PYTHON": sys.executable}
-    gather = job.folder / "gather.sh"
     exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in shared.items())
+    gather = job.folder / "gather.sh"
     write_text(gather, f'#!/bin/bash\n{exports}cd "$HEAD" && "$PYTHON" -m pipeline.matrix.gather --restore\n')
     arrays = []
     for processes in sorted({unit.processes for unit in job.units}):
         units = [unit for unit in job.units if unit.processes == processes]
-        cells = job.folder / f"cells{processes}.txt"
+        cells, script = job.folder / f"cells{processes}.txt", job.folder / f"array{processes}.sh"
         write_text(cells, "".join(f"{unit}\n" for unit in units))
-        script = job.folder / f"array{processes}.sh"
-        named = exports + f"cells={shlex.quote(str(cells))}\noptions=({shlex.join(job.options)})\n"
+        named = f"{exports}cells={shlex.quote(str(cells))}\noptions=({shlex.join(job.options)})\n"
         write_text(script, ARRAY.read_text(encoding="utf-8").replace("# SETTINGS\n", named))
-        logs = job.folder / f"logs/cells{processes}"
+        logs = job.folder / "logs" / cells.stem
         logs.mkdir()
-        arrays.append([
-            f"--array=1-{len(units)}{f'%{options.at_once}' if options.at_once else ''}",
-            f"--signal=B:USR1@{options.warn}",
-            f"--output={logs}/%a.log",
-            *([f"--gres=gpu:{processes * options.gpus}"] if options.gpus else []),
-            *options.options,
-            str(script),
-        ])  # fmt: skip
+        array = [f"--array=1-{len(units)}{f'%{options.at_once}' if options.at_once else ''}"]
+        array += [f"--signal=B:USR1@{options.warn}", f"--output={logs}/%a.log"]
+        array += [f"--gres=gpu:{processes * options.gpus}"] if options.gpus else []
+        arrays.append([*array, *options.options, str(script)])
     if options.dry_run:
         print("\n".join(["submit: written, not submitted:", *(f"  sbatch {shlex.join(one)}" for one in arrays)]))
         return []
@@ -106,21 +101,18 @@ def slurm(job: Job, options: argparse.Namespace) -> list[str]:
     numbers = [_sbatch(*array) for array in arrays]
     print(f"submit: array {', '.join(numbers)}; logs: {job.folder}/logs", flush=True)
     after = [f"--dependency=afterany:{':'.join(numbers)}", f"--output={job.folder}/logs/gather.log"]
-    numbers.append(_sbatch(*whereabouts(options.options), "--job-name=transgan-gather", *after, str(gather)))
+    numbers.append(_sbatch(*where_to_run(options.options), "--job-name=transgan-gather", *after, str(gather)))
     print(f"submit: gathering {numbers[-1]}, when they have ended", flush=True)
     return numbers
 
 
-def whereabouts(options: list[str]) -> list[str]:
-    """Of the options of sbatch those that say where a job may run: they serve the gathering too.
-
-    The others ask for GPUs, tasks and time, and are the arrays' alone.
-    """
+def where_to_run(options: list[str]) -> list[str]:
+    """Of the options of sbatch those that serve the gathering too; others ask for GPUs and time, the arrays' alone."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for short, name in (("-p", "--partition"), ("-A", "--account"), ("-q", "--qos")):
         parser.add_argument(short, name)
-    found = vars(parser.parse_known_args(options)[0])
-    return [f"--{name}={value}" for name, value in found.items() if value is not None]
+    given = vars(parser.parse_known_args(options)[0])
+    return [f"--{name}={value}" for name, value in given.items() if value is not None]
 
 
 def _sbatch(*arguments: str) -> str:
@@ -128,23 +120,6 @@ def _sbatch(*arguments: str) -> str:
     if done.returncode:
         raise UserError(f"sbatch refused: {' '.join(done.stderr.split())}")
     return done.stdout.strip().partition(";")[0]
-
-
-def run_unit(command: list[str], root: str, work: str, log: str) -> int:
-    """On a node of Ray: the worker of one unit, with its output in `log`; returns its exit status."""
-    with open(log, "a", encoding="utf-8") as file:
-        process = subprocess.Popen(
-            command, cwd=root, env=os.environ | {SHARED: work}, stdout=file, stderr=subprocess.STDOUT,
-            preexec_fn=_end_with_parent,
-        )  # fmt: skip
-        return process.wait()
-
-
-def _end_with_parent() -> None:
-    """A raylet that is gone takes its workers along, and they theirs (Linux: PR_SET_PDEATHSIG is 1)."""
-    import ctypes
-
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
 def ray(job: Job, options: argparse.Namespace) -> None:
@@ -156,28 +131,26 @@ def ray(job: Job, options: argparse.Namespace) -> None:
         import ray as engine
     except ImportError:
         raise UserError("Ray is not installed: pip install '.[ray]'") from None
-    logs = {unit: job.folder / "logs" / f"{str(unit).replace('/', '-')}.log" for unit in job.units}
-    local = options.address is None
+    local, failed = options.address is None, []
     engine.init(address=options.address, log_to_driver=False, include_dashboard=False if local else None)
     try:
-        nodes = [node["Resources"] for node in engine.nodes() if node["Alive"]]
-        check_resources(job.units, options.gpus, nodes)
-        waiting: dict[Any, Unit] = {}
+        check_resources(job.units, options.gpus, [node["Resources"] for node in engine.nodes() if node["Alive"]])
+        tasks = {}
         for unit in job.units:
-            gpus = unit.processes * options.gpus
-            task = engine.remote(run_unit).options(num_gpus=gpus, num_cpus=1, max_retries=RETRIES)
+            resources = {"num_gpus": unit.processes * options.gpus, "num_cpus": 1}
+            task = engine.remote(run_worker).options(**resources, max_retries=RETRIES)
             command = [sys.executable, "-m", "pipeline.matrix.worker", "--cell", str(unit), *job.options]
-            waiting[task.remote(command, str(job.root), str(job.work), str(logs[unit]))] = unit
-        failed = []
-        while waiting:
-            (reference,), _ = engine.wait(list(waiting), num_returns=1)
-            unit = waiting.pop(reference)
+            log = job.folder / "logs" / f"{str(unit).replace('/', '-')}.log"
+            tasks[task.remote(command, str(job.root), str(job.work), str(log))] = unit, log
+        while tasks:
+            (reference,), _ = engine.wait(list(tasks), num_returns=1)
+            unit, log = tasks.pop(reference)
             try:
                 problem = f"failed with status {status}" if (status := engine.get(reference)) else ""
             except engine.exceptions.RayError as error:
                 problem = f"lost ({str(error).splitlines()[0]})"
             failed += [str(unit)] if problem else []
-            print(f"submit: {unit}: {problem or 'done'}, log {logs[unit]}", flush=True)
+            print(f"submit: {unit}: {problem or 'done'}, log {log}", flush=True)
     finally:
         engine.shutdown()
     if failed:
@@ -196,22 +169,30 @@ def check_resources(units: list[Unit], gpus: int, nodes: list[dict[str, float]])
         )
 
 
+def run_worker(command: list[str], root: str, work: str, log: str) -> int:
+    """On a node of Ray: the worker of one unit, with its output in `log`; returns its exit status."""
+    # A raylet that is gone takes its workers along, and they theirs (Linux: PR_SET_PDEATHSIG is 1).
+    end_with_parent = partial(ctypes.CDLL(None).prctl, 1, signal.SIGTERM)
+    variables = os.environ | {SHARED: work}
+    with open(log, "a", encoding="utf-8") as file:
+        return subprocess.Popen(
+            command, cwd=root, env=variables, stdout=file, stderr=subprocess.STDOUT, preexec_fn=end_with_parent
+        ).wait()
+
+
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     about = "Hand the cells that are not done to an engine."
     parser = argparse.ArgumentParser(prog="transgan submit", description=about)
     parser.add_argument("--engine", required=True, choices=("slurm", "ray"))
-    parser.add_argument("--gpus", type=int, default=1, help="GPUs per process of a training; 0: none (1)")
+    add_number(parser, "--gpus", 0, default=1, help="GPUs per process of a training; 0: none (1)")
     parser.add_argument("--clones", help="folder for the workers' clones, on a disk of the node for example")
     parser.add_argument("--address", help="Ray: the cluster's address")
-    parser.add_argument("--at-once", type=int, default=0, help="SLURM: cells at a time, at most (no limit)")
-    parser.add_argument("--warn", type=int, default=180, help="SLURM: seconds before the time limit (180)")
+    add_number(parser, "--at-once", 0, default=0, help="SLURM: cells at a time, at most (no limit)")
+    add_number(parser, "--warn", 1, default=180, help="SLURM: seconds before the time limit (180)")
     parser.add_argument("--dry-run", action="store_true", help="SLURM: write the scripts, submit nothing")
     parser.add_argument("--other-libraries", action="store_true", help="allow versions that are not those pinned")
     parser.add_argument("options", nargs="*", help="SLURM: options of sbatch, after --")
     options = parser.parse_args(arguments)
-    for name, least in (("gpus", 0), ("at_once", 0), ("warn", 1)):
-        if getattr(options, name) < least:
-            raise UserError(f"--{name.replace('_', '-')}: given {getattr(options, name)}; allowed: {least} or more")
     if options.address and options.engine != "ray":
         raise UserError(f"--address: given with --engine {options.engine}; allowed: with --engine ray")
     return options
@@ -223,10 +204,8 @@ def main() -> None:
     job = prepare_job(Path.cwd(), options)
     if job is None:
         print("submit: nothing to do; `transgan gather --restore` brings the cells home", flush=True)
-    elif options.engine == "slurm":
-        slurm(job, options)
     else:
-        ray(job, options)
+        (slurm if options.engine == "slurm" else ray)(job, options)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Pieces of work: the cells of one training, the one enumeration of how far a cell is, and what workers say of that.
+"""Units of work, and what their workers say of them.
 
-Workers write small files into the work folder, which heads read: states/<cell>.json says what was last heard. A lock
+A unit is the cells of one training. Workers write states/<cell>.json into the work folder, which heads read. A lock
 beside it is held as long as the worker lives, so a worker that was killed is told from one at work.
 """
 
 import socket
-import time
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -17,8 +17,6 @@ from pipeline.base.errors import UserError, choices
 from pipeline.base.files import read_json, write_json
 from pipeline.base.schema import read_yaml
 from pipeline.runs.work_dirs import work_root
-
-INDEX = Path("plan/index.json")
 
 
 class State(StrEnum):
@@ -49,66 +47,62 @@ class Unit:
 
 def read_units(root: str | Path = ".") -> list[Unit]:
     """The units of the plan, in its order. Errors: `UserError` where there is no plan."""
-    root, groups, kimg = Path(root), dict[Cell, list[Cell]](), dict[Cell, float]()
-    for record in read_json(root / INDEX)["cells"]:
-        cell = Cell.of(record)
-        leader = Cell(cell.dataset, record["twin_of"] or cell.variant, cell.seed)
-        groups.setdefault(leader, []).append(cell)
-        kimg.setdefault(leader, record["kimg"])
+    groups: dict[Cell, list[dict[str, Any]]] = {}
+    for record in read_json(Path(root) / "plan/index.json")["cells"]:
+        leader = Cell(record["dataset"], record["twin_of"] or record["variant"], record["seed"])
+        groups.setdefault(leader, []).append(record)
     units = []
-    for leader, cells in groups.items():
-        file = leader.plan("train", root / "plan")
+    for leader, records in groups.items():
+        file = leader.plan("train", Path(root) / "plan")
         train = read_yaml(file).get("train", {}) if file.is_file() else {}  # none where a checkpoint is imported
-        units.append(Unit(tuple(cells), kimg[leader], int(train.get("processes", 1) or 1)))
+        processes = int(train.get("processes", 1) or 1)
+        units.append(Unit(tuple(map(Cell.of, records)), records[0]["kimg"], processes))
     return units
 
 
 def find_unit(units: list[Unit], cell: Cell) -> Unit:
     """The unit that `cell` belongs to. Errors: `UserError` where the plan has no such cell."""
-    for unit in units:
-        if cell in unit.cells:
-            return unit
-    names = [str(known) for unit in units for known in unit.cells]
-    raise UserError(f"--cell: given {str(cell)!r}; allowed: {choices(names, str(cell))}")
+    by_cell = {str(one): unit for unit in units for one in unit.cells}
+    if str(cell) not in by_cell:
+        raise UserError(f"--cell: given {str(cell)!r}; allowed: {choices(by_cell, str(cell))}")
+    return by_cell[str(cell)]
 
 
 @dataclass(frozen=True)
-class Word:
+class Report:
     """What a worker last said of a cell."""
 
     state: State
     detail: str  # one line
     host: str
     revision: str
-    updated: float  # seconds since 1970
 
 
 def state_file(cell: Cell, kind: str) -> Path:
-    """`json`: the last word on `cell`; `lock`: held by its one worker, as long as that lives."""
+    """`json`: the last report on `cell`; `lock`: held by its one worker, as long as that lives."""
     return work_root() / "states" / f"{cell}.{kind}"
 
 
-def say_state(cell: Cell, state: State, detail: str, revision: str) -> None:
-    """Write the state of `cell`. Errors: `OSError` of the work folder."""
-    word = Word(state, detail, socket.gethostname(), revision, time.time())
-    write_json(state_file(cell, "json"), asdict(word))
+def write_report(cells: Iterable[Cell], state: State, detail: str, revision: str) -> None:
+    """Write the state of `cells`. Errors: `OSError` of the work folder."""
+    for cell in cells:
+        write_json(state_file(cell, "json"), asdict(Report(state, detail, socket.gethostname(), revision)))
 
 
-def last_word(cell: Cell) -> Word | None:
-    """The last word on `cell`; None where no worker has begun it. One that runs and holds no lock has stopped."""
-    try:
+def last_report(cell: Cell) -> Report | None:
+    """The last report on `cell`; None where no worker has begun it. One that runs and holds no lock has stopped."""
+    with suppress(UserError):
         content = read_json(state_file(cell, "json"))
-    except UserError:
-        return None
-    return Word(**{**content, "state": State(content["state"])})
+        return Report(**{**content, "state": State(content["state"])})
+    return None
 
 
 def progress() -> dict[str, dict[str, Any]]:
     """progress.json of every unfinished training in the work folder, the newest for each cell."""
-    found: dict[str, dict[str, Any]] = {}
+    newest: dict[str, dict[str, Any]] = {}
     for file in work_root().glob("*/progress.json"):
         with suppress(UserError, KeyError, TypeError):
             content = read_json(file)
-            if content["updated"] > found.get(content["cell"], {"updated": 0})["updated"]:
-                found[content["cell"]] = content
-    return found
+            if content["updated"] > newest.get(content["cell"], {"updated": 0})["updated"]:
+                newest[content["cell"]] = content
+    return newest

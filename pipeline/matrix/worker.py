@@ -1,15 +1,9 @@
-"""Train, measure and draw one cell in a clone of its own, and push the results:
+"""Train, measure and draw one cell, and push the results: transgan worker --cell digits/full/seed0
 
-    transgan worker --cell digits/full/seed0            # or: make cell CELL=digits/full/seed0
-
-Engines add --revision (the head's: another one is refused), --source (the repository to clone) and --clones (where to).
-Cells that are the same training are one piece of work: whichever of them is named, one is trained and the others copy
-it. DVC runs one command at a time in a clone, so each piece has a clone of its own, removed once its results are
-pushed. All clones share one DVC cache: a result that was trained and not yet pushed is found by the next worker.
-
-Signals: SIGTERM and SIGINT store the training's state and end the worker with status 1, SIGUSR1 with status 75: the
-time is over, try again. The same command goes on from there, on another machine too if TRANSGAN_WORK names a folder
-that both see.
+docs/how-to/cluster.md says what it does, and what it does on signals. Cells that are the same training are one unit:
+whichever of them is named, one is trained and the others copy it. DVC runs one command at a time in a clone, so engines
+(--source) give each unit a clone of its own. All clones share one DVC cache: a result that was trained and not yet
+pushed is found by the next worker.
 """
 
 import argparse
@@ -26,20 +20,16 @@ from pipeline.base.cell import Cell
 from pipeline.base.errors import UserError, command_line
 from pipeline.base.files import read_json, say
 from pipeline.base.git import check_clean, check_libraries, clone_at
-from pipeline.matrix.dvc import Output, check_remote, dvc, push, share_cache
-from pipeline.matrix.units import State, Unit, find_unit, read_units, say_state, state_file
+from pipeline.matrix.dvc import check_remote, dvc, push, share_cache
+from pipeline.matrix.units import State, Unit, find_unit, read_units, state_file, write_report
 from pipeline.runs.work_dirs import SHARED, WORKER, discard, lock, work_root
 
 TRY_AGAIN = 75  # exit status EX_TEMPFAIL: stopped with its state stored
-AGAIN = "nothing is lost: mend that and start the same command again, it pushes without training"
+LOSSLESS = "nothing is lost: mend that and start the same command again, it pushes without training"
 
 
 class Stopped(Exception):
-    """A signal ended the work; everything is stored. `again`: the engine should start it again."""
-
-    def __init__(self, name: str):
-        super().__init__(name)
-        self.again = name == "SIGUSR1"
+    """The signal of this name ended the work; everything is stored."""
 
 
 @dataclass
@@ -48,8 +38,8 @@ class Worker:
 
     root: Path
     revision: str
-    signal: str | None = None
-    process: subprocess.Popen | None = None
+    signal: str | None = None  # the first that came
+    process: subprocess.Popen[str] | None = None  # of dvc, at work
 
     def handle_signals(self) -> None:
         """From now on SIGTERM, SIGINT and SIGUSR1 stop what is at work."""
@@ -57,26 +47,22 @@ class Worker:
             signal.signal(number, lambda number, frame: self.stop(signal.Signals(number).name))
 
     def stop(self, name: str) -> None:
-        """SIGINT to dvc and its stage, which stores its state. The first signal counts: a second would end it before.
-
-        A scheduler and its script may both send one.
+        """SIGINT to dvc and its stage, which stores its state. A second signal (a scheduler and its script may both
+        send one) would end it before, so the first one counts.
         """
         if self.signal is None:
             self.signal = name
-            self._interrupt()
+            self._started(self.process)
 
-    def _interrupt(self) -> None:
-        if self.process is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGINT)
-
-    def _started(self, process: subprocess.Popen) -> None:
+    def _started(self, process: subprocess.Popen[str] | None) -> None:
+        """Interrupt the process group of dvc where a signal has come, perhaps while dvc was being started."""
         self.process = process
-        if self.signal:  # it came while dvc was being started
-            self._interrupt()
+        if process is not None and self.signal:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGINT)
 
-    def dvc(self, *arguments: str) -> Output:
-        """One dvc command. Errors: `Stopped` after a signal, `UserError` where it fails."""
+    def dvc(self, *arguments: str) -> str:
+        """One dvc command; returns what it printed. Errors: `Stopped` after a signal, `UserError` where it fails."""
         if self.signal:
             raise Stopped(self.signal)
         alive = self.root.absolute() / f".work/worker-{os.getpid()}.lock"
@@ -98,28 +84,28 @@ class Worker:
             unit = find_unit(read_units(self.root), cell)
             if unit.cells[0] != cell:
                 say(f"worker: {cell} is the same training as {unit}, which is trained and copied")
-            own = state_file(unit.cells[0], "lock")
-            with lock(own, str(unit), lambda who: say(f"worker: {unit} is at work by {who}, which is waited for")):
+            path = state_file(unit.cells[0], "lock")
+            with lock(path, str(unit), lambda who: say(f"worker: {unit} is at work by {who}, which is waited for")):
                 cells = unit.cells
-                self._tell(cells, State.RUNNING, "")
+                write_report(cells, State.RUNNING, "", self.revision)
                 # dvc takes targets in an order of its own, and the twins are to find the first one
                 for targets in ([cells[0].address("train")], unit.addresses()):
                     self.dvc("repro", "--pull", *targets)
                 try:
                     push(self.dvc, unit.addresses())
                 except UserError as error:
-                    raise UserError(f"{unit}: is trained, and could not be pushed ({error}); {AGAIN}") from None
-                self._tell(cells, State.DONE, "")
-            self._clean(unit)
+                    raise UserError(f"{unit}: is trained, and could not be pushed ({error}); {LOSSLESS}") from None
+                write_report(cells, State.DONE, "", self.revision)
+            self._discard_state(unit)
             return unit
         except Stopped as stopped:
-            self._tell(cells, State.STOPPED, f"by {stopped}, its state is stored")
+            write_report(cells, State.STOPPED, f"by {stopped}, its state is stored", self.revision)
             raise
         except UserError as error:
-            self._tell(cells, State.FAILED, str(error))
+            write_report(cells, State.FAILED, str(error), self.revision)
             raise
 
-    def _clean(self, unit: Unit) -> None:
+    def _discard_state(self, unit: Unit) -> None:
         """The state of a training is kept until its results are pushed. After a shortage of memory it stays."""
         record = read_json(unit.cells[0].run(self.root / "runs") / "run.json")
         if record["status"] != "oom" and "key" in record:  # an imported run has none
@@ -127,22 +113,6 @@ class Worker:
                 discard(record["key"])
             except OSError as error:  # a network's file system may hold on to a file: the results are pushed
                 say(f"worker: the state of {unit} could not be removed ({error}); transgan unfinished --remove does it")
-
-    def _tell(self, cells: tuple[Cell, ...], state: State, detail: str) -> None:
-        for cell in cells:
-            say_state(cell, state, detail, self.revision)
-
-
-def work_in_clone(cell: Cell, options: argparse.Namespace) -> Unit:
-    """The unit of `cell`, in a clone at the head's revision: its stages are that revision's, too."""
-    clones = Path(options.clones or work_root() / "clones").absolute()
-    clone = clones / str(cell).replace("/", "-")
-    with lock(clones / f"{clone.name}.lock", str(cell), lambda who: say(f"worker: the clone of {who} is waited for")):
-        clone_at(options.source, clone, options.revision)
-        share_cache(clone, clones / "cache", Path(options.source) if Path(options.source).is_dir() else None)
-        unit = start(clone, options).work(cell)
-        shutil.rmtree(clone, ignore_errors=True)
-    return unit
 
 
 def start(root: Path, options: argparse.Namespace) -> Worker:
@@ -158,6 +128,18 @@ def start(root: Path, options: argparse.Namespace) -> Worker:
     worker = Worker(root, at)
     worker.handle_signals()
     return worker
+
+
+def work_in_clone(cell: Cell, options: argparse.Namespace) -> Unit:
+    """The unit of `cell`, in a clone at the head's revision: its stages are that revision's, too."""
+    clones = Path(options.clones or work_root() / "clones").absolute()
+    clone = clones / str(cell).replace("/", "-")
+    with lock(clones / f"{clone.name}.lock", str(cell), lambda who: say(f"worker: the clone of {who} is waited for")):
+        clone_at(options.source, clone, options.revision)
+        share_cache(clone, clones / "cache", Path(options.source) if Path(options.source).is_dir() else None)
+        unit = start(clone, options).work(cell)
+        shutil.rmtree(clone, ignore_errors=True)
+    return unit
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -181,7 +163,7 @@ def main() -> None:
         unit = work_in_clone(cell, options) if options.source else start(Path.cwd(), options).work(cell)
     except Stopped as stopped:
         print(f"worker: stopped by {stopped}; the same command goes on from there", file=sys.stderr, flush=True)
-        sys.exit(TRY_AGAIN if stopped.again else 1)
+        sys.exit(TRY_AGAIN if str(stopped) == "SIGUSR1" else 1)
     say(f"worker: {', '.join(map(str, unit.cells))}: trained, measured, drawn and pushed")
 
 

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from pipeline.commands import generate
+from pipeline.generators import write_images
 from pipeline.generators.library import load_generator
 from trained_networks import write_trained
 
@@ -57,7 +58,7 @@ def test_writes_a_grid_of_n_samples_that_depends_on_the_seed_alone(monkeypatch, 
     ],
 )
 def test_mistakes_end_in_one_line(monkeypatch, capsys, run, tmp_path, arguments, words):
-    monkeypatch.setattr(generate, "find_spec", lambda name: None)
+    monkeypatch.setattr(write_images, "find_spec", lambda name: None)
     options = {"--run": str(run), "--out": str(tmp_path / "grid.png")} | dict([arguments])
     with pytest.raises(SystemExit):
         call(monkeypatch, *[part for pair in options.items() for part in pair])

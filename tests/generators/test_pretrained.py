@@ -13,7 +13,7 @@ from pipeline.base.errors import UserError
 from pipeline.base.files import write_json
 from pipeline.generators import pretrained
 from pipeline.generators.library import load_generator
-from pipeline.generators.pretrained import model_card
+from pipeline.generators.pretrained import copy_to_pretrained, model_card
 from trained_networks import write_trained
 
 
@@ -30,12 +30,8 @@ def project(cell, tmp_path, monkeypatch):
     return tmp_path
 
 
-def publish(project, *cells):
-    return pretrained.publish(cells, project / "runs", project / "results")
-
-
-def test_the_smallest_seed_is_published_and_draws_the_same_images_to_one_grey_level(project):
-    assert publish(project, "digits/full") == [project / "pretrained/digits/full"]
+def test_the_smallest_seed_is_copied_and_draws_the_same_images_to_one_grey_level(project):
+    assert copy_to_pretrained(["digits/full"], project) == [project / "pretrained/digits/full"]
     assert {path.name for path in (project / "pretrained/digits/full").iterdir()} == {*pretrained.FILES, "README.md"}
     images = load_generator("digits/full").sample(64).astype(int)
     assert abs(images - load_generator(project / "runs/digits/full/seed2").sample(64)).max() <= 1
@@ -49,18 +45,18 @@ def test_the_smallest_seed_is_published_and_draws_the_same_images_to_one_grey_le
 def test_too_much_for_a_repository_is_refused_before_anything_is_written(project, monkeypatch):
     monkeypatch.setattr(pretrained, "MOST", 1000)
     with pytest.raises(UserError, match="MiB of networks in all"):
-        publish(project, "digits/full")
+        copy_to_pretrained(["digits/full"], project)
     assert not (project / "pretrained").exists()
 
 
 @pytest.mark.parametrize("name", ["digits/none", "digits", "../x/y"])
 def test_a_cell_without_a_run_is_refused(project, name):
     with pytest.raises(UserError):
-        publish(project, name)
+        copy_to_pretrained([name], project)
 
 
 def test_the_card_has_the_front_matter_that_hubs_read_and_the_numbers_by_protocol(project):
-    publish(project, "digits/full")
+    copy_to_pretrained(["digits/full"], project)
     text = (project / "pretrained/digits/full/README.md").read_text()
     front = yaml.safe_load(re.fullmatch(r"---\n(.*?)---\n.*", text, re.S)[1])
     assert front["license"] == "mit" and front["pipeline_tag"] == "unconditional-image-generation"

@@ -16,7 +16,6 @@ from filelock import FileLock
 from pipeline.base.errors import UserError
 from pipeline.base.machine import slots, visible_gpus
 from pipeline.matrix import dvc, repro
-from pipeline.matrix.board import Board
 from pipeline.matrix.units import read_units
 
 FAKE = """\
@@ -118,11 +117,10 @@ def test_the_first_number_measured_is_shown(project, capsys):
 
 def test_ctrl_c_begins_no_other_training(project, monkeypatch):
     monkeypatch.setenv("SLEEP", "1.5")
-    board = Board(read_units(), 1, {})
     timer = threading.Timer(0.7, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     with pytest.raises(KeyboardInterrupt):
-        repro.run_units(read_units(), [{}], board)
+        repro.run_units(read_units(), [{}])
     time.sleep(0.2)
     assert len(units(project)) == 1
 
@@ -134,9 +132,8 @@ def test_a_cell_that_a_killed_make_repro_left_at_work_is_waited_for(project, cap
     with open(log, "a") as left:
         fcntl.flock(left, fcntl.LOCK_EX)
         orphan = subprocess.Popen(["sleep", "1"], stdout=left)
-    board = Board(read_units(), 1, {})
     began = time.monotonic()
-    repro.run_units(read_units()[:1], [{}], board)
+    repro.run_units(read_units()[:1], [{}])
     assert orphan.poll() is not None and time.monotonic() - began > 0.5 and len(units(project)) == 1
 
 

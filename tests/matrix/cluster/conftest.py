@@ -1,54 +1,31 @@
 """A head with a matrix of its own, a folder as the remote and a work folder, for tests that run real workers."""
 
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from cluster.stub_project import StubProject
-from repository import Repository, ran
+from cluster.stub_project import Head, StubProject
+from repository import ran
 
 CELLS = [f"digits/{variant}/seed{seed}" for variant in ("grid_attention", "full", "again") for seed in (0, 1)]
 
 
-class Head:
-    """A repository with six smoke cells, two of them twins (`again` is `full`), and what goes with it."""
+class RealHead(Head):
+    """A head with the project's own stages: six smoke cells, two of them twins (`again` is `full`)."""
 
     def __init__(self, folder: Path, **settings: object):
-        self.folder, self.work, self.store = folder / "head", folder / "work", folder / "store"
-        for path in (self.folder, self.work, self.store):
+        folder, self.work, self.store = (folder / name for name in ("head", "work", "store"))
+        for path in (folder, self.work, self.store):
             path.mkdir()
-        self.repository = Repository(self.folder)
+        super().__init__(folder)
         matrix = {"matrix__variants": ["grid_attention", "full", "again"], "matrix__seeds": [0, 1]}
-        self.repository.edit(profile="smoke", variants__again={}, **matrix | settings)
-        self.repository.dvc("remote", "add", "--quiet", "--default", "store", str(self.store))
-        self.repository.commit("matrix")
+        self.edit(profile="smoke", variants__again={}, **matrix | settings)
+        self.dvc("remote", "add", "--quiet", "--default", "store", str(self.store))
+        self.commit("matrix")
 
-    def revision(self) -> str:
-        return self.repository.git("rev-parse", "HEAD").strip()
-
-    def environment(self, **variables: str) -> dict[str, str]:
-        return self.repository.environment() | {"TRANSGAN_WORK": str(self.work), "CHECKPOINT_SECONDS": "1"} | variables
-
-    def run(self, module: str, *arguments: str, at: Path | None = None) -> tuple[int, str]:
-        """`python -m module` in the head, or in another clone: (exit status, output)."""
-        done = subprocess.run(
-            [sys.executable, "-m", module, *arguments],
-            cwd=at or self.folder,
-            env=self.environment(),
-            capture_output=True,
-            text=True,
-            timeout=1800,
-        )
-        return done.returncode, done.stdout + done.stderr
-
-    def clone(self, name: str) -> Path:
-        """Another head: a clone at the same revision that knows the same remote."""
-        path = self.folder.parent / name
-        self.repository.git("clone", "--quiet", str(self.folder), str(path))
-        return path
+    def environment(self) -> dict[str, str]:
+        return super().environment() | {"CHECKPOINT_SECONDS": "1"}
 
     def trains_nothing(self, at: Path) -> str:
         """`dvc repro --pull` in the clone `at`, which may train no cell; returns its output."""
@@ -71,7 +48,7 @@ def wait_for(what, seconds: float, every: float = 1.0):
 @pytest.fixture
 def head(tmp_path):
     """(**settings) -> a head whose settings were changed so."""
-    return lambda **settings: Head(tmp_path, **settings)
+    return lambda **settings: RealHead(tmp_path, **settings)
 
 
 @pytest.fixture

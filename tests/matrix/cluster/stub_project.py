@@ -138,8 +138,39 @@ else:
 """
 
 
-class StubProject(Repository):
-    """The repository of a head, with a folder remote and a work folder beside it."""
+class Head(Repository):
+    """The repository of a head, with a folder as the remote, `store`, and a work folder beside it."""
+
+    work: Path
+    store: Path
+
+    def environment(self) -> dict[str, str]:
+        return super().environment() | {"TRANSGAN_WORK": str(self.work)}
+
+    def revision(self) -> str:
+        return self.git("rev-parse", "HEAD").strip()
+
+    def run(self, module: str, *arguments: str, at: Path | None = None) -> tuple[int, str]:
+        """`python -m module` in the head, or in another clone: (exit status, output)."""
+        done = subprocess.run(
+            [sys.executable, "-m", module, *arguments],
+            cwd=at or self.folder,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=1800,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    def clone(self, name: str) -> Path:
+        """Another head: a clone at the same revision that knows the same remote."""
+        path = self.folder.parent / name
+        self.git("clone", "--quiet", str(self.folder), str(path))
+        return path
+
+
+class StubProject(Head):
+    """A head whose stages do next to nothing."""
 
     def __init__(self, folder: Path, *, variants=("full",), seeds=(0,), steps=3, seconds=0.05, source="digits"):
         self.folder, self.work, self.store, self.log = (folder / name for name in ("head", "work", "store", "log"))
@@ -173,10 +204,7 @@ class StubProject(Repository):
         self.commit("start")
 
     def environment(self) -> dict[str, str]:
-        return super().environment() | {"TRANSGAN_WORK": str(self.work), "STUB_LOG": str(self.log)}
-
-    def revision(self) -> str:
-        return self.git("rev-parse", "HEAD").strip()
+        return super().environment() | {"STUB_LOG": str(self.log)}
 
     def command(self, cell: str) -> list[str]:
         """A worker of `cell` that makes its clone."""
@@ -194,24 +222,6 @@ class StubProject(Repository):
                 stderr=log,
                 start_new_session=True,
             )
-
-    def run(self, module: str, *arguments: str, at: Path | None = None) -> tuple[int, str]:
-        """`python -m module` in the head or in a clone: (exit status, output)."""
-        done = subprocess.run(
-            [sys.executable, "-m", module, *arguments],
-            cwd=at or self.folder,
-            env=self.environment(),
-            capture_output=True,
-            text=True,
-            timeout=900,
-        )
-        return done.returncode, done.stdout + done.stderr
-
-    def clone(self, name: str) -> Path:
-        """Another head."""
-        path = self.folder.parent / name
-        self.git("clone", "--quiet", str(self.folder), str(path))
-        return path
 
     def logged(self) -> list[str]:
         return self.log.read_text().splitlines()

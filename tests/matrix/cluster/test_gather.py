@@ -9,9 +9,9 @@ from pipeline.base.cell import Cell
 from pipeline.base.errors import UserError
 from pipeline.base.run_cache import ONLY_RESTORE
 from pipeline.matrix import gather
-from pipeline.matrix.dvc import DvcError, Output
-from pipeline.matrix.gather import describe, look
-from pipeline.matrix.units import State, Unit, say_state, state_file
+from pipeline.matrix.dvc import DvcError
+from pipeline.matrix.gather import cell_states, describe
+from pipeline.matrix.units import State, Unit, state_file, write_report
 from pipeline.runs.work_dirs import lock
 
 
@@ -31,18 +31,18 @@ def unit(*names: str) -> Unit:
 
 def test_every_state_and_its_line(work):
     units = [unit(name) for name in "abcdef"]
-    say_state(cell("a"), State.DONE, "", "r1")
-    say_state(cell("c"), State.STOPPED, "by SIGTERM, its state is stored", "r1")
-    say_state(cell("d"), State.FAILED, "no space left", "r1")
-    say_state(cell("e"), State.RUNNING, "", "r1")  # and its lock is not held: it was killed
+    write_report((cell("a"),), State.DONE, "", "r1")
+    write_report((cell("c"),), State.STOPPED, "by SIGTERM, its state is stored", "r1")
+    write_report((cell("d"),), State.FAILED, "no space left", "r1")
+    write_report((cell("e"),), State.RUNNING, "", "r1")  # and its lock is not held: it was killed
     (work / "key").mkdir()
     reached = {"kimg": 12.0, "of": 40.0, "seconds_left": 600, "updated": time.time()}
     (work / "key/progress.json").write_text(json.dumps({"cell": "digits/b/seed0", **reached}))
-    say_state(cell("b"), State.RUNNING, "", "r1")
+    write_report((cell("b"),), State.RUNNING, "", "r1")
     with lock(state_file(cell("b"), "lock"), "b", pytest.fail):
-        seen = look(units, "r1")
-    assert [one.state for one in seen] == ["done", "running", "stopped", "failed", "stopped", "missing"]
-    lines = describe(seen)
+        states = cell_states(units, "r1")
+    assert [state for state, _ in states.values()] == ["done", "running", "stopped", "failed", "stopped", "missing"]
+    lines = describe(states)
     assert lines[0] == "gather: 6 cells: 1 done, 1 running, 2 stopped, 1 failed, 1 missing"
     assert "12.0 of 40.0 kimg, 10 min left" in lines[1] and "digits/b/seed0" in lines[1]
     assert any("digits/d/seed0: no space left" in line for line in lines)
@@ -50,17 +50,17 @@ def test_every_state_and_its_line(work):
 
 
 def test_a_twin_is_where_its_training_is(work):
-    say_state(cell("a"), State.RUNNING, "", "r1")
+    write_report((cell("a"),), State.RUNNING, "", "r1")
     with lock(state_file(cell("a"), "lock"), "a", pytest.fail):
-        assert [one.state for one in look([unit("a", "again")], "r1")] == ["running", "running"]
+        assert [state for state, _ in cell_states([unit("a", "again")], "r1").values()] == ["running", "running"]
 
 
 @pytest.mark.parametrize("state", [State.FAILED, State.DONE])
 def test_what_was_said_at_another_revision_says_nothing_of_this_one(work, state):
-    say_state(cell("a"), state, "", "r0")
-    (seen,) = look([unit("a")], "r1")
-    assert seen.state is State.MISSING and f"{state} at another revision, r0" in seen.detail
-    assert look([unit("a")], "r0")[0].state is state
+    write_report((cell("a"),), state, "", "r0")
+    found, detail = cell_states([unit("a")], "r1")[cell("a")]
+    assert found is State.MISSING and f"{state} at another revision, r0" in detail
+    assert cell_states([unit("a")], "r0")[cell("a")][0] is state
 
 
 def test_what_the_remote_lacks_stays_and_nothing_is_trained(work, monkeypatch, capsys):
@@ -69,7 +69,8 @@ def test_what_the_remote_lacks_stays_and_nothing_is_trained(work, monkeypatch, c
     def fake(*arguments, root, variables=None):
         asked.append((arguments, variables))
         if "--keep-going" in arguments:  # dvc began b's training, and the stage refused
-            raise DvcError("dvc repro: train@digits-b-0: is not in the remote", Output(["train@digits-b-0"]))
+            raise DvcError("train@digits-b-0: is not in the remote", "Running stage 'train@digits-b-0':\n")
+        return ""
 
     monkeypatch.setattr(gather, "dvc", fake)
     (work / "runs/digits/a/seed0").mkdir(parents=True)
@@ -87,7 +88,7 @@ def test_what_the_remote_lacks_stays_and_nothing_is_trained(work, monkeypatch, c
 
 def test_another_failure_is_not_taken_for_a_missing_cell(work, monkeypatch):
     def fake(*arguments, root, variables=None):
-        raise DvcError("dvc repro: the remote cannot be read", Output())
+        raise DvcError("dvc repro: the remote cannot be read", "")
 
     monkeypatch.setattr(gather, "dvc", fake)
     with pytest.raises(UserError, match="the remote cannot be read"):

@@ -75,7 +75,7 @@ def test_a_dry_run_writes_the_scripts_and_submits_nothing(job, sbatch, capsys):
     "given", [["-p", "gpu", "-Ax"], ["--partition", "gpu", "--account", "x"], ["-pgpu", "--account=x"]]
 )
 def test_every_spelling_of_what_says_where_is_understood(given):
-    found = submit.whereabouts(["--time=1", *given, "--gres", "gpu:2", "-N", "1"])
+    found = submit.where_to_run(["--time=1", *given, "--gres", "gpu:2", "-N", "1"])
     assert found == ["--partition=gpu", "--account=x"]
 
 
@@ -124,7 +124,7 @@ def test_a_missing_ray_is_one_line(job, monkeypatch):
 def test_a_unit_on_a_node_runs_its_worker_and_ends_with_rays_process(tmp_path):
     log = tmp_path / "log"
     code = "import os; print(os.environ['TRANSGAN_WORK'], os.getcwd()); raise SystemExit(3)"
-    assert submit.run_unit([sys.executable, "-c", code], str(tmp_path), "/shared", str(log)) == 3
+    assert submit.run_worker([sys.executable, "-c", code], str(tmp_path), "/shared", str(log)) == 3
     assert log.read_text() == f"/shared {tmp_path}\n"
 
 
