@@ -1,20 +1,16 @@
 """Array files written row by row, and many small images as one picture."""
 
-import hashlib
-import io
 import os
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
-from pipeline.base.files import sha256
-
 GAP_GREY = 224
 
 
 class NpyWriter:
-    """A .npy file written row by row, with the bytes that np.save gives, and the sha256 of what was written.
+    """A .npy file written row by row, with the bytes that np.save gives.
 
     No memory map is used: on a full disk a plain write raises `OSError`, while a mapped page kills the process.
     """
@@ -22,39 +18,30 @@ class NpyWriter:
     def __init__(self, path: Path, shape: tuple[int, ...], dtype: type) -> None:
         self.path, self.shape, self.dtype, self.rows = path, tuple(shape), np.dtype(dtype), 0
         self._file = open(path, "wb")  # noqa: SIM115
-        self._digest = hashlib.sha256()
-        self._append(self._header())
+        self._write_header()
 
-    def _header(self) -> bytes:
-        header = io.BytesIO()
+    def _write_header(self) -> None:
         facts = {"descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": False, "shape": self.shape}
-        np.lib.format.write_array_header_1_0(header, facts)
-        return header.getvalue()
-
-    def _append(self, content: bytes | memoryview) -> None:
-        self._digest.update(content)
-        self._file.write(content)
+        np.lib.format.write_array_header_1_0(self._file, facts)
 
     def write(self, rows: np.ndarray) -> None:
         """Append rows. Errors: `ValueError` for another type or shape than the file's, and for too many of them."""
         self.rows += len(rows)
         if rows.dtype != self.dtype or rows.shape[1:] != self.shape[1:] or self.rows > self.shape[0]:
             raise ValueError(f"{self.path.name}: {rows.shape} {rows.dtype} does not fit {self.shape} {self.dtype}")
-        self._append(np.ascontiguousarray(rows).data)
+        self._file.write(np.ascontiguousarray(rows).data)
 
-    def close(self, *, fewer: bool = False) -> str:
-        """Sync the file; its sha256. Errors: `ValueError` for fewer rows than the shape announced, unless `fewer`."""
-        shorter = self.rows != self.shape[0]
-        if shorter and not fewer:
-            raise ValueError(f"{self.path.name}: {self.rows} rows written, {self.shape[0]} announced")
-        if shorter:
+    def close(self, *, fewer: bool = False) -> None:
+        """Sync the file. Errors: `ValueError` for fewer rows than the shape announced, unless `fewer`."""
+        if self.rows != self.shape[0]:
+            if not fewer:
+                raise ValueError(f"{self.path.name}: {self.rows} rows written, {self.shape[0]} announced")
             self.shape = (self.rows, *self.shape[1:])
             self._file.seek(0)
-            self._file.write(self._header())  # as long as before: numpy leaves room for longer shapes
+            self._write_header()  # as long as before: numpy leaves room for longer shapes
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
-        return sha256(self.path) if shorter else self._digest.hexdigest()
 
     def __enter__(self) -> Self:
         return self

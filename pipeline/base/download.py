@@ -41,6 +41,14 @@ class PublishedFile:
     def __str__(self) -> str:
         return f"{self.file} ({self.size:,} bytes, {self.checksum})"
 
+    def check(self, path: Path) -> None:
+        """Errors: `Mismatch` unless the file at `path` has the published size and checksum."""
+        if (size := path.stat().st_size) != self.size:
+            raise Mismatch(f"it has {size:,} bytes, {self.size:,} were expected")
+        algorithm, expected = self.checksum.split()
+        if (digest := pooch.file_hash(str(path), alg=algorithm)) != expected:
+            raise Mismatch(f"its {algorithm} is {digest}, expected was {expected}")
+
 
 def data_root() -> Path | None:
     """The folder that TRANSGAN_DATA names, None where it is not set. Errors: `UserError` where it does not exist."""
@@ -65,15 +73,6 @@ def first_existing(paths: Iterable[Path]) -> Path | None:
     return next((path for path in paths if os.path.exists(path)), None)
 
 
-def check(path: Path, size: int, checksum: str) -> None:
-    """Errors: `Mismatch` unless the file has `size` bytes and the checksum, given as "<algorithm> <hex digest>"."""
-    if path.stat().st_size != size:
-        raise Mismatch(f"it has {path.stat().st_size:,} bytes, {size:,} were expected")
-    algorithm, expected = checksum.split()
-    if (found := pooch.file_hash(str(path), alg=algorithm)) != expected:
-        raise Mismatch(f"its {algorithm} is {found}, expected was {expected}")
-
-
 def download(published: PublishedFile, path: Path) -> None:
     """Fetch a published file to `path`, which gets its name only after the checksum was compared.
 
@@ -86,34 +85,23 @@ def download(published: PublishedFile, path: Path) -> None:
         raise OSError(f"{published.size / 1e9:.1f} GB are needed at {path.parent}, {free / 1e9:.1f} GB are free")
     logging.getLogger("filelock").setLevel(logging.WARNING)
     pooch.get_logger().setLevel("WARNING")  # the caller says the same
-    with FileLock(path.with_name(f".{path.name}.lock")) as lock:
-        if not path.exists():
-            _fetch(published, path)
-        # Nobody needs the lock any more: a process that waits for it finds the file.
-        Path(lock.lock_file).unlink(missing_ok=True)
-
-
-def _fetch(published: PublishedFile, path: Path) -> None:
     headers = {"User-Agent": "Mozilla/5.0", "Accept-Encoding": "identity"}
     hooks = {"response": _check_answer}
     fetch = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=TIMEOUT, headers=headers, hooks=hooks)
-    known = published.checksum.replace(" ", ":")
-    try:
-        pooch.retrieve(published.address, known_hash=known, fname=path.name, path=path.parent, downloader=fetch)
-    except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError):
-        raise OSError("the answer broke off") from None
-    except requests.Timeout:
-        raise OSError(f"no byte came for {TIMEOUT} s") from None
-    except requests.ConnectionError as problem:
-        cause: BaseException = problem
-        while cause.__context__ is not None:
-            cause = cause.__context__
-        raise OSError(str(cause)) from None
-    except requests.RequestException:  # some of them are a `ValueError` too
-        raise
-    except ValueError as problem:  # pooch compared the checksum
-        raise Mismatch(str(problem).partition(". Deleted")[0]) from None
-    path.chmod(0o644)  # pooch's temporary files are private
+    digest = published.checksum.replace(" ", ":")
+    with FileLock(path.with_name(f".{path.name}.lock")) as lock:
+        try:
+            pooch.retrieve(published.address, known_hash=digest, fname=path.name, path=path.parent, downloader=fetch)
+        except requests.RequestException as problem:  # requests wraps the few words that say what happened
+            cause: BaseException = problem
+            while cause.__context__ is not None:
+                cause = cause.__context__
+            raise OSError(str(cause)) from None
+        except ValueError as problem:  # pooch compared the checksum
+            raise Mismatch(str(problem).partition(". Deleted")[0]) from None
+        path.chmod(0o644)  # pooch's temporary files are private
+        # Nobody needs the lock any more: a process that waits for it finds the file.
+        Path(lock.lock_file).unlink(missing_ok=True)
 
 
 def _check_answer(answer: requests.Response, *_: object, **__: object) -> None:

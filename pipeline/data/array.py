@@ -13,8 +13,9 @@ from tqdm import tqdm
 
 from pipeline.base.arrays import NpyWriter
 from pipeline.base.errors import UserError
-from pipeline.base.files import check_sha256, read_json, write_json
+from pipeline.base.files import check_sha256, read_json, sha256, write_json
 
+COUNTS = {"images": "count", "test": "test_count"}  # an array -> the manifest's key for its rows
 ROWS = 1024  # images written at a time, where the whole array is in memory
 
 
@@ -22,7 +23,7 @@ ROWS = 1024  # images written at a time, where the whole array is in memory
 class Split:
     """Images as a stream of chunks. They are decoded while they are written, so a dataset need not fit into memory."""
 
-    shape: tuple[int, int, int, int]  # N, C, H, W
+    shape: tuple[int, ...]  # N, C, H, W; of labels N
     chunks: Callable[[], Iterator[np.ndarray]]  # each (k, C, H, W) uint8; N rows in all
     fewer: bool = False  # whether there may be fewer rows: images that cannot be used are left out
 
@@ -32,12 +33,10 @@ class Split:
         return int(np.prod(self.shape, dtype=np.int64))
 
 
-def in_memory(images: np.ndarray) -> Split:
-    """The array as a split. Errors: `ValueError` unless it is (N, C, H, W) uint8."""
-    if images.dtype != np.uint8 or images.ndim != 4:
-        raise ValueError(f"images must be (N, C, H, W) uint8, not {images.shape} {images.dtype}")
-    starts = range(0, len(images), ROWS)
-    return Split(shape=images.shape, chunks=lambda: (images[start : start + ROWS] for start in starts))
+def in_memory(array: np.ndarray) -> Split:
+    """The array as a split."""
+    starts = range(0, len(array), ROWS)
+    return Split(shape=array.shape, chunks=lambda: (array[start : start + ROWS] for start in starts))
 
 
 def write_dataset(
@@ -56,33 +55,30 @@ def write_dataset(
     Errors: `UserError` where the disk refuses (no space, no permission), `ValueError` for chunks of a wrong shape or
     type. A failed attempt leaves nothing behind.
     """
-    images = in_memory(images) if isinstance(images, np.ndarray) else images
-    test = in_memory(test) if isinstance(test, np.ndarray) else test
+    arrays = {"images": images, "labels": labels, "test_labels": test_labels, "test": test}
     manifest: dict[str, Any] = {"count": 0, "shape": list(images.shape[1:]), "dtype": "uint8", "layout": "N C H W"}
     folder = Path(folder)
     with _whole(folder) as partial:
-        manifest["count"], manifest["images_sha256"] = _write_split(partial, "images", images)
-        for name, values in (("labels", labels), ("test_labels", test_labels)):
-            if values is not None:
-                with NpyWriter(partial / f"{name}.npy", values.shape, np.int64) as file:
-                    file.write(values)
-                    manifest[f"{name}_sha256"] = file.close()
-        if test is not None:
-            manifest["test_count"], manifest["test_sha256"] = _write_split(partial, "test", test)
+        for name, array in arrays.items():
+            if array is not None:
+                split = in_memory(array) if isinstance(array, np.ndarray) else array
+                number = _write(partial / f"{name}.npy", split, f"{folder.name}/{name}")
+                manifest |= {COUNTS[name]: number} if name in COUNTS else {}
+                manifest[f"{name}_sha256"] = sha256(partial / f"{name}.npy")
         write_json(partial / "manifest.json", {**facts, **manifest})
 
 
-def _write_split(folder: Path, name: str, split: Split) -> tuple[int, str]:
-    """Write the images, with a progress bar on a terminal; their number and the file's sha256."""
-    title = f"{folder.parent.name}/{name}"
+def _write(path: Path, split: Split, title: str) -> int:
+    """Write labels or images, with a progress bar on a terminal; their number."""
     with (
-        NpyWriter(folder / f"{name}.npy", split.shape, np.uint8) as file,
+        NpyWriter(path, split.shape, np.int64 if path.stem.endswith("labels") else np.uint8) as file,
         tqdm(total=split.shape[0], desc=title, unit=" images", unit_scale=True, disable=None) as bar,
     ):
         for chunk in split.chunks():
             file.write(chunk)
             bar.update(len(chunk))
-        return file.rows, file.close(fewer=split.fewer)
+        file.close(fewer=split.fewer)
+        return file.rows
 
 
 @contextmanager

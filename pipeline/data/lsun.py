@@ -14,54 +14,49 @@ from pipeline.base.errors import UserError
 from pipeline.data.archives import open_archive
 from pipeline.data.folder import ImageFile
 
-DATABASE = "data.mdb"
+NAME = "data.mdb"
 
 
-def find_lmdb(path: Path, scratch: Path, stack: ExitStack) -> Path | None:
-    """The folder that holds data.mdb: `path` itself or a folder in it. From a zip or tar it is unpacked into `scratch`.
+def lmdb_images(path: Path, scratch: Path, stack: ExitStack) -> tuple[Iterator[ImageFile], int] | None:
+    """The images of a database in the order of their keys, and their number. None where there is no database.
 
-    None where there is no database. Errors: `UserError` for a damaged or unsafe archive, or one with several
-    databases; `OSError` where it cannot be unpacked.
+    `path`: data.mdb, or a folder or archive that holds it; from an archive it is unpacked into `scratch`.
+    Errors: `UserError` where archive or database are damaged, and for several databases in an archive; `OSError` where
+    it cannot be unpacked. LMDB itself does not compare the file's size: reading a page beyond the end of the file would
+    kill the process.
     """
-    if path.is_dir():
-        return next(
-            (file.parent for file in (path / DATABASE, *sorted(path.glob(f"*/{DATABASE}"))) if file.is_file()), None
-        )
-    if path.name == DATABASE:
-        return path.parent
-    archive = open_archive(path, scratch, stack)
-    names = [name for name in archive.names if Path(name).name == DATABASE]
-    if len(names) > 1:
-        raise UserError(f"{path}: holds {len(names)} databases named {DATABASE}, expected one; name its folder in it")
-    for name in names:
-        with open(scratch / DATABASE, "wb") as target:
-            archive.copy(name, target)
-    return scratch if names else None
-
-
-def open_lmdb(folder: Path, stack: ExitStack) -> lmdb.Environment:
-    """Open a database for reading; `stack` closes it.
-
-    Errors: `UserError` where it is damaged or cut short. LMDB itself does not compare the size: reading a page beyond
-    the end of the file would kill the process.
-    """
-    file = folder / DATABASE
+    file = _find(path, scratch, stack)
+    if file is None:
+        return None
     try:
-        environment = stack.enter_context(lmdb.open(str(folder), readonly=True, lock=False, readahead=False))
+        environment = stack.enter_context(lmdb.open(str(file.parent), readonly=True, lock=False, readahead=False))
     except lmdb.Error as problem:
         raise UserError(f"{file}: no readable LMDB database ({problem}); unpack or fetch it again") from None
     size, needed = file.stat().st_size, (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
     if size < needed:
         raise UserError(f"{file}: has {size:,} bytes, its database {needed:,}; unpack or fetch it again")
-    return environment
+
+    def images() -> Iterator[ImageFile]:
+        try:
+            with environment.begin() as transaction:
+                for key, value in transaction.cursor():
+                    yield ImageFile(f"{file}: {key.decode('utf-8', 'backslashreplace')}", partial(bytes, value))
+        except lmdb.Error as problem:
+            raise UserError(f"{file}: damaged ({problem}); unpack or fetch it again") from None
+
+    return images(), environment.stat()["entries"]
 
 
-def lmdb_images(environment: lmdb.Environment, folder: Path) -> Iterator[ImageFile]:
-    """The images in the order of the keys. Errors: `UserError` where the database is damaged."""
-    try:
-        with environment.begin() as transaction:
-            for key, value in transaction.cursor():
-                name = f"{folder / DATABASE}: {key.decode('utf-8', 'backslashreplace')}"
-                yield ImageFile(name, partial(bytes, value))
-    except lmdb.Error as problem:
-        raise UserError(f"{folder / DATABASE}: damaged ({problem}); unpack or fetch it again") from None
+def _find(path: Path, scratch: Path, stack: ExitStack) -> Path | None:
+    if path.is_dir():
+        return next((file for file in (path / NAME, *sorted(path.glob(f"*/{NAME}"))) if file.is_file()), None)
+    if path.name == NAME:
+        return path
+    archive = open_archive(path, scratch, stack)
+    names = [name for name in archive.names if Path(name).name == NAME]
+    if len(names) > 1:
+        raise UserError(f"{path}: holds {len(names)} databases named {NAME}, expected one; name its folder in it")
+    for name in names:
+        with open(scratch / NAME, "wb") as target:
+            archive.copy(name, target)
+    return scratch / NAME if names else None

@@ -13,7 +13,7 @@ import re
 import shlex
 from pathlib import Path
 
-from pipeline.base.download import ROOT, Mismatch, PublishedFile, check, data_root, download, first_existing, places
+from pipeline.base.download import ROOT, Mismatch, PublishedFile, data_root, download, first_existing, places
 from pipeline.base.errors import UserError
 from pipeline.base.files import expand_home, printable
 from pipeline.data.archives import split_inside
@@ -77,7 +77,7 @@ def locate(dataset: str, config: DataConfig) -> tuple[Path, str]:
     if not path.is_file():
         return path, "none: a local copy without its archive"
     try:
-        check(path, official.size, official.checksum)
+        official.check(path)
     except Mismatch as problem:
         if config.source in IMAGES_ALONE and path.name != official.file:
             return path, f"none: a local copy in another archive than the official {official.file}"
@@ -123,9 +123,8 @@ def _local(dataset: str, config: DataConfig, setting: str) -> Path | None:
 def _official_copy(official: PublishedFile, setting: str) -> Path:
     """The official file under its own name, fetched where no place has it. Errors: `UserError`."""
     possible = places(official.file)
-    found = first_existing(possible)
-    if found is not None:
-        return found
+    if (path := first_existing(possible)) is not None:
+        return path
     try:
         download(official, possible[0])
     except (Mismatch, OSError) as problem:

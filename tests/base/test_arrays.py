@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from pipeline.base.arrays import NpyWriter, tile
-from pipeline.base.files import sha256
 
 ROWS = np.arange(24, dtype=np.float32).reshape(6, 4)
 
@@ -22,7 +21,7 @@ def test_rows_in_pieces_give_the_bytes_of_np_save(tmp_path):
     with NpyWriter(tmp_path / "x.npy", ROWS.shape, np.float32) as file:
         for rows in (ROWS[:1], ROWS[1:5], ROWS[5:]):
             file.write(rows)
-        assert file.close() == sha256(tmp_path / "x.npy")
+        file.close()
     assert (tmp_path / "x.npy").read_bytes() == saved(ROWS)
 
 
@@ -30,7 +29,7 @@ def test_rows_in_pieces_give_the_bytes_of_np_save(tmp_path):
 def test_fewer_rows_than_announced_are_a_shorter_array_where_that_is_allowed(tmp_path, announced):
     with NpyWriter(tmp_path / "x.npy", (announced, 4), np.float32) as file:
         file.write(ROWS)
-        assert file.close(fewer=True) == sha256(tmp_path / "x.npy")
+        file.close(fewer=True)
     assert np.array_equal(np.load(tmp_path / "x.npy"), ROWS)
     with NpyWriter(tmp_path / "y.npy", (7, 4), np.float32) as file:
         file.write(ROWS)

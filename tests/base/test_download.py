@@ -64,7 +64,7 @@ def published(address, content=CONTENT):
 def test_an_answer_that_breaks_off_leaves_nothing_and_the_next_call_fetches_the_file(server, tmp_path):
     path = tmp_path / "below/file.tar.gz"
     server.stop_after = 300_000
-    with pytest.raises(OSError, match="^the answer broke off$"):
+    with pytest.raises(OSError, match="300000 bytes read"):
         download(published(server.address), path)
     assert not [file for file in path.parent.iterdir() if file.stat().st_size]
     server.stop_after = None
@@ -103,7 +103,7 @@ def test_a_server_that_falls_silent_is_given_up(server, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "TIMEOUT", 0.2)
     silent = threading.Event()
     monkeypatch.setattr(Server, "headers", property(lambda _: silent.wait(5) and {}))
-    with pytest.raises(OSError, match=r"no byte came for 0\.2 s"):
+    with pytest.raises(OSError, match="^timed out$"):
         download(published(server.address), tmp_path / "file.tar.gz")
     silent.set()
 

@@ -49,13 +49,9 @@ def test_the_same_images_give_the_same_bytes(folder, tmp_path):
     assert read_manifest(tmp_path / "again") == read_manifest(folder)
 
 
-@pytest.mark.parametrize(
-    "images",
-    [IMAGES.astype(np.float32), IMAGES.astype(np.int64), IMAGES[0], IMAGES[None]],
-    ids=["float", "int64", "one image", "five axes"],
-)
+@pytest.mark.parametrize("images", [IMAGES.astype(np.float32), IMAGES.astype(np.int64)], ids=["float", "int64"])
 def test_other_arrays_are_refused_and_nothing_is_written(tmp_path, images):
-    with pytest.raises(ValueError, match="must be .* uint8"):
+    with pytest.raises(ValueError, match=r"images.npy: .* does not fit .* uint8"):
         write_dataset(tmp_path / "set", images, None, {})
     assert not (tmp_path / "set").exists()
 
