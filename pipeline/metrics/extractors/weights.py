@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from pipeline.base.download import Mismatch, PublishedFile, check, download, places
+from pipeline.base.download import Mismatch, PublishedFile, download, places
 from pipeline.base.errors import UserError
 from pipeline.base.files import expand_home
 from pipeline.metrics.extractors.registry import VGG
@@ -71,7 +71,7 @@ def find(extractor: str, configured: str | None, *, setting: str = SETTING) -> P
     for path, published in candidates:
         if path.is_file():
             try:
-                check(path, published.size, published.checksum)
+                published.check(path)
             except Mismatch as problem:
                 raise UserError(f"{path}: {problem}; the file is damaged or was replaced, remove it") from None
             return path
