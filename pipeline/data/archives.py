@@ -1,6 +1,5 @@
-"""Zip and tar archives of images, read in place. Unsafe archives are refused before anything is unpacked."""
+"""Archives of images: a zip is read in place, a tar is unpacked first. Unsafe members are refused."""
 
-import bz2
 import gzip
 import io
 import lzma
@@ -9,50 +8,45 @@ import shutil
 import stat
 import struct
 import tarfile
-import threading
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, BinaryIO, cast
+from typing import BinaryIO
 
 from pipeline.base.errors import UserError
 from pipeline.base.files import printable
 
 MAX_FILE = 256 << 20  # bytes of one image file
-MAX_RATIO = 50  # unpacked bytes per packed byte; images hardly compress, so more is a sign of a zip bomb
-RATIO_CHECKED_ABOVE = 1 << 30  # unpacked bytes; smaller archives may have any ratio
 LARGE = (".mdb", ".zip", ".tar", ".bin")  # files that are no image and may have more than MAX_FILE
 ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 METHOD_NAMES = {9: "Deflate64", 93: "Zstandard", 95: "XZ", 98: "PPMd", 99: "AES"}
-COMPRESSED: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 NOT_READ = {b"7z\xbc\xaf": "7z", b"Rar!": "RAR", b"\x28\xb5\x2f\xfd": "Zstandard"}
+COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0")  # gzip, bzip2, xz
 UNPACK = "unpack it yourself and name the folder"
 DAMAGE = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, struct.error)
-Member = tuple[str, int, str, Callable[[], IO[bytes]]]  # name, bytes, why it is refused ("": it is not), opens it
 
 
 @dataclass(frozen=True, kw_only=True)
-class Archive:
-    """An open archive, or a folder in one: the names of its files, with / between folders, and their bytes."""
+class Zip:
+    """An open zip, or a folder in one: its files by their names, with / between folders. Several threads may read."""
 
+    archive: zipfile.ZipFile
     path: Path
     names: list[str]  # as often as they occur
-    members: dict[str, Callable[[], IO[bytes]]]
-    lock: AbstractContextManager[Any]  # held while a file is read
+    members: dict[str, zipfile.ZipInfo]
 
     def read(self, name: str) -> bytes:
-        """The bytes of a file; several threads may call this. Errors: `UserError` for a damaged member."""
+        """The bytes of a file. Errors: `UserError` for a damaged member."""
         content = io.BytesIO()
         self.copy(name, content)
         return content.getvalue()
 
     def copy(self, name: str, target: BinaryIO) -> None:
         """Unpack a file into an open one. Errors: `UserError` for a damaged member, `OSError` of the target."""
-        with _complete(f"{self.path}: member {name!r} is damaged"), self.lock, self.members[name]() as file:
+        with _undamaged(f"{self.path}: member {name!r} is damaged"), self.archive.open(self.members[name]) as file:
             shutil.copyfileobj(file, target, 1 << 20)
 
 
@@ -70,105 +64,98 @@ def split_inside(path: Path) -> tuple[Path, str]:
     return file, path.relative_to(file).as_posix() if file != path else ""
 
 
-def open_archive(path: Path, scratch: Path, stack: ExitStack) -> Archive:
-    """Open a zip or tar, or a folder inside one, after all members were found safe. `stack` closes it.
+def open_source(path: Path, scratch: Path, stack: ExitStack) -> Path | Zip:
+    """What `path` means: a folder, that of an unpacked tar, or a zip whose members are safe, which `stack` closes.
 
-    A compressed tar is decompressed into `scratch` first, for its members are read in any order.
-    Errors: `UserError` where the file is no complete archive of a kind that is read, has no such folder, and for
-    members that would leave the archive's folder, are links, are encrypted, or unpack to too many bytes.
+    A tar is unpacked into `scratch`; `path` may be a folder inside an archive.
+    Errors: `UserError` where there is neither, no such folder in an archive, an archive of another kind or a damaged
+    one, and for members that would leave the archive's folder, are links (in a tar: to a file outside of it), are
+    encrypted, or unpack to too many bytes.
     """
     file, inside = split_inside(path)
+    if path.is_dir():
+        return path
     if not file.is_file():
         raise UserError(f"{printable(file)}: neither a file nor a folder")
     try:
-        with open(file, "rb") as opened:
-            head = opened.read(8)
-        if kind := next((kind for magic, kind in NOT_READ.items() if head.startswith(magic)), None):
-            raise UserError(f"{printable(file)}: a {kind} archive, which is not read; {UNPACK}")
-        if head.startswith(tuple(COMPRESSED)) or (not head.startswith(b"PK") and tarfile.is_tarfile(file)):
-            with _complete(f"{file}: no complete tar archive"):
-                plain = _decompressed(file, head, scratch)
-                members = _tar_members(stack.enter_context(tarfile.TarFile(plain)))
-                return _checked(file, inside, members, threading.Lock())
-        if head and not head.startswith(b"PK") and not zipfile.is_zipfile(file):
-            raise UserError(f"{printable(file)}: neither a folder nor a zip or tar; name the folder of the images")
-        with _complete(f"{file}: no complete zip archive"):
-            return _checked(file, inside, _zip_members(stack.enter_context(zipfile.ZipFile(file))), nullcontext())
+        if not is_tar(file):
+            return _open_zip(file, inside, stack)
+        unpack_tar(file, scratch)
     except OSError as problem:
         raise UserError(f"{printable(file)}: could not be read ({problem.strerror or problem})") from None
+    if not (scratch / inside).is_dir():
+        raise _no_folder(file, inside, (found.name for found in scratch.iterdir() if found.is_dir()))
+    return scratch / inside
 
 
-def _decompressed(path: Path, head: bytes, scratch: Path) -> Path:
-    opens = next((opens for magic, opens in COMPRESSED.items() if head.startswith(magic)), None)
-    if opens is None:
-        return path
-    with opens(path) as packed, open(scratch / "archive.tar", "wb") as target:
-        while block := packed.read(1 << 20):
-            target.write(block)
-            _check_ratio(path, target.tell())
-    return scratch / "archive.tar"
+def is_tar(path: Path) -> bool:
+    """Whether a file is a tar, compressed or not, and no zip. Errors: `UserError` where it is neither."""
+    with open(path, "rb") as file:
+        head = file.read(8)
+    for magic, kind in NOT_READ.items():
+        if head.startswith(magic):
+            raise UserError(f"{printable(path)}: a {kind} archive, which is not read; {UNPACK}")
+    if head.startswith(b"PK") or not head:
+        return False
+    if head.startswith(COMPRESSED) or tarfile.is_tarfile(path):
+        return True
+    if not zipfile.is_zipfile(path):
+        raise UserError(f"{printable(path)}: neither a folder nor a zip or tar; name the folder of the images")
+    return False
 
 
-def _zip_members(archive: zipfile.ZipFile) -> Iterator[Member]:
+def unpack_tar(path: Path, folder: Path) -> None:
+    """Errors: `UserError` where it is damaged, or has members that tarfile's data filter refuses; `OSError`."""
+    with _undamaged(f"{path}: cannot be unpacked"), tarfile.open(path) as archive:
+        archive.extractall(folder, filter="data")
+
+
+def _open_zip(path: Path, inside: str, stack: ExitStack) -> Zip:
+    with _undamaged(f"{path}: no complete zip archive"):
+        archive = stack.enter_context(zipfile.ZipFile(path))
+    opened, folders = Zip(archive=archive, path=path, names=[], members={}), set[str]()
     for member in archive.infolist():
-        refusal, method = "", member.compress_type
-        if stat.S_ISLNK(member.external_attr >> 16):
-            refusal = "is a link; pack the files themselves"
-        elif member.flag_bits & 1:
-            refusal = "is encrypted; pack it again without a password"
-        elif method not in ZIP_METHODS:
-            name = f"{METHOD_NAMES.get(method, 'compression')} (method {method})"
-            refusal = f"is packed by {name}, which Python does not read; {UNPACK}, or pack it again as plain deflate"
-        if not member.is_dir() and not member.filename.endswith("\\"):
-            yield member.filename, member.file_size, refusal, partial(archive.open, member)
+        if member.is_dir() or member.filename.endswith("\\"):
+            continue
+        name = PurePosixPath(member.filename.replace("\\", "/"))  # as a program of Windows means it that wrote \
+        if refusal := _refusal(member, name):
+            raise UserError(f"{path}: member {member.filename!r} {refusal}")
+        folders.update(name.parts[:-1][:1])
+        if name.is_relative_to(inside):
+            opened.names.append(below := name.relative_to(inside).as_posix())
+            opened.members[below] = member
+    if inside and not opened.names:
+        raise _no_folder(path, inside, folders)
+    return opened
 
 
-def _tar_members(archive: tarfile.TarFile) -> Iterator[Member]:
-    extract = cast(Callable[[tarfile.TarInfo], IO[bytes]], archive.extractfile)
-    for member in archive:
-        refusal = "" if member.isreg() and not member.issparse() else "is no plain file; pack the files themselves"
-        if member.issym() or member.islnk():
-            refusal = "is a link; pack the files themselves"
-        if not member.isdir():
-            yield member.name, member.size, refusal, partial(extract, member)
+def _refusal(member: zipfile.ZipInfo, name: PurePosixPath) -> str:
+    """Why a member of a zip cannot be used; "" where it can."""
+    method = member.compress_type
+    if name.is_absolute() or ".." in name.parts or re.match("[A-Za-z]:", member.filename):
+        return "would leave the archive's folder; pack it again with plain relative names"
+    if stat.S_ISLNK(member.external_attr >> 16):
+        return "is a link; pack the files themselves"
+    if member.flag_bits & 1:
+        return "is encrypted; pack it again without a password"
+    if method not in ZIP_METHODS:
+        packed = f"{METHOD_NAMES.get(method, 'compression')} (method {method})"
+        return f"is packed by {packed}, which Python does not read; {UNPACK}, or pack it again as plain deflate"
+    if member.file_size > MAX_FILE and name.suffix not in LARGE:
+        return f"unpacks to {member.file_size:,} bytes, more than the {MAX_FILE:,} allowed for an image; take it out"
+    return ""
 
 
-def _checked(path: Path, inside: str, members: Iterable[Member], lock: AbstractContextManager[Any]) -> Archive:
-    archive = Archive(path=path, names=[], members={}, lock=lock)
-    total, folders = 0, set[str]()
-    for name, size, refusal, opens in members:
-        normal = PurePosixPath(name.replace("\\", "/"))  # as a program of Windows means it that wrote \
-        if normal.is_absolute() or ".." in normal.parts or re.match("[A-Za-z]:", name):
-            refusal = "would leave the archive's folder; pack it again with plain relative names"
-        elif not refusal and size > MAX_FILE and normal.suffix not in LARGE:
-            refusal = f"unpacks to {size:,} bytes, more than the {MAX_FILE:,} allowed for an image; take it out"
-        if refusal:
-            raise UserError(f"{path}: member {name!r} {refusal}")
-        total += size
-        folders.update(normal.parts[:-1][:1])
-        if normal.is_relative_to(inside):
-            archive.names.append(below := normal.relative_to(inside).as_posix())
-            archive.members[below] = opens
-    _check_ratio(path, total)
-    if inside and not archive.names:
-        listed = ", ".join(sorted(folders)[:5]) or "no folders"
-        raise UserError(f"{printable(path)}: holds no folder {inside!r}; it has {listed}")
-    return archive
-
-
-def _check_ratio(path: Path, total: int) -> None:
-    size = path.stat().st_size
-    if total > RATIO_CHECKED_ABOVE and total > MAX_RATIO * size:
-        raise UserError(
-            f"{path}: unpacks to {total:,} bytes, {total // size} times its size, more than the {MAX_RATIO} times "
-            f"allowed; images do not compress so well: {UNPACK}"
-        )
+def _no_folder(path: Path, inside: str, folders: Iterable[str]) -> UserError:
+    listed = ", ".join(sorted(folders)[:5]) or "no folders"
+    return UserError(f"{printable(path)}: holds no folder {inside!r}; it has {listed}")
 
 
 @contextmanager
-def _complete(failure: str) -> Iterator[None]:
+def _undamaged(failure: str) -> Iterator[None]:
     """Turn what the libraries raise for damaged archives into a `UserError`."""
     try:
         yield
-    except (*DAMAGE, EOFError, ValueError, RuntimeError) as problem:
-        raise UserError(f"{failure} ({problem}); fetch or pack it again") from None
+    except (*DAMAGE, EOFError, ValueError, RuntimeError, LookupError) as problem:
+        reason = " ".join(str(problem).split())
+        raise UserError(f"{failure} ({reason}); fetch or pack it again") from None

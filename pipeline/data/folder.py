@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from pipeline.base.errors import UserError
 from pipeline.base.files import printable
-from pipeline.data.archives import MAX_FILE, open_archive
+from pipeline.data.archives import MAX_FILE, open_source
 
 EXTENSIONS = (".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
@@ -48,16 +48,17 @@ class ImageFiles:
 def find_images(path: Path, scratch: Path, stack: ExitStack) -> ImageFiles:
     """The images under `path`: a folder, a zip or tar, or a folder inside one (photos.zip/train).
 
-    `stack` closes the archive; a compressed tar is decompressed into `scratch`. Ignored are hidden files and folders
+    `stack` closes a zip; a tar is unpacked into `scratch`. Ignored are hidden files and folders
     (names that begin with a dot, and __MACOSX) and names without an extension of EXTENSIONS.
     Errors: `UserError` for a damaged or unsafe archive, a folder that cannot be read, a link to a folder, two names
     that differ only in upper and lower case, and where there is no image.
     """
-    if path.is_dir():
-        names, read = _walk(path), lambda name: _read(path / name)
+    read: Callable[[str], bytes]
+    source = open_source(path, scratch, stack)
+    if isinstance(source, Path):
+        names, read = _walk(source), lambda name: _read(source / name)
     else:
-        archive = open_archive(path, scratch, stack)
-        names, read = archive.names, archive.read
+        names, read = source.names, source.read
     kept = sorted(filter(_is_image, names))
     if not kept:
         raise _no_images(path, names)

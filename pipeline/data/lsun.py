@@ -11,7 +11,7 @@ from pathlib import Path
 import lmdb
 
 from pipeline.base.errors import UserError
-from pipeline.data.archives import open_archive
+from pipeline.data.archives import open_source
 from pipeline.data.folder import ImageFile
 
 NAME = "data.mdb"
@@ -48,15 +48,15 @@ def lmdb_images(path: Path, scratch: Path, stack: ExitStack) -> tuple[Iterator[I
 
 
 def _find(path: Path, scratch: Path, stack: ExitStack) -> Path | None:
-    if path.is_dir():
-        return next((file for file in (path / NAME, *sorted(path.glob(f"*/{NAME}"))) if file.is_file()), None)
     if path.name == NAME:
         return path
-    archive = open_archive(path, scratch, stack)
-    names = [name for name in archive.names if Path(name).name == NAME]
+    source = open_source(path, scratch, stack)
+    if isinstance(source, Path):
+        return next((file for file in (source / NAME, *sorted(source.glob(f"*/{NAME}"))) if file.is_file()), None)
+    names = [name for name in source.names if Path(name).name == NAME]
     if len(names) > 1:
         raise UserError(f"{path}: holds {len(names)} databases named {NAME}, expected one; name its folder in it")
     for name in names:
         with open(scratch / NAME, "wb") as target:
-            archive.copy(name, target)
+            source.copy(name, target)
     return scratch / NAME if names else None

@@ -9,13 +9,13 @@ from typing import Any
 
 from pipeline.base.errors import UserError
 from pipeline.base.files import printable
+from pipeline.data.archives import is_tar, split_inside
 from pipeline.data.array import read_manifest, write_dataset
 from pipeline.data.config import DataConfig, settings_file
 from pipeline.data.folder import find_images
 from pipeline.data.readers import READERS, Content, Job
 from pipeline.data.sources import local_copy
 
-COMPRESSED_TARS = (".gz", ".tgz", ".bz2", ".xz")  # would have to be decompressed for a look at their names
 SPARE = 1.02  # room needed per byte of images: headers, labels and the file system's own data come on top
 
 
@@ -58,7 +58,8 @@ def settings(config: DataConfig) -> dict[str, Any]:
 def stale(folder: str | Path, dataset: str, config: DataConfig) -> str:
     """Why a prepared dataset is not what `config` asks for; "" where it is.
 
-    Where the images themselves are on this machine, their names and some of their bytes are compared as well.
+    Where the images themselves are on this machine, their names and some of their bytes are compared as well, but not
+    those of a tar, which would have to be unpacked.
     Errors: `UserError` where the manifest is missing.
     """
     manifest, asked = read_manifest(folder), settings(config)
@@ -70,7 +71,8 @@ def stale(folder: str | Path, dataset: str, config: DataConfig) -> str:
         if then != now:
             return f"{folder} was prepared with {key}: {then}, {settings_file(dataset)} says {now}"
     path = local_copy(dataset, config)
-    if path is None or "files_sha256" not in manifest or path.name.endswith(COMPRESSED_TARS):
+    file = None if path is None else split_inside(path)[0]
+    if path is None or "files_sha256" not in manifest or (file and file.is_file() and is_tar(file)):
         return ""
     with ExitStack() as stack, tempfile.TemporaryDirectory() as scratch:
         same = find_images(path, Path(scratch), stack).digest() == manifest["files_sha256"]

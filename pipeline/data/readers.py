@@ -1,6 +1,5 @@
 """The readers of the datasets. Each says what there is to read; the images are read while they are written."""
 
-import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
@@ -14,7 +13,7 @@ import numpy as np
 
 from pipeline.base.errors import UserError
 from pipeline.base.files import printable, write_text
-from pipeline.data.archives import split_inside
+from pipeline.data.archives import split_inside, unpack_tar
 from pipeline.data.array import Split, in_memory
 from pipeline.data.config import NATIVE, DataConfig, Source, settings_file
 from pipeline.data.decode import LIBRARY, decode_files, fit_chunks, resize_rule
@@ -116,12 +115,7 @@ def _arrays(job: Job, *, name: str, source: str, split: str) -> Content:
     path, checked = locate(job.dataset, job.config)
     official, root = getattr(torchvision.datasets, name), path
     if path.is_file():
-        root = job.scratch
-        try:
-            with tarfile.open(path) as archive:
-                archive.extractall(root, filter="data")
-        except (tarfile.TarError, EOFError) as problem:
-            raise UserError(f"{path}: cannot be unpacked ({problem}); fetch it again") from None
+        unpack_tar(path, root := job.scratch)
     folder = official.base_folder
     if (root / official.train_list[0][0]).is_file():
         root, folder = root.resolve().parent, root.resolve().name

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import stat
 import tarfile
 import zipfile
@@ -76,9 +77,9 @@ def test_the_same_images_in_the_same_order_from_a_folder_and_a_zip(collection, t
     assert "5 files ignored" in out and ".webp" in out and "6 images as 3 x 8 x 8 uint8" in out and "free)" in out
 
 
-def test_names_are_those_a_person_finds(collection):
+def test_names_are_those_a_person_finds(collection, tmp_path_factory):
     with ExitStack() as stack:
-        files = find_images(collection, collection.parents[2], stack).files
+        files = find_images(collection, tmp_path_factory.mktemp("scratch"), stack).files
         assert [file.name for file in files] == [str(collection / name) for name in ORDERED]
 
 
@@ -215,33 +216,30 @@ def test_a_truncated_tar_is_refused(tmp_path, ending, keep):
     if ending == "tar" and keep == 0.9:
         path.write_bytes(path.read_bytes()[:-9000])
     message = refused(path)
-    assert message.startswith(f"{path}: no complete ") and "fetch or pack it again" in message
+    assert message.startswith(f"{path}: cannot be unpacked (") and "fetch or pack it again" in message
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"name": "../a.png"}, "would leave the archive's folder"),
-        ({"name": "/etc/a.png"}, "would leave the archive's folder"),
-        ({"type": tarfile.SYMTYPE, "linkname": "/etc/passwd"}, "is a link; pack the files themselves"),
-        ({"type": tarfile.LNKTYPE, "linkname": "good.png"}, "is a link; pack the files themselves"),
-        ({"type": tarfile.FIFOTYPE}, "is no plain file"),
+        ({"name": "../a.png"}, "outside the destination"),
+        ({"type": tarfile.SYMTYPE, "linkname": "/etc/passwd"}, "absolute path"),
+        ({"type": tarfile.LNKTYPE, "linkname": "absent.png"}, "'absent.png' not found"),
+        ({"type": tarfile.FIFOTYPE}, "is a special file"),
     ],
 )
 def test_unsafe_members_of_a_tar_are_refused(tmp_path, changes, message):
-    path = write_tar(tmp_path / "images.tar.gz", {"good.png": encoded(pixels())})
     with tarfile.open(tmp_path / "bad.tar", "w") as archive:
         member = tarfile.TarInfo("a.png")
         for key, value in changes.items():
             setattr(member, key, value)
         archive.addfile(member)
-    assert message in refused(tmp_path / "bad.tar") and path.is_file()
+    assert re.search(rf"bad\.tar: cannot be unpacked \(.*{message}", refused(tmp_path / "bad.tar"))
 
 
-def test_a_compressed_tar_that_unpacks_to_too_much_is_refused_on_the_way(tmp_path, monkeypatch):
-    path = write_tar(tmp_path / "images.tar.gz", {"a.png": bytes(8 << 20)})
-    monkeypatch.setattr(archives, "RATIO_CHECKED_ABOVE", 1 << 21)
-    assert "more than the 50 times allowed" in refused(path)
+def test_a_folder_that_a_tar_does_not_have_is_named(tmp_path):
+    path = write_tar(tmp_path / "images.tar.gz", {"a/b/x.png": encoded(pixels()), "c.png": encoded(pixels(1))})
+    assert refused(path / "none") == f"{path}: holds no folder 'none'; it has a"
 
 
 def test_names_that_are_no_utf8_are_read_and_printed(tmp_path, capsys):
@@ -325,11 +323,8 @@ def deflated(path, content):
     return path
 
 
-def test_a_bomb_is_refused_by_what_it_declares(tmp_path, monkeypatch):
-    path = deflated(tmp_path / "images.zip", {f"{i}.png": bytes(1 << 20) for i in range(4)})
-    assert path.stat().st_size < 10_000
-    monkeypatch.setattr(archives, "RATIO_CHECKED_ABOVE", 1 << 21)
-    assert "unpacks to 4,194,304 bytes" in refused(path) and "more than the 50 times allowed" in refused(path)
+def test_a_huge_member_is_refused_by_what_it_declares(tmp_path, monkeypatch):
+    path = deflated(tmp_path / "images.zip", {"0.png": bytes(1 << 20)})
     monkeypatch.setattr(archives, "MAX_FILE", 1000)
     assert "member '0.png' unpacks to 1,048,576 bytes, more than the 1,000 allowed" in refused(path)
 

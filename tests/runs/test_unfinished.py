@@ -77,7 +77,13 @@ def test_progress_written_between_two_checkpoints_counts(interrupted):
 def test_a_training_without_a_checkpoint_has_a_name_and_nothing_else(work):
     with work_folder("ab" * 32, NAME, print):
         (one,) = unfinished(work)
-    assert (one.cell, one.process, one.kimg, one.planned, one.history) == (NAME, f"process {os.getpid()}", 0.0, None, [])
+    assert (one.cell, one.process, one.kimg, one.planned, one.history) == (
+        NAME,
+        f"process {os.getpid()}",
+        0.0,
+        None,
+        [],
+    )
     assert one.line().startswith(f"{NAME}  0.0 kimg  ") and one.line().endswith(f"at work: process {os.getpid()}")
 
 
