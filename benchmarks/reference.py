@@ -19,10 +19,9 @@ from pipeline.networks.families import load_attribute
 from pipeline.networks.transgan import attention, blocks
 from pipeline.networks.transgan.networks import Discriminator, Generator
 from pipeline.training.augment import augment
-from pipeline.training.config import TrainPlan
-from pipeline.training.losses import discriminator_loss
-from pipeline.training.registry import LOSSES
-from pipeline.training.schedule import ema_beta
+from pipeline.training.config import LOSSES, TrainPlan
+from pipeline.training.objectives import discriminator_loss
+from pipeline.training.state import ema_beta
 
 
 def explicit_everywhere() -> None:

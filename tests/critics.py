@@ -5,8 +5,7 @@ from torch import nn
 
 from pipeline.networks.families import load_attribute
 from pipeline.training.augment import sample_parameters
-from pipeline.training.config import TrainConfig
-from pipeline.training.registry import PENALTIES
+from pipeline.training.config import PENALTIES, TrainConfig
 from pipeline.training.step import penalty_pass
 
 

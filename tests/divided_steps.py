@@ -16,8 +16,7 @@ from safetensors.torch import save_file
 
 from pipeline.networks.spec import NetworkSpec
 from pipeline.plan.config import load, resolve_cell
-from pipeline.training.schedule import ema_beta
-from pipeline.training.state import build
+from pipeline.training.state import build, ema_beta
 from pipeline.training.step import discriminator_gradients, discriminator_step, generator_gradients, generator_step
 from trainings import AUGMENT, TRAIN
 

@@ -14,7 +14,7 @@ from settings_files import copy_settings, edit_settings
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = Path(__file__).parent / "contributed"
-FAMILIES, OBJECTIVES = "pipeline/networks/families.py", "pipeline/training/registry.py"
+FAMILIES, OBJECTIVES = "pipeline/networks/families.py", "pipeline/training/config.py"
 NEW_FILES = {
     "mlp.py": "pipeline/networks/mlp.py",
     "least_squares.py": "pipeline/training/least_squares.py",

@@ -14,7 +14,7 @@ import yaml
 
 from pipeline.networks import families
 from pipeline.plan import fingerprint
-from pipeline.training import registry
+from pipeline.training.config import LOSSES, PENALTIES
 
 ROOT = Path(__file__).parent.parent
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -63,7 +63,7 @@ def fingerprinted() -> set[Path]:
     for family in families.FAMILIES:
         module = families.load(family)
         names |= {module.GENERATOR, module.DISCRIMINATOR}
-    names |= {*registry.LOSSES.values(), *registry.PENALTIES.values()}
+    names |= {*LOSSES.values(), *PENALTIES.values()}
     return {fingerprint.path(name) for name in fingerprint.closure({name.partition(":")[0] for name in names})}
 
 

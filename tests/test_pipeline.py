@@ -245,7 +245,7 @@ def test_a_numeric_line_retrains_the_cells_whose_code_holds_it_and_going_back_tr
         for file, expected in (
             ("pipeline/networks/resnet/blocks.py", {"train@digits-sngan-0"}),
             ("pipeline/networks/transgan/blocks.py", {"train@digits-full-0"}),
-            ("pipeline/training/schedule.py", {"train@digits-full-0", "train@digits-sngan-0"}),
+            ("pipeline/training/state.py", {"train@digits-full-0", "train@digits-sngan-0"}),
         ):
             with planned(repository, file, "", "NEW = 1.0\n") as trainings:
                 assert trainings == expected, file
@@ -254,7 +254,7 @@ def test_a_numeric_line_retrains_the_cells_whose_code_holds_it_and_going_back_tr
 
 @nightly
 def test_code_that_was_changed_and_changed_back_comes_from_the_run_cache(repository):
-    file = repository.folder / "pipeline/training/schedule.py"
+    file = repository.folder / "pipeline/training/state.py"
     before = file.read_text()
     file.write_text(before + "NEW = 1.0\n")
     code, output = repository.dvc("repro")

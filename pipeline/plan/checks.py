@@ -11,8 +11,7 @@ from pipeline.networks.config import NETWORKS, ModelConfig
 from pipeline.networks.families import load as load_family
 from pipeline.networks.spec import Impossible, NetworkSpec
 from pipeline.plan.compose import Composed
-from pipeline.training.config import OPERATION_SETTINGS, TrainConfig
-from pipeline.training.registry import NO_PENALTY
+from pipeline.training.config import NO_PENALTY, READ_BY, TrainConfig
 
 Refusals = Iterator[tuple[str, object, str]]  # (key, what was given, what is allowed), the first problem first
 
@@ -67,12 +66,9 @@ def _of_training(train: TrainConfig) -> Refusals:
         yield "train.kimg", given, "exactly one of kimg and generator_steps; the other null"
     if len(set(augment.policy)) != len(augment.policy):
         yield "train.augment.policy", augment.policy, "every operation at most once"
-    for operation in augment.policy:
-        for name in OPERATION_SETTINGS.get(operation, ()):
-            if getattr(augment, name) is None:
-                yield f"train.augment.{name}", None, f"a value: the policy has {operation}"
-    if {"cutout", "erase"} & set(augment.policy) and augment.groups is None:
-        yield "train.augment.groups", None, "a value: the policy has cutout or erase"
+    for name, operations in READ_BY.items():
+        if set(operations) & set(augment.policy) and getattr(augment, name) is None:
+            yield f"train.augment.{name}", None, f"a value: the policy has {' or '.join(operations)}"
     if augment.erase_range is not None and augment.erase_range[0] > augment.erase_range[1]:
         yield "train.augment.erase_range", augment.erase_range, "[smallest, largest]"
     if train.penalty != NO_PENALTY and train.penalty_interval is None:

@@ -14,13 +14,12 @@ from pathlib import Path
 from pipeline.base.errors import UserError
 from pipeline.networks.families import load as load_family
 from pipeline.networks.spec import NetworkSpec
-from pipeline.training.config import TrainConfig
-from pipeline.training.registry import LOSSES, PENALTIES
+from pipeline.training.config import LOSSES, PENALTIES, TrainConfig
 
 ROOT = Path(__file__).parent.parent.parent
 PACKAGES = ("pipeline", "stages", "benchmarks", "tests")  # of this project; whatever else is imported is a library
 LOOP = "pipeline.training.loop"
-LEFT_OUT = {"pipeline.networks.families", "pipeline.training.registry"}  # what they name is in by itself
+LEFT_OUT = {"pipeline.networks.families", "pipeline.training.config"}  # what they name is in by itself
 UNSEEN = {
     *("importlib", "import_module", "__import__", "builtins", "__builtins__", "runpy", "pkgutil", "exec", "eval"),
     *("__doc__", "__annotations__", "get_type_hints", "singledispatch", "singledispatchmethod", "inspect"),

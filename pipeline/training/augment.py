@@ -1,39 +1,26 @@
 """DiffAug (Zhao et al. 2020) as TransGAN uses it (paper 5.1). Sizes and probabilities are those of the released code.
 
 Every operation takes images (B, C, H, W) in [-1, 1] and returns the same shape, differentiable in the images, twice
-where the gradient penalty needs it. Random numbers come from torch's global generator of the images' device. Empty
-areas are 0, mid grey. Results are not clamped.
+where the gradient penalty needs it. Its randomness is apart from its arithmetic: `sample_*` makes the random numbers of
+a batch, tensors with one row an image, from torch's global generator of the images' device; `apply_*` is a pure
+function, so that a part of a batch with its rows gives that part of the result, and it compiles. Empty areas are 0, mid
+grey. Results are not clamped.
 """
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from pipeline.training.config import AugmentConfig
 
-Parameters = list[tuple[Tensor, ...]]  # random numbers of a batch: an entry per operation, a row per image
-
-
-@dataclass(frozen=True)
-class Operation:
-    """One operation, its randomness apart from its arithmetic.
-
-    `sample(images, config)` makes the random numbers of a batch, tensors with one row an image; `apply(images,
-    *numbers)` is a pure function: a part of a batch with its part of the rows gives that part of the result (gradient
-    accumulation), and it compiles.
-    """
-
-    sample: Callable[[Tensor, AugmentConfig], tuple[Tensor, ...]]
-    apply: Callable[..., Tensor]
-
-    def __call__(self, images: Tensor, config: AugmentConfig) -> Tensor:
-        return self.apply(images, *self.sample(images, config))
+Numbers = tuple[Tensor, ...]  # random numbers of one operation, a row per image
+Parameters = list[Numbers]  # of a batch: an entry per operation
 
 
 def augment(images: Tensor, config: AugmentConfig) -> Tensor:
@@ -43,13 +30,13 @@ def augment(images: Tensor, config: AugmentConfig) -> Tensor:
 
 def sample_parameters(images: Tensor, config: AugmentConfig) -> Parameters:
     """Random numbers for a batch shaped like `images`, for each operation of the policy."""
-    return [OPERATIONS[name].sample(images, config) for name in config.policy]
+    return [OPERATIONS[name][0](images, config) for name in config.policy]
 
 
 def apply(images: Tensor, parameters: Parameters, config: AugmentConfig) -> Tensor:
     """The operations of the policy with random numbers sampled before."""
     for name, numbers in zip(config.policy, parameters, strict=True):
-        images = OPERATIONS[name].apply(images, *numbers)
+        images = OPERATIONS[name][1](images, *numbers)
     return images
 
 
@@ -60,11 +47,10 @@ def rows(parameters: Parameters, part: slice) -> Parameters:
 
 def per_image(images: Tensor, low: float, high: float) -> Tensor:
     """One uniform draw in [low, high) per image, (B, 1, 1, 1)."""
-    return torch.rand(images.shape[0], 1, 1, 1, device=images.device, dtype=images.dtype) * (high - low) + low
+    return torch.rand(len(images), 1, 1, 1, device=images.device, dtype=images.dtype) * (high - low) + low
 
 
-def sample_color(images: Tensor, config: AugmentConfig) -> tuple[Tensor, ...]:
-    """What `apply_color` takes, each (B, 1, 1, 1)."""
+def sample_color(images: Tensor, config: AugmentConfig) -> Numbers:
     return per_image(images, -0.5, 0.5), per_image(images, 0.0, 2.0), per_image(images, 0.5, 1.5)
 
 
@@ -77,41 +63,37 @@ def apply_color(images: Tensor, brightness: Tensor, saturation: Tensor, contrast
     return torch.lerp(images.mean(dim=(1, 2, 3), keepdim=True), images, contrast)
 
 
-def sample_translation(images: Tensor, config: AugmentConfig) -> tuple[Tensor, ...]:
-    """Pixels down and to the right, each (B, 1), uniform within `translation_ratio` of the side."""
+def sample_translation(images: Tensor, config: AugmentConfig) -> Numbers:
+    """Pixels down and to the right, each (B, 1), uniform in +-int(side * translation_ratio + 0.5)."""
     most = [int(side * config.translation_ratio + 0.5) for side in images.shape[-2:]]
     return tuple(torch.randint(-bound, bound + 1, (len(images), 1), device=images.device) for bound in most)
 
 
+def apply_translation(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
+    """Each image shifted by whole pixels; what moves in is 0."""
+    # The compiler cannot differentiate twice through a function of ours.
+    return (translated if torch.compiler.is_compiling() else Translation.apply)(images, down, right)
+
+
 class Translation(torch.autograd.Function):
-    """`_translated` whose derivative is the opposite translation, to any order.
+    """`translated` whose derivative is the opposite translation, to any order.
 
     A gather's own derivative is a scatter, which takes 36 kernels on a GPU where it has to be deterministic.
     """
 
     @staticmethod
-    def forward(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
-        return _translated(images, down, right)
+    def forward(ctx: Any, images: Tensor, down: Tensor, right: Tensor) -> Tensor:
+        ctx.save_for_backward(down, right)
+        return translated(images, down, right)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs[1:])
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         down, right = ctx.saved_tensors
-        return Translation.apply(gradient, -down, -right), None, None
+        return Translation.apply(gradients[0], -down, -right), None, None
 
 
-def apply_translation(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
-    """Shifts uniform in +-int(side * ratio + 0.5) on each axis."""
-    # The compiler cannot differentiate twice through a function of ours.
-    translate = _translated if torch.compiler.is_compiling() else Translation.apply
-    return translate(images, down, right)
-
-
-def _translated(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
-    """Each image shifted by whole pixels; what moves in is 0."""
+def translated(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
+    """Square images (B, C, side, side) shifted by a gather."""
     batch, channels, side, _ = images.shape
     source = torch.arange(side, device=images.device) + torch.stack([down, right])  # (axes, B, side)
     rows, columns = source.clamp(0, side - 1).unbind(0)
@@ -121,32 +103,27 @@ def _translated(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
     return images.flatten(2).gather(2, index).view_as(images) * inside
 
 
-def sample_cutout(images: Tensor, config: AugmentConfig) -> tuple[Tensor, ...]:
-    """With `cutout_probability`, decided per group of the batch: a square of `cutout_ratio` of the side is set to 0.
+def sample_cutout(images: Tensor, config: AugmentConfig) -> Numbers:
+    """A square of `cutout_ratio` of the side, in each group of the batch with `cutout_probability`.
 
     Its centre is uniform over the image, so that part of it may lie outside (as in DiffAugment).
     """
     side = int(images.shape[-1] * config.cutout_ratio + 0.5)
     sides = torch.full((2, config.groups), side, device=images.device)
-    return _kept(images, sides, config.cutout_probability)
+    return sample_rectangles(images, sides, config.cutout_probability)
 
 
-def sample_erase(images: Tensor, config: AugmentConfig) -> tuple[Tensor, ...]:
-    """With `erase_probability` per group of the batch: a rectangle is set to 0.
+def sample_erase(images: Tensor, config: AugmentConfig) -> Numbers:
+    """A rectangle, in each group of the batch with `erase_probability`.
 
     Its height and width are whole pixels, uniform over `erase_range` of the side, ends included, drawn per group.
     """
     low, high = (int(share * images.shape[-1] + 1e-6) for share in config.erase_range)
     sides = torch.randint(low, high + 1, (2, config.groups), device=images.device)
-    return _kept(images, sides, config.erase_probability)
+    return sample_rectangles(images, sides, config.erase_probability)
 
 
-def apply_mask(images: Tensor, kept: Tensor) -> Tensor:
-    """Images times a mask (B, 1, H, W) of zeros and ones."""
-    return images * kept
-
-
-def _kept(images: Tensor, sides: Tensor, probability: float) -> tuple[Tensor]:
+def sample_rectangles(images: Tensor, sides: Tensor, probability: float) -> Numbers:
     """Which pixels stay, (B, 1, H, W), where a rectangle is cut out of every image of a group or of none.
 
     `sides`: height and width per group, (2, groups); the groups are equal runs of the batch, up to one image. The
@@ -162,14 +139,14 @@ def _kept(images: Tensor, sides: Tensor, probability: float) -> tuple[Tensor]:
     return ((keep_rows[:, :, None] | keep_columns[:, None, :] | ~cut[:, None, None]).unsqueeze(1),)
 
 
-def sample_hue(images: Tensor, config: AugmentConfig) -> tuple[Tensor, ...]:
+def sample_hue(images: Tensor, config: AugmentConfig) -> Numbers:
     """With `hue_probability` an angle uniform in [-pi, pi), else 0, per image (B, 1, 1, 1)."""
     chosen = per_image(images, 0.0, 1.0) < config.hue_probability
     return (torch.where(chosen, per_image(images, -math.pi, math.pi), 0.0),)
 
 
 def apply_hue(images: Tensor, angle: Tensor) -> Tensor:
-    """With `hue_probability` per image: colours rotated by U(-pi, pi) about the grey axis (ADA's hue rotation)."""
+    """Colours rotated about the grey axis (ADA's hue rotation)."""
     if images.shape[1] != 3:
         return images
     # Rodrigues' rotation about the unit vector (1, 1, 1) / sqrt(3): parallel part kept, the rest turned.
@@ -179,22 +156,31 @@ def apply_hue(images: Tensor, angle: Tensor) -> Tensor:
     return parallel + across * angle.cos() + turned * angle.sin()
 
 
-def sample_filter(images: Tensor, config: AugmentConfig) -> tuple[Tensor, ...]:
-    """With `filter_probability` per image and band: one of ADA's four frequency bands amplified by 2^N(0, 1), power
-    kept.
-
-    What is sampled is the whole filter of each image, (B, taps).
+def sample_filter(images: Tensor, config: AugmentConfig) -> Numbers:
+    """The filter of each image, (B, taps): with `filter_probability` per image and band, one of ADA's four frequency
+    bands amplified by 2^N(0, 1), power kept.
     """
-    like: dict[str, Any]
-    batch, like = len(images), {"device": images.device, "dtype": images.dtype}
-    bank, power = _bank(images.device, images.dtype)
-    gains = torch.ones(batch, 4, **like)
+    batch, device = len(images), images.device
+    bank, power = _bank(device, images.dtype)
+    gains = torch.ones(batch, 4, device=device, dtype=images.dtype)
     for band in range(4):
-        chosen = torch.rand(batch, device=images.device) < config.filter_probability
-        gain = torch.where(chosen, torch.exp2(torch.randn(batch, **like)), 1.0)
-        each = torch.where(torch.arange(4, device=images.device) == band, gain[:, None], 1.0)
+        chosen = torch.rand(batch, device=device) < config.filter_probability
+        gain = torch.where(chosen, torch.exp2(torch.randn(batch, device=device, dtype=images.dtype)), 1.0)
+        each = torch.where(torch.arange(4, device=device) == band, gain[:, None], 1.0)
         gains = gains * each / (power * each.square()).sum(dim=1, keepdim=True).sqrt()
     return (gains @ bank,)
+
+
+def apply_filter(images: Tensor, kernel: Tensor) -> Tensor:
+    """Every channel filtered by its image's kernel (B, taps), along rows and then columns, the borders mirrored."""
+    kernel, pad = kernel.repeat_interleave(images.shape[1], dim=0), kernel.shape[1] // 2
+    x = images.flatten(0, 1).unsqueeze(0)
+    for dim, weight in ((-1, kernel[:, None, None, :]), (-2, kernel[:, None, :, None])):
+        side = x.shape[dim]
+        pixel = torch.arange(-pad, side + pad, device=x.device) % (2 * side - 2)  # the pad may be longer than the image
+        x = x.index_select(dim, torch.where(pixel < side, pixel, 2 * side - 2 - pixel))
+        x = F.conv2d(x, weight, groups=len(kernel))
+    return x.view_as(images)
 
 
 @lru_cache(maxsize=8)
@@ -204,60 +190,29 @@ def _bank(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     return band_filters().to(device=device, dtype=dtype), power
 
 
-def apply_filter(images: Tensor, kernel: Tensor) -> Tensor:
-    """Every channel filtered by its image's kernel (B, taps), along rows and then columns."""
-    batch, channels, height, width = images.shape
-    kernel, pad = kernel.repeat_interleave(channels, dim=0), kernel.shape[1] // 2
-    x = images.reshape(1, batch * channels, height, width)
-    x = F.conv2d(_reflect(x, pad, -1), kernel[:, None, None, :], groups=batch * channels)
-    x = F.conv2d(_reflect(x, pad, -2), kernel[:, None, :, None], groups=batch * channels)
-    return x.reshape(batch, channels, height, width)
-
-
-def _reflect(x: Tensor, pad: int, dim: int) -> Tensor:
-    """Mirror padding that also works where the pad is longer than the image."""
-    side = x.shape[dim]
-    pixel = torch.arange(-pad, side + pad, device=x.device) % (2 * side - 2)
-    return x.index_select(dim, torch.where(pixel < side, pixel, 2 * side - 2 - pixel))
-
-
 def band_filters() -> Tensor:
     """ADA's bank of four zero-phase band-pass filters from the sym2 wavelet, (4, taps), fp64; their sum is the
     identity.
 
     Source: Karras et al. 2020, appendix B: H_lo(z) H_lo(1/z) / 2 is dilated and applied once per octave.
     """
-    low = torch.tensor(
-        [-0.12940952255092145, 0.22414386804185735, 0.836516303737469, 0.48296291314469025], dtype=torch.float64
-    )
-    high = low * torch.tensor([1.0, -1.0, 1.0, -1.0], dtype=torch.float64)
-    smooth, rough = (_convolve(h, h.flip(0)) / 2 for h in (low, high))
-    bank = torch.eye(4, 1, dtype=torch.float64)
+    low = np.array([-0.12940952255092145, 0.22414386804185735, 0.836516303737469, 0.48296291314469025])
+    smooth, rough = (np.convolve(h, h[::-1]) / 2 for h in (low, low * [1, -1, 1, -1]))
+    bank = np.eye(4, 1)
     for band in range(1, 4):
-        dilated = torch.zeros(4, 2 * bank.shape[1] - 1, dtype=torch.float64)
+        dilated = np.zeros((4, 2 * bank.shape[1] - 1))
         dilated[:, ::2] = bank
-        bank = torch.stack([_convolve(row, smooth) for row in dilated])
+        bank = np.stack([np.convolve(row, smooth) for row in dilated])
         start = (bank.shape[1] - len(rough)) // 2
         bank[band, start : start + len(rough)] += rough
-    return bank
+    return torch.from_numpy(bank)
 
 
-def _convolve(a: Tensor, b: Tensor) -> Tensor:
-    return F.conv1d(a[None, None], b.flip(0)[None, None], padding=len(b) - 1)[0, 0]
-
-
-color = Operation(sample_color, apply_color)
-translation = Operation(sample_translation, apply_translation)
-cutout = Operation(sample_cutout, apply_mask)
-erase = Operation(sample_erase, apply_mask)
-hue = Operation(sample_hue, apply_hue)
-filter_bands = Operation(sample_filter, apply_filter)
-
-OPERATIONS = {
-    "translation": translation,
-    "cutout": cutout,
-    "color": color,
-    "erase": erase,
-    "hue": hue,
-    "filter": filter_bands,
+OPERATIONS: dict[str, tuple[Callable[[Tensor, AugmentConfig], Numbers], Callable[..., Tensor]]] = {
+    "translation": (sample_translation, apply_translation),
+    "cutout": (sample_cutout, torch.mul),
+    "color": (sample_color, apply_color),
+    "erase": (sample_erase, torch.mul),
+    "hue": (sample_hue, apply_hue),
+    "filter": (sample_filter, apply_filter),
 }

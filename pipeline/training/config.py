@@ -1,6 +1,9 @@
-"""Settings of training, as a person writes them in params.yaml (`train`, and the `train` part of overlays)."""
+"""Settings of training, as a person writes them in params.yaml (`train`, and the `train` part of overlays).
 
-from collections.abc import Iterable
+This file is outside the fingerprint of a training (`pipeline.plan.fingerprint`), whose plan holds the values: a new
+line of `LOSSES` or `PENALTIES` trains nothing again.
+"""
+
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
@@ -8,7 +11,33 @@ from pydantic import BeforeValidator, Field
 from pipeline.base.errors import choices
 from pipeline.base.schema import Strict
 from pipeline.networks.spec import NetworkSpec
-from pipeline.training.registry import LOSSES, NO_PENALTY, PENALTIES
+
+# Name -> "module:Class", as `pipeline.networks.families` reads it.
+LOSSES = {
+    "wgan_gp": "pipeline.training.objectives:Wasserstein",
+    "hinge": "pipeline.training.objectives:Hinge",
+    "non_saturating": "pipeline.training.objectives:NonSaturating",
+    "relativistic": "pipeline.training.objectives:Relativistic",
+}
+PENALTIES = {
+    "gradient_norm": "pipeline.training.objectives:GradientNorm",
+    "r1": "pipeline.training.objectives:R1",
+    "r2": "pipeline.training.objectives:R2",
+    "r1_r2": "pipeline.training.objectives:R1R2",
+    "finite_difference": "pipeline.training.objectives:FiniteDifference",
+}
+NO_PENALTY = "none"
+# Settings of the augmentation -> the operations that read them.
+READ_BY = {
+    "groups": ("cutout", "erase"),
+    "translation_ratio": ("translation",),
+    "cutout_ratio": ("cutout",),
+    "cutout_probability": ("cutout",),
+    "erase_range": ("erase",),
+    "erase_probability": ("erase",),
+    "hue_probability": ("hue",),
+    "filter_probability": ("filter",),
+}
 
 Operation = Literal["translation", "cutout", "color", "erase", "hue", "filter"]
 Ratio = Annotated[float, Field(ge=0, le=1)]
@@ -18,21 +47,15 @@ Count = Annotated[int, Field(ge=1)]
 Range = Annotated[list[Ratio], Field(min_length=2, max_length=2)]  # [smallest, largest]
 
 
-def _one_of(names: Iterable[str]) -> BeforeValidator:
+def _one_of(*names: str) -> BeforeValidator:
     """A name of a registry, which may have grown since this was written."""
 
-    known = list(names)
-
     def check(given: str) -> str:
-        if given not in known:
-            raise ValueError(choices(known, given))
+        if given not in names:
+            raise ValueError(choices(names, given))
         return given
 
     return BeforeValidator(check)
-
-
-Loss = Annotated[str, _one_of(LOSSES)]
-Penalty = Annotated[str, _one_of([*PENALTIES, NO_PENALTY])]
 
 
 class AugmentConfig(Strict):
@@ -61,8 +84,9 @@ class AnnealConfig(Strict):
 class TrainConfig(Strict):
     """Settings of a training, as a person writes them under `train`."""
 
-    loss: Loss  # wgan_gp (the paper) | hinge | non_saturating | relativistic
-    penalty: Penalty  # on D's slope: gradient_norm (WGAN-GP, the paper) | r1 | r2 | r1_r2 | finite_difference | none
+    loss: Annotated[str, _one_of(*LOSSES)]  # wgan_gp (the paper) | hinge | non_saturating | relativistic
+    # On D's slope: gradient_norm (WGAN-GP, the paper) | r1 | r2 | r1_r2 | finite_difference | none.
+    penalty: Annotated[str, _one_of(*PENALTIES, NO_PENALTY)]
     penalty_weight: NotNegative  # lambda of gradient_norm, 10; gamma of the others
     penalty_target: Positive | None  # phi, the norm that gradient_norm pulls to; 1
     penalty_interval: Count | None  # penalty every so many D steps, weighted by as much; 1 in the paper
@@ -115,29 +139,13 @@ def kimg(train: TrainConfig) -> float:
     return train.generator_steps * train.critic_steps * train.batch_discriminator / 1000
 
 
-# Settings that only one operation of the augmentation reads.
-OPERATION_SETTINGS = {
-    "translation": ("translation_ratio",),
-    "cutout": ("cutout_ratio", "cutout_probability"),
-    "erase": ("erase_range", "erase_probability"),
-    "hue": ("hue_probability",),
-    "filter": ("filter_probability",),
-}
-
-
 def effective_settings(train: TrainConfig) -> TrainConfig:
     """The settings that a training depends on: the budget in kimg, and null for whatever nothing reads.
 
     Two trainings with equal effective settings are the same training.
     """
-    unread = [
-        name
-        for operation, names in OPERATION_SETTINGS.items()
-        if operation not in train.augment.policy
-        for name in names
-    ]
-    if not {"cutout", "erase"} & set(train.augment.policy):
-        unread.append("groups")
+    policy = set(train.augment.policy)
+    unread = [name for name, operations in READ_BY.items() if not policy & set(operations)]
     changes: dict[str, object] = {
         "kimg": kimg(train),
         "generator_steps": None,

@@ -9,7 +9,6 @@ from torch import Tensor
 from pipeline.base.errors import UserError
 from pipeline.base.images import to_float
 
-CHUNK = 1024  # images copied to a GPU at a time
 SHARE = 0.25  # of a GPU's free memory, at most, holds images; larger data sets stay on the host
 
 
@@ -26,7 +25,7 @@ class RealImages:
 
     def __init__(self, images: np.ndarray, *, seed: int, flip: bool, device: torch.device):
         self.resident = device.type == "cuda" and images.nbytes <= SHARE * torch.cuda.mem_get_info(device)[0]
-        self.images = on_device(images, device) if self.resident else images
+        self.images = torch.tensor(images, device=device) if self.resident else images
         self.seed, self.flip, self.device = seed, flip, device
         self.epoch, self.order = -1, torch.empty(0, dtype=torch.long)
         self.next: tuple[int, int, Future[Tensor]] | None = None  # position and size of the batch being gathered
@@ -49,23 +48,21 @@ class RealImages:
 
     def _gather(self, position: int, size: int) -> Tensor:
         """uint8 images (size, C, H, W): on the GPU where the data set is, else on the host."""
-        count = len(self.images)
-        first = min(size, count - position % count)
-        starts = [0, *range(first, size, count)]  # offsets at which an epoch's order is looked up
-        indices = torch.cat([self._run(position + start, size - start) for start in starts])
+        parts: list[Tensor] = []
+        while size:
+            epoch, start = divmod(position, len(self.images))
+            if epoch != self.epoch:
+                generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
+                order = torch.randperm(len(self.images), generator=generator)
+                # On the device once an epoch: an index that comes from the host would make every step wait.
+                self.epoch, self.order = epoch, order.to(self.device) if self.resident else order
+            parts.append(self.order[start : start + size])
+            position, size = position + len(parts[-1]), size - len(parts[-1])
+        indices = torch.cat(parts)
         if isinstance(self.images, Tensor):
             return self.images[indices]
         chosen = torch.from_numpy(self.images[indices.numpy()])
         return chosen.pin_memory() if self.worker else chosen
-
-    def _run(self, position: int, most: int) -> Tensor:
-        epoch, place = divmod(position, len(self.images))
-        if epoch != self.epoch:
-            generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
-            order = torch.randperm(len(self.images), generator=generator)
-            # On the device once an epoch: an index that comes from the host would make every step wait.
-            self.epoch, self.order = epoch, order.to(self.device) if self.resident else order
-        return self.order[place : place + most]
 
 
 def subset(images: np.ndarray, count: int | None) -> np.ndarray:
@@ -79,11 +76,3 @@ def subset(images: np.ndarray, count: int | None) -> np.ndarray:
     if count > len(images):
         raise UserError(f"train.images: given {count}; allowed: at most {len(images)}, the training images; null: all")
     return images[np.sort(np.random.default_rng(0).permutation(len(images))[:count])]
-
-
-def on_device(images: np.ndarray, device: torch.device) -> Tensor:
-    """The images in the device's memory, copied piece by piece so that the host never holds them all."""
-    copy = torch.empty(images.shape, dtype=torch.uint8, device=device)
-    for start in range(0, len(images), CHUNK):
-        copy[start : start + CHUNK] = torch.from_numpy(np.array(images[start : start + CHUNK]))
-    return copy

@@ -63,7 +63,6 @@ class StepNetwork:
 
     def __init__(self, network: Network, config: TrainConfig):
         self.network, self.config, self.bf16 = network, config, config.precision == "bf16"
-        self.device = network.device
         self.tensors: dict[str, Tensor] = {}
         self.shared: list[tuple[Tensor, Tensor]] = []
         network.start_step()
@@ -83,7 +82,7 @@ class StepNetwork:
             self.tensors |= zip(weights, BFloat16Copies.apply(*weights.values()), strict=True)
 
     def __call__(self, inputs: Tensor, **settings: Any) -> Tensor:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+        with torch.autocast(self.network.device.type, torch.bfloat16, enabled=self.bf16):
             return functional_call(self.network, self.tensors, (inputs,), settings)
 
     def finish(self) -> None:

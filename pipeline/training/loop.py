@@ -12,12 +12,11 @@ from pipeline.base.errors import UserError
 from pipeline.base.images import to_uint8
 from pipeline.networks.distributed import broadcast, world
 from pipeline.networks.interface import Generator
+from pipeline.training import divergence
 from pipeline.training.config import TrainPlan
 from pipeline.training.data import RealImages, subset
-from pipeline.training.divergence import collapsed, real_spread, sample_spread, symptom_of
 from pipeline.training.execution import set_kernels
-from pipeline.training.schedule import ScheduledValues, scheduled_values
-from pipeline.training.state import Networks, all_finite, build, ema_distance, same_everywhere
+from pipeline.training.state import Networks, build, scheduled
 from pipeline.training.step import iteration
 
 FIXED_LATENTS_SEED = 0  # the same latents in every cell, so that grids of variants can be compared image by image
@@ -71,9 +70,6 @@ class Observer:
         """A row of the history is there; returns what the machine did meanwhile."""
         return {"kimg": row["kimg"]}
 
-    def snapshot(self, outcome: Outcome) -> None:
-        """A grid was added."""
-
     def weights(self, outcome: Outcome, kimg: float) -> None:
         """The averaged generator of this moment is one to be kept."""
 
@@ -97,7 +93,7 @@ def train(plan: TrainPlan, images: np.ndarray, device: torch.device, observer: O
     set_kernels(config, device)
     torch.manual_seed(plan.seed)
     images = subset(images, config.images)
-    outcome = Outcome(build(plan.network, config, device), real_spread(images), processes=[[0.0, world()]])
+    outcome = Outcome(build(plan.network, config, device), divergence.real_spread(images), processes=[[0.0, world()]])
     data = RealImages(images, seed=plan.seed, flip=config.flip, device=device)
     per_step = config.critic_steps * config.batch_discriminator
     # Rounded first: 32.24 kimg are 403 steps of 80 images, and 403.00000000000006 in floating point.
@@ -114,16 +110,13 @@ def train(plan: TrainPlan, images: np.ndarray, device: torch.device, observer: O
     observer.start(steps * per_step / 1000, kimg=outcome.step * per_step / 1000, seconds=outcome.seconds)
     while outcome.step < steps and outcome.status == "ok":
         outcome.step += 1
-        now, values = outcome.step * per_step / 1000, scheduled_values(config, (outcome.step - 1) / steps)
-        _set_optimisers(outcome.networks, values)
-        scalars = iteration(outcome.networks, data, config, outcome.step, penalty_weight=values.penalty_weight)
-        for name, value in scalars.items():
+        now, settings = outcome.step * per_step / 1000, scheduled(config, (outcome.step - 1) / steps)
+        for name, value in iteration(outcome.networks, data, settings, outcome.step).items():
             outcome.scalars.setdefault(name, []).append(value)
         if outcome.step in ticks:
             _tick(outcome, spread_latents, now, observer, last=outcome.step == steps)
         if outcome.step in snapshots and outcome.status == "ok":
             _snapshot(outcome, latents, kimg=now)
-            observer.snapshot(outcome)
         if outcome.step in kept and outcome.status == "ok":
             observer.weights(outcome, now)
         outcome.seconds = observer.seconds()
@@ -145,31 +138,32 @@ def _moments(steps: int, count: int) -> set[int]:
     return {round(steps * (index + 1) / count) for index in range(count)} - {0} | {steps}
 
 
-def _set_optimisers(networks: Networks, values: ScheduledValues) -> None:
-    for optimizer in (networks.optimizer_g, networks.optimizer_d):
-        for group in optimizer.param_groups:
-            group["lr"], group["betas"] = values.lr, (group["betas"][0], values.beta2)
-
-
 def _tick(outcome: Outcome, latents: tuple[Tensor, ...], kimg: float, observer: Observer, *, last: bool) -> None:
-    """A row of the history, and the diagnosis: the weights are kept if all is well, the last ones put back if it is
-    over.
+    """A row of the history, and the diagnosis: the weights are kept if all is well.
+
+    If the run is over, those of the last healthy tick are put back, and the grids drawn after it are dropped.
     """
     row, outcome.scalars = _row(outcome, latents, kimg), {}
-    if not (all(math.isfinite(value) for value in row.values()) and all_finite(outcome.networks)):
-        _diverge(outcome, f"a loss, gradient or weight is not finite at {kimg:g} kimg")
-        return
-    if not same_everywhere(outcome.networks):
+    modules, problem = outcome.networks.modules, None
+    weights = [weight for module in modules for weight in module.parameters()]
+    if not (all(math.isfinite(value) for value in row.values()) and divergence.all_finite(weights)):
+        problem = f"a loss, gradient or weight is not finite at {kimg:g} kimg"
+    elif not divergence.same_everywhere(weights):
         raise UserError(f"the processes of this training have different weights at {kimg:g} kimg; train on equal GPUs")
-    outcome.history.append(row)
-    outcome.machine.append(observer.tick(row, latents[0].device))
-    symptom = collapsed(outcome.history, ended=last)
-    if symptom:
-        words, ticks = symptom
-        first = outcome.history[-ticks]["kimg"]
-        _diverge(outcome, f"collapsed: {words}, in every tick from {first:g} to {kimg:g} kimg")
-    elif symptom_of(row) is None:
-        outcome.kimg, outcome.last_good = kimg, _weights(outcome.networks)
+    else:
+        outcome.history.append(row)
+        outcome.machine.append(observer.tick(row, latents[0].device))
+        if symptom := divergence.collapsed(outcome.history, ended=last):
+            first = outcome.history[-symptom[1]]["kimg"]
+            problem = f"collapsed: {symptom[0]}, in every tick from {first:g} to {kimg:g} kimg"
+        elif divergence.symptom_of(row) is None:
+            outcome.kimg, outcome.last_good = kimg, _weights(outcome.networks)
+    if problem:
+        outcome.status, outcome.detail = "diverged", problem
+        for module, state in zip(modules, outcome.last_good, strict=True):
+            module.load_state_dict(state)
+        kept = sum(kimg <= outcome.kimg for kimg in outcome.grids_kimg)
+        outcome.grids, outcome.grids_kimg = outcome.grids[:kept], outcome.grids_kimg[:kept]
 
 
 def _row(outcome: Outcome, latents: tuple[Tensor, ...], kimg: float) -> dict[str, float]:
@@ -178,21 +172,15 @@ def _row(outcome: Outcome, latents: tuple[Tensor, ...], kimg: float) -> dict[str
     """
     names, networks = sorted(outcome.scalars), outcome.networks
     means = [torch.stack(outcome.scalars[name]).float().mean() for name in names]
-    spread, distance = sample_spread(_draw(networks.ema, latents)), ema_distance(networks.generator, networks.ema)
+    spread, distance = (
+        divergence.sample_spread(_draw(networks.ema, latents)),
+        divergence.ema_distance(networks.generator, networks.ema),
+    )
     # What is decided by it (a collapse) is decided by the same numbers in every process.
     numbers = broadcast(torch.stack([*means, spread, distance])).tolist()
     values = dict(zip([*names, "sample_spread", "ema_distance"], numbers, strict=True))
     values |= {"wasserstein": values["score_real"] - values["score_fake"], "real_spread": outcome.real_spread}
     return {"kimg": kimg, "step": outcome.step, **dict(sorted(values.items()))}
-
-
-def _diverge(outcome: Outcome, detail: str) -> None:
-    """End the run with the weights of the last healthy tick, without the grids drawn after it."""
-    outcome.status, outcome.detail = "diverged", detail
-    for module, state in zip(outcome.networks.modules, outcome.last_good, strict=True):
-        module.load_state_dict(state)
-    kept = sum(kimg <= outcome.kimg for kimg in outcome.grids_kimg)
-    outcome.grids, outcome.grids_kimg = outcome.grids[:kept], outcome.grids_kimg[:kept]
 
 
 @torch.no_grad()

@@ -1,20 +1,18 @@
-"""The networks of a training with their optimisers and objective: built, averaged, compared over processes."""
+"""The networks of a training with their optimisers and objective, and what moves beside the weights of G and D."""
 
 import copy
+import math
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
-from pipeline.networks.distributed import all_reduce_max, broadcast, world
+from pipeline.networks.distributed import broadcast
 from pipeline.networks.families import load_attribute
 from pipeline.networks.interface import Discriminator, Generator, build_discriminator, build_generator
 from pipeline.networks.spec import NetworkSpec
-from pipeline.training.config import TrainConfig
+from pipeline.training.config import LOSSES, NO_PENALTY, PENALTIES, TrainConfig
 from pipeline.training.execution import copied_out
-from pipeline.training.losses import Loss
-from pipeline.training.penalties import Penalty
-from pipeline.training.registry import LOSSES, NO_PENALTY, PENALTIES
+from pipeline.training.objectives import Loss, Penalty
 
 
 @dataclass
@@ -43,12 +41,11 @@ def build(spec: NetworkSpec, config: TrainConfig, device: torch.device) -> Netwo
     generator, discriminator = build_generator(spec).to(device), build_discriminator(spec).to(device)
     for network in (generator, discriminator):
         network.set_recompute(config.recompute)
-        for tensor in network.state_dict().values() if world() > 1 else ():
+        for tensor in network.state_dict().values():
             broadcast(tensor)
-    ema = copy.deepcopy(generator).eval().requires_grad_(False)
-    if config.execution == "compiled_graphs":
-        for parameter in (*generator.parameters(), *discriminator.parameters()):
+        for parameter in network.parameters() if config.execution == "compiled_graphs" else ():
             parameter.register_hook(copied_out)
+    ema = copy.deepcopy(generator).eval().requires_grad_(False)
     optimizer_g, optimizer_d = (
         torch.optim.Adam(network.parameters(), lr=config.lr, betas=(config.beta1, config.beta2), fused=True)
         for network in (generator, discriminator)
@@ -70,29 +67,32 @@ def update_ema(ema: Generator, generator: Generator, beta: float) -> None:
         torch._foreach_copy_(averages, values)
 
 
-@torch.no_grad()
-def ema_distance(generator: Generator, ema: Generator) -> Tensor:
-    """||G - EMA||_2 / ||G||_2 over all parameters: how far the average lies behind; a scalar on the device."""
-    squares = [
-        ((one - other).square().sum(), one.square().sum())
-        for one, other in zip(generator.parameters(), ema.parameters(), strict=True)
-    ]
-    apart, size = (torch.stack(parts).float().sum() for parts in zip(*squares, strict=True))
-    return (apart / size).sqrt()
+def ema_beta(config: TrainConfig, images: int) -> float:
+    """Decay of the weight average per G step, for a half-life of `ema_kimg` (less while ramping up) in real images.
+
+    `images`: real images shown so far. Without an average (`ema_kimg` null) the decay is 0. With `ema_clock: released`
+    the images of one D step are taken for those between two G steps, as the released code does. Its real half-life is
+    critic_steps times the nominal one.
+    """
+    if config.ema_kimg is None:
+        return 0.0
+    ramp = math.inf if config.ema_rampup is None else config.ema_rampup * images
+    batches = 1 if config.ema_clock == "released" else config.critic_steps
+    return 0.5 ** (batches * config.batch_discriminator / max(min(config.ema_kimg * 1000, ramp), 1e-8))
 
 
-def all_finite(networks: Networks) -> bool:
-    """Whether every parameter is, in every process."""
-    broken = any(not weight.isfinite().all() for module in networks.modules for weight in module.parameters())
-    return not all_reduce_max(int(broken))
+def scheduled(config: TrainConfig, done: float) -> TrainConfig:
+    """The settings after the share `done` of a run, 0 <= done < 1: lr, Adam's beta2 and the penalty's weight move.
 
-
-@torch.no_grad()
-def same_everywhere(networks: Networks) -> bool:
-    """Whether all processes have the same weights, to the bit."""
-    if world() == 1:
-        return True
-    # Sums of integers do not depend on their order.
-    sums = [weight.flatten().view(torch.int32).sum() for module in networks.modules for weight in module.parameters()]
-    checksum = int(torch.stack(sums).sum() % 2**62)
-    return all_reduce_max(checksum) == checksum == -all_reduce_max(-checksum)
+    `anneal`: cosine from the setting's value to the other one (R3GAN, arXiv 2501.05441). `lr_decay`: then times 1 -
+    done.
+    """
+    values = {name: getattr(config, name) for name in ("lr", "beta2", "penalty_weight")}
+    if config.anneal is not None:
+        weight = (1 + math.cos(math.pi * min(done / config.anneal.share, 1.0))) / 2
+        for name, start in values.items():
+            if (end := getattr(config.anneal, name)) is not None:
+                values[name] = end + (start - end) * weight
+    if config.lr_decay:
+        values["lr"] *= 1 - done
+    return config.model_copy(update=values)

@@ -12,24 +12,20 @@ from pipeline.training.augment import Parameters, apply, rows, sample_parameters
 from pipeline.training.config import TrainConfig
 from pipeline.training.data import RealImages
 from pipeline.training.execution import StepNetwork, compiled
-from pipeline.training.losses import Loss, discriminator_loss
-from pipeline.training.penalties import Penalty
-from pipeline.training.schedule import ema_beta
-from pipeline.training.state import Networks, update_ema
+from pipeline.training.objectives import Loss, Penalty, discriminator_loss
+from pipeline.training.state import Networks, ema_beta, update_ema
 
 Scalars = dict[str, Tensor]  # device scalars for the history, by column
 
 
-def iteration(
-    networks: Networks, data: RealImages, config: TrainConfig, step: int, *, penalty_weight: float | None = None
-) -> Scalars:
-    """The D steps and the G step of iteration `step` (from 1). `penalty_weight`: that of this moment, if it moves."""
+def iteration(networks: Networks, data: RealImages, config: TrainConfig, step: int) -> Scalars:
+    """The D steps and the G step of iteration `step` (from 1). `config`: the settings of this moment (`scheduled`)."""
     size, interval, scalars = config.batch_discriminator, config.penalty_interval or 1, Scalars()
-    weight = (config.penalty_weight if penalty_weight is None else penalty_weight) * interval
     for number in range((step - 1) * config.critic_steps, step * config.critic_steps):
         real = data.batch(number * size, size)
-        penalised = networks.penalty is not None and weight > 0 and number % interval == 0
-        scalars |= discriminator_step(networks, real, config, weight=weight if penalised else None)
+        penalised = networks.penalty is not None and config.penalty_weight > 0 and number % interval == 0
+        weight = config.penalty_weight * interval if penalised else None
+        scalars |= discriminator_step(networks, real, config, weight=weight)
     beta = ema_beta(config, step * config.critic_steps * size)
     return scalars | generator_step(networks, config, real=real, ema_beta=beta)
 
@@ -45,38 +41,39 @@ def discriminator_gradients(networks: Networks, real: Tensor, config: TrainConfi
 
     The adversarial pass is over before the penalty's begins, so that memory holds one of them at a time.
     """
-    count, policy = config.parts, config.augment
+    policy, mode, parts = config.augment, config.execution, part_rows(len(real), config.parts)
     penalty, weight = (None, 0.0) if weight is None else (networks.penalty, weight)
-    generate, adversarial = compiled(generate_pass, config.execution), compiled(adversarial_pass, config.execution)
-    penalise, parts = compiled(penalty_pass, config.execution), part_rows(len(real), count)
+    places = penalty.places if penalty else ()
     discriminator = StepNetwork(networks.discriminator, config)
     with torch.no_grad():
         generator = StepNetwork(networks.generator, config)  # without gradients other kernels are possible
         latents = torch.randn(len(real), networks.generator.latent_dim, device=real.device)
-        fakes = [generate(generator, latents[part]) for part in parts]
+        fakes = [compiled(StepNetwork.__call__, mode)(generator, latents[part]) for part in parts]
         # Fakes are as many as real images and of their shape: their random numbers have the same shape.
         for_real, for_fake = sample_parameters(real, policy), sample_parameters(real, policy)
-        places = penalty.places if penalty else ()
         if "between" in places:
             alpha = torch.rand(len(real), 1, 1, 1, device=real.device, dtype=real.dtype)
-        sampled = [(sample_parameters(real, policy), penalty.sample_noise(real)) for _ in places] if penalty else []
+        sampled = [[*sample_parameters(real, policy), penalty.sample_noise(real)] for _ in places] if penalty else []
         shown_reals = [apply(real[part], rows(for_real, part), policy) for part in parts]
-        batch_mean = _mean_score(discriminator, shown_reals, config)
+        batch_mean = None  # E[D(x)] of the whole batch, which the drift term of a part needs
+        if len(parts) > 1 and config.drift_weight:
+            batch_mean = mean_value(torch.cat([discriminator(shown_real) for shown_real in shown_reals]).mean())
     reports = []
     for part, fake, shown_real in zip(parts, fakes, shown_reals, strict=True):
         shown_fake = apply(fake, rows(for_fake, part), policy)
         # The backward pass too is inside: it may compute activations again.
         with stacked_batches(1 if networks.discriminator.batch_statistics else 2):
-            arguments = discriminator, shown_real, shown_fake, networks.loss, batch_mean
-            loss, score_real, score_fake = adversarial(*arguments)
-            (loss / count).backward()
+            loss, score_real, score_fake = compiled(adversarial_pass, mode)(
+                discriminator, shown_real, shown_fake, networks.loss, batch_mean
+            )
+            (loss / len(parts)).backward()
         report = {"score_real": score_real, "score_fake": score_fake, "loss_d": loss.detach()}
-        for place, (augmentation, noise) in zip(places, sampled, strict=True):
+        for place, numbers in zip(places, sampled, strict=True):
             images = {"real": real[part], "fake": fake}.get(place)
             images = torch.lerp(real[part], fake, alpha[part]) if images is None else images
-            noise = tuple(numbers[part] for numbers in noise)
-            value = penalise(discriminator, images, rows(augmentation, part), noise, penalty)
-            (value * (weight / count)).backward()
+            *augmentation, noise = rows(numbers, part)
+            value = compiled(penalty_pass, mode)(discriminator, images, augmentation, noise, penalty)
+            (value * (weight / len(parts))).backward()
             report["penalty"] = report.get("penalty", 0) + value.detach()
             report["loss_d"] = report["loss_d"] + weight * value.detach()
         reports.append(report)
@@ -120,12 +117,6 @@ def generator_gradients(networks: Networks, config: TrainConfig, *, real: Tensor
 # The passes are pure functions of tensors, random numbers among them, so that each compiles whole.
 
 
-def generate_pass(generator: StepNetwork, latents: Tensor) -> Tensor:
-    """Images for D: no graph is kept."""
-    with torch.no_grad():
-        return generator(latents)
-
-
 def adversarial_pass(
     discriminator: StepNetwork, real: Tensor, fake: Tensor, loss: Loss, batch_mean: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -167,13 +158,6 @@ def generator_pass(
     return loss.generator(discriminator(fake), scores_real)
 
 
-def _mean_score(discriminator: StepNetwork, real: list[Tensor], config: TrainConfig) -> Tensor | None:
-    """E[D(x)] of the whole batch, which the drift term of a part needs; None where there is one part."""
-    if config.parts == 1 or not config.drift_weight:
-        return None
-    return mean_value(torch.cat([discriminator(part) for part in real]).mean())
-
-
 def _whole_batch(networks: Networks, reports: list[Scalars]) -> Scalars:
     """Gradients and scalars become the means over all processes; returns the scalars' means over the parts.
 
@@ -194,6 +178,8 @@ def _update(optimizer: torch.optim.Optimizer, network: torch.nn.Module, config: 
     """Clip, step, forget the gradients; returns their global norm before clipping."""
     most = float("inf") if config.clip_norm is None else config.clip_norm
     norm = torch.nn.utils.clip_grad_norm_(network.parameters(), most, foreach=True)
+    for group in optimizer.param_groups:
+        group["lr"], group["betas"] = config.lr, (config.beta1, config.beta2)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return norm

@@ -5,7 +5,7 @@
 
 from torch import Tensor
 
-from pipeline.training.losses import Loss
+from pipeline.training.objectives import Loss
 
 
 class LeastSquares(Loss):

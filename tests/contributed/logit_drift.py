@@ -5,7 +5,7 @@
 
 from torch import Tensor
 
-from pipeline.training.penalties import Penalty, Score
+from pipeline.training.objectives import Penalty, Score
 
 
 class LogitDrift(Penalty):

@@ -10,10 +10,9 @@ from pipeline.base.errors import UserError
 from pipeline.networks import families
 from pipeline.plan import fingerprint as module
 from pipeline.plan.fingerprint import UNSEEN, closure, digest, fingerprint, imported
-from pipeline.training.registry import LOSSES, NO_PENALTY, PENALTIES
+from pipeline.training.config import LOSSES, NO_PENALTY, PENALTIES
 
 ROOT = Path(__file__).parent.parent.parent
-OBJECTIVES = {f"pipeline.training.{name}" for name in ("losses", "penalties")}
 
 
 @pytest.fixture(autouse=True)
@@ -232,11 +231,11 @@ def test_what_may_change_a_number_changes_the_digest(digest_of, old, new):
 
 
 # ---- the project's own modules ----
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("penalty", [*PENALTIES, NO_PENALTY])
-def test_a_closure_holds_the_cells_own_objective_and_no_other(plan, loss, penalty):
-    held = OBJECTIVES & plan(loss=loss, penalty=penalty).code.keys()
-    assert held == (OBJECTIVES if penalty != NO_PENALTY else OBJECTIVES - {"pipeline.training.penalties"})
+@pytest.mark.parametrize(("registry", "setting", "name"), [(LOSSES, "loss", "hinge"), (PENALTIES, "penalty", "r1")])
+def test_a_closure_holds_the_module_of_the_cells_own_objective_and_no_other(plan, monkeypatch, registry, setting, name):
+    monkeypatch.setitem(registry, name, "pipeline.base.cell:Toy")
+    for other in registry:
+        assert ("pipeline.base.cell" in plan(**{setting: other}).code) == (other == name)
 
 
 def test_a_closure_holds_the_cells_own_families_and_no_other(plan, monkeypatch):
@@ -266,7 +265,7 @@ def test_a_new_family_or_objective_changes_no_fingerprint(plan, copy, monkeypatc
     monkeypatch.setitem(families.FAMILIES, "toy", "pipeline.networks.toy")
     monkeypatch.setitem(LOSSES, "toy", "pipeline.training.toy:Toy")
     copy("pipeline/networks/families.py", '\nFAMILIES["toy"] = "pipeline.networks.toy"\n')
-    copy("pipeline/training/registry.py", '\nLOSSES["toy"] = "pipeline.training.toy:Toy"\n')
+    copy("pipeline/training/config.py", '\nLOSSES["toy"] = "pipeline.training.toy:Toy"\n')
     assert fingerprint(one.network, one.train) == before
 
 

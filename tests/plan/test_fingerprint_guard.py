@@ -18,7 +18,7 @@ from pipeline.networks import families
 from pipeline.plan import fingerprint as module
 from pipeline.plan.config import resolve_cell
 from pipeline.plan.fingerprint import LEFT_OUT, fingerprint
-from pipeline.training.registry import LOSSES, NO_PENALTY, PENALTIES
+from pipeline.training.config import LOSSES, NO_PENALTY, PENALTIES
 
 ROOT = Path(__file__).parent.parent.parent
 # Modules that a training process loads and whose text is no part of a fingerprint, and why none of their numbers count.
@@ -43,13 +43,10 @@ OUTSIDE = {
     },
     "pipeline.training": "empty",
     "pipeline.training.config": "settings; their values are in the plan",
-    "pipeline.training.penalties": "a type of annotations, where a training has no penalty",
-    "pipeline.training.registry": "names of modules, which are in the closure by themselves",
 }
 # Functions of those that run during a training: they find what the plan names.
 FINDERS = {
     "pipeline.networks.families": {"load", "generator_class", "discriminator_class", "load_attribute"},
-    "pipeline.training.registry": {"load"},
     "pipeline.training.config": {"parts"},  # a value of the plan, where it is a number
     "pipeline.networks.transgan_oct2021.spec": {"plain"},  # two values of the plan, handed on as they are
 }

@@ -7,7 +7,15 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from pipeline.training.augment import band_filters, filter_bands, hue
+from pipeline.training.augment import augment, band_filters
+
+
+def hue(images, config):
+    return augment(images, config.model_copy(update={"policy": ["hue"]}))
+
+
+def filter_bands(images, config):
+    return augment(images, config.model_copy(update={"policy": ["filter"]}))
 
 
 # ---- hue ----

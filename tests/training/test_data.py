@@ -6,7 +6,7 @@ import torch
 
 from pipeline.base.errors import UserError
 from pipeline.base.images import to_uint8
-from pipeline.training.data import RealImages, on_device, subset
+from pipeline.training.data import RealImages, subset
 
 COUNT = 10
 
@@ -93,11 +93,6 @@ def test_a_read_only_mapped_file_is_indexed_where_it_lies_and_batches_are_copies
     assert data.images is mapped
     data.batch(0, 8).zero_()
     assert np.array_equal(mapped, images)
-
-
-def test_on_another_device_the_copy_made_in_pieces_is_whole(images, monkeypatch):
-    monkeypatch.setattr("pipeline.training.data.CHUNK", 7)
-    assert np.array_equal(on_device(images, torch.device("cpu")).numpy(), images)
 
 
 def test_a_subset_is_part_of_every_larger_one_and_more_than_there_are_is_refused():

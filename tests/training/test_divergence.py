@@ -17,6 +17,7 @@ HEALTHY = {
     "kimg": 1.0,
     "step": 10,
     "sample_spread": 0.4,
+    "real_spread": 0.46,
     "gradient_g": 1.0,
     "gradient_d": 2.0,
     "wasserstein": 0.5,
@@ -24,7 +25,7 @@ HEALTHY = {
 }
 SICK = [
     {"sample_spread": 0.0078},
-    {"sample_spread": 0.045, "real_spread": 0.46},
+    {"sample_spread": 0.045},
     {"sample_spread": 0.0},
     {"sample_spread": 11.0},
     {"gradient_g": 9e-7},
@@ -49,8 +50,7 @@ def test_the_same_symptom_in_each_of_the_last_ticks_is_a_collapse(change):
 @pytest.mark.parametrize(
     "change",
     [
-        {"sample_spread": 0.0079},
-        {"sample_spread": 0.047, "real_spread": 0.46},
+        {"sample_spread": 0.047},
         {"sample_spread": 0.0, "real_spread": 0.0},
         {"gradient_g": 5e-4},
         {"sample_spread": 9.9},
@@ -72,10 +72,6 @@ def test_a_bad_moment_is_forgiven_and_nothing_fires_in_the_first_ticks(change):
 
 def test_different_symptoms_in_turn_are_no_collapse():
     assert collapsed([row(gradient_g=0.0), row(wasserstein=1e5)] * TICKS) is None
-
-
-def test_a_history_without_a_column_shows_no_symptom_of_it():
-    assert collapsed([{"kimg": 1.0, "wasserstein": 0.1}] * 50) is None
 
 
 FLAT = {"gradient_g": 1e-4, "wasserstein": 1e-5, "penalty": 1e-10}

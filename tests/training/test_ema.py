@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from pipeline.networks.transgan.networks import Generator
-from pipeline.training.schedule import ema_beta
-from pipeline.training.state import ema_distance, update_ema
+from pipeline.training.divergence import ema_distance
+from pipeline.training.state import ema_beta, update_ema
 
 
 # ---- half-life of the weight average ----

@@ -11,7 +11,7 @@ from pipeline.runs.progress import Progress
 from pipeline.training import step as steps_module
 from pipeline.training.config import TrainPlan, effective_settings, kimg
 from pipeline.training.loop import train
-from pipeline.training.schedule import ema_beta
+from pipeline.training.state import ema_beta
 
 CPU = torch.device("cpu")
 
@@ -39,15 +39,14 @@ def steps(monkeypatch):
     calls = []
 
     def discriminator_step(networks, real, config, *, weight):
-        rate = networks.optimizer_d.param_groups[0]["lr"]
-        calls.append({"kind": "d", "real": real, "weight": weight, "lr": rate})
+        calls.append({"kind": "d", "real": real, "weight": weight, "lr": config.lr})
         number = float(len([call for call in calls if call["kind"] == "d"]))
         scalars = {"score_real": torch.tensor(number), "score_fake": torch.tensor(-1.0)}
         return scalars | ({"penalty": torch.tensor(0.5)} if weight is not None else {})
 
     def generator_step(networks, config, *, real, ema_beta):
-        calls.append({"kind": "g", "real": real, "beta": ema_beta, "lr": networks.optimizer_g.param_groups[0]["lr"]})
-        return {"loss_g": torch.tensor(2.0)}
+        calls.append({"kind": "g", "real": real, "beta": ema_beta, "lr": config.lr})
+        return {"loss_g": torch.tensor(2.0), "gradient_g": torch.tensor(1.0)}
 
     monkeypatch.setattr(steps_module, "discriminator_step", discriminator_step)
     monkeypatch.setattr(steps_module, "generator_step", generator_step)

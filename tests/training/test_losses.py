@@ -7,8 +7,8 @@ import torch
 
 from critics import mean
 from pipeline.networks.families import load_attribute
-from pipeline.training.losses import Hinge, NonSaturating, Relativistic, Wasserstein, discriminator_loss
-from pipeline.training.registry import LOSSES
+from pipeline.training.config import LOSSES
+from pipeline.training.objectives import Hinge, NonSaturating, Relativistic, Wasserstein, discriminator_loss
 
 REAL, FAKE = torch.tensor([2.0, -1.0, 0.5, 3.0]), torch.tensor([-0.5, 1.5, -3.0, 0.25])
 

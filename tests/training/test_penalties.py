@@ -10,8 +10,8 @@ from torch.autograd.function import once_differentiable
 from critics import Critic, linear, mean, penalty_values, quadratic
 from pipeline.networks.families import load_attribute
 from pipeline.networks.transgan.networks import Discriminator
-from pipeline.training.penalties import FiniteDifference
-from pipeline.training.registry import PENALTIES
+from pipeline.training.config import PENALTIES
+from pipeline.training.objectives import FiniteDifference
 from pipeline.training.state import build
 
 

@@ -10,8 +10,7 @@ import torch
 from pipeline.runs.checkpoint import capture, put_back
 from pipeline.training import augment
 from pipeline.training.loop import Outcome
-from pipeline.training.schedule import ema_beta, scheduled_values
-from pipeline.training.state import build
+from pipeline.training.state import build, ema_beta, scheduled
 from pipeline.training.step import discriminator_gradients, generator_gradients, generator_step
 
 CPU = torch.device("cpu")
@@ -141,8 +140,8 @@ def test_annealed_values_move_by_a_cosine_and_stay_at_their_end(settings):
 
     anneal = AnnealConfig(share=0.5, penalty_weight=1.0, lr=0.0001, beta2=None)
     config = settings(lr=0.001, penalty_weight=10.0, beta2=0.9, anneal=anneal)
-    start, middle, end, late = (scheduled_values(config, done) for done in (0.0, 0.25, 0.5, 0.9))
+    start, middle, end, late = (scheduled(config, done) for done in (0.0, 0.25, 0.5, 0.9))
     assert (start.lr, start.penalty_weight, start.beta2) == (0.001, 10.0, 0.9)
     assert middle.lr == pytest.approx(0.00055) and middle.penalty_weight == pytest.approx(5.5)
     assert end == late and end.lr == pytest.approx(0.0001) and end.beta2 == 0.9
-    assert scheduled_values(settings(lr=0.001, lr_decay=True), 0.25).lr == pytest.approx(0.00075)
+    assert scheduled(settings(lr=0.001, lr_decay=True), 0.25).lr == pytest.approx(0.00075)

@@ -97,11 +97,15 @@ def test_gradients_are_clipped_by_their_global_norm_and_reported_before(settings
     assert used == pytest.approx([0.01, 0.01], rel=1e-3)
 
 
-def test_adam_is_set_as_configured(plan, settings):
+def test_adam_is_set_as_configured_and_follows_the_settings_of_each_step(plan, settings, real):
     networks = build(plan().network, settings(lr=0.002, beta1=0.1, beta2=0.95), torch.device("cpu"))
     for optimizer in (networks.optimizer_g, networks.optimizer_d):
         (group,) = optimizer.param_groups
         assert (group["lr"], group["betas"], group["weight_decay"]) == (0.002, (0.1, 0.95), 0)
+    generator_step(networks, settings(lr=0.001, beta1=0.1, beta2=0.9), real=real, ema_beta=0.0)
+    discriminator_step(networks, real, settings(lr=0.001, beta1=0.1, beta2=0.9), weight=None)
+    for optimizer in (networks.optimizer_g, networks.optimizer_d):
+        assert (optimizer.param_groups[0]["lr"], optimizer.param_groups[0]["betas"]) == (0.001, (0.1, 0.9))
 
 
 def test_the_average_starts_as_a_copy_that_is_never_trained(networks):
