@@ -7,7 +7,6 @@ from pipeline.plan.config import ReportConfig
 from pipeline.report import (
     appendix,
     architecture,
-    attention,
     charts,
     curves,
     paper,
@@ -70,11 +69,7 @@ def build_report(config: ReportConfig, params: dict[str, Any], *, networks: dict
         ablation_section(loaded, dataset, outcomes[dataset], figures, config, first=dataset == loaded.datasets[0])
         for dataset in loaded.datasets
     ]
-    cost: list[Content] = [
-        charts.growth(figures, config.dpi),
-        charts.cost(figures, config.dpi),
-        appendix.cost(loaded, runs),
-    ]
+    cost: list[Content] = [charts.growth(figures, config.dpi), appendix.cost(loaded, runs)]
     sections = [
         first_section(loaded, outcomes, runs, figures, config),
         main_section(loaded, networks or {}, figures, config),
@@ -160,15 +155,13 @@ def ablation_section(results: Results, dataset: str, outcomes: list[Outcome], fi
             figures / f"{dataset}_curves.png", config.dpi,
         ),
         curves.curve_numbers(results, dataset),
-        curves.dynamics(results, dataset),
         _diagram(results, dataset, figures, config),
-        attention.reach(results, dataset, figures),
         pictures.augmentation(results, dataset, figures),
         pictures.timelines(results, dataset, figures, config),
         pictures.interpolations(results, dataset, figures),
         pictures.neighbours(results, dataset, figures),
-        attention.attention(results, dataset, figures),
-        attention.relative_positions(results, dataset, figures),
+        pictures.attention(results, dataset, figures),
+        pictures.relative_positions(results, dataset, figures),
         appendix.memorisation(results, dataset),
         appendix.known_answers(results, dataset),
     ]  # fmt: skip

@@ -20,9 +20,10 @@ from pipeline.plan.config import CONF, PARAMS
 from pipeline.report.appendix import settings_of
 from pipeline.report.content import Content, Figure, Section, Table
 from pipeline.report.decide import Kind, Question, compare_rows
+from pipeline.report.drawing import Tile, contact_sheet
 from pipeline.report.page import write_report
 from pipeline.report.paper import name_of
-from pipeline.report.pictures import Tile, contact_sheet, grid
+from pipeline.report.pictures import grid
 from pipeline.report.results import Results, lower_is_better, protocol_difference
 
 WORKSPACE = "workspace"
@@ -157,6 +158,6 @@ def samples(first: Snapshot, second: Snapshot, dataset: str, out: Path) -> Figur
     if not rows:
         return None
     path = out / "figures" / f"{dataset}_samples.png"
-    contact_sheet(path, rows, side=240)
+    contact_sheet(path, rows)
     alt = f"The first samples of every cell of {second.name} on {dataset}, beside those of {first.name}"
     return Figure(title="Samples, uncurated", path=path, alt=alt, note=f"A is {first.name}, B is {second.name}.")

@@ -1,85 +1,149 @@
-"""Charts with matplotlib: one look, the page's width, colours that are told apart without colour too."""
+"""Figures with matplotlib in the style of report.mplstyle, as wide as the page: lines of rows, sheets of pictures."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from PIL import Image
 
-matplotlib.use("Agg")
+from pipeline.base.files import atomic_write
 
-import matplotlib.pyplot as plt  # noqa: E402  (the backend has to be chosen before)
-from matplotlib.axes import Axes  # noqa: E402
-from matplotlib.lines import Line2D  # noqa: E402
-from matplotlib.ticker import LogLocator, NullLocator  # noqa: E402
-from PIL import Image  # noqa: E402
-
-from pipeline.base.files import atomic_write  # noqa: E402
-
-INK, LINE = "#1b1b1b", "#cfcfcf"
-COLOURS = ["#0072b2", "#d55e00", "#009e73", "#b4508f", "#a66f00", "#2a89bf", "#000001", "#8b6f47"]  # Okabe and Ito
-STYLES = ["-", (0, (5, 2)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2, 1, 2, 1, 2))]
-MARKERS = "osD^vP*XpH"
-WIDTH = 10.0  # inches of every chart
+STYLE = Path(__file__).with_name("report.mplstyle")
+WIDTH, DPI = 10.0, 120  # inches of every figure; dots per inch of a sheet, about: its pixels are never squeezed
 COLOURS_KEPT = 128  # of a chart's PNG
-THEME: Any = {
-    "font.size": 9, "axes.grid": True, "grid.color": LINE, "axes.spines.top": False, "axes.spines.right": False,
-    "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "xtick.color": INK, "ytick.color": INK,
-}  # fmt: skip
+BLOCKS = 60  # of a line: within each the mean, the smallest and the largest value are drawn
+INK = "#1b1b1b"
 
-Panel = Callable[[Axes], None]
+Runs = Mapping[str, Sequence[pd.DataFrame]]  # by the name of a row, a frame a training
 
 
-def look(index: int) -> dict[str, Any]:
-    """Colour, line style and marker of the `index`-th line."""
-    return {
-        "color": COLOURS[index % len(COLOURS)], "linestyle": STYLES[index % len(STYLES)], "linewidth": 1.5,
-        "marker": MARKERS[index % len(MARKERS)], "markersize": 4,
-    }  # fmt: skip
+@dataclass(frozen=True)
+class Panel:
+    """Column `y` against column `x` / `unit`. `log`: y axis, where all is positive; `ticks`: of a logarithmic x axis.
 
-
-def draw(path: Path, panels: Sequence[Panel], dpi: int, *, height: float = 3.0, labels: Sequence[str] = (),
-         widths: Sequence[float] = (1,), share_y: bool = False) -> None:  # fmt: skip
-    """Draw panels to a PNG, row by row, a legend of `labels` above them.
-
-    `widths`: of the columns, relative to each other; `height`: of a row of panels, inches.
+    `marks`: horizontal lines by their names.
     """
-    columns = len(widths)
-    rows = -(-len(panels) // columns)
-    wide = 4
-    above = 0.25 * -(-len(labels) // wide) / (height * rows)
-    with plt.rc_context(THEME):
-        size = (WIDTH, height * rows * (1 + above))
-        figure, axes = plt.subplots(
-            rows, columns, figsize=size, squeeze=False, width_ratios=list(widths), sharey=share_y, layout="constrained"
-        )
-        for axis, panel in zip(axes.flat, panels, strict=False):
-            panel(axis)
-        for axis in axes.flat[len(panels) :]:
-            axis.axis("off")
-        if labels:
-            handles = [Line2D([], [], **look(index)) for index in range(len(labels))]
-            figure.legend(handles, labels, loc="outside upper center", ncols=min(wide, len(labels)), frameon=False)
-        buffer = io.BytesIO()
+
+    x: str
+    y: str
+    x_label: str
+    y_label: str
+    unit: float = 1.0
+    log: bool = False
+    ticks: Sequence[float] = ()
+    marks: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A picture (H, W, 3) uint8, or a map (H, W) of floats, with its caption; `outlined`: row and column of a pixel."""
+
+    caption: str
+    image: np.ndarray
+    outlined: Sequence[int] = ()
+
+
+@contextmanager
+def page_wide(path: Path, height: float, dpi: float, *, chart: bool = True) -> Iterator[Figure]:
+    """A figure of `height` inches, written as a PNG, whole or not at all; the same content gives the same bytes.
+
+    A `chart` is laid out by matplotlib and has few colours; another figure keeps all of them.
+    """
+    with style.context(STYLE):
+        figure, buffer = Figure(figsize=(WIDTH, height), layout="constrained" if chart else None), io.BytesIO()
+        yield figure
         figure.savefig(buffer, dpi=dpi)
-        plt.close(figure)
-    with Image.open(buffer) as picture:
-        save(path, picture.convert("RGB").quantize(COLOURS_KEPT, dither=Image.Dither.NONE))
-
-
-def save(path: Path, picture: Image.Image) -> None:
-    """Write a small PNG, whole or not at all; the same picture gives the same bytes."""
-    if picture.mode == "RGB" and picture.getcolors(256):
-        picture = picture.quantize(256, dither=Image.Dither.NONE)
+    picture = Image.open(buffer).convert("RGB")
+    if chart or picture.getcolors(256):
+        picture = picture.quantize(COLOURS_KEPT if chart else 256, dither=Image.Dither.NONE)
     with atomic_write(path) as temporary:
         picture.save(temporary, "PNG", compress_level=9)
 
 
-def logarithmic(axis: Axes) -> None:
-    """A logarithmic y axis with plain numbers at 1, 2 and 5, or at powers of ten where it is long."""
-    axis.set_yscale("log")
-    low, high = axis.get_ylim()
-    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 10_000 * low else (1,), numticks=12))
-    axis.yaxis.set_major_formatter("{x:g}")
-    axis.yaxis.set_minor_locator(NullLocator())
+def summarised(runs: Sequence[pd.DataFrame], x: str, y: str) -> pd.DataFrame:
+    """Mean (`y`), `low` and `high` over trainings at the ticks that all have, in at most BLOCKS blocks of ticks."""
+    known = [run[[x, y]].dropna(ignore_index=True) for run in runs if {x, y} <= {*run}]
+    if not known:
+        return pd.DataFrame(columns=[x, y, "low", "high"], dtype=float)
+    shared = pd.concat(known, axis=1, join="inner", keys=range(len(known))).swaplevel(axis=1)
+    curve = shared[y].agg(["mean", "min", "max"], axis=1).set_axis([y, "low", "high"], axis=1)
+    curve.insert(0, x, shared[x][0])
+    blocks = curve.groupby(np.arange(len(curve)) // max(1, -(-len(curve) // BLOCKS)))
+    return blocks.agg({x: "last", y: "mean", "low": "min", "high": "max"})
+
+
+def lines(path: Path, runs: Runs, panels: Sequence[Panel], dpi: float, *, columns: int = 1, height: float = 3) -> None:
+    """Panels of `height` inches, each with a line and a band a row; one legend above them."""
+    rows = -(-len(panels) // columns)
+    with page_wide(path, rows * height + 0.25 * -(-len(runs) // 4), dpi) as figure:
+        axes = figure.subplots(rows, columns, squeeze=False).flat
+        for axis, panel in zip_longest(axes, panels):
+            if panel:
+                draw_panel(axis, runs, panel)
+            else:
+                axis.remove()
+        handles = figure.axes[0].get_lines()[: len(runs)]
+        figure.legend(handles, [*runs], loc="outside upper center", ncols=min(4, len(runs)))
+
+
+def draw_panel(axis: Axes, runs: Runs, panel: Panel) -> None:
+    """Every row takes its look from the cycle, one without values too: it looks the same in all panels."""
+    for frames in runs.values():
+        curve = summarised(frames, panel.x, panel.y)
+        place = curve[panel.x] / panel.unit
+        (line,) = axis.plot(place, curve[panel.y], markevery=max(1, len(curve) // 6))
+        axis.fill_between(place, curve.low, curve.high, color=line.get_color(), alpha=0.12, lw=0)
+    if panel.log and axis.dataLim.y0 > 0:
+        axis.set_yscale("log", subs=[2, 5])
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter("{x:g}")
+    if len(panel.ticks):
+        axis.set_xscale("log")
+        axis.set_xticks(panel.ticks, [f"{tick:,g}" for tick in panel.ticks])
+        axis.set_xticks([], minor=True)
+    for name, value in panel.marks.items():
+        axis.axhline(value, color=INK, linestyle=":", linewidth=1, marker="")
+        axis.text(0.02, value, name, transform=axis.get_yaxis_transform(), fontsize=8, va="bottom")
+    axis.set_xlabel(panel.x_label)
+    axis.set_ylabel(panel.y_label)
+
+
+def contact_sheet(path: Path, rows: Sequence[tuple[str, Sequence[Tile]]], shades: ScalarMappable | None = None,
+                  meaning: str = "") -> None:  # fmt: skip
+    """Labelled rows of captioned tiles, all as large as the first; every pixel is a whole number of dots wide.
+
+    `shades`: the colours of all maps, and their `meaning`.
+    """
+    high, wide = rows[0][1][0].image.shape[:2]
+    columns = max(1 if wide > 3 * high else 3, *(len(tiles) for _, tiles in rows))
+    side, above = WIDTH / columns - 0.1, 0.25 + 0.2 * any(label for label, _ in rows)
+    step = side * high / wide + above
+    colours: Any = {"norm": shades.norm, "cmap": shades.get_cmap()} if shades else {}
+    height = len(rows) * step + (0.65 if shades else 0.05)
+    with page_wide(path, height, wide * max(1, round(DPI * side / wide)) / side, chart=False) as figure:
+        for place, (label, tiles) in enumerate(rows):
+            top = height - place * step - above
+            figure.text(0.005, (top + 0.23) / height, label, fontweight="bold")
+            for column, tile in enumerate(tiles):
+                bottom, share = (top + above - step) / height, (step - above) / height
+                axis = figure.add_axes((0.005 + column / columns, bottom, side / WIDTH, share), anchor="NW")
+                axis.imshow(tile.image, **colours)
+                axis.set_title(tile.caption)
+                axis.axis("off")
+                for colour, width in (("white", 3.5), ("black", 1.2)) if tile.outlined else ():
+                    corner = (tile.outlined[1] - 0.5, tile.outlined[0] - 0.5)
+                    axis.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=colour, linewidth=width))
+        if shades:
+            bar = figure.add_axes((0.02, 0.5 / height, 0.5, 0.1 / height))
+            figure.colorbar(shades, cax=bar, orientation="horizontal", label=meaning)

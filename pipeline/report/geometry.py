@@ -5,10 +5,10 @@
 The report reads the file, so that rendering it needs no torch; a test compares it with the networks.
 """
 
-import csv
-import io
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from pipeline.base.errors import ConfigError, command_line
 from pipeline.base.files import write_text
@@ -17,13 +17,13 @@ from pipeline.plan.compose import names
 from pipeline.plan.config import load, resolve_cell
 from pipeline.report.paper import HYBRIDS, MODELS, SCALING
 
-FILE = Path(__file__).parent.parent / "report" / "cost_geometry.csv"
+FILE = Path(__file__).with_name("cost_geometry.csv")
 ATTENTION = ("standard_attention", "nystrom_attention", "axis_attention", "grid_attention")
 # Each pair of networks once: a variant that changes the recipe alone has those of another row.
 VARIANTS = tuple(dict.fromkeys((*ATTENTION, "full", *(bare for bare, _ in MODELS.values()), *HYBRIDS, *SCALING)))
 
 
-def geometries(content: dict[str, Any]) -> list[dict[str, Any]]:
+def geometries(content: dict[str, Any]) -> pd.DataFrame:
     """A row per dataset and variant: parameters, and FLOPs (2 per multiply-add) of one image forward.
 
     Variants that conf/ does not have are left out, and so are those that a dataset's geometry does not allow.
@@ -32,33 +32,20 @@ def geometries(content: dict[str, Any]) -> list[dict[str, Any]]:
     for dataset in names(content, "dataset"):
         for variant in (name for name in VARIANTS if name in names(content, "variant")):
             try:
-                cell = resolve_cell(content, dataset, variant)
+                found = describe(resolve_cell(content, dataset, variant))
             except ConfigError:
                 continue
-            found = describe(cell)
             row = {"dataset": dataset, "resolution": found["resolution"], "variant": variant}
-            for short, network in (("g", "generator"), ("d", "discriminator")):
-                row |= {
-                    f"parameters_{short}": found[network]["parameters"],
-                    f"flops_{short}": found[network]["forward_flops"],
-                }
+            for short, network in (("g", found["generator"]), ("d", found["discriminator"])):
+                row |= {f"parameters_{short}": network["parameters"], f"flops_{short}": network["forward_flops"]}
             rows.append(row)
-    return rows
-
-
-def table(rows: list[dict[str, Any]]) -> str:
-    """The rows as CSV. All have the keys of the first."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return pd.DataFrame(rows)
 
 
 @command_line
 def main() -> None:
-    write_text(FILE, table(geometries(load())))
-    print(f"geometry: {FILE.relative_to(FILE.parent.parent.parent)}")
+    write_text(FILE, geometries(load()).to_csv(index=False))
+    print(f"geometry: {FILE}")
 
 
 if __name__ == "__main__":

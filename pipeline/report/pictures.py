@@ -1,31 +1,25 @@
-"""Pictures of what the cells made and how they look: pixels enlarged without smoothing, tiled and labelled."""
+"""Pictures of what the cells made, how they look, where tokens attend: pixels without smoothing, tiled and labelled."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
-from PIL import Image, ImageDraw, ImageFont
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 
-from pipeline.base.arrays import tile
+from pipeline.base.arrays import GAP_GREY, tile
 from pipeline.plan.config import ReportConfig
 from pipeline.report.content import Figure
-from pipeline.report.drawing import save
+from pipeline.report.drawing import Tile, contact_sheet
+from pipeline.report.formats import number
 from pipeline.report.paper import MAIN_VARIANT
 from pipeline.report.results import Results, Sheet
 
-INK, PAPER, GREY = (27, 27, 27), (255, 255, 255), 224
+POSITIONS = ("relative_position", "relative_position_rows", "relative_position_columns")
 SPACES = {"pixel": "pixel space", "feature": "the evaluator's feature space"}
 
-
-@dataclass(frozen=True)
-class Tile:
-    """A picture (H, W, 3) uint8 with a caption, to be placed on a contact sheet."""
-
-    caption: str
-    image: np.ndarray
+Rows = list[tuple[str, list[Tile]]]
 
 
 def grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
@@ -34,56 +28,23 @@ def grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
     return tile(images.transpose(0, 3, 1, 2), columns, gap=max(1, images.shape[1] // 16))
 
 
-def enlarged(image: np.ndarray, side: int) -> np.ndarray:
-    """Every pixel repeated so that the longer side is at least `side`."""
-    factor = max(1, -(-side // max(image.shape[:2])))
-    return image.repeat(factor, axis=0).repeat(factor, axis=1)
-
-
-def contact_sheet(path: Path, rows: list[tuple[str, list[Tile]]], side: int) -> None:
-    """Write labelled rows of captioned tiles as one PNG, every tile at least `side` pixels long."""
-    fonts = Path(matplotlib.get_data_path()) / "fonts/ttf"
-    font, bold = (ImageFont.truetype(fonts / name, 14) for name in ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf"))
-    line, margin = 20, 10
-    big = [(label, [Tile(t.caption, enlarged(t.image, side)) for t in tiles]) for label, tiles in rows]
-    width = max(sum(t.image.shape[1] + margin for t in tiles) for _, tiles in big) + margin
-    width = max([width, *(int(bold.getlength(label)) + 2 * margin for label, _ in big)])
-    heights = [
-        max(t.image.shape[0] for t in tiles) + line * (bool(label) + any(t.caption for t in tiles)) + margin
-        for label, tiles in big
-    ]
-    canvas = Image.new("RGB", (width, sum(heights) + margin), PAPER)
-    draw, top = ImageDraw.Draw(canvas), margin
-    for (label, tiles), height in zip(big, heights, strict=True):
-        inner, left = top, margin
-        if label:
-            draw.text((margin, inner), label, font=bold, fill=INK)
-            inner += line
-        captions = line * any(t.caption for t in tiles)
-        for entry in tiles:
-            draw.text((left, inner), _fitted(entry.caption, font, entry.image.shape[1]), font=font, fill=INK)
-            canvas.paste(Image.fromarray(entry.image), (left, inner + captions))
-            left += entry.image.shape[1] + margin
-        top += height
-    save(path, canvas)
-
-
-def _fitted(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
-    """The text, cut with an ellipsis where it is wider than `width` pixels."""
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength(text + "…") > width:
-        text = text[:-1]
-    return text + "…"
-
-
 def label(cell: Any) -> str:
     """The variant, and what befell it: pictures of a diverged run are of its last finite weights."""
     return cell.variant if cell.state == "ok" else f"{cell.variant}, {cell.state}"
 
 
-def rows_of(tiles: list[Tile], columns: int) -> list[tuple[str, list[Tile]]]:
-    return [("", tiles[start : start + columns]) for start in range(0, len(tiles), columns)]
+def rows_of(tiles: list[Tile], columns: int, title: str = "") -> Rows:
+    """Tiles row by row, the first row under the title."""
+    return [(title * (not start), tiles[start : start + columns]) for start in range(0, len(tiles), columns)]
+
+
+def sheet_figure(path: Path, rows: Rows, *, title: str, alt: str, note: str, folded: bool = True,
+                 shades: ScalarMappable | None = None, meaning: str = "") -> Figure | None:  # fmt: skip
+    """The figure of a contact sheet, None without rows."""
+    if not rows:
+        return None
+    contact_sheet(path, rows, shades, meaning)
+    return Figure(title=title, path=path, alt=alt, note=note, folded=folded)
 
 
 def sheets(results: Results, dataset: str, name: str) -> list[tuple[pd.Series, Sheet]]:
@@ -100,98 +61,124 @@ def without_samples(results: Results, dataset: str) -> list[str]:
 
 def samples(results: Results, dataset: str, folder: Path, config: ReportConfig) -> Figure | None:
     """Real images, then the first measured samples of every cell, uncurated."""
-    own, count = sheets(results, dataset, "samples"), config.grid_images
-    if not own:
+    if not (own := sheets(results, dataset, "samples")):
         return None
-    real = real_images(results, dataset, count)
-    named = [("real images", real)] if real is not None else []
-    named += [(label(cell), sheet.images[0][:count]) for cell, sheet in own]
-    tiles = [Tile(name, grid(_square(images, 256))) for name, images in named]
-    path = folder / f"{dataset}_samples.png"
-    contact_sheet(path, rows_of(tiles, 4), side=240)
-    shown = ", ".join(name for name, _ in named)
-    note = "The first of the measured samples of every row, uncurated" + ("; real images first." if named else ".")
-    return Figure(title="Samples", path=path, alt=f"Uncurated samples on {dataset}: {shown}", note=note)
-
-
-def real_images(results: Results, dataset: str, count: int) -> np.ndarray | None:
-    """Up to `count` real images (N, H, W, 3) from the sheet `real` of the first cell that has one."""
-    found = sheets(results, dataset, "real")
-    return found[0][1].images[0][:count] if found else None
+    real = [("real images", sheet) for _, sheet in sheets(results, dataset, "real")[:1]]
+    tiles = [
+        Tile(name, grid(_square(sheet.images[0][: config.grid_images], 256)))
+        for name, sheet in [*real, *((label(cell), sheet) for cell, sheet in own)]
+    ]
+    return sheet_figure(
+        folder / f"{dataset}_samples.png", rows_of(tiles, 4), title="Samples", folded=False,
+        alt=f"Uncurated samples on {dataset}: {', '.join(entry.caption for entry in tiles)}",
+        note="The first of the measured samples of every row, uncurated" + ("; real images first." if real else "."),
+    )  # fmt: skip
 
 
 def timelines(results: Results, dataset: str, folder: Path, config: ReportConfig) -> Figure | None:
     """The same latents at several moments of training, a row of moments for every cell."""
-    own = sheets(results, dataset, "grids")
-    if not own:
-        return None
     rows = []
-    for cell, sheet in own:
+    for cell, sheet in sheets(results, dataset, "grids"):
         kimgs = sheet.facts["rows"]
         shown = np.unique(np.linspace(0, len(kimgs) - 1, min(config.timeline_columns, len(kimgs))).round().astype(int))
         images = sheet.images[:, : min(config.grid_images, 16)]
         rows.append((label(cell), [Tile(f"{kimgs[i]:g} kimg", grid(_square(images[i], 128))) for i in shown]))
-    path = folder / f"{dataset}_training.png"
-    contact_sheet(path, rows, side=110)
-    alt = f"Samples from the same latents at moments of training, for {', '.join(name for name, _ in rows)}"
-    note = "The same latents in every row and at every moment, drawn by the averaged generator."
-    return Figure(title="Samples over training", path=path, alt=alt, note=note, folded=True)
+    return sheet_figure(
+        folder / f"{dataset}_training.png", rows, title="Samples over training",
+        alt=f"Samples from the same latents at moments of training, for {', '.join(name for name, _ in rows)}",
+        note="The same latents in every row and at every moment, drawn by the averaged generator.",
+    )  # fmt: skip
 
 
 def interpolations(results: Results, dataset: str, folder: Path) -> Figure | None:
     """Great-circle paths between two latents, a row a path."""
-    own = sheets(results, dataset, "interpolation")
-    if not own:
-        return None
     tiles = [
         Tile(label(cell), grid(sheet.images.reshape(-1, *sheet.images.shape[2:]), sheet.images.shape[1]))
-        for cell, sheet in own
+        for cell, sheet in sheets(results, dataset, "interpolation")
     ]
-    path = folder / f"{dataset}_interpolation.png"
-    contact_sheet(path, rows_of(tiles, 4), side=240)
-    alt = f"Interpolations between two latents of {', '.join(entry.caption for entry in tiles)} on {dataset}"
-    note = "Each row walks along a great circle from one latent to another. Jumps speak for memorised images."
-    return Figure(title="Latent interpolation", path=path, alt=alt, note=note, folded=True)
+    return sheet_figure(
+        folder / f"{dataset}_interpolation.png", rows_of(tiles, 4), title="Latent interpolation",
+        alt=f"Interpolations between two latents of {', '.join(entry.caption for entry in tiles)} on {dataset}",
+        note="Each row walks along a great circle from one latent to another. Jumps speak for memorised images.",
+    )  # fmt: skip
 
 
 def neighbours(results: Results, dataset: str, folder: Path) -> Figure | None:
     """The samples nearest to a training image, and those training images, in two spaces."""
-    rows: list[tuple[str, list[Tile]]] = []
+    rows: Rows = []
     for space, words in SPACES.items():
         tiles = []
         for cell, sheet in sheets(results, dataset, f"neighbours_{space}"):
             images = sheet.images
             left, right = grid(images[:, 0], 1), grid(images[:, 1:].reshape(-1, *images.shape[2:]), images.shape[1] - 1)
-            gap = np.full((left.shape[0], max(2, images.shape[3] // 2), 3), GREY, dtype=np.uint8)
+            gap = np.full((left.shape[0], max(2, images.shape[3] // 2), 3), GAP_GREY, dtype=np.uint8)
             tiles.append(Tile(label(cell), np.concatenate([left, gap, right], axis=1)))
-        rows += [(words * (start == 0), part) for start, (_, part) in enumerate(rows_of(tiles, 6))]
-    if not rows:
-        return None
-    path = folder / f"{dataset}_neighbours.png"
-    contact_sheet(path, rows, side=160)
-    note = (
-        "Left of the gap: the samples of 256 that lie nearest to any training image; right of it, their nearest "
-        "training images. Twins would be copies."
-    )
-    alt = f"Samples on {dataset} beside their nearest training images, in pixel space and in feature space"
-    return Figure(title="Nearest training images", path=path, alt=alt, note=note, folded=True)
+        rows += rows_of(tiles, 7, words)
+    return sheet_figure(
+        folder / f"{dataset}_neighbours.png", rows, title="Nearest training images",
+        alt=f"Samples on {dataset} beside their nearest training images, in pixel space and in feature space",
+        note="Left of the gap: the samples of 256 that lie nearest to any training image; right of it, their nearest "
+        "training images. Twins would be copies.",
+    )  # fmt: skip
 
 
 def augmentation(results: Results, dataset: str, folder: Path) -> Figure | None:
     """What augmentation does to real images, a row an operation; None where no cell was trained with it."""
-    found = sheets(results, dataset, "augment")
-    if not found:
+    if not (found := sheets(results, dataset, "augment")):
         return None
     cell, sheet = min(found, key=lambda entry: entry[0].variant != MAIN_VARIANT)
     names = [str(name).replace("_", " ") for name in sheet.facts["rows"]]
-    path = folder / f"{dataset}_augment.png"
     tiles = [Tile(name, grid(images, len(images))) for name, images in zip(names, sheet.images, strict=True)]
-    contact_sheet(path, rows_of(tiles, 1), side=480)
-    note = (
-        f"The same real images under each operation of DiffAug, and under all, with the settings of `{cell.variant}`."
-    )
-    alt = f"Real images of {dataset} under {', '.join(names)}"
-    return Figure(title="What augmentation does", path=path, alt=alt, note=note, folded=True)
+    return sheet_figure(
+        folder / f"{dataset}_augment.png", rows_of(tiles, 1), title="What augmentation does",
+        alt=f"Real images of {dataset} under {', '.join(names)}",
+        note=f"The same real images under each operation of DiffAug, and all, with the settings of `{cell.variant}`.",
+    )  # fmt: skip
+
+
+def attention(results: Results, dataset: str, folder: Path) -> Figure | None:
+    """Where two query tokens of the first sample look, for every head, beside that sample; one scale for all maps."""
+    rows: Rows = []
+    most = 0.0
+    for _, cell in results.first_seed(dataset).iterrows():
+        if not (sheet := results.maps(cell, "attention")):
+            continue
+        facts, drawn = sheet.facts, results.sheet(cell, "samples")
+        reachable = int(facts["window"] if facts["kind"] == "grid" else facts["side"]) ** 2  # tokens
+        tiles = [Tile("the sample", drawn.images[0][0])] if drawn else []
+        for head, query, shares in zip(facts["heads"], facts["queries"], sheet.images[0] * reachable, strict=True):
+            tiles.append(Tile(f"head {head}; max {number(float(shares.max()))}", shares, query))
+            most = max(most, float(shares.max()))
+        window = f" in {facts['window']} x {facts['window']}" if facts["kind"] == "grid" else ""
+        rows.append((f"{label(cell)}: {facts['kind']}{window}", tiles))
+    return sheet_figure(
+        folder / f"{dataset}_attention.png", rows, title="Attention maps",
+        shades=ScalarMappable(Normalize(0, most), "cividis"), meaning="times an even share",
+        alt=f"Attention maps of {', '.join(name for name, _ in rows)} on {dataset}",
+        note="Weights with which the outlined token mixes the values of all tokens, in the last generator block of the "
+        "largest map up to 64 x 64: times the number of tokens it can reach, so 1 is an even share.",
+    )  # fmt: skip
+
+
+def relative_positions(results: Results, dataset: str, folder: Path) -> Figure | None:
+    """What the relative position tables hold, a heat map a head, one scale for all."""
+    tiles = [
+        Tile(f"{label(cell)}{name.removeprefix('relative_position').replace('_', ' ')}, head {head}", table)
+        for _, cell in results.first_seed(dataset).iterrows()
+        for name in POSITIONS
+        if (sheet := results.maps(cell, name))
+        for head, table in enumerate(sheet.images[0] - sheet.images[0].mean(axis=(1, 2), keepdims=True))
+    ]
+    most = max((float(np.abs(entry.image).max()) for entry in tiles), default=0)
+    return sheet_figure(
+        folder / f"{dataset}_relative_position.png", rows_of(tiles, 4), title="What relative position learned",
+        shades=ScalarMappable(Normalize(-most, most), "PuOr_r"),
+        meaning="added to an attention score: below 0 lowers attention, above raises it",
+        alt=f"Learned bias by key offset of {', '.join(entry.caption for entry in tiles)} on {dataset}: "
+        f"range ±{most:.2g}",
+        note="Bias by where the key stands from the query (centre: the token itself; up and left: keys above and "
+        "before it). Each head's mean is taken off: softmax does not see it.",
+    )  # fmt: skip
 
 
 def _square(images: np.ndarray, side: int) -> np.ndarray:

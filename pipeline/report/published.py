@@ -17,9 +17,9 @@ import pandas as pd
 
 from pipeline.base.files import read_json
 from pipeline.metrics.registry import CASES, recorded_name
-from pipeline.report.charts import axis_label, labelled, over
+from pipeline.report.charts import axis_label
 from pipeline.report.content import Content, Figure, Table, Text
-from pipeline.report.drawing import draw
+from pipeline.report.drawing import Panel, lines
 from pipeline.report.formats import NOT_RUN, duration, mean_text
 from pipeline.report.results import metrics_among
 
@@ -139,9 +139,8 @@ class Published:
         ]
         if not names:
             return None
-        words = {name: axis_label(name) if metrics_among([name]) else name for name in names}
-        panels = [labelled(over(runs, "kimg", name), "kimg", words[name]) for name in names]
-        draw(path, panels, dpi, labels=list(runs), widths=(1,) * min(2, len(names)))
+        panels = [Panel("kimg", name, "kimg", axis_label(name) if metrics_among([name]) else name) for name in names]
+        lines(path, runs, panels, dpi, columns=min(2, len(names)))
         alt = f"{', '.join(names)} of {', '.join(runs)}, published as {self.name}, against kimg"
         return Figure(title=f"{self.title}: over training", path=path, alt=alt, folded=True)
 

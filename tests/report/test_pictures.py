@@ -1,55 +1,23 @@
-"""Pictures: which tokens a token can look at, real images, grey images, small files."""
-
-import json
+"""Pictures: real images, grey images, scales, diagrams."""
 
 import numpy as np
 from PIL import Image
 
 from pipeline.pictures.contact_sheet import write_sheet
 from pipeline.report import architecture, pictures
-from pipeline.report.attention import PALE, QUERY, reach, reached, relative_positions
 from pipeline.report.results import Results
 from report_project import CNN, CONFIG, TRANSFORMER, write_project
-
-BLOCK = {"side": 8, "window": 4, "landmarks": 16}
-
-
-def blue(attention):
-    words, image = reached(BLOCK | {"attention": attention})
-    return words, int((image != np.array(PALE)).any(axis=-1).sum()), image
-
-
-def test_as_many_tokens_are_coloured_as_the_words_say():
-    assert blue("standard")[:2] == ("standard: all 64 tokens", 64)
-    assert blue("grid")[:2] == ("grid: the 16 tokens of its cell of 4 x 4", 16)
-    assert blue("axis")[:2] == ("axis: its row and its column, 15 tokens", 15)
-    assert blue("nystrom")[:2] == ("nystrom: 16 means of 4 tokens", 64)
-
-
-def test_the_query_is_inside_its_own_cell():
-    _, _, image = blue("grid")
-    assert tuple(image[3, 3]) == QUERY and tuple(image[3, 4]) == PALE and tuple(image[0, 0]) != PALE
 
 
 def loaded(folder) -> Results:
     return Results.load(folder / "plan", folder / "results")
 
 
-def test_networks_without_blocks_have_no_map(tmp_path):
-    folder = write_project(tmp_path, {"full": [1.0, None, None]})
-    for path in folder.glob("plan/train/digits/full/*.yaml"):
-        path.write_text(json.dumps({"network": CNN}))
-    assert reach(loaded(folder), "digits", tmp_path) is None
-
-
 def test_real_images_stand_beside_the_samples_and_augmentation_is_shown(tmp_path):
     folder = write_project(tmp_path, {"full": [10.0, None, None]})
-    assert pictures.real_images(loaded(folder), "digits", 16) is None
     images = np.full((2, 10, 3, 8, 8), 7, dtype=np.uint8)
     write_sheet(folder / "results/digits/full/seed0/real", images[:1], rows=["real"])
     write_sheet(folder / "results/digits/full/seed0/augment", images, rows=["as they are", "cutout"])
-    real = pictures.real_images(loaded(folder), "digits", 16)
-    assert real.shape == (10, 8, 8, 3) and (real == 7).all()
     assert "real images, full" in pictures.samples(loaded(folder), "digits", tmp_path, CONFIG).alt
     assert "as they are, cutout" in pictures.augmentation(loaded(folder), "digits", tmp_path).alt
 
@@ -68,7 +36,7 @@ def test_images_of_one_channel_are_drawn_grey(tmp_path):
 
 
 def test_what_relative_position_learned_has_a_scale(project, tmp_path):
-    figure = relative_positions(loaded(project), "digits", tmp_path)
+    figure = pictures.relative_positions(loaded(project), "digits", tmp_path)
     assert "range ±" in figure.alt
     with Image.open(figure.path) as picture:
         colours = {pixel for _, pixel in picture.convert("RGB").getcolors(1 << 16)}
