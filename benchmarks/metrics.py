@@ -45,7 +45,7 @@ def timed(name: str, work: Callable[[], object]) -> tuple[object, np.ndarray]:
 def features(path: Path, count: int, width: int, seed: int) -> np.ndarray:
     """Random features (count, width), memory-mapped; the eigenvalues fall like those of images' (1 / rank)."""
     random, scale = np.random.default_rng(seed), (1 + np.arange(width, dtype=np.float32)) ** -0.5
-    with NpyWriter(path, (count, width), np.float32) as rows:
+    with NpyWriter(path, np.float32) as rows:
         for start in range(0, count, 1000):
             rows.write(random.standard_normal((min(1000, count - start), width), dtype=np.float32) * scale)
         rows.close()

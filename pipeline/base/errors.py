@@ -6,7 +6,6 @@ import io
 import os
 import sys
 from collections.abc import Callable, Iterable
-from typing import NoReturn
 
 
 class UserError(Exception):
@@ -42,28 +41,25 @@ def command_line(main: Callable[[], None]) -> Callable[[], None]:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
+        message, status = "", 0
         try:
             main()
             sys.stdout.flush()
         except UserError as error:
-            _end(f"error: {error}", 1)
+            message, status = f"error: {error}", 1
         except BrokenPipeError:
-            _end("", 141)
+            status = 141
         except OSError as error:
             about = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
-            _end(f"error: {' '.join(about.split())}", 1)
+            message, status = f"error: {' '.join(about.split())}", 1
         except KeyboardInterrupt:
-            _end("interrupted", 130)
+            message, status = "interrupted", 130
+        try:
+            print(end=message and f"{message}\n", file=sys.stderr, flush=True)
+            sys.stdout.flush()
+        except OSError:  # nobody takes the output: nothing is flushed once more at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        if status:
+            sys.exit(status)
 
     return run
-
-
-def _end(message: str, status: int) -> NoReturn:
-    """Say `message` on stderr where that can be done, and exit. Standard output that is broken is not flushed again."""
-    try:
-        if message:
-            print(message, file=sys.stderr, flush=True)
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    sys.exit(status)

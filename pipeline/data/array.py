@@ -24,8 +24,7 @@ class Split:
     """Images as a stream of chunks. They are decoded while they are written, so a dataset need not fit into memory."""
 
     shape: tuple[int, ...]  # N, C, H, W; of labels N
-    chunks: Callable[[], Iterator[np.ndarray]]  # each (k, C, H, W) uint8; N rows in all
-    fewer: bool = False  # whether there may be fewer rows: images that cannot be used are left out
+    chunks: Callable[[], Iterator[np.ndarray]]  # each (k, C, H, W) uint8; N rows in all, fewer where some are left out
 
     @property
     def size(self) -> int:
@@ -71,13 +70,13 @@ def write_dataset(
 def _write(path: Path, split: Split, title: str) -> int:
     """Write labels or images, with a progress bar on a terminal; their number."""
     with (
-        NpyWriter(path, split.shape, np.int64 if path.stem.endswith("labels") else np.uint8) as file,
+        NpyWriter(path, np.int64 if path.stem.endswith("labels") else np.uint8) as file,
         tqdm(total=split.shape[0], desc=title, unit=" images", unit_scale=True, disable=None) as bar,
     ):
         for chunk in split.chunks():
             file.write(chunk)
             bar.update(len(chunk))
-        file.close(fewer=split.fewer)
+        file.close()
         return file.rows
 
 

@@ -182,7 +182,7 @@ def _files(job: Job, *, source: str, split: str, count: int | None = None) -> Co
 
     shape = (number, job.config.channels, job.config.resolution, job.config.resolution)
     return Content(
-        images=Split(shape=shape, chunks=decoded, fewer=job.config.on_error == "skip"),
+        images=Split(shape=shape, chunks=decoded),
         facts=facts | {"library": LIBRARY, "resize": resize_rule(job.config), "images": counts},
     )
 

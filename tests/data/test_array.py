@@ -119,10 +119,10 @@ def test_facts_may_be_completed_by_the_chunks(tmp_path):
 
 @pytest.mark.parametrize(
     "chunks",
-    [[IMAGES[:5]], [IMAGES, IMAGES[:1]], [IMAGES[:, :1]], [IMAGES.astype(np.int16)]],
-    ids=["few", "many", "channels", "dtype"],
+    [[IMAGES, IMAGES[:, :1]], [IMAGES.astype(np.int16)]],
+    ids=["channels", "dtype"],
 )
-def test_chunks_that_are_not_what_was_announced_are_an_error(tmp_path, chunks):
+def test_chunks_of_another_shape_or_type_are_an_error(tmp_path, chunks):
     with pytest.raises(ValueError, match=r"images\.npy"):
         write_dataset(tmp_path / "set", Split(shape=IMAGES.shape, chunks=lambda: iter(chunks)), None, {})
     assert not (tmp_path / "set").exists()

@@ -70,8 +70,8 @@ class Extractor:
                 for arrays in self._batches(images, batch):
                     for path, array in zip(paths, arrays, strict=False):
                         if path not in writers:
-                            file, shape = stack.enter_context(atomic_write(path)), (len(images), array.shape[1])
-                            writers[path] = stack.enter_context(NpyWriter(file, shape, np.float32))
+                            file = stack.enter_context(atomic_write(path))
+                            writers[path] = stack.enter_context(NpyWriter(file, np.float32))
                         writers[path].write(array)
                     bar.update(len(arrays[0]))
                 for writer in writers.values():
