@@ -23,17 +23,16 @@ PREPARED = Path("data")  # where `dvc repro` puts the datasets
 
 @dataclass(frozen=True, kw_only=True)
 class Images:
-    """uint8 images (N, 3, H, W), perhaps memory-mapped, and those of a dataset's test split, where it has one."""
+    """uint8 images (N, 3, H, W) by split, perhaps memory-mapped: `train`, and `test` where a dataset has it."""
 
     name: str  # as it was given
-    images: np.ndarray
-    test: np.ndarray | None = None
+    splits: dict[str, np.ndarray]
     resize: str  # how they came to their size, in words; none where they were not resized
 
     @property
-    def splits(self) -> dict[str, np.ndarray]:
-        """The images by split."""
-        return {"train": self.images} | ({} if self.test is None else {"test": self.test})
+    def images(self) -> np.ndarray:
+        """All but the test split."""
+        return self.splits["train"]
 
 
 def read_images(given: str, scratch: Path, *, params: str = PARAMS) -> Images:
@@ -43,20 +42,25 @@ def read_images(given: str, scratch: Path, *, params: str = PARAMS) -> Images:
     Errors: `UserError` where there is nothing, and for images that are damaged, of several sizes, not square, of more
     than 8 bits, or transparent.
     """
-    path = expand_home(given)
+    path, folder, resize = expand_home(given), scratch, "none"
     if path.suffix == ".npz" and path.is_file():
-        return _array(path, given, scratch)
-    if path.exists():
-        return _files(path, given, scratch)
-    folder, config = PREPARED / given, dataset_settings(given, params)
-    if not (folder / "manifest.json").is_file():
-        folder = scratch
-    elif reason := stale(folder, given, config):
-        print(f"{reason}: prepared again for this", flush=True)
-        folder = scratch
-    if folder == scratch:
-        prepare(config, given, folder)
-    return _prepared(folder, given)
+        write_dataset(scratch, _array(path), None, {})
+    elif path.exists():
+        _prepare_files(path, given, scratch)
+    else:
+        config = dataset_settings(given, params)
+        if (PREPARED / given / "manifest.json").is_file():
+            if reason := stale(PREPARED / given, given, config):
+                print(f"{reason}: prepared again for this", flush=True)
+            else:
+                folder = PREPARED / given
+        if folder == scratch:
+            prepare(config, given, folder)
+        resize = read_manifest(folder)["resize"]
+    splits = {"train": read_array(folder)} | ({"test": read_array(folder, "test")} if has_array(folder, "test") else {})
+    if splits["train"].shape[1] != 3:
+        raise UserError(f"{given}: images of {splits['train'].shape[1]} channel; allowed: 3")
+    return Images(name=given, splits=splits, resize=resize)
 
 
 def dataset_settings(given: str, params: str = PARAMS) -> DataConfig:
@@ -68,61 +72,42 @@ def dataset_settings(given: str, params: str = PARAMS) -> DataConfig:
     return data_config(content, given)
 
 
-def _files(path: Path, given: str, scratch: Path) -> Images:
+def _prepare_files(path: Path, given: str, scratch: Path) -> None:
     """A folder or zip of images that all have the size of the first one."""
     with ExitStack() as stack:
         first = find_images(path, scratch, stack).files[0]
-        width, height = _size(first.name, first.read())
+        content = BytesIO(first.read())
+    try:
+        with Image.open(content) as image:
+            width, height = image.size
+    except Exception as problem:  # Pillow's parsers raise many kinds of exceptions for damaged files
+        raise UserError(f"{first.name}: no readable image ({' '.join(str(problem).split())})") from None
     if width != height:
         raise UserError(f"{first.name}: {width} x {height}; allowed: square images")
     config = DataConfig(source="folder", resolution=width, channels=3)
     config = config.model_copy(update={"path": str(path)})  # unchecked: it may have bytes that are no UTF-8
     prepare(config, given, scratch)
     counts = read_manifest(scratch)["images"]
-    if counts["resized"] or counts["cropped"]:
-        other = max(counts["resized"], counts["cropped"])
+    if others := max(counts["resized"], counts["cropped"]):
         raise UserError(
-            f"{given}: {other:,} images are not {width} x {height} as the first one; allowed: images of one size, "
+            f"{given}: {others:,} images are not {width} x {height} as the first one; allowed: images of one size, "
             "for resizing them is part of the protocol that made them"
         )
-    found = _prepared(scratch, given)
-    return Images(name=given, images=found.images, resize="none")
 
 
-def _size(name: str, content: bytes) -> tuple[int, int]:
-    try:
-        with Image.open(BytesIO(content)) as image:
-            return image.size
-    except Exception as problem:  # Pillow's parsers raise many kinds of exceptions for damaged files
-        raise UserError(f"{name}: no readable image ({' '.join(str(problem).split())})") from None
-
-
-def _array(path: Path, given: str, scratch: Path) -> Images:
-    """An .npz as generators write it: arr_0, or its only array, (N, H, W, C) or (N, C, H, W) uint8."""
+def _array(path: Path) -> np.ndarray:
+    """The images (N, 3, S, S) of an .npz as generators write it: arr_0, or its only array, channels last or first."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            names = ["arr_0"] if "arr_0" in arrays.files else arrays.files
-            if len(names) != 1:
-                raise UserError(f"{path}: holds {', '.join(names) or 'nothing'}; allowed: arr_0, or one array alone")
-            array = arrays[names[0]]
+            stored = ["arr_0"] if "arr_0" in arrays.files else arrays.files
+            if len(stored) != 1:
+                raise UserError(f"{path}: holds {', '.join(stored) or 'nothing'}; allowed: arr_0, or one array alone")
+            array = arrays[stored[0]]
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as problem:
         raise UserError(f"{path}: no readable .npz ({' '.join(str(problem).split())})") from None
-    last, first = array.ndim == 4 and array.shape[-1] in (1, 3), array.ndim == 4 and array.shape[1] in (1, 3)
-    sides = array.shape[1:3] if last else array.shape[-2:]
-    if array.dtype != np.uint8 or not array.size or not (first or last) or len(set(sides)) != 1:
-        raise UserError(
-            f"{path}: {names[0]} is {array.shape} {array.dtype}; allowed: (N, S, S, 3 or 1) or (N, 3 or 1, S, S) uint8"
-        )
-    if last:
-        array = array.transpose(0, 3, 1, 2)
-    rgb = np.repeat(array, 3 // array.shape[1], axis=1)
-    write_dataset(scratch, rgb, None, {"resize": "none"})
-    return _prepared(scratch, given)
-
-
-def _prepared(folder: Path, given: str) -> Images:
-    test = read_array(folder, "test") if has_array(folder, "test") else None
-    images = read_array(folder)
-    if images.shape[1] != 3:
-        raise UserError(f"{given}: images of {images.shape[1]} channel; allowed: 3")
-    return Images(name=given, images=images, test=test, resize=read_manifest(folder)["resize"])
+    images = array.transpose(0, 3, 1, 2) if array.ndim == 4 and array.shape[-1] in (1, 3) else array
+    channels, *sides = images.shape[1:] if images.ndim == 4 else (0,)
+    if array.dtype != np.uint8 or not array.size or channels not in (1, 3) or len(set(sides)) != 1:
+        given = f"{stored[0]} is {array.shape} {array.dtype}"
+        raise UserError(f"{path}: {given}; allowed: (N, S, S, 3 or 1) or (N, 3 or 1, S, S) uint8")
+    return np.repeat(images, 3 // channels, axis=1)

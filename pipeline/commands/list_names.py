@@ -1,57 +1,45 @@
 """Names that other commands take: variants, data sets, trained networks."""
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from pipeline.base.errors import command_line
 from pipeline.base.files import read_json
 from pipeline.base.schema import read_yaml
-from pipeline.generators.pretrained import kept_networks
-from pipeline.plan.compose import names
+from pipeline.generators.pretrained import NETWORKS, kept_networks
+from pipeline.plan.compose import leaves, names, select
 from pipeline.plan.config import data_config, load
 
 
-def variants() -> list[tuple[str, str]]:
+def variants() -> Iterator[tuple[str, str]]:
     """Every variant, and the settings by which it differs from the base or from the variants it starts from."""
-    content, found = load(), []
+    content = load()
     for name in names(content, "variant"):
         file = Path(content["conf"], "variant", f"{name}.yaml")
-        own = read_yaml(file, empty=True) if file.is_file() else content["variants"][name]
-        defaults = own.pop("defaults", [])
+        settings = read_yaml(file, empty=True) if file.is_file() else content["variants"][name]
+        defaults = settings.pop("defaults", [])
         start = [f"like {entry}" for entry in defaults if isinstance(entry, str) and entry != "_self_"]
-        found.append((name, ", ".join([*start, *_leaves(own)]) or "the base"))
-    return found
+        changed = [f"{key}={select(settings, key)}" for key in leaves(settings)]
+        yield name, ", ".join(start + changed) or "the base"
 
 
-def datasets() -> list[tuple[str, str]]:
+def datasets() -> Iterator[tuple[str, str]]:
     """Every data set, its size and source, and whether it is prepared here."""
-    content, found = load(), []
+    content = load()
     for name in names(content, "dataset"):
         data = data_config(content, name)
         prepared = ", prepared in data/" if Path("data", name, "manifest.json").is_file() else ""
-        size = f"{data.resolution} x {data.resolution}"
-        found.append((name, f"{size}, source {data.source}{prepared}"))
-    return found
+        yield name, f"{data.resolution} x {data.resolution}, source {data.source}{prepared}"
 
 
-def networks() -> list[tuple[str, str]]:
+def networks() -> Iterator[tuple[str, str]]:
     """Every trained network that the repository keeps, and every finished run here."""
-    runs = {str(path.parent): path.parent for path in sorted(Path("runs").glob("*/*/seed*/network.yaml"))}
-    found = []
+    runs = {str(path.parent): path.parent for path in sorted(Path("runs").glob(f"*/*/seed*/{NETWORKS}"))}
     for name, folder in {**kept_networks(), **runs}.items():
         record = read_json(folder / "run.json")
         length = "imported" if record.get("kimg") is None else f"{record['kimg']:,g} kimg"
-        found.append((name, f"{length}, {record.get('parameters_g', 0):,} parameters, {record['status']}"))
-    return found
-
-
-def _leaves(settings: dict[str, Any], prefix: str = "") -> list[str]:
-    leaves = []
-    for key, value in settings.items():
-        name = f"{prefix}{key}"
-        leaves += _leaves(value, f"{name}.") if isinstance(value, dict) else [f"{name}={value}"]
-    return leaves
+        yield name, f"{length}, {record.get('parameters_g', 0):,} parameters, {record['status']}"
 
 
 LISTS = {"variants": variants, "datasets": datasets, "networks": networks}
@@ -61,7 +49,7 @@ LISTS = {"variants": variants, "datasets": datasets, "networks": networks}
 def main() -> None:
     parser = argparse.ArgumentParser(prog="transgan list", description="Names that other commands take.")
     parser.add_argument("what", choices=LISTS)
-    rows = LISTS[parser.parse_args().what]()
+    rows = list(LISTS[parser.parse_args().what]())
     width = max((len(name) for name, _ in rows), default=0)
     for name, text in rows:
         line = f"{name:<{width}}  {text}"

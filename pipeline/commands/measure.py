@@ -5,48 +5,86 @@ transgan measure --images samples.zip --against photos/ --metrics fid_train_clea
 """
 
 import argparse
+import tempfile
+from pathlib import Path
 
 from pipeline.base.errors import UserError, command_line
-from pipeline.base.files import existing_path, user_path
-from pipeline.metrics.registry import DEFAULT
+from pipeline.base.files import add_number, check_output, existing_path, expand_home, user_path, write_json
+from pipeline.commands.image_sources import dataset_settings, read_images
+from pipeline.metrics.registry import ALLOWED, DEFAULT, SPLITS, extractors, parse
 from pipeline.plan.config import PARAMS
+
+
+def full_names(given: str | None, n: int) -> list[str]:
+    """The metrics of --metrics, separated by commas, each with its count; by default those that `n` images can have.
+
+    Errors: `UserError` for an unknown name.
+    """
+    names = []
+    for name in DEFAULT if given is None else map(str.strip, given.split(",")):
+        try:
+            protocol = parse(name).resolved(n)
+        except ValueError as problem:
+            raise UserError(f"--metrics: given {name!r}; allowed: {problem}") from None
+        if protocol.own:
+            raise UserError(f"--metrics: given {name}, measured by `dvc repro` alone; allowed: {ALLOWED}")
+        if given is not None or protocol.least(SPLITS, 2) <= max(n, 2):
+            names.append(protocol.name)
+    if len(set(names)) != len(names):
+        raise UserError(f"--metrics: given {given!r}; allowed: every metric once")
+    return names
+
+
+def parse_arguments() -> argparse.Namespace:
+    about = "FID, KID, Inception score, precision and recall of images from anywhere."
+    parser = argparse.ArgumentParser(prog="transgan measure", description=about)
+    for option, text in (
+        ("--images", "what is measured: a folder, a zip, or an .npz of uint8 images"),
+        ("--against", "real images: a dataset of params.yaml, a folder, zip or .npz"),
+    ):
+        parser.add_argument(option, required=True, type=existing_path, help=text)
+    parser.add_argument("--metrics", help=f"names of protocols, separated by commas ({','.join(DEFAULT)})")
+    add_number(parser, "--n", 2, help="measure the first so many images (all)")
+    add_number(parser, "--seed", 0, default=0, help="of the kernel distance's subsets and of the floor (0)")
+    weights = "file of Inception weights (caches, package, official address)"
+    parser.add_argument("--weights", type=existing_path, help=weights)
+    add_number(parser, "--threads", 1, help="CPU threads (as many as PyTorch takes)")
+    parser.add_argument("--json", type=user_path, help="also write values, known answers and protocols to this file")
+    parser.add_argument("--params", default=PARAMS, help="parameter file (params.yaml)")
+    return parser.parse_args()
 
 
 @command_line
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="transgan measure",
-        description="FID, KID, Inception score, precision and recall of images from anywhere.",
-    )
-    parser.add_argument(
-        "--images",
-        required=True,
-        type=existing_path,
-        help="what is measured: a folder, a zip, or an .npz of uint8 images",
-    )
-    parser.add_argument(
-        "--against",
-        required=True,
-        type=existing_path,
-        help="real images: a dataset of params.yaml, a folder, zip or .npz",
-    )
-    parser.add_argument("--metrics", help=f"names of protocols, separated by commas ({','.join(DEFAULT)})")
-    parser.add_argument("--n", type=int, help="measure the first so many images (all)")
-    parser.add_argument("--seed", type=int, default=0, help="of the kernel distance's subsets and of the floor (0)")
-    parser.add_argument(
-        "--weights", type=existing_path, help="file of Inception weights (caches, package, official address)"
-    )
-    parser.add_argument("--threads", type=int, help="CPU threads (as many as PyTorch takes)")
-    parser.add_argument("--json", type=user_path, help="also write values, known answers and protocols to this file")
-    parser.add_argument("--params", default=PARAMS, help="parameter file (params.yaml)")
-    given = parser.parse_args()
-    for name, least in (("n", 2), ("threads", 1), ("seed", 0)):
-        value = getattr(given, name)
-        if value is not None and value < least:
-            raise UserError(f"--{name}: given {value}; allowed: {least} or more")
-    from pipeline.commands.measure_images import run  # imports torch
+    given = parse_arguments()
+    # What ends in an error ends before any image of the real side is read, prepared or fetched.
+    names = full_names(given.metrics, 2 if given.metrics else SPLITS)
+    if given.json is not None:
+        check_output(given.json, option="--json")
+    if not expand_home(given.against).exists():
+        dataset_settings(given.against, given.params)
 
-    run(given)
+    import torch  # takes seconds
+
+    from pipeline.commands.measure_images import measure_images, table
+    from pipeline.metrics.extractors import weights
+
+    if given.threads is not None:
+        torch.set_num_threads(given.threads)
+    with tempfile.TemporaryDirectory(prefix="transgan-measure-") as folder:
+        scratch = Path(folder)
+        images = read_images(given.images, scratch / "images", params=given.params)
+        if given.n is not None and given.n > len(images.images):
+            raise UserError(f"--n: given {given.n}; allowed: at most {len(images.images)}, the images of {images.name}")
+        for network in extractors(names):
+            weights.find(network, given.weights, setting="--weights")
+        real = read_images(given.against, scratch / "real", params=given.params)
+        names = full_names(given.metrics, given.n or len(images.images))
+        features = scratch / "features"
+        report = measure_images(images, real, names, scratch=features, weights_file=given.weights, seed=given.seed)
+    if given.json is not None:
+        write_json(given.json, report)
+    print("\n".join(table(report)))
 
 
 if __name__ == "__main__":

@@ -24,13 +24,13 @@ def export_program(run: str | Path, out: Path) -> None:
     Errors: `UserError` where the folder is no finished run; `OSError` of the file system.
     """
     import torch
+    from torch.nn.functional import scaled_dot_product_attention
 
     from pipeline.networks.sampling import load_generator
     from pipeline.networks.transgan import attention
 
     def undivided(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-        mask = None if bias is None else bias.unsqueeze(0)
-        return torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        return scaled_dot_product_attention(q, k, v, attn_mask=None if bias is None else bias.unsqueeze(0))
 
     generator = load_generator(run)
     with torch.no_grad():
@@ -49,19 +49,18 @@ def main() -> None:
     parser.add_argument("--layout", choices=ENDINGS, default="torch", help="torch: a torch.export program (default)")
     parser.add_argument("--out", required=True, type=user_path, help="file to write: .pt2 (torch) or .pth (released)")
     parser.add_argument("--filter-bank", action="store_true", help="released: add D's filter bank, as CelebA-HQ's has")
-    arguments = parser.parse_args()
-    ending = ENDINGS[arguments.layout]
-    if arguments.out.suffix != ending:
-        raise UserError(f"--out: given {str(arguments.out)!r}; allowed: a name that ends in {ending}")
-    run = find_run(arguments.network)
-    check_output(arguments.out, option="--out")
-    if arguments.layout == "torch":
-        export_program(run, arguments.out)
+    given = parser.parse_args()
+    if given.out.suffix != ENDINGS[given.layout]:
+        raise UserError(f"--out: given {str(given.out)!r}; allowed: a name that ends in {ENDINGS[given.layout]}")
+    run = find_run(given.network)
+    check_output(given.out, option="--out")
+    if given.layout == "torch":
+        export_program(run, given.out)
     else:
         from pipeline.released.export_weights import export_released
 
-        export_released(run, arguments.out, filter_bank=arguments.filter_bank)
-    print(f"export: {arguments.network} -> {arguments.out}")
+        export_released(run, given.out, filter_bank=given.filter_bank)
+    print(f"export: {given.network} -> {given.out}")
 
 
 if __name__ == "__main__":

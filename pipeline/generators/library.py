@@ -46,29 +46,17 @@ class TrainedGenerator:
         self.folder = folder
         self.spec = sampling.read_networks(folder)  # both networks, as the plan resolved them
         self.network: Generator = sampling.load_generator(folder, device)
+        self.resolution = self.network.resolution  # pixels a side
+        self.channels = self.network.channels  # 1 or 3
+        self.latent_dim = self.network.latent_dim
 
     def __repr__(self) -> str:
         size = f"{self.resolution} x {self.resolution} x {self.channels}"
         return f"TrainedGenerator({str(self.folder)!r}, images of {size}, latents of {self.latent_dim})"
 
-    @property
-    def resolution(self) -> int:
-        """Pixels a side."""
-        return self.network.resolution
-
-    @property
-    def channels(self) -> int:
-        """Channels C of an image: 1 or 3."""
-        return self.network.channels
-
-    @property
-    def latent_dim(self) -> int:
-        """Components of a latent."""
-        return self.network.latent_dim
-
     def latents(self, n: int, seed: int, truncation: float | None = None) -> Tensor:
         """z (n, latent_dim) float32 ~ N(0, I), drawn from `seed` on the CPU; `truncation` and errors as `sample`."""
-        _at_least_one("n", n)
+        _check_positive("n", n)
         if not 0 <= seed < 2**63:
             raise UserError(f"seed: given {seed}; allowed: 0 to 2^63 - 1")
         latents = sampling.draw_latents(self.network, n, seed)
@@ -85,11 +73,9 @@ class TrainedGenerator:
         return self._draw(self.latents(n, seed, truncation), seed, batch)
 
     def sample_seeds(self, seeds: Sequence[int], truncation: float | None = None) -> np.ndarray:
-        """One image per seed, uint8 (N, H, W, C): that of `sample(1, seed)`, whatever the other seeds are.
-
-        Errors: as `sample`.
-        """
-        return np.concatenate([self.sample(1, seed, truncation) for seed in _some(seeds)])
+        """One image per seed, uint8 (N, H, W, C): that of `sample(1, seed)`, whatever the other seeds are."""
+        _check_positive("seeds", len(seeds))
+        return np.concatenate([self.sample(1, seed, truncation) for seed in seeds])
 
     def interpolate(
         self,
@@ -106,7 +92,8 @@ class TrainedGenerator:
         the first seed and ends one frame before it, so that a video can be repeated without a jump.
         Errors: as `sample`; `UserError` for fewer than two seeds.
         """
-        stations = torch.cat([self.latents(1, seed, truncation) for seed in _some(seeds)])
+        _check_positive("seeds", len(seeds))
+        stations = torch.cat([self.latents(1, seed, truncation) for seed in seeds])
         return self._draw(walk(stations[:, None], steps, loop=loop)[:, 0], int(seeds[0]), batch)
 
     def draw(self, latents: np.ndarray | Tensor, *, seed: int = 0, batch: int = BATCH) -> np.ndarray:
@@ -124,7 +111,7 @@ class TrainedGenerator:
 
         Sets PyTorch's global seed: networks with noise draw it from there.
         """
-        _at_least_one("batch", batch)
+        _check_positive("batch", batch)
         torch.manual_seed(seed)
         for part in latents.split(batch):
             with torch.no_grad():
@@ -160,7 +147,7 @@ def walk(stations: Tensor, steps: int, *, loop: bool) -> Tensor:
     """
     if len(stations) < 2:
         raise UserError(f"interpolation: given {len(stations)} seed; allowed: 2 or more")
-    _at_least_one("steps", steps)
+    _check_positive("steps", steps)
     ends = torch.cat([stations[1:], stations[:1]]) if loop else stations[1:]
     starts = stations if loop else stations[:-1]
     legs = [
@@ -170,12 +157,6 @@ def walk(stations: Tensor, steps: int, *, loop: bool) -> Tensor:
     return torch.cat(legs if loop else [*legs, stations[-1:]])
 
 
-def _at_least_one(name: str, value: int) -> None:
+def _check_positive(name: str, value: int) -> None:
     if value < 1:
         raise UserError(f"{name}: given {value}; allowed: 1 or more")
-
-
-def _some(seeds: Sequence[int]) -> Sequence[int]:
-    if not len(seeds):
-        raise UserError("seeds: none given; allowed: 1 or more")
-    return seeds

@@ -34,6 +34,7 @@ NEIGHBOURS = 3  # k of pr_digits; the other names say theirs
 LEVELS = (50, 70, 90)  # per cent of an image's variance that a valid glyph explains
 TEST = 10_000  # images of CIFAR-10's test split: fid10k_test_clean is what others report against it
 DEFAULT = ("fid_train_legacy", "fid_train_clean", "is", "kid", "pr3_inception")  # of `transgan measure`
+SUBSETS, SUBSET_SIZE, SPLITS = 100, 1000, 10  # of `transgan measure`, as the libraries have them
 SPREAD = "_std"  # ends the name of a value that is another value's standard deviation
 UNAVAILABLE = "not available: "  # begins the text that stands in place of a value, with the reason
 

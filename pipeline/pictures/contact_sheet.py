@@ -38,8 +38,11 @@ def write_maps(path: Path, maps: np.ndarray, rows: list[Any], **facts: Any) -> N
     low, high = maps.min(axis=(2, 3)), maps.max(axis=(2, 3))
     span = np.where(high > low, high - low, 1)[..., None, None]
     grey = np.rint((maps - low[..., None, None]) / span * 255).astype(np.uint8)
-    bounds = {
-        name: [[float(f"{value:.5g}") for value in row] for row in bound.tolist()]
-        for name, bound in (("low", low), ("high", high))
-    }
-    write_sheet(path, grey[:, :, None], rows, **bounds, **facts)
+    write_sheet(path, grey[:, :, None], rows, low=rounded(low), high=rounded(high), **facts)
+
+
+def rounded(values: Any) -> Any:
+    """A number, or an array as nested lists, to five significant digits."""
+    if np.ndim(values):
+        return [rounded(value) for value in values]
+    return float(f"{values:.5g}")

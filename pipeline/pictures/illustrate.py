@@ -86,19 +86,16 @@ def write_attention(folder: Path, generator: Generator, latents: Tensor, *, fami
     function = attention_function(family)
     if function is None:
         return
-    found = function(generator, latents[:ATTENTION], seed=seed)
-    samples, heads, queries = found.weights.shape[:3]
-    facts = {"kind": found.kind, "stage": found.stage, "side": found.side, "window": found.window}
-    columns = [(head, list(query)) for head in range(heads) for query in found.queries]
-    write_maps(
-        folder / "attention",
-        found.weights.reshape(samples, heads * queries, found.side, found.side),
-        rows=list(range(samples)),
-        **facts,
-        heads=[head for head, _ in columns],
-        queries=[query for _, query in columns],
-    )
-    for name, table in found.tables:
+    shown = function(generator, latents[:ATTENTION], seed=seed)
+    samples, heads, queries = shown.weights.shape[:3]
+    facts = {"kind": shown.kind, "stage": shown.stage, "side": shown.side, "window": shown.window}
+    maps = shown.weights.reshape(samples, heads * queries, shown.side, shown.side)
+    columns = {
+        "heads": np.repeat(range(heads), queries).tolist(),
+        "queries": [list(query) for query in shown.queries] * heads,
+    }
+    write_maps(folder / "attention", maps, rows=list(range(samples)), **facts, **columns)
+    for name, table in shown.tables:
         write_maps(folder / f"relative_position{name}", table[None], rows=[0], **facts)
 
 
@@ -108,13 +105,13 @@ def write_real_images(out: Path, images: np.ndarray, config: AugmentConfig, seed
     `images`: (N, C, H, W) uint8, the training images; the first ones are shown, without flips. `seed` draws the
     operations. Their probabilities are those of the training, so cutout leaves some images as they are.
     """
-    pixels = images.shape[-1] * images.shape[-2]
-    count = min(len(images), max(4, min(REAL, PIXELS // pixels)))
-    write_sheet(out / "real", np.asarray(images[:count])[None], rows=["real"])
+    most = PIXELS // (images.shape[-1] * images.shape[-2])
+    real = np.array(images[: max(4, min(REAL, most))])
+    write_sheet(out / "real", real[None], rows=["real"])
     if not config.policy:
         return
     policies = {name: [name] for name in config.policy} | {"all together": list(config.policy)}
-    few = torch.from_numpy(np.array(images[: min(count, AUGMENTED, max(4, PIXELS // pixels // (len(policies) + 1)))]))
+    few = torch.from_numpy(real[: min(AUGMENTED, max(4, most // (len(policies) + 1)))])
     rows = [few]
     for policy in policies.values():
         torch.manual_seed(seed)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline.pictures.contact_sheet import write_sheet
+from pipeline.pictures.contact_sheet import rounded, write_sheet
 
 QUERIES = 256  # samples compared: the first so many of the measured ones
 SHOWN = 8  # of them, those nearest to a training image: the most suspicious, not the prettiest
@@ -27,34 +27,27 @@ def write_nearest_images(
     the same from training images to their nearest other; `closer`, the share of samples that are nearer than 99 % of
     those. Pixel distances are root mean squares over pixels, in grey levels 0..255.
     """
-    count = min(QUERIES, len(images))
     evenly = np.linspace(0, len(real) - 1, min(QUERIES, len(real))).round().astype(int)
-    scale = images[0].size ** -0.5
-    spaces = {"pixel": (images[:count], real, scale), "feature": (features[:count], real_features, 1.0)}
+    spaces = {"pixel": (images, real, images[0].size ** -0.5), "feature": (features, real_features, 1.0)}
     for name, (queries, training, unit) in spaces.items():
-        distances, indices = nearest(queries, training, NEAREST)
+        distances, indices = nearest(queries[:QUERIES], training, NEAREST)
         # A training image's nearest is itself, at no distance: the second is another one.
-        among, _ = nearest(np.asarray(training[evenly]), training, 2)
-        usual = among[:, 1] * unit
+        usual = nearest(training[evenly], training, 2)[0][:, 1]
         order = np.argsort(distances[:, 0], kind="stable")[:SHOWN]
-        rows = np.stack([np.concatenate([images[index][None], np.asarray(real[indices[index]])]) for index in order])
         write_sheet(
             folder / f"neighbours_{name}",
-            rows,
+            np.stack([np.concatenate([images[[index]], real[indices[index]]]) for index in order]),
             rows=order.tolist(),
-            distances=[[_short(value * unit) for value in distances[index]] for index in order],
-            samples=count,
-            median=_short(np.median(distances[:, 0]) * unit),
-            real_median=_short(np.median(usual)),
-            closer=_short((distances[:, 0] * unit < np.quantile(usual, 0.01)).mean()),
+            distances=rounded(distances[order] * unit),
+            samples=len(distances),
+            median=rounded(np.median(distances[:, 0]) * unit),
+            real_median=rounded(np.median(usual) * unit),
+            closer=rounded((distances[:, 0] < np.quantile(usual, 0.01)).mean()),
         )
 
 
 def nearest(queries: np.ndarray, candidates: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Euclidean distances (Q, count) of each query's nearest candidates, and their indices.
-
-    Queries and candidates have one row each; what follows is flattened.
-    """
+    """Euclidean distances (Q, count) of each query's nearest candidates, and their indices; a row each, flattened."""
     flat = torch.from_numpy(np.asarray(queries, dtype=np.float32)).flatten(1)
     best, where = [], []
     for start in range(0, len(candidates), CHUNK):
@@ -65,7 +58,3 @@ def nearest(queries: np.ndarray, candidates: np.ndarray, count: int) -> tuple[np
         where.append(indices + start)
     values, places = torch.cat(best, dim=1).topk(count, dim=1, largest=False)
     return values.numpy(), torch.cat(where, dim=1).gather(1, places).numpy()
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.5g}")

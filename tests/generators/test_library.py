@@ -110,7 +110,7 @@ def test_a_walk_keeps_the_length_of_its_latents():
         (lambda g: g.sample(1, batch=0), "batch: given 0"),
         (lambda g: g.interpolate([1], 3), "given 1 seed"),
         (lambda g: g.interpolate([1, 2], 0), "steps: given 0"),
-        (lambda g: g.sample_seeds([]), "none given"),
+        (lambda g: g.sample_seeds([]), "seeds: given 0"),
         (lambda g: g.draw(np.zeros((2, 3))), r"given shape (2, 3); allowed: (n, 64)"),
     ],
 )
