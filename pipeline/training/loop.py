@@ -170,15 +170,12 @@ def _row(outcome: Outcome, latents: tuple[Tensor, ...], kimg: float) -> dict[str
     """Means over a tick of whatever the steps reported, and the state of G; the only time that scalars leave the
     device.
     """
-    names, networks = sorted(outcome.scalars), outcome.networks
-    means = [torch.stack(outcome.scalars[name]).float().mean() for name in names]
-    spread, distance = (
-        divergence.sample_spread(_draw(networks.ema, latents)),
-        divergence.ema_distance(networks.generator, networks.ema),
-    )
+    networks = outcome.networks
+    means = {name: torch.stack(values).float().mean() for name, values in outcome.scalars.items()}
+    means["sample_spread"] = divergence.sample_spread(_draw(networks.ema, latents))
+    means["ema_distance"] = divergence.ema_distance(networks.generator, networks.ema)
     # What is decided by it (a collapse) is decided by the same numbers in every process.
-    numbers = broadcast(torch.stack([*means, spread, distance])).tolist()
-    values = dict(zip([*names, "sample_spread", "ema_distance"], numbers, strict=True))
+    values = dict(zip(means, broadcast(torch.stack(list(means.values()))).tolist(), strict=True))
     values |= {"wasserstein": values["score_real"] - values["score_fake"], "real_spread": outcome.real_spread}
     return {"kimg": kimg, "step": outcome.step, **dict(sorted(values.items()))}
 
