@@ -29,8 +29,8 @@ from benchmarks.reference import explicit_everywhere
 from pipeline.base.errors import command_line
 from pipeline.base.machine import peak_memory
 from pipeline.networks.spec import NetworkSpec
-from pipeline.networks.transgan.config import GENERATORS
 from pipeline.networks.transgan.networks import Discriminator, Generator
+from pipeline.networks.transgan.spec import GENERATORS
 from pipeline.plan.config import load, resolve_cell
 
 matplotlib.use("Agg")

@@ -80,7 +80,7 @@ def settings() -> str:
     """docs/reference/settings.md."""
     from pipeline.data.config import DataConfig
     from pipeline.metrics.config import EvaluateConfig
-    from pipeline.networks.transgan import config as transgan
+    from pipeline.networks.transgan import spec as transgan
     from pipeline.plan.config import load
     from pipeline.training.config import TrainConfig
 

@@ -16,8 +16,9 @@ def write_trained(folder: Path, spec: NetworkSpec, *, seed: int = 0) -> Path:
     torch.manual_seed(seed)
     generator = build_generator(spec)
     with torch.no_grad():
-        generator.to_rgb.weight.mul_(4)
         for name, parameter in generator.named_parameters():
+            if name == "to_rgb.weight":
+                parameter.mul_(4)
             if name.endswith("noise_strength"):
                 parameter.fill_(0.5)
     write_text(folder / "network.yaml", dump(spec))

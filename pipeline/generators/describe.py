@@ -5,14 +5,15 @@ import json
 from functools import partial
 from typing import Any
 
+import pandas as pd
+
 from pipeline.base.errors import ConfigError, choices, command_line
-from pipeline.networks.spec import NetworkSpec
 from pipeline.plan.compose import names
 from pipeline.plan.config import PARAMS, ResolvedCell, load, resolve_cell
 
 
 def describe(cell: ResolvedCell) -> dict[str, Any]:
-    """Each network as its family describes it, parameter count and forward FLOPs per image.
+    """Each network spelled out, parameter count and forward FLOPs per image.
 
     FLOPs are 2 per multiply-add, attention's products included.
     """
@@ -33,22 +34,29 @@ def describe(cell: ResolvedCell) -> dict[str, Any]:
         ):
             with FlopCounterMode(display=False) as counter, torch.no_grad():
                 forward()
-            facts[name] = {"family": getattr(spec, name).family} | getattr(spec, name).describe()
+            facts[name] = getattr(spec, name).model_dump()
             facts[name]["parameters"] = sum(parameter.numel() for parameter in network.parameters())
             facts[name]["forward_flops"] = counter.get_total_flops()
     return facts
 
 
-def lines(description: dict[str, Any], spec: NetworkSpec) -> list[str]:
-    """The description as text for a person."""
+def lines(description: dict[str, Any]) -> list[str]:
+    """The description as text for a person: of each network its size, its settings, and a table of its stages."""
     text = ["{dataset}, {variant}: images of {resolution} x {resolution}".format(**description)]
     for name in ("generator", "discriminator"):
-        network = description[name]
-        text.append(
-            f"{name} ({network['family']}): {network['parameters']:,} parameters, "
-            f"{network['forward_flops'] / 1e9:,.2f} GFLOPs forward per image"
-        )
-        text += getattr(spec, name).lines()
+        network = dict(description[name])
+        family, parameters, flops = (network.pop(key) for key in ("family", "parameters", "forward_flops"))
+        size = f"{parameters:,} parameters, {flops / 1e9:,.2f} GFLOPs forward per image"
+        text.append(f"{name} ({family}): {size}")
+        stages: list[dict[str, Any]] = []
+        for key in [key for key, value in network.items() if isinstance(value, list | dict)]:
+            value = network.pop(key)
+            entries = [{"stage": key, "blocks": [value]}] if isinstance(value, dict) else value
+            stages += [{"stage": index, **entry} for index, entry in enumerate(entries)]
+        text.append("  " + ", ".join(f"{key} {value}" for key, value in network.items()))
+        rows = [{**stage, **block} for stage in stages for block in stage.pop("blocks", [{}])]
+        table = pd.DataFrame(rows, dtype=object).fillna("")
+        text += ["  " + line for line in table.to_string(index=False).splitlines()]
     return text
 
 
@@ -69,7 +77,7 @@ def main() -> None:
             raise ConfigError("conf/", group, name, choices(known, name))
     cell = resolve_cell(content, given.dataset, given.variant, released=given.released)
     description = describe(cell) | {"released": given.released}
-    print(json.dumps(description, indent=2) if given.json else "\n".join(lines(description, cell.network)))
+    print(json.dumps(description, indent=2) if given.json else "\n".join(lines(description)))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ safetensors are what a run has anyway: generator_ema.safetensors.
 
 import argparse
 from pathlib import Path
-from unittest import mock
 
 from pipeline.base.errors import UserError, command_line
 from pipeline.base.files import atomic_write, check_output, user_path
@@ -24,20 +23,13 @@ def export_program(run: str | Path, out: Path) -> None:
     Errors: `UserError` where the folder is no finished run; `OSError` of the file system.
     """
     import torch
-    from torch.nn.functional import scaled_dot_product_attention
 
     from pipeline.networks.sampling import load_generator
-    from pipeline.networks.transgan import attention
-
-    def undivided(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-        return scaled_dot_product_attention(q, k, v, attn_mask=None if bias is None else bias.unsqueeze(0))
 
     generator = load_generator(run)
     with torch.no_grad():
         example = torch.zeros(2, generator.latent_dim)  # a batch of one would be taken for a constant
-        # Division of large batches asks for the length of a batch, which would fix it in the program.
-        with mock.patch.object(attention, "fused_attention", undivided):
-            program = torch.export.export(generator, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+        program = torch.export.export(generator, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},))
     with atomic_write(out) as temporary, open(temporary, "wb") as file:
         torch.export.save(program, file)  # into a file object: a full disk is an OSError then
 

@@ -10,7 +10,7 @@ from pydantic import create_model
 
 from pipeline.base.schema import Strict
 from pipeline.networks.families import FAMILIES, load
-from pipeline.networks.transgan.config import SharedSettings
+from pipeline.networks.transgan.spec import SharedSettings
 
 NETWORKS = ("generator", "discriminator")
 

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 _stacked = 1  # batches that stand end to end in what a network is shown
+_seen = False  # whether a batch is shown a second time
 
 
 def world() -> int:
@@ -45,6 +46,17 @@ def stacked_batches(count: int) -> Iterator[None]:
         yield
     finally:
         _stacked = 1
+
+
+@contextmanager
+def seen_before(again: bool) -> Iterator[None]:
+    """`again`: what is computed inside was computed before, and running statistics have it already."""
+    global _seen
+    before, _seen = _seen, again
+    try:
+        yield
+    finally:
+        _seen = before
 
 
 def normal(rows: int, *shape: int, like: Tensor, divided: bool) -> Tensor:
@@ -90,14 +102,9 @@ def own_rows(x: Tensor) -> Tensor:
     return x if world() == 1 else x[rank() * own : (rank() + 1) * own]
 
 
-@torch.no_grad()
 def mean_value(x: Tensor) -> Tensor:
     """The mean of x over the processes, as a constant."""
-    if world() == 1:
-        return x
-    summed = x.detach().clone()
-    dist.all_reduce(summed)
-    return summed / world()
+    return mean(x.detach())
 
 
 @torch.no_grad()
@@ -134,7 +141,12 @@ def batch_norm(module: Any, x: Tensor, usual: Callable[[Tensor], Tensor]) -> Ten
     `usual` is the module's own computation, taken with one process and in evaluation. The variance is a second sum and
     not E[x^2] - E[x]^2, which loses digits where the mean is large.
     """
-    if world() == 1 or not (module.training or module.running_mean is None):
+    running = module.running_mean is not None
+    by_batch = module.training or not running
+    if world() == 1 and by_batch and running and _seen:
+        copies = module.running_mean.clone(), module.running_var.clone()
+        return F.batch_norm(x, *copies, module.weight, module.bias, True, module.momentum, module.eps)
+    if world() == 1 or not by_batch:
         return usual(x)
     places = [0, *range(2, x.dim())]
     shape = [1, -1] + [1] * (x.dim() - 2)
@@ -142,7 +154,7 @@ def batch_norm(module: Any, x: Tensor, usual: Callable[[Tensor], Tensor]) -> Ten
     centre = mean(precise.mean(dim=places))
     centred = precise - centre.view(shape)
     variance = mean(centred.square().mean(dim=places))
-    if module.training and module.track_running_stats:
+    if running and not _seen:
         count = world() * x.numel() // x.shape[1]
         with torch.no_grad():
             module.num_batches_tracked.add_(1)

@@ -24,7 +24,6 @@ from typing import Any
 
 FAMILIES = {
     "transgan": "pipeline.networks.transgan.spec",
-    "transgan_oct2021": "pipeline.networks.transgan_oct2021.spec",
     "resnet": "pipeline.networks.resnet.spec",
     "stylegan2": "pipeline.networks.stylegan2.spec",
 }
@@ -33,22 +32,6 @@ FAMILIES = {
 def load(family: str) -> ModuleType:
     """The module of a family. Errors: `KeyError` for a name that is no family."""
     return import_module(FAMILIES[family])
-
-
-def generator_class(family: str) -> Any:
-    """The family's class of generators; imports torch."""
-    return load_attribute(load(family).GENERATOR)
-
-
-def discriminator_class(family: str) -> Any:
-    """The family's class of discriminators; imports torch."""
-    return load_attribute(load(family).DISCRIMINATOR)
-
-
-def attention_function(family: str) -> Any | None:
-    """The family's function that looks at attention; None for a family without one."""
-    name = getattr(load(family), "ATTENTION", None)
-    return None if name is None else load_attribute(name)
 
 
 def load_attribute(name: str) -> Any:

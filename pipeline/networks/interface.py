@@ -7,6 +7,7 @@ by name.
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from pipeline.networks.families import discriminator_class, generator_class
+from pipeline.networks.distributed import seen_before
+from pipeline.networks.families import load, load_attribute
 from pipeline.networks.spec import NetworkSpec
 
 
@@ -29,15 +31,10 @@ class Network(nn.Module):
         return next(self.parameters()).device
 
     def set_recompute(self, on: bool) -> None:
-        """Activation checkpointing, in every module that has a switch `recompute` (see `run_block`).
-
-        Errors: `NotImplementedError` where none has one and `on` is true.
-        """
-        switches = [module for module in self.modules() if hasattr(module, "recompute")]
-        if on and not switches:
-            raise NotImplementedError(f"{type(self).__module__} cannot recompute activations")
-        for module in switches:
-            module.recompute = on  # type: ignore[assignment]
+        """Activation checkpointing, in every module that has a switch `recompute` (see `run_block`)."""
+        for module in self.modules():
+            if hasattr(module, "recompute"):
+                module.recompute = on  # type: ignore[assignment]
 
     def start_step(self) -> None:
         """Before the passes of a training step: moves what moves by the step and not by the pass (spectral norm)."""
@@ -113,21 +110,28 @@ def full_precision(x: Tensor) -> AbstractContextManager:
 
 
 def run_block(block: Any, *inputs: Any, recompute: bool, **settings: Any) -> Any:
-    """`block(*inputs)`; with `recompute` activations are not kept for the backward pass but computed a second time.
+    """`block(*inputs, **settings)`; with `recompute` activations are not kept for the backward pass but computed again.
 
-    `settings`: keyword arguments of the block, or of `torch.utils.checkpoint.checkpoint` when it is used.
+    Batch norms leave their running statistics alone then: it is no other batch.
     """
-    if recompute and torch.is_grad_enabled():
-        return checkpoint(block, *inputs, use_reentrant=False, **settings)
-    settings.pop("context_fn", None)
-    return block(*inputs, **settings)
+    if not (recompute and torch.is_grad_enabled()):
+        return block(*inputs, **settings)
+    calls = count()
+
+    def call(*inputs: Any) -> Any:
+        with seen_before(next(calls) > 0):
+            return block(*inputs, **settings)
+
+    return checkpoint(call, *inputs, use_reentrant=False)
 
 
 def build_generator(spec: NetworkSpec) -> Generator:
     """The generator of `spec` with fresh weights from torch's global random number generator."""
-    return generator_class(spec.generator.family)(spec)
+    generator: Generator = load_attribute(load(spec.generator.family).GENERATOR)(spec)
+    return generator
 
 
 def build_discriminator(spec: NetworkSpec) -> Discriminator:
     """The discriminator of `spec` with fresh weights from torch's global random number generator."""
-    return discriminator_class(spec.discriminator.family)(spec)
+    discriminator: Discriminator = load_attribute(load(spec.discriminator.family).DISCRIMINATOR)(spec)
+    return discriminator

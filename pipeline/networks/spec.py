@@ -4,13 +4,15 @@ A spec is canonical: settings that have no effect on a network do not appear in 
 have the same networks. The plan stage writes it; the networks are built from nothing else.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializeAsAny, ValidationError, field_validator
 
 from pipeline.base.errors import UserError
 from pipeline.base.schema import Strict
 from pipeline.networks.families import FAMILIES, load
+
+Positive = Annotated[int, Field(ge=1)]
 
 
 class FamilySpec(Strict):
@@ -23,19 +25,11 @@ class FamilySpec(Strict):
         """Whether a result depends on the other images of its batch."""
         return False
 
-    def describe(self) -> dict[str, Any]:
-        """What `pipeline.generators.describe` shows of the network beside its size: JSON values."""
-        return self.model_dump(exclude={"family"})
-
-    def lines(self) -> list[str]:
-        """The same as text for a person, a line a stage."""
-        return [f"  {name}: {value}" for name, value in self.describe().items()]
-
 
 class GeneratorSpec(FamilySpec):
     """What every generator has, whatever its family."""
 
-    latent_dim: int = Field(ge=1)  # z ~ N(0, I)
+    latent_dim: Positive  # z ~ N(0, I)
 
 
 class DiscriminatorSpec(FamilySpec):
@@ -50,7 +44,7 @@ class DiscriminatorSpec(FamilySpec):
 class NetworkSpec(Strict):
     """Both networks of a cell; each may be of another family."""
 
-    resolution: int = Field(ge=1)  # pixels a side of an image
+    resolution: Positive  # pixels a side of an image
     channels: Literal[1, 3]
     generator: SerializeAsAny[GeneratorSpec]
     discriminator: SerializeAsAny[DiscriminatorSpec]
@@ -74,6 +68,11 @@ class NetworkSpec(Strict):
     def batch_statistics(self) -> bool:
         """Whether a result of either network depends on the other images of its batch."""
         return self.generator.batch_statistics or self.discriminator.batch_statistics
+
+
+def given_values(settings: Strict) -> dict[str, Any]:
+    """The settings that are not null, by name."""
+    return {name: value for name, value in settings if value is not None}
 
 
 class Impossible(UserError):

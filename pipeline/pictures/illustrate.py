@@ -12,7 +12,7 @@ from pipeline.base.schema import bind, read_yaml
 from pipeline.data.array import read_array
 from pipeline.metrics.extractors.extractor import best_device
 from pipeline.metrics.extractors.registry import IllustratePlan, load_first_extractor, real_features
-from pipeline.networks.families import attention_function
+from pipeline.networks.families import load, load_attribute
 from pipeline.networks.interface import Generator
 from pipeline.networks.sampling import (
     draw_images,
@@ -83,10 +83,10 @@ def write_attention(folder: Path, generator: Generator, latents: Tensor, *, fami
     window). `relative_position`: a row per table, a map per head, (2h - 1) x (2w - 1) offsets of a key from its query,
     upper left first. Nothing is written for a family without attention.
     """
-    function = attention_function(family)
+    function = getattr(load(family), "ATTENTION", None)
     if function is None:
         return
-    shown = function(generator, latents[:ATTENTION], seed=seed)
+    shown = load_attribute(function)(generator, latents[:ATTENTION], seed=seed)
     samples, heads, queries = shown.weights.shape[:3]
     facts = {"kind": shown.kind, "stage": shown.stage, "side": shown.side, "window": shown.window}
     maps = shown.weights.reshape(samples, heads * queries, shown.side, shown.side)

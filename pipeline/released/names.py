@@ -15,8 +15,7 @@ Names and shapes as in the released code. What differs:
                                                noise_strength = noise_strength_1
     norm1.weight                               norm1.norm.weight (norms are wrapped twice)
     G to_sequence, sequence_position           embedding_transform, embed_pos (October 2021, as the next line)
-    G stages.S.cross_attention.J               blocks_<S + 1>.block.J.cross_attention; query = q_transform, key =
-                                               k_transform, value = v_transform, noise_strength = noise_strength_1
+    cross_attention                            query = q_transform, key = k_transform, value = v_transform
 
 The released modules also store tensors that are computed, not learned: `relative_position_index` of every attention,
 and D's filter bank. They are dropped on the way in and made on the way out.
@@ -36,13 +35,11 @@ from pipeline.networks.transgan.networks import PatchEmbedding
 COMPUTED = re.compile(r"(.*\.)?(relative_position_index|Hz_fbank|Hz_geom)")
 PREFIX = "module."  # of networks that were wrapped for several GPUs
 LARGE = 256  # pixels a side from which the released generator names its stages blocks_1 ... blocks_6
-# Of the generator of October 2021.
-SEQUENCE = {"to_sequence.": "embedding_transform.", "sequence_position": "embed_pos"}
-CROSS = {
-    "query.": "q_transform.",
-    "key.": "k_transform.",
-    "value.": "v_transform.",
-    "noise_strength": "noise_strength_1",
+OUTER = {  # of the generator; the last two in October 2021
+    "to_rgb.": "deconv.0.",
+    "to_tokens.": "l1.",
+    "to_sequence.": "embedding_transform.",
+    "sequence_position": "embed_pos",
 }
 
 
@@ -135,9 +132,8 @@ def _generator_name(name: str, *, large: bool) -> str:
         return f"{f'blocks_{stage + 1}' if large else small}.block.{block}.{_block_name(rest)}"
     if match := re.fullmatch(r"stages\.(\d+)\.position", name):
         return f"pos_embed_{int(match[1]) + 1}"
-    if match := re.fullmatch(r"stages\.(\d+)\.cross_attention\.(\d+)\.(.+)", name):
-        return f"blocks_{int(match[1]) + 1}.block.{match[2]}.cross_attention.{_renamed(match[3], CROSS)}"
-    return _renamed(name, {"to_rgb.": "deconv.0.", "to_tokens.": "l1.", **SEQUENCE})
+    found = next((own for own in OUTER if name.startswith(own)), "")
+    return OUTER.get(found, "") + name.removeprefix(found)
 
 
 def _discriminator_name(name: str, first_groups: list[int | None]) -> str:
@@ -156,14 +152,9 @@ def _discriminator_name(name: str, first_groups: list[int | None]) -> str:
     return re.sub(r"^norm\.", "norm.norm.", "cls_token" if name == "cls" else name)
 
 
-def _renamed(name: str, beginnings: dict[str, str]) -> str:
-    """The name with its beginning replaced, where it is one of those."""
-    found = next((own for own in beginnings if name.startswith(own)), "")
-    return beginnings.get(found, "") + name.removeprefix(found)
-
-
 def _block_name(rest: str) -> str:
     """Of a tensor inside a block."""
     rest = re.sub(r"^(norm[12])\.", r"\1.norm.", rest)
-    rest = rest.replace("attention.relative_position.table", "attn.relative_position_bias_table")
-    return rest.replace("attention.noise_strength", "attn.noise_strength_1").replace("attention.", "attn.")
+    rest = re.sub(r"^attention\.", "attn.", rest).replace("relative_position.table", "relative_position_bias_table")
+    rest = re.sub(r"^cross_attention\.(q|k|v)(uery|ey|alue)\.", r"cross_attention.\1_transform.", rest)
+    return rest.replace("noise_strength", "noise_strength_1")

@@ -34,12 +34,12 @@ def test_celeba128_is_the_generator_of_the_papers_table_6(cell):
 
 def test_text_names_every_stage(monkeypatch, capsys):
     text = call(monkeypatch, capsys, "--dataset", "church256")
-    assert (
-        "205,291,927 parameters" in text
-        and "256 x 256" in text
-        and "grid attention in 16 x 16" in text
-        and "[cls]" in text
-    )
+    assert "205,291,927 parameters" in text and "images of 256 x 256" in text
+    rows = [line.split() for line in text.splitlines()]
+    assert ["3", "pixel_shuffle", "False", "4", "64", "256", "4", "4", "token", "grid", "16"] in [
+        row[:11] for row in rows
+    ]
+    assert ["cls", "1", "16", "384"] in [row[:4] for row in rows]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from trained_networks import write_trained
     "variant",
     [
         "full",
+        "stylegan2",
         pytest.param("nystrom_attention", marks=pytest.mark.nightly),
         pytest.param("batch_norm", marks=pytest.mark.nightly),
     ],

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from pipeline.networks.sampling import interpolate
-from pipeline.networks.transgan.attention_maps import effective_attention, kind, tables
+from pipeline.networks.transgan.attention_maps import effective_attention, tables
 from pipeline.networks.transgan.networks import Generator
 from pipeline.pictures.contact_sheet import write_maps
 from pipeline.pictures.illustrate import write_attention
@@ -31,10 +31,10 @@ def build(cell, variant):
 def test_weights_mix_the_values_as_the_block_does(cell, variant):
     generator, module = build(cell, variant)
     weights = effective_attention(generator, module, torch.randn(2, generator.latent_dim), list(range(64)), seed=0)
-    assert weights.shape == (2, module.heads, 64, 64) and kind(module) == KINDS[variant]
+    assert weights.shape == (2, module.heads, 64, 64) and module.kind == KINDS[variant]
     q, k, v = torch.randn(3, 2, module.heads, 64, 16).unbind(0)
     # Rows of weights sum to one wherever the weights are a softmax or a product of two.
-    if kind(module) != "nystrom":
+    if module.kind != "nystrom":
         assert weights.sum(-1) == pytest.approx(torch.ones(2, module.heads, 64).numpy(), abs=1e-4)
         assert (weights >= 0).all()
     with torch.no_grad():
@@ -59,7 +59,7 @@ def test_grid_attention_stays_in_its_cell(cell):
 def test_relative_position_is_by_the_keys_offset(cell):
     generator, module = build(cell, "full")
     ((name, table),) = tables(module)
-    bias = module.bias().detach()
+    bias = module.relative_position().detach()
     # Query (1, 1), key (3, 0) of a 4 x 4 cell: two rows below, one column before.
     assert name == "" and table.shape == (2, 7, 7)
     assert table[:, 3 + 2, 3 - 1] == pytest.approx(bias[:, 1 * 4 + 1, 3 * 4 + 0].numpy())

@@ -37,7 +37,6 @@ OUTSIDE = {
         for name, why in {
             family.removesuffix(".spec"): "empty",
             family: "settings; their values are in the plan",
-            family.replace(".spec", ".config"): "settings; their values are in the plan",
         }.items()
         if module.path(name)
     },
@@ -46,9 +45,8 @@ OUTSIDE = {
 }
 # Functions of those that run during a training: they find what the plan names.
 FINDERS = {
-    "pipeline.networks.families": {"load", "generator_class", "discriminator_class", "load_attribute"},
+    "pipeline.networks.families": {"load", "load_attribute"},
     "pipeline.training.config": {"parts"},  # a value of the plan, where it is a number
-    "pipeline.networks.transgan_oct2021.spec": {"plain"},  # two values of the plan, handed on as they are
 }
 GUARD = """
 import json, os, sys, traceback
@@ -118,34 +116,34 @@ NETWORKS = {
         "generator": {"family": "stylegan2", "stylegan2": {"preset": "small"}},
         "discriminator": {"family": "stylegan2", "stylegan2": {"preset": "small"}},
     },
-    "transgan_oct2021": {
-        "generator": {
-            "family": "transgan_oct2021",
-            "transgan_oct2021": {
-                "latent_dim": 16,
-                "base_side": 2,
-                "stages": [
-                    {"upsample": "none", "width": 64, "depth": 0},
-                    {"upsample": "bicubic", "width": 64, "depth": 1},
-                    {"upsample": "pixel_shuffle", "width": 16, "depth": 1, "smooth": True},
-                ],
-            },
-        },
-        "discriminator": {
-            "family": "transgan_oct2021",
-            "transgan_oct2021": {
-                "patch": 2,
-                "overlap": 1,
-                "stages": [{"width": 16, "depth": 1}, {"width": 32, "depth": 1}],
-                "cls_depth": 1,
-                "relative_position": False,
-            },
-        },
-        "attention_from": 4,
-        "window": 2,
-    },
 }
-CELLS |= {family: (family, {"penalty": "r1"}) for family, networks in NETWORKS.items() if networks}
+OCTOBER = {  # what only its networks have: cross-attention, smoothing, overlapping patches
+    "generator": {
+        "transgan": {
+            "latent_dim": 16,
+            "base_side": 2,
+            "stages": [
+                {"upsample": "none", "width": 64, "depth": 0},
+                {"upsample": "bicubic", "width": 64, "depth": 1},
+                {"upsample": "pixel_shuffle", "width": 16, "depth": 1, "smooth": True},
+            ],
+            "cross_attention": True,
+        },
+    },
+    "discriminator": {
+        "transgan": {
+            "patch": 2,
+            "overlap": 1,
+            "stages": [{"width": 16, "depth": 1}, {"width": 32, "depth": 1}],
+            "cls_depth": 1,
+            "relative_position": False,
+        },
+    },
+    "attention_from": 4,
+    "window": 2,
+}
+MODELS = {**NETWORKS, "october": OCTOBER}
+CELLS |= {family: (family, {"penalty": "r1"}) for family, networks in MODELS.items() if networks}
 
 
 def test_every_family_is_looked_at():
@@ -165,11 +163,11 @@ def trainings(params, plan, augmentation, tmp_path_factory):
         "snapshots": 1,
         "augment": augment,
     }
-    rows = {f"family_{family}": {"model": networks} for family, networks in NETWORKS.items() if networks}
+    rows = {f"family_{family}": {"model": networks} for family, networks in MODELS.items() if networks}
     content = {**params, "variants": rows}
     for name, (variant, changes) in CELLS.items():
         changes = {"snapshot_images": 4, "weight_snapshots": 1} | small | changes
-        if variant in NETWORKS:
+        if variant in MODELS:
             network, train = resolve_cell(content, "digits", f"family_{variant}").network, plan(**changes).train
             plans[name] = plan().model_copy(
                 update={"network": network, "train": train, "code": fingerprint(network, train)}

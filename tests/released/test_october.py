@@ -30,7 +30,7 @@ KEYS = ("gen_state_dict", "avg_gen_state_dict", "dis_state_dict")
 def params(tmp_path_factory):
     """params.yaml with narrow networks for the variant; everything else as it is."""
     model = read_yaml(ROOT / "conf/variant/celebahq_october.yaml")["model"]
-    generator, discriminator = (model[name]["transgan_oct2021"] for name in ("generator", "discriminator"))
+    generator, discriminator = (model[name]["transgan"] for name in ("generator", "discriminator"))
     for stage, width in zip(generator["stages"], SMALL.widths, strict=True):
         stage |= {"width": width, "depth": min(stage["depth"], SMALL.depth)}
     for stage, width, depth in zip(discriminator["stages"], SMALL.d_widths, SMALL.d_depths, strict=True):

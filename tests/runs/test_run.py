@@ -1,6 +1,5 @@
 """A run's folder, the key it is known by, and twins that are copied instead of trained again."""
 
-import os
 import shutil
 
 import numpy as np

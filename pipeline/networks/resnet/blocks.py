@@ -12,83 +12,65 @@ activations computed again see one weight. sigma is differentiated with u and v 
 """
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.networks.distributed import batch_norm
-from pipeline.networks.interface import StepConstant, full_precision, run_block
+from pipeline.networks.interface import StepConstant, full_precision
 from pipeline.networks.resnet.spec import BlockSpec, CellSpec
 
 FIRST_ITERATIONS = 15  # for new weights, so that their very first scores are near to normalised
 RESIDUAL = (".conv1", ".conv2")  # 3 x 3 convolutions inside blocks
 
 
-class Spectral(Protocol):
-    """A layer with spectral norm: its weight and the vectors of its power iteration."""
+class Spectral(StepConstant):
+    """A layer whose weight is spectrally normalised; `layer.weight` is the one that is learned, before division."""
 
     weight: Tensor
     u: Tensor
     v: Tensor
 
+    def add_vectors(self) -> None:
+        """Random unit vectors from torch's global generator."""
+        for name, size in zip("uv", self.weight.flatten(1).shape, strict=True):
+            vector = torch.randn(size, device=self.weight.device, dtype=self.weight.dtype)
+            self.register_buffer(name, F.normalize(vector, dim=0))
 
-def add_vectors(module: nn.Module, weight: Tensor) -> None:
-    """Random unit vectors from torch's global generator, as buffers `u` and `v`."""
-    matrix = weight.detach().flatten(1)
-    for name, size in zip("uv", matrix.shape, strict=True):
-        module.register_buffer(name, F.normalize(torch.randn(size, device=weight.device, dtype=weight.dtype), dim=0))
+    @torch.no_grad()
+    def iterate(self, count: int) -> None:
+        """Move u and v in place."""
+        matrix = self.weight.detach().flatten(1)
+        for _ in range(count):
+            self.v.copy_(F.normalize(torch.mv(matrix.t(), self.u), dim=0))
+            self.u.copy_(F.normalize(torch.mv(matrix, self.v), dim=0))
 
-
-@torch.no_grad()
-def power_iteration(module: Spectral, count: int) -> None:
-    """Move u and v in place."""
-    matrix = module.weight.detach().flatten(1)
-    for _ in range(count):
-        module.v.copy_(F.normalize(torch.mv(matrix.t(), module.u), dim=0))
-        module.u.copy_(F.normalize(torch.mv(matrix, module.v), dim=0))
-
-
-def normalised(module: Spectral) -> Tensor:
-    """weight / sigma, shaped as the weight, in the weight's own precision."""
-    weight = module.weight
-    with full_precision(weight):
-        # Clones: an iteration moves the buffers in place, perhaps before a derivative asks for them.
-        sigma = torch.dot(module.u.clone(), torch.mv(weight.flatten(1), module.v.clone()))
-        return weight / sigma
+    def compute(self) -> Tensor:
+        """weight / sigma, shaped as the weight, in the weight's own precision."""
+        with full_precision(self.weight):
+            # Clones: an iteration moves the buffers in place, perhaps before a derivative asks for them.
+            sigma = torch.dot(self.u.clone(), torch.mv(self.weight.flatten(1), self.v.clone()))
+            return self.weight / sigma
 
 
-class SpectralConv2d(nn.Conv2d, StepConstant):
-    """A convolution with a spectrally normalised weight. (B, inputs, H, W) -> (B, outputs, H, W)."""
-
-    u: Tensor
-    v: Tensor
+class SpectralConv2d(nn.Conv2d, Spectral):
+    """(B, inputs, H, W) -> (B, outputs, H, W)."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int):
         super().__init__(inputs, outputs, kernel, padding=kernel // 2)
-        add_vectors(self, self.weight)
-
-    def compute(self) -> Tensor:
-        return normalised(self)
+        self.add_vectors()
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]  # StepConstant's own takes nothing
         return self._conv_forward(x, StepConstant.forward(self), self.bias)
 
 
-class SpectralLinear(nn.Linear, StepConstant):
-    """A linear layer with a spectrally normalised weight. (B, inputs) -> (B, outputs)."""
-
-    u: Tensor
-    v: Tensor
+class SpectralLinear(nn.Linear, Spectral):
+    """(B, inputs) -> (B, outputs)."""
 
     def __init__(self, inputs: int, outputs: int, bias: bool):
         super().__init__(inputs, outputs, bias)
-        add_vectors(self, self.weight)
-
-    def compute(self) -> Tensor:
-        return normalised(self)
+        self.add_vectors()
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
         return F.linear(x, StepConstant.forward(self), self.bias)
@@ -97,8 +79,8 @@ class SpectralLinear(nn.Linear, StepConstant):
 def iterate(network: nn.Module, count: int = 1) -> None:
     """`count` power iterations of every spectrally normalised weight of `network`."""
     for module in network.modules():
-        if isinstance(module, SpectralConv2d | SpectralLinear):
-            power_iteration(module, count)
+        if isinstance(module, Spectral):
+            module.iterate(count)
 
 
 def convolution(inputs: int, outputs: int, kernel: int, *, spectral: bool = False) -> nn.Conv2d:
@@ -179,40 +161,6 @@ class Block(nn.Module):
         if self.shortcut is None:
             return x + out
         return out + (self.shortcut(self.pooled(x)) if self.first else self.pooled(self.shortcut(x)))
-
-
-def run(block: nn.Module, *inputs: Tensor, recompute: bool) -> Any:
-    """`block(*inputs)`; with `recompute` activations are not kept for the backward pass but computed a second time."""
-
-    def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-        return nullcontext(), StatisticsKept(block)
-
-    return run_block(block, *inputs, recompute=recompute, context_fn=contexts)
-
-
-class StatisticsKept(AbstractContextManager[None]):
-    """Batch norms leave their running statistics alone: the second time is not another batch.
-
-    Without momentum they add nothing, and save what they saved the first time. It may be entered again: with a second
-    derivative activations are computed more than once.
-    """
-
-    def __init__(self, block: nn.Module):
-        self.norms = [module for module in block.modules() if isinstance(module, nn.BatchNorm2d)]
-        self.momenta = [norm.momentum for norm in self.norms]
-        self.counts: list[Tensor] = []
-
-    def __enter__(self) -> None:
-        self.counts = [norm.num_batches_tracked.clone() for norm in self.norms if norm.num_batches_tracked is not None]
-        for norm in self.norms:
-            norm.momentum = 0.0
-
-    def __exit__(self, *_: object) -> None:
-        counted = [norm.num_batches_tracked for norm in self.norms if norm.num_batches_tracked is not None]
-        for now, before in zip(counted, self.counts, strict=True):
-            now.copy_(before)
-        for norm, momentum in zip(self.norms, self.momenta, strict=True):
-            norm.momentum = momentum
 
 
 def initialise(network: nn.Module, scheme: str, residual_gain: float) -> None:

@@ -4,31 +4,19 @@ Generator: noise -> linear -> feature map -> up-blocks -> norm, ReLU, 3 x 3 to R
 Discriminator: residual blocks with average pooling -> ReLU -> mean or sum over the pixels -> linear score.
 Augmentation is not part of it.
 
-State dict of the generator, for carrying weights across (I = cell, J = skip, from 0; convolutions (out, in, k, k)):
+Entries of the state dicts that do not explain themselves (I = cell or block, J = skip, from 0):
 
-    to_map.weight (C0 S0 S0, Z), .bias              latent -> first map; output index = (channel, row, column)
-    cells.I.conv1.weight (C, C_in, 3, 3), .bias
-    cells.I.conv2.weight (C, C, 3, 3), .bias
-    cells.I.norm1 / norm2 .weight .bias .running_mean .running_var .num_batches_tracked       batch norm only
-    cells.I.shortcut.weight (C, C_in, 1, 1), .bias  where the cell has one
-    cells.I.skips.J.weight (C, C_skip, 1, 1), .bias
-    norm .weight .bias .running_mean ...            before RGB, batch norm only
-    to_rgb.weight (channels, C, 3, 3), .bias
+    to_map.weight (C0 S0 S0, Z)                     latent -> first map; output index = (channel, row, column)
+    cells.I.shortcut.weight (C, C_in, 1, 1)         where the cell has one
+    cells.I.skips.J.weight (C, C_skip, 1, 1)
+    blocks.I.shortcut.weight (C, C_in, 1, 1)        where the block halves the side or changes the width
+    ... .u (out,), .v (in k k,)                     beside every weight of D, with spectral norm: `weight` is the one
+                                                    that is learned, before division
 
 In AutoGAN's program these are l1, cellI.c1, .c2, .c_sc, .skip_in_ops.J (cells there from 1), to_rgb.0 and to_rgb.2; in
-SNGAN as mimicry has it l1, blockI.c1, .c2, .b1, .b2, .c_sc (blocks there from 2), b5 and c5. The shapes are the same.
-
-State dict of the discriminator (I = block from 0):
-
-    blocks.I.conv1.weight (H, C_in, 3, 3), .bias    H = C_in; C in block 0
-    blocks.I.conv2.weight (C, H, 3, 3), .bias
-    blocks.I.shortcut.weight (C, C_in, 1, 1), .bias where the block halves the side or changes the width
-    head.weight (1, C), head.bias                   the bias where the spec has it
-    ... .u (out,), .v (in k k,)                     beside every weight, with spectral norm
-
-With spectral norm `weight` is the one that is learned, before division (`.spectral`). In AutoGAN's
-program and in mimicry the same are blockI.c1, .c2, .c_sc (blocks from 1) and l5; with PyTorch's spectral norm,
-weight_orig, weight_u and weight_v.
+SNGAN as mimicry has it l1, blockI.c1, .c2, .b1, .b2, .c_sc (blocks there from 2), b5 and c5. D's are blockI.c1, .c2,
+.c_sc (blocks from 1) and l5 in both; with PyTorch's spectral norm, weight_orig, weight_u and weight_v. The shapes are
+the same.
 """
 
 import torch
@@ -36,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.networks import interface
-from pipeline.networks.interface import Linear, full_precision
+from pipeline.networks.interface import Linear, full_precision, run_block
 from pipeline.networks.resnet.blocks import (
     FIRST_ITERATIONS,
     Block,
@@ -46,7 +34,6 @@ from pipeline.networks.resnet.blocks import (
     initialise,
     iterate,
     make_norm,
-    run,
 )
 from pipeline.networks.resnet.spec import DiscriminatorSpec, GeneratorSpec
 from pipeline.networks.spec import NetworkSpec
@@ -79,7 +66,7 @@ class Generator(interface.Generator):
         x = self.to_map(z).unflatten(1, self.shape)
         firsts: list[Tensor] = []
         for cell, sources in zip(self.cells, self.sources, strict=True):
-            first, x = run(cell, x, *(firsts[source] for source in sources), recompute=self.recompute)
+            first, x = run_block(cell, x, *(firsts[source] for source in sources), recompute=self.recompute)
             firsts.append(first)
         with full_precision(x):  # eight bits of mantissa are too few for a pixel
             pixels = self.to_rgb(F.relu(self.norm(x.to(self.to_rgb.weight.dtype))))
@@ -114,7 +101,7 @@ class Discriminator(interface.Discriminator):
     def forward(self, images: Tensor, *, twice: bool = False) -> Tensor:
         x = images
         for block in self.blocks:
-            x = run(block, x, recompute=self.recompute)
+            x = run_block(block, x, recompute=self.recompute)
         with full_precision(x):
             x = F.relu(x.to(self.head.weight.dtype))
             pooled = x.mean(dim=(2, 3)) if self.pooling == "mean" else x.sum(dim=(2, 3))

@@ -1,72 +1,151 @@
-"""Residual convolutional GANs (WGAN-GP's and SNGAN's ResNets, AutoGAN) resolved: every block in plain numbers.
+"""Residual convolutional GANs: settings as a person writes them, the published networks, and networks resolved.
 
-Canonical: the preset's name does not appear, and what cannot matter has one value (how a 1 x 1 map is upsampled, how it
-is pooled), so that equal networks have equal specs.
+`preset` names a published network; every other setting is null (what the preset has) or takes its place.
+
+wgan_gp   Gulrajani et al. 2017, gan_cifar_resnet.py, its unconditional branch. No geometry for 48 x 48 was published:
+          here it is that of 32 x 32 on a first map of 6 x 6.
+sngan     Miyato et al. 2018, its ResNets for CIFAR-10 and for STL-10. The last linear layer has a bias, as in the
+          mimicry library; the authors' program has none (`head_bias: false`).
+autogan   Gong et al. 2019: the three cells that the search found, the same at 48 x 48 on a first map of 6 x 6.
+
+At 8 x 8 they are small networks of the same make, for the digits. In a resolved network what cannot matter has one
+value (how a 1 x 1 map is upsampled, how it is pooled), so that equal networks have equal specs.
 """
 
-from typing import Literal, TypeVar
+import math
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import Field
 
 from pipeline.base.schema import Strict
 from pipeline.networks import spec as base
-from pipeline.networks.resnet.config import (
-    DISCRIMINATORS,
-    GAINS,
-    GENERATORS,
-    Block,
-    Cell,
-    DiscriminatorSettings,
-    Gain,
-    GeneratorSettings,
-    Init,
-    Norm,
-    Pooling,
-    Positive,
-    Upsample,
-)
-from pipeline.networks.spec import Impossible
-from pipeline.networks.transgan.config import SharedSettings
+from pipeline.networks.spec import Impossible, Positive, given_values
+from pipeline.networks.transgan.spec import SharedSettings
 
 GENERATOR = "pipeline.networks.resnet.networks:Generator"
 DISCRIMINATOR = "pipeline.networks.resnet.networks:Discriminator"
 USES_SHARED = False
 RECOMPUTES = True
 
-Part = TypeVar("Part", Cell, Block)
+Preset = Literal["wgan_gp", "sngan", "autogan"]
+Norm = Literal["batch", "none"]
+Upsample = Literal["nearest", "bilinear"]
+Pooling = Literal["mean", "sum"]
+Init = Literal["he", "xavier"]
+Gain = Annotated[float, Field(gt=0)]
+GAINS: dict[Init, float] = {"he": math.sqrt(2), "xavier": 1.0}  # of 3 x 3 convolutions inside blocks
 
 
-def _norm(kind: Norm) -> str:
-    return "no norm" if kind == "none" else f"{kind} norm"
+class Cell(Strict):
+    """An up-block of the generator; it doubles the side."""
+
+    width: Positive  # channels
+    upsample: Upsample
+    shortcut: bool  # a 1 x 1 convolution of the upsampled input, added to the output
+    # Earlier cells, from 0, whose first feature map is added to this one's.
+    skips: list[Annotated[int, Field(ge=0)]] = []
 
 
-class CellSpec(Strict):
+class Block(Strict):
+    """A block of the discriminator."""
+
+    width: Positive  # channels
+    downsample: bool  # 2 x 2 average pooling at its end
+
+
+class GeneratorSettings(Strict):
+    """`model.generator.resnet`."""
+
+    family: Literal["resnet"] = "resnet"
+    preset: Preset
+    latent_dim: Positive | None = None  # z ~ N(0, I); 128 (64 at 8 x 8)
+    base_side: Positive | None = None  # pixels a side of the first feature map; 4 at 32 x 32, 6 at 48 x 48, 2 at 8 x 8
+    width: Positive | None = None  # channels of the first feature map; the preset's cells keep their ratio to it
+    cells: Annotated[list[Cell], Field(min_length=1)] | None = None
+    norm: Norm | None = None  # before both convolutions of every cell
+    rgb_norm: Norm | None = None  # before the convolution to RGB
+    tanh: bool | None = None  # pixels squashed into (-1, 1)
+    init: Init | None = None  # see `pipeline.networks.resnet.blocks.initialise`
+    residual_gain: Gain | None = None  # of the 3 x 3 convolutions in cells; null with `init` given: that scheme's own
+
+
+class DiscriminatorSettings(Strict):
+    """`model.discriminator.resnet`."""
+
+    family: Literal["resnet"] = "resnet"
+    preset: Preset
+    width: Positive | None = None  # channels of the last block; the preset's other blocks keep their ratio to it
+    blocks: Annotated[list[Block], Field(min_length=1)] | None = None
+    spectral_norm: bool | None = None  # every weight divided by its largest singular value (Miyato et al. 2018)
+    pooling: Pooling | None = None  # of the last feature map, over its pixels
+    head_bias: bool | None = None  # whether the last linear layer has one
+    init: Init | None = None
+    residual_gain: Gain | None = None
+
+
+def _plain(*widths: int) -> list[Cell]:
+    return [Cell(width=width, upsample="nearest", shortcut=True) for width in widths]
+
+
+def _searched(width: int) -> list[Cell]:
+    """The cells that AutoGAN's search found."""
+    return [
+        Cell(width=width, upsample="nearest", shortcut=True),
+        Cell(width=width, upsample="bilinear", shortcut=True, skips=[0]),
+        Cell(width=width, upsample="nearest", shortcut=False, skips=[0, 1]),
+    ]
+
+
+def _blocks(*widths: int, down: int) -> list[Block]:
+    """Blocks of these widths, the first `down` of them halving the side."""
+    return [Block(width=width, downsample=index < down) for index, width in enumerate(widths)]
+
+
+_AT_8, _AT_32 = _blocks(64, 64, down=1), _blocks(128, 128, 128, 128, down=2)
+# Preset -> what it is at every resolution, and by resolution: width of the first feature map, cells | blocks.
+GENERATORS: dict[Preset, tuple[dict[str, Any], dict[int, tuple[int, list[Cell]]]]] = {
+    "wgan_gp": (
+        {"norm": "batch", "rgb_norm": "batch", "tanh": True, "init": "he"},
+        {8: (64, _plain(64, 64)), 32: (128, _plain(128, 128, 128)), 48: (128, _plain(128, 128, 128))},
+    ),
+    "sngan": (
+        {"norm": "batch", "rgb_norm": "batch", "tanh": True, "init": "he"},
+        {8: (64, _plain(64, 64)), 32: (256, _plain(256, 256, 256)), 48: (512, _plain(256, 128, 64))},
+    ),
+    "autogan": (
+        {"norm": "none", "rgb_norm": "batch", "tanh": True, "init": "xavier"},
+        {8: (64, _searched(64)[:2]), 32: (256, _searched(256)), 48: (256, _searched(256))},
+    ),
+}
+DISCRIMINATORS: dict[Preset, tuple[dict[str, Any], dict[int, list[Block]]]] = {
+    "wgan_gp": (
+        {"spectral_norm": False, "pooling": "mean", "head_bias": True, "init": "he"},
+        {8: _AT_8, 32: _AT_32, 48: _AT_32},
+    ),
+    "sngan": (
+        {"spectral_norm": True, "pooling": "sum", "head_bias": True, "init": "he"},
+        {8: _AT_8, 32: _AT_32, 48: _blocks(64, 128, 256, 512, 1024, down=4)},
+    ),
+    "autogan": (
+        {"spectral_norm": True, "pooling": "sum", "head_bias": False, "init": "xavier"},
+        {8: _AT_8, 32: _AT_32, 48: _AT_32},
+    ),
+}
+
+
+class CellSpec(Cell):
     """An up-block: `inputs` channels at half of `side` -> `width` channels at `side`."""
 
     side: Positive
     inputs: Positive
-    width: Positive
-    upsample: Upsample
     norm: Norm
-    shortcut: bool
-    skips: list[int]  # earlier cells, from 0
-
-    def line(self) -> str:
-        skips = f", skips from {', '.join(map(str, self.skips))}" if self.skips else ""
-        shortcut = "shortcut" if self.shortcut else "no shortcut"
-        size = f"{self.side:>4} x {self.side:<4} width {self.width:<5}"
-        return f"{size} {self.upsample}, {_norm(self.norm)}, {shortcut}{skips}"
 
 
-class BlockSpec(Strict):
+class BlockSpec(Block):
     """A block of D: `inputs` channels at `side` -> `width` channels there, or at half of it with `downsample`."""
 
     side: Positive
     inputs: Positive
-    width: Positive
-    downsample: bool
-
-    def line(self) -> str:
-        size = f"{self.side:>4} x {self.side:<4} width {self.width}"
-        return f"{size}, average pooling" if self.downsample else size
 
 
 class GeneratorSpec(base.GeneratorSpec):
@@ -85,14 +164,6 @@ class GeneratorSpec(base.GeneratorSpec):
     def batch_statistics(self) -> bool:
         return self.rgb_norm == "batch" or any(cell.norm == "batch" for cell in self.cells)
 
-    def lines(self) -> list[str]:
-        end = f"  {_norm(self.rgb_norm)}, RGB{', tanh' if self.tanh else ''}"
-        return [
-            f"  {self.base_side:>4} x {self.base_side:<4} width {self.width}",
-            *("  " + c.line() for c in self.cells),
-            end,
-        ]
-
 
 class DiscriminatorSpec(base.DiscriminatorSpec):
     """A residual discriminator, every number explicit."""
@@ -105,10 +176,6 @@ class DiscriminatorSpec(base.DiscriminatorSpec):
     init: Init
     residual_gain: Gain
 
-    def lines(self) -> list[str]:
-        end = f"  {self.pooling} over the pixels, linear{', spectral norm everywhere' if self.spectral_norm else ''}"
-        return [*("  " + block.line() for block in self.blocks), end]
-
 
 def resolve_generator(
     settings: GeneratorSettings, shared: SharedSettings, *, resolution: int, channels: int
@@ -118,48 +185,29 @@ def resolve_generator(
     Errors: `Impossible` for a resolution that the preset does not have, cells that do not end there, a width that the
     preset's cells cannot keep their ratio to, and skips from cells that do not come before.
     """
-    preset, key = GENERATORS[settings.preset], "model.generator"
-    known = preset.at.get(resolution)
-    if known is None and (settings.cells is None or settings.base_side is None):
-        raise _no_geometry(key, settings.preset, list(preset.at), resolution, "base_side and cells of your own")
-    cells, first = settings.cells, settings.width
-    if cells is None:
-        assert known is not None
-        first = first or known.width
-        cells = [_scaled(cell, first, known.width, f"{key}.width") for cell in known.cells]
-    base_side = settings.base_side or (known.base_side if known else 0)
+    (preset, at), key = GENERATORS[settings.preset], "model.generator"
+    if resolution not in at and (settings.cells is None or settings.base_side is None):
+        raise _no_geometry(f"{key}.preset", settings.preset, [*at], resolution, "base_side and cells of your own")
+    usual, cells = at.get(resolution, (0, []))
+    latent_dim, base_side = 64 if resolution == 8 else 128, resolution // 2 ** len(cells)
+    values = {"latent_dim": latent_dim, "base_side": base_side, **preset, **given_values(settings)}
+    if settings.cells is None:
+        values["width"] = settings.width or usual
+        values["cells"] = [_scaled(cell, values["width"], usual, f"{key}.width") for cell in cells]
+    cells, norm, base_side = values["cells"], values.pop("norm"), values["base_side"]
     if base_side * 2 ** len(cells) != resolution:
         allowed = f"a side that {len(cells)} doublings take to the resolution, {resolution}"
         raise Impossible(f"{key}.base_side", base_side, allowed)
-    first, norm = first or cells[0].width, settings.norm or preset.norm
-    inputs, resolved = first, []
+    values.setdefault("width", cells[0].width)
+    inputs, resolved = values["width"], []
     for index, cell in enumerate(cells):
         if sorted(set(cell.skips)) != cell.skips or any(skip >= index for skip in cell.skips):
             raise Impossible(f"{key}.cells.{index}.skips", cell.skips, "rising numbers of earlier cells, from 0")
-        side = base_side * 2 ** (index + 1)
-        resolved.append(
-            CellSpec(
-                side=side,
-                inputs=inputs,
-                width=cell.width,
-                upsample=cell.upsample if side > 2 else "nearest",
-                norm=norm,
-                shortcut=cell.shortcut,
-                skips=cell.skips,
-            )
-        )
+        side, kept = base_side * 2 ** (index + 1), cell.model_dump()
+        kept["upsample"] = cell.upsample if side > 2 else "nearest"
+        resolved.append(CellSpec(side=side, inputs=inputs, norm=norm, **kept))
         inputs = cell.width
-    init = settings.init or preset.init
-    return GeneratorSpec(
-        latent_dim=settings.latent_dim or (known.latent_dim if known else 128),
-        base_side=base_side,
-        width=first,
-        cells=resolved,
-        rgb_norm=settings.rgb_norm or preset.rgb_norm,
-        tanh=preset.tanh if settings.tanh is None else settings.tanh,
-        init=init,
-        residual_gain=settings.residual_gain or GAINS[init],
-    )
+    return _complete(GeneratorSpec, values, cells=resolved)
 
 
 def resolve_discriminator(
@@ -169,37 +217,41 @@ def resolve_discriminator(
 
     Errors: `Impossible` as for the generator, and where a block would halve an odd side.
     """
-    preset, key = DISCRIMINATORS[settings.preset], "model.discriminator"
-    known, blocks = preset.at.get(resolution), settings.blocks
-    if known is None and blocks is None:
-        raise _no_geometry(key, settings.preset, list(preset.at), resolution, "blocks of your own")
+    (preset, at), key = DISCRIMINATORS[settings.preset], "model.discriminator"
+    blocks = settings.blocks
+    if resolution not in at and blocks is None:
+        raise _no_geometry(f"{key}.preset", settings.preset, [*at], resolution, "blocks of your own")
     if blocks is not None and settings.width is not None:
         raise Impossible(f"{key}.width", settings.width, "null with blocks of your own, which have their widths")
     if blocks is None:
-        assert known is not None
-        last = known[-1].width
-        blocks = [_scaled(block, settings.width or last, last, f"{key}.width") for block in known]
+        last = at[resolution][-1].width
+        blocks = [_scaled(block, settings.width or last, last, f"{key}.width") for block in at[resolution]]
     side, inputs, resolved = resolution, channels, []
     for index, block in enumerate(blocks):
         if block.downsample and side % 2:
             raise Impossible(f"{key}.blocks.{index}.downsample", True, f"false: its map of {side} x {side} has no half")
-        resolved.append(BlockSpec(side=side, inputs=inputs, width=block.width, downsample=block.downsample))
+        resolved.append(BlockSpec(side=side, inputs=inputs, **block.model_dump()))
         side, inputs = side // (2 if block.downsample else 1), block.width
-    init = settings.init or preset.init
-    return DiscriminatorSpec(
-        blocks=resolved,
-        spectral_norm=preset.spectral_norm if settings.spectral_norm is None else settings.spectral_norm,
-        pooling=(settings.pooling or preset.pooling) if side > 1 else "mean",
-        head_bias=preset.head_bias if settings.head_bias is None else settings.head_bias,
-        init=init,
-        residual_gain=settings.residual_gain or GAINS[init],
-    )
+    values = preset | given_values(settings)
+    values.pop("width", None)
+    if side == 1:
+        values["pooling"] = "mean"
+    return _complete(DiscriminatorSpec, values, blocks=resolved)
+
+
+Spec = TypeVar("Spec", GeneratorSpec, DiscriminatorSpec)
+Part = TypeVar("Part", Cell, Block)
+
+
+def _complete(schema: type[Spec], values: dict[str, Any], **parts: Any) -> Spec:
+    gain = {"residual_gain": GAINS[values["init"]]}
+    return schema(**{name: value for name, value in (gain | values | parts).items() if name != "preset"})
 
 
 def _no_geometry(key: str, preset: str, sizes: list[int], resolution: int, otherwise: str) -> Impossible:
     have = " | ".join(map(str, sizes))
     allowed = f"images of {have} pixels a side, which presets are for, or {otherwise}; these have {resolution}"
-    return Impossible(f"{key}.preset", preset, allowed)
+    return Impossible(key, preset, allowed)
 
 
 def _scaled(part: Part, width: int, usual: int, key: str) -> Part:

@@ -21,47 +21,36 @@ SLOPE, GAIN = 0.2, math.sqrt(2)
 EPSILON = 1e-8
 
 
-class Filter(nn.Module):
-    """Every channel of (B, C, H, W) by itself through the outer product of the taps, a buffer that is not saved."""
+class Blur(nn.Module):
+    """The filter with `padding` zeros on each side, every `stride`-th sample kept, each channel by itself.
+
+    (B, C, H, W) -> (B, C, H + 2 padding - 3, W + 2 padding - 3); by padding 1 and stride 2, (B, C, H / 2, W / 2).
+    """
 
     taps: Tensor
 
-    def __init__(self, gain: float = 1.0):
+    def __init__(self, padding: int, *, gain: float = 1.0, stride: int = 1):
         super().__init__()
         line = torch.tensor(TAPS) / sum(TAPS)
         self.register_buffer("taps", gain * torch.outer(line, line), persistent=False)
+        self.padding, self.stride = padding, stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.kernel(x), stride=self.stride, padding=self.padding, groups=x.shape[1])
 
     def kernel(self, x: Tensor) -> Tensor:
         """(C, 1, 4, 4): one copy a channel."""
         return self.taps.to(x.dtype).expand(x.shape[1], 1, -1, -1)
 
 
-class Blur(Filter):
-    """Filter with `padding` zeros on each side: (B, C, H, W) -> (B, C, H + 2 padding - 3, W + 2 padding - 3)."""
-
-    def __init__(self, padding: int, gain: float = 1.0):
-        super().__init__(gain)
-        self.padding = padding
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.kernel(x), padding=self.padding, groups=x.shape[1])
-
-
-class Upsample(Filter):
+class Upsample(Blur):
     """(B, C, H, W) -> (B, C, 2H, 2W). A transposed convolution is the zeros and the filter (symmetric) in one."""
 
     def __init__(self) -> None:
-        super().__init__(gain=4.0)
+        super().__init__(1, gain=4.0, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.conv_transpose2d(x, self.kernel(x), stride=2, padding=1, groups=x.shape[1])
-
-
-class Downsample(Filter):
-    """(B, C, H, W) -> (B, C, H / 2, W / 2)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.kernel(x), stride=2, padding=1, groups=x.shape[1])
 
 
 def activation(x: Tensor) -> Tensor:
@@ -104,14 +93,6 @@ class EqualisedConvolution(nn.Module):
         return F.conv2d(x, self.weight * self.scale, self.bias, stride=self.stride, padding=self.padding)
 
 
-def demodulation(weight: Tensor, style: Tensor) -> Tensor:
-    """1 / sqrt(sum over i, k of (s_i w_oik)^2 + 1e-8): weight (o, i, k, k), style (B, i) -> (B, o).
-
-    Times this, the kernel of each image and output channel has length 1 (StyleGAN2, equation 3).
-    """
-    return torch.rsqrt(F.linear(style.square(), weight.square().sum(dim=(2, 3))) + EPSILON)
-
-
 class ModulatedConvolution(nn.Module):
     """A convolution whose input channels are scaled by a style of each image (StyleGAN2, section 2.2).
 
@@ -129,9 +110,16 @@ class ModulatedConvolution(nn.Module):
         self.blur = Blur(1, gain=4.0) if up else None
 
     def coefficients(self, w: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Style (B, i) and demodulation (B, o), in w's precision; call it outside of autocast."""
+        """Style (B, i) and demodulation (B, o), in w's precision; call it outside of autocast.
+
+        Times the demodulation, 1 / sqrt(sum over i, k of (s_i w_oik)^2 + 1e-8), the kernel of each image and output
+        channel has length 1 (equation 3).
+        """
         style = self.affine(w)
-        return style, demodulation(self.weight * self.scale, style) if self.demodulate else None
+        if not self.demodulate:
+            return style, None
+        squares = (self.weight * self.scale).square().sum(dim=(2, 3))
+        return style, torch.rsqrt(F.linear(style.square(), squares) + EPSILON)
 
     def forward(self, x: Tensor, style: Tensor, factor: Tensor | None) -> Tensor:
         weight = self.weight * self.scale

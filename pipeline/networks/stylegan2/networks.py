@@ -4,29 +4,19 @@ Generator: z -> w by the mapping network, a learned 4 x 4 map -> images by modul
 CIFAR configs do without: style mixing, path length regularisation, truncation, classes.
 Discriminator: images -> score, by convolutions at halving sides (2020, section 4.1). Augmentation is not part of it.
 
-State dict of the generator, for carrying weights across (L = layer, S = stage, its side being 4 * 2^S; stored values
-are those before the equalised learning rate's scale, 1 / sqrt(fan-in)):
+Entries of the state dicts that do not explain themselves (L = layer, S = stage, J = convolution; stored values are
+those before the equalised learning rate's scale, 1 / sqrt(fan-in)):
 
     mapping.L.weight (style_dim, in), .bias         stored 100 times too large: their learning rate is a hundredth
-    constant (1, C, 4, 4)
-    stages.S.convolutions.J...                      J = 0 alone at 4 x 4; above, 0 doubles the side and 1 keeps it
+    stages.S.convolutions.J...                      side 4 * 2^S; J = 0 alone at 4 x 4; above, 0 doubles the side
         .convolution.affine.weight (in, style_dim), .bias (in)      w -> style; biases start at 1
         .convolution.weight (out, in, 3, 3)         J = 0 above 4 x 4: a transposed convolution's kernel, not mirrored:
                                                     weight.transpose(0, 1) is what `conv_transpose2d` takes
-        .bias (out), .noise_strength ()
         .noise (side, side)                         buffer: the noise of evaluation
-    stages.S.to_rgb.convolution.affine..., .weight (channels, C, 1, 1), to_rgb.bias     residual: the last stage alone
-    stages.S.shortcut.weight (out, in, 1, 1)        residual alone, above 4 x 4
-
-State dict of the discriminator (S = stage from the image down, its side being resolution / 2^S; 4 x 4 is the epilogue):
-
-    stages.S.from_rgb.weight (C, channels, 1, 1), .bias     skip: every stage and the epilogue; else: stage 0 alone
-    stages.S.first.weight (C, C, 3, 3), .bias
-    stages.S.second.weight (next C, C, 3, 3), .bias         filtered, in steps of two
-    stages.S.shortcut.weight (next C, C, 1, 1)              residual alone
-    epilogue.convolution.weight (C, C + 1, 3, 3), .bias     the last input channel is the minibatch deviation, if any
-    epilogue.hidden.weight (C, 16 C), .bias                 input index = channel * 16 + place
-    epilogue.score.weight (1, C), .bias
+    stages.S.to_rgb...                              residual: the last stage alone; .shortcut: residual above 4 x 4
+    stages.S.from_rgb...                            of D, side resolution / 2^S; skip: every stage, else stage 0 alone
+    epilogue.convolution.weight (C, C + 1, 3, 3)    the last input channel is the minibatch deviation, if any
+    epilogue.hidden.weight (C, 16 C)                input index = channel * 16 + place
 """
 
 import torch
@@ -37,7 +27,7 @@ from pipeline.networks.distributed import normal
 from pipeline.networks.interface import full_precision, run_block
 from pipeline.networks.spec import NetworkSpec
 from pipeline.networks.stylegan2.layers import (
-    Downsample,
+    Blur,
     EqualisedConvolution,
     EqualisedLinear,
     MinibatchDeviation,
@@ -94,7 +84,7 @@ class StyledConvolution(nn.Module):
 
 
 class ToRGB(nn.Module):
-    """Modulated 1 x 1 convolution without demodulation, in full precision: (B, in, H, W), w -> (B, channels, H, W)."""
+    """Modulated 1 x 1 convolution without demodulation, in w's precision: (B, in, H, W), w -> (B, channels, H, W)."""
 
     def __init__(self, style_dim: int, inputs: int, channels: int):
         super().__init__()
@@ -102,8 +92,7 @@ class ToRGB(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        with full_precision(w):  # eight bits of mantissa are too few for a pixel
-            return self.convolution(x.to(w.dtype), *self.convolution.coefficients(w)) + self.bias[:, None, None]
+        return self.convolution(x.to(w.dtype), *self.convolution.coefficients(w)) + self.bias[:, None, None]
 
 
 class GeneratorStage(nn.Module):
@@ -129,7 +118,7 @@ class GeneratorStage(nn.Module):
             x = (x + self.upsample(self.shortcut(before))) * 0.5**0.5
         if self.to_rgb is None:
             return x, image
-        with full_precision(x):
+        with full_precision(x):  # eight bits of mantissa are too few for a pixel
             rgb = self.to_rgb(x, w)
             return x, rgb if image is None else rgb + self.upsample(image)
 
@@ -160,29 +149,19 @@ class Generator(interface.Generator):
     def forward(self, z: Tensor) -> Tensor:
         with full_precision(z):
             w = self.mapping(z)
-        x, image = self.constant.repeat(len(z), 1, 1, 1), None
+        x, image = self.constant.repeat(z.shape[0], 1, 1, 1), None
         for stage in self.stages:
             x, image = run_block(stage, x, image, w, recompute=self.recompute)
         assert image is not None
         return image
 
 
-class FromRGB(EqualisedConvolution):
-    """(B, channels, H, W) -> (B, C, H, W)."""
-
-    def __init__(self, channels: int, outputs: int):
-        super().__init__(channels, outputs, 1)
-
-    def forward(self, images: Tensor) -> Tensor:
-        return activation(super().forward(images))
-
-
-def _with_images(x: Tensor | None, images: Tensor, from_rgb: FromRGB | None) -> Tensor:
-    """The map of the stage before and what this stage sees of the images."""
+def with_images(x: Tensor | None, images: Tensor, from_rgb: nn.Module | None) -> Tensor:
+    """The map of the stage before and what this stage sees of the images; the first stage has no map."""
     if from_rgb is None:
         assert x is not None
         return x
-    seen = from_rgb(images)
+    seen = activation(from_rgb(images))
     return seen if x is None else x + seen
 
 
@@ -191,14 +170,14 @@ class DiscriminatorStage(nn.Module):
 
     def __init__(self, width: int, after: int, *, residual: bool, skip: bool, rgb: int):
         super().__init__()
-        self.from_rgb = FromRGB(rgb, width) if rgb else None
+        self.from_rgb = EqualisedConvolution(rgb, width, 1) if rgb else None
         self.first = EqualisedConvolution(width, width, 3)
         self.second = EqualisedConvolution(width, after, 3, down=True)
         self.shortcut = EqualisedConvolution(width, after, 1, bias=False) if residual else None
-        self.downsample, self.skip = Downsample(), skip
+        self.downsample, self.skip = Blur(1, stride=2), skip
 
     def forward(self, x: Tensor | None, images: Tensor) -> tuple[Tensor, Tensor]:
-        before = _with_images(x, images, self.from_rgb)
+        before = with_images(x, images, self.from_rgb)
         x = activation(self.second(activation(self.first(before))))
         if self.shortcut is not None:
             x = (x + self.shortcut(self.downsample(before))) * 0.5**0.5
@@ -210,7 +189,7 @@ class Epilogue(nn.Module):
 
     def __init__(self, width: int, *, group: int, rgb: int):
         super().__init__()
-        self.from_rgb = FromRGB(rgb, width) if rgb else None
+        self.from_rgb = EqualisedConvolution(rgb, width, 1) if rgb else None
         self.deviation = MinibatchDeviation(group) if group else None
         self.convolution = EqualisedConvolution(width + (1 if group else 0), width, 3)
         self.hidden = EqualisedLinear(width * 16, width)
@@ -218,7 +197,7 @@ class Epilogue(nn.Module):
 
     def forward(self, x: Tensor, images: Tensor) -> Tensor:
         dtype = self.score.weight.dtype
-        x = _with_images(x.to(dtype), images.to(dtype), self.from_rgb)
+        x = with_images(x.to(dtype), images.to(dtype), self.from_rgb)
         if self.deviation is not None:
             x = self.deviation(x)
         return self.score(activation(self.hidden(activation(self.convolution(x)).flatten(1)))).flatten()

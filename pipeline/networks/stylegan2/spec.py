@@ -1,26 +1,28 @@
 """StyleGAN2 (Karras et al. 2020): settings as a person writes them, presets, and networks resolved.
 
 A preset names the whole network; every other setting is optional and replaces the preset's value.
+
+diffaug   Zhao et al. 2020, the CIFAR config: half of StyleGAN2's usual width, its other defaults
+ada       Karras et al. 2020 (StyleGAN2-ADA), config `cifar`: 512 channels everywhere, D without shortcuts
+small     ours, for images of 8 x 8 on a CPU
 """
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from pipeline.base.schema import Strict
 from pipeline.networks import spec as base
-from pipeline.networks.spec import Impossible
-from pipeline.networks.transgan.config import SharedSettings
+from pipeline.networks.spec import Impossible, Positive, given_values
+from pipeline.networks.transgan.spec import SharedSettings
 
 GENERATOR = "pipeline.networks.stylegan2.networks:Generator"
 DISCRIMINATOR = "pipeline.networks.stylegan2.networks:Discriminator"
 USES_SHARED = False
 RECOMPUTES = True
 
-FIRST_SIDE = 4  # of the learned constant, and of D's last map
-SIDES = (8, 16, 32, 64, 128, 256)  # of an image
+SIDES = (4, 8, 16, 32, 64, 128, 256)  # of the learned constant and of D's last map, then of an image
 
-Positive = Annotated[int, Field(ge=1)]
 Preset = Literal["diffaug", "ada", "small"]
 GeneratorArchitecture = Literal["skip", "residual"]
 DiscriminatorArchitecture = Literal["residual", "skip", "orig"]
@@ -30,7 +32,7 @@ class GeneratorSettings(Strict):
     """`model.generator.stylegan2`; `None` is the preset's value."""
 
     family: Literal["stylegan2"] = "stylegan2"
-    preset: Preset  # diffaug: DiffAugment's CIFAR config | ada: StyleGAN2-ADA's `cifar` | small: 8 x 8, for a CPU
+    preset: Preset
     latent_dim: Positive | None = None  # z ~ N(0, I)
     style_dim: Positive | None = None  # width of the mapping network and of the style vector w
     mapping_layers: Positive | None = None  # linear layers from z to w
@@ -50,44 +52,15 @@ class DiscriminatorSettings(Strict):
     minibatch_group: Annotated[int, Field(ge=0)] | None = None  # images per minibatch standard deviation; 0: none
 
 
-class GeneratorPreset(Strict):
-    """Sizes of a published configuration's generator."""
-
-    latent_dim: Positive
-    style_dim: Positive
-    mapping_layers: Positive
-    channel_base: Positive
-    channel_max: Positive
-    architecture: GeneratorArchitecture
-
-
-class DiscriminatorPreset(Strict):
-    """Sizes of a published configuration's discriminator."""
-
-    channel_base: Positive
-    channel_max: Positive
-    architecture: DiscriminatorArchitecture
-    minibatch_group: Annotated[int, Field(ge=0)]
-
-
-# diffaug: Zhao et al. 2020, the CIFAR config: half of StyleGAN2's usual width, its other defaults.
-# ada: Karras et al. 2020 (StyleGAN2-ADA), config `cifar`: 512 channels everywhere, D without shortcuts.
-# small: ours, for images of 8 x 8 on a CPU.
-GENERATORS: dict[Preset, GeneratorPreset] = {
-    "diffaug": GeneratorPreset(
-        latent_dim=512, style_dim=512, mapping_layers=8, channel_base=4096, channel_max=512, architecture="skip"
-    ),
-    "ada": GeneratorPreset(
-        latent_dim=512, style_dim=512, mapping_layers=2, channel_base=32768, channel_max=512, architecture="skip"
-    ),
-    "small": GeneratorPreset(
-        latent_dim=64, style_dim=96, mapping_layers=2, channel_base=384, channel_max=96, architecture="skip"
-    ),
+GENERATORS: dict[Preset, dict[str, Any]] = {
+    "diffaug": {"latent_dim": 512, "style_dim": 512, "mapping_layers": 8, "channel_base": 4096, "channel_max": 512},
+    "ada": {"latent_dim": 512, "style_dim": 512, "mapping_layers": 2, "channel_base": 32768, "channel_max": 512},
+    "small": {"latent_dim": 64, "style_dim": 96, "mapping_layers": 2, "channel_base": 384, "channel_max": 96},
 }
-DISCRIMINATORS: dict[Preset, DiscriminatorPreset] = {
-    "diffaug": DiscriminatorPreset(channel_base=4096, channel_max=512, architecture="residual", minibatch_group=4),
-    "ada": DiscriminatorPreset(channel_base=32768, channel_max=512, architecture="orig", minibatch_group=32),
-    "small": DiscriminatorPreset(channel_base=256, channel_max=64, architecture="residual", minibatch_group=4),
+DISCRIMINATORS: dict[Preset, dict[str, Any]] = {
+    "diffaug": {"channel_base": 4096, "channel_max": 512, "architecture": "residual", "minibatch_group": 4},
+    "ada": {"channel_base": 32768, "channel_max": 512, "architecture": "orig", "minibatch_group": 32},
+    "small": {"channel_base": 256, "channel_max": 64, "architecture": "residual", "minibatch_group": 4},
 }
 
 
@@ -96,9 +69,6 @@ class StageSpec(Strict):
 
     side: Positive
     width: Positive  # channels
-
-    def line(self) -> str:
-        return f"  {self.side:>4} x {self.side:<4} width {self.width}"
 
 
 class GeneratorSpec(base.GeneratorSpec):
@@ -109,12 +79,6 @@ class GeneratorSpec(base.GeneratorSpec):
     mapping_layers: Positive
     architecture: GeneratorArchitecture
     stages: list[StageSpec] = Field(min_length=2)  # from 4 x 4 to the image
-
-    def lines(self) -> list[str]:
-        first = (
-            f"  z {self.latent_dim} -> w {self.style_dim} in {self.mapping_layers} layers, {self.architecture} images"
-        )
-        return [first, *(stage.line() for stage in self.stages)]
 
 
 class DiscriminatorSpec(base.DiscriminatorSpec):
@@ -133,14 +97,6 @@ class DiscriminatorSpec(base.DiscriminatorSpec):
     def batch_unit(self) -> int:
         return max(self.minibatch_group, 1)
 
-    def lines(self) -> list[str]:
-        group = f"over groups of {self.minibatch_group}" if self.minibatch_group else "off"
-        first = f"  {self.architecture}, minibatch standard deviation {group}"
-        return [first, *(stage.line() for stage in self.stages)]
-
-
-Filled = TypeVar("Filled", GeneratorPreset, DiscriminatorPreset)
-
 
 def resolve_generator(
     settings: GeneratorSettings, shared: SharedSettings, *, resolution: int, channels: int
@@ -149,9 +105,9 @@ def resolve_generator(
 
     Errors: `Impossible` for a resolution that doubling from 4 does not reach, and for widths of less than one channel.
     """
-    whole = _filled(GENERATORS[settings.preset], settings)
-    stages = _stages("generator", whole, resolution)
-    return GeneratorSpec(**whole.model_dump(exclude={"channel_base", "channel_max"}), stages=stages)
+    values = {"architecture": "skip"} | GENERATORS[settings.preset] | given_values(settings)
+    stages = _stages("generator", values, resolution)
+    return GeneratorSpec(**values, stages=stages)
 
 
 def resolve_discriminator(
@@ -161,26 +117,23 @@ def resolve_discriminator(
 
     Errors: `Impossible` as for the generator, and for groups of a single image, whose deviation is always 0.
     """
-    whole = _filled(DISCRIMINATORS[settings.preset], settings)
-    if whole.minibatch_group == 1:
+    values = DISCRIMINATORS[settings.preset] | given_values(settings)
+    if values["minibatch_group"] == 1:
         raise Impossible("model.discriminator.minibatch_group", 1, "0 (none), or at least 2 images")
-    stages = _stages("discriminator", whole, resolution)[::-1]
-    return DiscriminatorSpec(**whole.model_dump(exclude={"channel_base", "channel_max"}), stages=stages)
+    stages = _stages("discriminator", values, resolution)
+    return DiscriminatorSpec(**values, stages=stages[::-1])
 
 
-def _filled(preset: Filled, settings: GeneratorSettings | DiscriminatorSettings) -> Filled:
-    """The preset with what the settings give in its place."""
-    given: dict[str, Any] = settings.model_dump(exclude={"family", "preset"}, exclude_none=True)
-    return preset.model_copy(update=given)
+def _stages(network: str, values: dict[str, Any], resolution: int) -> list[StageSpec]:
+    """Widths by the rule of the published code, channels halving as the side doubles, from 4 x 4 to the image.
 
-
-def _stages(network: str, whole: GeneratorPreset | DiscriminatorPreset, resolution: int) -> list[StageSpec]:
-    """Widths by the rule of the published code, channels halving as the side doubles, from 4 x 4 to the image."""
-    if resolution not in SIDES:
+    What the widths follow from leaves `values`.
+    """
+    if resolution not in SIDES[1:]:
         allowed = f"a family for images of {resolution} x {resolution}; stylegan2 doubles from 4 x 4, to "
-        raise Impossible(f"model.{network}.family", "stylegan2", allowed + " | ".join(map(str, SIDES)))
-    if whole.channel_base < resolution:
+        raise Impossible(f"model.{network}.family", "stylegan2", allowed + " | ".join(map(str, SIDES[1:])))
+    _, base, most = (values.pop(name) for name in ("preset", "channel_base", "channel_max"))
+    if base < resolution:
         allowed = f"at least {resolution}: one channel at {resolution} x {resolution}"
-        raise Impossible(f"model.{network}.channel_base", whole.channel_base, allowed)
-    sides = [FIRST_SIDE, *(side for side in SIDES if side <= resolution)]
-    return [StageSpec(side=side, width=min(whole.channel_base // side, whole.channel_max)) for side in sides]
+        raise Impossible(f"model.{network}.channel_base", base, allowed)
+    return [StageSpec(side=side, width=min(base // side, most)) for side in SIDES if side <= resolution]

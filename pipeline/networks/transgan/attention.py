@@ -8,6 +8,8 @@ differentiated once. No fused kernel has a second derivative, which the gradient
 explicit matmul - softmax - matmul.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,9 +17,11 @@ from torch import Tensor, nn
 from pipeline.networks.distributed import normal
 from pipeline.networks.interface import Linear, StepConstant, full_precision
 from pipeline.networks.transgan.derivatives import BiasedAttention, OffsetTable, TwiceAttention, few_launches
+from pipeline.networks.transgan.spec import BlockSpec
 
-HEAD_SIZE_UNIT = {"cuda": 8}  # device -> head sizes that its fused kernels take are multiples of
-LARGEST_BATCH = 65_535
+# Device -> what its fused kernels take: head sizes that are multiples of the first, batches up to the second.
+LIMITS: dict[str, tuple[int, int | None]] = {"cuda": (8, 65_535)}
+ITERATIONS = 6  # of the pseudo-inverse in Nystroem attention
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, *, fused: bool) -> Tensor:
@@ -46,18 +50,30 @@ def fused_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Ten
     PyTorch takes the explicit path, in silence; more than 65,535 in the batch are no valid launch grid.
     """
     size, mask = q.shape[-1], None if bias is None else bias.unsqueeze(0)
-    padding = -size % HEAD_SIZE_UNIT.get(q.device.type, 1)
-    if padding:
+    unit, largest = LIMITS.get(q.device.type, (1, None))
+    if padding := -size % unit:
         q, k, v = (F.pad(tensor, (0, padding)) for tensor in (q, k, v))
-    if len(q) > LARGEST_BATCH:
-        parts = [
-            F.scaled_dot_product_attention(*part, attn_mask=mask, scale=size**-0.5)  # type: ignore[misc]
-            for part in zip(*(tensor.split(LARGEST_BATCH) for tensor in (q, k, v)), strict=True)
-        ]
-        mixed = torch.cat(parts)
-    else:
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=size**-0.5)
+    # Without a limit the batch is not compared with one: torch.export would take its size for a constant.
+    count = 1 if largest is None else -(-q.shape[0] // largest)
+    parts = zip(*(tensor.chunk(count) for tensor in (q, k, v)), strict=True) if count > 1 else [(q, k, v)]
+    results = [F.scaled_dot_product_attention(a, b, c, attn_mask=mask, scale=size**-0.5) for a, b, c in parts]
+    mixed = torch.cat(results) if count > 1 else results[0]
     return mixed[..., :size] if padding else mixed
+
+
+def attend_in_windows(
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, side: int, height: int, width: int, *, fused: bool
+) -> Tensor:
+    """Attention of (B, heads, side^2, d) within non-overlapping windows of height x width tokens."""
+    rows, columns = side // height, side // width
+
+    def windows(t: Tensor) -> Tensor:  # (B, windows, heads, height width, d), windows in row-major order
+        t = t.unflatten(2, (rows, height, columns, width))
+        return t.permute(0, 2, 4, 1, 3, 5, 6).flatten(1, 2).flatten(3, 4)
+
+    mixed = attend(windows(q), windows(k), windows(v), bias, fused=fused)
+    mixed = mixed.unflatten(3, (height, width)).unflatten(1, (rows, columns))
+    return mixed.permute(0, 3, 1, 4, 2, 5, 6).flatten(2, 5)
 
 
 class RelativePosition(StepConstant):
@@ -67,13 +83,13 @@ class RelativePosition(StepConstant):
     (y_i - y_j + h - 1)(2w - 1) + (x_i - x_j + w - 1). Returns (heads, h w, h w).
     """
 
+    index: Tensor
+
     def __init__(self, height: int, width: int, heads: int):
         super().__init__()
         self.table = nn.Parameter(torch.zeros((2 * height - 1) * (2 * width - 1), heads))
-        y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-        y, x = y.flatten(), x.flatten()
+        y, x = (t.flatten() for t in torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij"))
         rows = (y[:, None] - y[None, :] + height - 1) * (2 * width - 1) + (x[:, None] - x[None, :] + width - 1)
-        self.index: Tensor
         self.register_buffer("index", rows.flatten(), persistent=False)
         self.height, self.width = height, width
 
@@ -85,28 +101,29 @@ class RelativePosition(StepConstant):
 
 
 class SelfAttention(nn.Module):
-    """Standard attention of every token to every token; the other kinds change `forward`'s windows or `mix`.
+    """Every token to every token of its `window` x `window` cell: the whole map (standard), or a part (grid).
 
-    Args: `width` C, `heads`, `side` H = W of the map, `relative_position` on or off, `noise` per-token Gaussian noise
-    times a learned scalar (init 0) added before qkv (released code). Input and output (B, N, C).
+    With noise, per-token Gaussian noise times a learned scalar (init 0) is added before qkv (released code). Input and
+    output (B, N, C). The other kinds change `tables` and `mix`.
     """
 
-    def __init__(self, width: int, heads: int, side: int, *, relative_position: bool, noise: bool):
+    def __init__(self, spec: BlockSpec):
         super().__init__()
-        self.heads, self.side = heads, side
-        self.qkv = Linear(width, 3 * width, bias=False)
-        self.proj = Linear(width, width)
-        self.noise_strength = nn.Parameter(torch.zeros(())) if noise else None
-        self.relative_position: RelativePosition | nn.ModuleDict | None
-        self.relative_position = RelativePosition(side, side, heads) if relative_position else None
+        self.kind, self.heads, self.side, self.window = spec.attention, spec.heads, spec.side, spec.window
+        self.qkv = Linear(spec.width, 3 * spec.width, bias=False)
+        self.proj = Linear(spec.width, spec.width)
+        self.noise_strength = nn.Parameter(torch.zeros(())) if spec.noise else None
+        self.relative_position: Any = self.tables() if spec.relative_position else None
 
-    def bias(self) -> Tensor | None:
-        """The bias of the scores by relative position (heads, n, n), or None."""
-        return None if self.relative_position is None else self.relative_position()
+    def tables(self) -> nn.Module:
+        return RelativePosition(self.window, self.window, self.heads)
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, *, fused: bool) -> Tensor:
         """(B, heads, N, d) each -> (B, heads, N, d)."""
-        return attend(q, k, v, self.bias(), fused=fused)
+        bias = None if self.relative_position is None else self.relative_position()
+        if self.kind == "standard":  # perhaps with a class token, which has no place on the map
+            return attend(q, k, v, bias, fused=fused)
+        return attend_in_windows(q, k, v, bias, self.side, self.window, self.window, fused=fused)
 
     def forward(self, x_BNC: Tensor, *, fused: bool = True) -> Tensor:
         batch, tokens, width = x_BNC.shape
@@ -119,25 +136,6 @@ class SelfAttention(nn.Module):
         return self.proj(mixed.transpose(1, 2).reshape(batch, tokens, width))
 
 
-class GridAttention(SelfAttention):
-    """The map is cut into non-overlapping `window` x `window` cells; standard attention inside each (paper 4.3)."""
-
-    def __init__(self, width: int, heads: int, side: int, *, window: int, relative_position: bool, noise: bool):
-        super().__init__(width, heads, side, relative_position=False, noise=noise)
-        self.window = window
-        if relative_position:
-            self.relative_position = RelativePosition(window, window, heads)
-
-    def mix(self, q: Tensor, k: Tensor, v: Tensor, *, fused: bool) -> Tensor:
-        cells = [to_windows(t, self.side, self.window, self.window) for t in (q, k, v)]
-        return from_windows(
-            attend(*cells, self.bias(), fused=fused),  # type: ignore[misc,arg-type]
-            self.side,
-            self.window,
-            self.window,
-        )
-
-
 class AxisAttention(SelfAttention):
     """Row attention, then column attention on its output: A_columns (A_rows V).
 
@@ -146,17 +144,14 @@ class AxisAttention(SelfAttention):
     reaches every token of the map within one layer. With relative position each axis has its own table.
     """
 
-    def __init__(self, width: int, heads: int, side: int, *, relative_position: bool, noise: bool):
-        super().__init__(width, heads, side, relative_position=False, noise=noise)
-        if relative_position:
-            tables = {"rows": RelativePosition(1, side, heads), "columns": RelativePosition(side, 1, heads)}
-            self.relative_position = nn.ModuleDict(tables)
+    def tables(self) -> nn.Module:
+        rows, columns = (RelativePosition(*shape, self.heads) for shape in ((1, self.side), (self.side, 1)))
+        return nn.ModuleDict({"rows": rows, "columns": columns})
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, *, fused: bool) -> Tensor:
         for axis, height, width in (("rows", 1, self.side), ("columns", self.side, 1)):
-            bias = None if self.relative_position is None else self.relative_position[axis]()  # type: ignore[index]
-            lines = [to_windows(t, self.side, height, width) for t in (q, k, v)]
-            v = from_windows(attend(*lines, bias, fused=fused), self.side, height, width)  # type: ignore[misc,arg-type]
+            bias = None if self.relative_position is None else self.relative_position[axis]()
+            v = attend_in_windows(q, k, v, bias, self.side, height, width, fused=fused)
         return v
 
 
@@ -165,27 +160,47 @@ class NystromAttention(SelfAttention):
 
     Landmarks q~, k~ are means over consecutive runs of tokens; the pseudo-inverse is the paper's iteration of six
     third-order steps, scaled per matrix so that no image depends on its batch, and always in fp32. The depthwise
-    convolution that the original adds is left out (TransGAN has no convolution). With as many landmarks as tokens the
-    factors are the softmax matrix itself and the approximation is standard attention; as in the original code it is
-    then computed as such.
+    convolution that the original adds is left out (TransGAN has no convolution), and so is its relative position:
+    no scores of token by token are formed that a bias could be added to.
     """
 
-    ITERATIONS = 6
-
-    def __init__(self, width: int, heads: int, side: int, *, landmarks: int, noise: bool):
-        super().__init__(width, heads, side, relative_position=False, noise=noise)
-        self.landmarks = landmarks
+    def __init__(self, spec: BlockSpec):
+        super().__init__(spec)
+        self.landmarks = spec.landmarks
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, *, fused: bool) -> Tensor:
-        if self.landmarks == q.shape[-2]:
-            return attend(q, k, v, None, fused=fused)
         scale = q.shape[-1] ** -0.5
         q_marks, k_marks = (t.unflatten(-2, (self.landmarks, -1)).mean(dim=-2) for t in (q, k))
         to_marks = (q * scale @ k_marks.transpose(-2, -1)).softmax(dim=-1)
         between = (q_marks * scale @ k_marks.transpose(-2, -1)).softmax(dim=-1)
         with full_precision(q):
-            inverse = pseudo_inverse(between.to(torch.promote_types(between.dtype, torch.float32)), self.ITERATIONS)
+            inverse = pseudo_inverse(between.to(torch.promote_types(between.dtype, torch.float32)), ITERATIONS)
         return to_marks @ (inverse @ attend(q_marks, k, v, None, fused=fused))
+
+
+KINDS = {"standard": SelfAttention, "grid": SelfAttention, "axis": AxisAttention, "nystrom": NystromAttention}
+
+
+class CrossAttention(nn.Module):
+    """x (B, N, C) + what its tokens find in a sequence (B, M, E): queries of x; keys and values of the sequence.
+
+    `noise_strength` is no part of the result and gets no gradient: the released module declares it and never reads it.
+    It is here so that checkpoints go in and out whole.
+    """
+
+    def __init__(self, width: int, sequence_width: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.query = Linear(width, width, bias=False)
+        self.key = Linear(sequence_width, width, bias=False)
+        self.value = Linear(sequence_width, width, bias=False)
+        self.proj = Linear(width, width)
+        self.noise_strength = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Tensor, sequence: Tensor) -> Tensor:
+        together = (self.query(x), self.key(sequence), self.value(sequence))
+        q, k, v = (t.unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in together)
+        return x + self.proj(attend(q, k, v, None, fused=True).transpose(1, 2).flatten(2))
 
 
 def pseudo_inverse(a: Tensor, iterations: int) -> Tensor:
@@ -201,15 +216,3 @@ def pseudo_inverse(a: Tensor, iterations: int) -> Tensor:
         az = a @ z
         z = 0.25 * z @ (13 * eye - az @ (15 * eye - az @ (7 * eye - az)))
     return z
-
-
-def to_windows(t: Tensor, side: int, height: int, width: int) -> Tensor:
-    """(B, heads, H W, d) -> (B, windows, heads, height width, d), windows in row-major order."""
-    t = t.unflatten(2, (side // height, height, side // width, width))
-    return t.permute(0, 2, 4, 1, 3, 5, 6).flatten(1, 2).flatten(3, 4)
-
-
-def from_windows(t: Tensor, side: int, height: int, width: int) -> Tensor:
-    """The inverse of `to_windows`."""
-    t = t.unflatten(3, (height, width)).unflatten(1, (side // height, side // width))
-    return t.permute(0, 3, 1, 4, 2, 5, 6).flatten(2, 5)

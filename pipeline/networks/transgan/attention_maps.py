@@ -4,38 +4,33 @@ No part of training: `pipeline.networks.families` names this module apart from t
 again.
 """
 
-from typing import cast
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pipeline.networks.interface import AttentionMaps
-from pipeline.networks.transgan.attention import GridAttention, RelativePosition, SelfAttention
-from pipeline.networks.transgan.networks import Generator, GeneratorStage
+from pipeline.networks.transgan.attention import RelativePosition, SelfAttention
+from pipeline.networks.transgan.networks import Generator
 
 LARGEST = 64  # tokens a side of the largest map looked at: full attention on more does not fit into memory
 
 
 def attention_maps(generator: Generator, latents: Tensor, *, seed: int) -> AttentionMaps:
     """The last block on the largest map of at most 64 x 64 tokens, for latents (B, latent_dim)."""
-    stages = cast(list[GeneratorStage], list(generator.stages))  # or of a related family: with side and blocks
-    index, stage = max(
-        ((index, stage) for index, stage in enumerate(stages) if stage.side <= LARGEST),
-        key=lambda entry: (entry[1].side, entry[0]),
-    )
-    module = list(stage.blocks)[-1].attention
-    assert isinstance(module, SelfAttention)
-    queries = sorted({(stage.side // 4, stage.side // 4), (stage.side // 2, stage.side // 2)})
-    places = [y * stage.side + x for y, x in queries]
-    weights = effective_attention(generator, module, latents, places, seed=seed)
+    stages: list[Any] = list(generator.stages)
+    side, index = max((stage.side, index) for index, stage in enumerate(stages) if stage.side <= LARGEST)
+    module = stages[index].blocks[-1].attention
+    queries = sorted({(side // 4, side // 4), (side // 2, side // 2)})
+    weights = effective_attention(generator, module, latents, [y * side + x for y, x in queries], seed=seed)
     return AttentionMaps(
-        kind=kind(module),
+        kind=module.kind,
         stage=index,
-        side=stage.side,
-        window=getattr(module, "window", stage.side),
+        side=side,
+        window=module.window,
         queries=queries,
-        weights=weights.unflatten(-1, (stage.side, stage.side)).numpy(),
+        weights=weights.unflatten(-1, (side, side)).numpy(),
         tables=tables(module),
     )
 
@@ -74,21 +69,10 @@ def tables(module: SelfAttention) -> list[tuple[str, np.ndarray]]:
 
     Rows and columns are turned so that they are the key's offset from the query: the table is indexed by the opposite.
     """
-    position = module.relative_position
-    if position is None:
-        return []
-    parts = dict(position.items()) if isinstance(position, nn.ModuleDict) else {"": position}
-    tables_of = {name: part for name, part in parts.items() if isinstance(part, RelativePosition)}
-    return [(f"_{name}" if name else "", _table(part, module, name)) for name, part in tables_of.items()]
-
-
-def _table(part: RelativePosition, module: SelfAttention, axis: str) -> np.ndarray:
-    side = module.window if isinstance(module, GridAttention) else module.side
-    height, width = {"rows": (1, side), "columns": (side, 1)}.get(axis, (side, side))
-    table = part.table.detach().t().reshape(-1, 2 * height - 1, 2 * width - 1)
-    return table.flip(1, 2).numpy()
-
-
-def kind(module: SelfAttention) -> str:
-    """grid, axis, nystrom or standard."""
-    return type(module).__name__.removesuffix("Attention").lower().replace("self", "standard")
+    found = []
+    for name, part in module.named_modules():
+        if isinstance(part, RelativePosition):
+            table = part.table.detach().t().reshape(-1, 2 * part.height - 1, 2 * part.width - 1)
+            axis = name.removeprefix("relative_position").replace(".", "_")  # "", or "_rows" and "_columns"
+            found.append((axis, table.flip(1, 2).numpy()))
+    return found

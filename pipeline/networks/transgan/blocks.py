@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from pipeline.networks.distributed import batch_norm
 from pipeline.networks.interface import Linear, full_precision, run_block
-from pipeline.networks.transgan.attention import AxisAttention, GridAttention, NystromAttention, SelfAttention
+from pipeline.networks.transgan.attention import KINDS, CrossAttention
 from pipeline.networks.transgan.derivatives import RmsNorm, TwiceGelu, few_launches
 from pipeline.networks.transgan.spec import BlockSpec
 
@@ -54,17 +54,11 @@ def uses_batch(network: nn.Module) -> bool:
 
 def make_norm(kind: str, width: int, *, running: bool) -> nn.Module:
     """The module for `token | layer | batch | instance | none`; (B, N, C) in, (B, N, C) out."""
-    if kind == "token":
-        return TokenNorm()
-    if kind == "layer":
-        return nn.LayerNorm(width)
     if kind == "batch":
         return TokenBatchNorm(width, running=running)
-    if kind == "instance":
-        return TokenInstanceNorm()
-    if kind == "none":
-        return nn.Identity()
-    raise ValueError(f"no such norm: {kind}")
+    if kind == "layer":
+        return nn.LayerNorm(width)
+    return {"token": TokenNorm, "instance": TokenInstanceNorm, "none": nn.Identity}[kind]()
 
 
 class Mlp(nn.Module):
@@ -77,23 +71,28 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor, *, fused: bool = True) -> Tensor:
         hidden = self.fc1(x)
-        # Inside torch.func.grad the compiler loses the second derivative of a custom function. It does not need one
-        # either, as it fuses PyTorch's GELU by itself.
-        plain = fused or torch.compiler.is_compiling()
+        plain = fused or torch.compiler.is_compiling()  # compiled code has its own (`.derivatives`)
         return self.fc2(F.gelu(hidden) if plain else TwiceGelu.apply(hidden))
 
 
 class Block(nn.Module):
-    """Pre-norm block: x + attention(norm1(x)), then x + mlp(norm2(x)), without dropout. (B, N, C) -> (B, N, C)."""
+    """Pre-norm block: x + attention(norm1(x)), then x + mlp(norm2(x)), without dropout. (B, N, C) -> (B, N, C).
 
-    def __init__(self, spec: BlockSpec, *, running: bool):
+    Given a sequence (B, M, E), with E = `sequence_width`, x attends to it first.
+    """
+
+    def __init__(self, spec: BlockSpec, *, running: bool, sequence_width: int):
         super().__init__()
+        if sequence_width:
+            self.cross_attention = CrossAttention(spec.width, sequence_width, spec.heads)
         self.norm1 = make_norm(spec.norm, spec.width, running=running)
-        self.attention = make_attention(spec)
+        self.attention = KINDS[spec.attention](spec)
         self.norm2 = make_norm(spec.norm, spec.width, running=running)
         self.mlp = Mlp(spec.width, spec.mlp_ratio)
 
-    def forward(self, x: Tensor, *, fused: bool = True) -> Tensor:
+    def forward(self, x: Tensor, sequence: Tensor | None = None, *, fused: bool = True) -> Tensor:
+        if sequence is not None:
+            x = self.cross_attention(x, sequence)
         x = x + self.attention(self.norm1(x), fused=fused)
         return x + self.mlp(self.norm2(x), fused=fused)
 
@@ -104,26 +103,15 @@ class Blocks(nn.ModuleList):
     `recompute`: activations inside a block are not kept for the backward pass but computed a second time.
     """
 
-    def __init__(self, specs: list[BlockSpec], *, running: bool):
-        super().__init__(Block(spec, running=running) for spec in specs for _ in range(spec.depth))
+    def __init__(self, specs: list[BlockSpec], *, running: bool, sequence_width: int = 0):
+        each = [spec for spec in specs for _ in range(spec.depth)]
+        super().__init__(Block(spec, running=running, sequence_width=sequence_width) for spec in each)
         self.recompute = False
 
-    def forward(self, x: Tensor, *, fused: bool = True) -> Tensor:
+    def forward(self, x: Tensor, sequence: Tensor | None = None, *, fused: bool = True) -> Tensor:
         for block in self:
-            x = run_block(block, x, fused=fused, recompute=self.recompute)
+            x = run_block(block, x, sequence, fused=fused, recompute=self.recompute)
         return x
-
-
-def make_attention(spec: BlockSpec) -> SelfAttention:
-    """The attention module a block's spec names."""
-    shape = (spec.width, spec.heads, spec.side)
-    if spec.attention == "grid":
-        return GridAttention(*shape, window=spec.window, relative_position=spec.relative_position, noise=spec.noise)
-    if spec.attention == "axis":
-        return AxisAttention(*shape, relative_position=spec.relative_position, noise=spec.noise)
-    if spec.attention == "nystrom":
-        return NystromAttention(*shape, landmarks=spec.landmarks, noise=spec.noise)
-    return SelfAttention(*shape, relative_position=spec.relative_position, noise=spec.noise)
 
 
 def position(side: int, width: int) -> nn.Parameter:
@@ -136,6 +124,11 @@ def bicubic_matrix(side: int, factor: int) -> Tensor:
     line = torch.eye(side).view(1, side, side, 1)
     large = F.interpolate(line, size=(factor * side, 1), mode="bicubic", align_corners=False)
     return large[0, :, :, 0].t().contiguous()
+
+
+def smoothing_matrix(side: int) -> Tensor:
+    """(side, side): one axis four times enlarged by the bicubic filter and averaged back to its own length."""
+    return bicubic_matrix(side, 4).unflatten(0, (side, 4)).mean(dim=1)
 
 
 def resample(x_BNC: Tensor, matrix: Tensor) -> Tensor:

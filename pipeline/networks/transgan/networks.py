@@ -4,27 +4,21 @@ Generator: noise -> token map -> stages of transformer blocks at rising resoluti
 Discriminator: patches at P, 2P, 4P -> transformer stages with pooling between -> score (paper 4.2). Augmentation is not
 part of it: the loss augments every batch before it is scored (released code: inside D).
 
-State dict of the generator, for carrying weights across (S = stage, J = block within the stage):
+With `cross_attention`, `smooth` and `overlap` they are the CelebA-HQ networks of October 2021: z also becomes a
+sequence with as many tokens as the first map, to which every block first attends; before some upsamplings the map is
+enlarged four times (bicubic) and pooled back, which blurs it a little; the finest patches overlap.
 
-    to_tokens.weight (N0 C0, Z), .bias              latent -> first map, output index = token * C0 + channel
+Entries of the state dicts that do not explain themselves (S = stage, J = block, C = width, N = tokens):
+
+    to_tokens.weight (N0 C0, Z)                     latent -> first map, output index = token * C0 + channel
     stages.S.position (1, N, C)                     absolute position, added on entering the stage
-    stages.S.blocks.J.norm1 / norm2 .weight .bias   layer and batch norm only (batch norm: running statistics too)
     stages.S.blocks.J.attention.qkv.weight (3C, C)  rows: q, k, v; each heads x (C / heads)
-    stages.S.blocks.J.attention.proj.weight, .bias
-    stages.S.blocks.J.attention.relative_position.table         ((2w - 1)^2, heads), w the side of the map or grid cell
+    ...attention.relative_position.table            ((2w - 1)^2, heads), w the side of the map or grid cell
         axis attention: ...relative_position.rows.table and ...relative_position.columns.table (2 side - 1, heads)
-    stages.S.blocks.J.attention.noise_strength ()   where noise is on
-    stages.S.blocks.J.mlp.fc1 / fc2 .weight .bias
-    to_rgb.weight (channels, C), .bias              per token; the released code's 1x1 convolution with its 1s dropped
-
-State dict of the discriminator:
-
-    stages.S.patches.weight (width, channels P P), .bias    patch embedding; index = (channel, row, column) in a patch:
-                                                            a kernel-P stride-P convolution's weight, flattened from 1
-    stages.S.widen.weight (added, C), .bias                 instead of it where a stage has no patch scale of its own
-    stages.S.position (1, N, C)
-    stages.S.blocks.J...
-    cls (1, 1, C), cls_blocks.J..., norm (layer and batch norm only), head.weight (1, C), head.bias
+    to_rgb.weight (channels, C)                     per token; the released code's 1x1 convolution with its 1s dropped
+    stages.S.patches.weight (width, channels P P)   index = (channel, row, column) in a patch: a kernel-P stride-P
+                                                    convolution's weight, flattened from 1; unflattened with `overlap`
+    stages.S.widen.weight (added, C)                instead of it where a stage has no patch scale of its own
 """
 
 import torch
@@ -40,6 +34,7 @@ from pipeline.networks.transgan.blocks import (
     make_norm,
     position,
     resample,
+    smoothing_matrix,
     to_map,
     to_tokens,
     uses_batch,
@@ -53,24 +48,28 @@ from pipeline.networks.transgan.spec import (
 
 
 class GeneratorStage(nn.Module):
-    """Upsampling (none, bicubic or pixel shuffle), position embedding, blocks. (B, N, C) -> (B, N', C')."""
+    """Smoothing, upsampling (none, bicubic or pixel shuffle), position, blocks. (B, N, C) -> (B, N', C')."""
 
+    smoothing: Tensor
     bicubic: Tensor
 
-    def __init__(self, spec: GeneratorStageSpec):
+    def __init__(self, spec: GeneratorStageSpec, sequence_width: int):
         super().__init__()
-        self.upsample, self.side = spec.upsample, spec.blocks[0].side
+        self.smooth, self.upsample, self.side = spec.smooth, spec.upsample, spec.blocks[0].side
         self.position = position(self.side, spec.blocks[0].width)
-        self.blocks = Blocks(spec.blocks, running=True)
+        self.blocks = Blocks(spec.blocks, running=True, sequence_width=sequence_width)
+        if spec.smooth:
+            self.register_buffer("smoothing", smoothing_matrix(self.side // 2), persistent=False)
         if spec.upsample == "bicubic":
             self.register_buffer("bicubic", bicubic_matrix(self.side // 2, 2), persistent=False)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, sequence: Tensor | None) -> Tensor:
+        x = resample(x, self.smoothing) if self.smooth else x
         if self.upsample == "bicubic":
             x = resample(x, self.bicubic)
         elif self.upsample == "pixel_shuffle":
             x = to_tokens(F.pixel_shuffle(to_map(x, self.side // 2), 2))
-        return self.blocks(x + self.position)
+        return self.blocks(x + self.position, sequence)
 
 
 class Generator(interface.Generator):
@@ -79,27 +78,35 @@ class Generator(interface.Generator):
     def __init__(self, spec: NetworkSpec):
         super().__init__()
         network: GeneratorSpec = spec.generator  # type: ignore[assignment]
-        stages = network.stages
-        first, last = stages[0].blocks[0], stages[-1].blocks[0]
+        first, last = network.stages[0].blocks[0], network.stages[-1].blocks[0]
         self.latent_dim, self.resolution, self.channels = network.latent_dim, spec.resolution, spec.channels
+        self.first_width, self.cross_attention = first.width, network.cross_attention
         self.to_tokens = Linear(self.latent_dim, first.side**2 * first.width)
-        self.stages = nn.ModuleList(GeneratorStage(stage) for stage in stages)
+        if self.cross_attention:
+            self.to_sequence = Linear(self.latent_dim, first.side**2 * first.width)
+            self.sequence_position = position(first.side, first.width)
+        sequence_width = first.width if self.cross_attention else 0
+        self.stages = nn.ModuleList(GeneratorStage(stage, sequence_width) for stage in network.stages)
         self.to_rgb = Linear(last.width, spec.channels, full_precision=True)
-        self.first_width = first.width
         self.batch_statistics = uses_batch(self)
         self.initialise()
 
     def initialise(self) -> None:
-        """Released initialisation: linear layers as PyTorch's default, tables truncated normal, toRGB Xavier."""
+        """Released initialisation: linear layers as PyTorch's default, tables truncated normal, toRGB Xavier.
+
+        The position in the latent sequence starts at zero.
+        """
         for name, parameter in self.named_parameters():
             if name.endswith((".position", ".table")):
                 nn.init.trunc_normal_(parameter, std=0.02)
         nn.init.xavier_uniform_(self.to_rgb.weight)
 
     def forward(self, z: Tensor) -> Tensor:
-        x = self.to_tokens(z).unflatten(1, (-1, self.first_width))
+        x, sequence = self.to_tokens(z).unflatten(1, (-1, self.first_width)), None
+        if self.cross_attention:
+            sequence = self.to_sequence(z).unflatten(1, (-1, self.first_width)) + self.sequence_position
         for stage in self.stages:
-            x = stage(x)
+            x = stage(x, sequence)
         with full_precision(x):  # eight bits of mantissa are too few for a pixel
             return to_map(self.to_rgb(x.to(self.to_rgb.weight.dtype)), self.resolution)
 
@@ -124,15 +131,32 @@ class PatchEmbedding(Linear):
         return super().forward(to_tokens(F.pixel_unshuffle(images, self.patch)))
 
 
+class OverlappingPatches(nn.Conv2d):
+    """Patches every P pixels that reach `overlap` pixels further on each side, zeros outside the image.
+
+    (B, channels, H, W) -> (B, (H/P)(W/P), width).
+    """
+
+    def __init__(self, patch: int, overlap: int, channels: int, width: int):
+        super().__init__(channels, width, kernel_size=patch + 2 * overlap, stride=patch, padding=overlap)
+        nn.init.xavier_uniform_(self.weight)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return to_tokens(super().forward(images))
+
+
 class DiscriminatorStage(nn.Module):
     """2x average pooling (all but the first stage), this stage's patches concatenated, position, blocks."""
 
-    def __init__(self, spec: DiscriminatorStageSpec, channels: int, first: bool):
+    def __init__(self, spec: DiscriminatorStageSpec, channels: int, *, first: bool, overlap: int):
         super().__init__()
-        width, self.side = spec.blocks[0].width, spec.blocks[0].side
-        self.first = first
-        self.patches = PatchEmbedding(spec.patch, channels, spec.embed_width) if spec.patch else None
-        self.widen = Linear(width - spec.embed_width, spec.embed_width) if spec.embed_width and not spec.patch else None
+        width, added, self.side, self.first = spec.blocks[0].width, spec.embed_width, spec.blocks[0].side, first
+        self.patches: nn.Module | None = None
+        if spec.patch and overlap:
+            self.patches = OverlappingPatches(spec.patch, overlap, channels, added)
+        elif spec.patch:
+            self.patches = PatchEmbedding(spec.patch, channels, added)
+        self.widen = Linear(width - added, added) if added and not spec.patch else None
         self.position = position(self.side, width)
         self.blocks = Blocks(spec.blocks, running=False)
 
@@ -158,9 +182,10 @@ class Discriminator(interface.Discriminator):
     def __init__(self, spec: NetworkSpec):
         super().__init__()
         network: DiscriminatorSpec = spec.discriminator  # type: ignore[assignment]
-        stages, last = network.stages, network.cls
+        last = network.cls
         self.stages = nn.ModuleList(
-            DiscriminatorStage(stage, spec.channels, index == 0) for index, stage in enumerate(stages)
+            DiscriminatorStage(stage, spec.channels, first=index == 0, overlap=0 if index else network.overlap)
+            for index, stage in enumerate(network.stages)
         )
         self.cls = nn.Parameter(torch.zeros(1, 1, last.width))
         self.cls_blocks = Blocks([last], running=False)

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from pipeline.base.schema import bind
 from pipeline.networks.interface import build_discriminator, build_generator
 from pipeline.networks.spec import NetworkSpec
-from pipeline.networks.stylegan2.layers import Downsample, Upsample, activation, normalise
+from pipeline.networks.stylegan2.layers import Blur, Upsample, activation, normalise
 from pipeline.networks.stylegan2.spec import (
     DiscriminatorSettings,
     GeneratorSettings,
@@ -82,16 +82,16 @@ def test_the_discriminator_by_hand(build, architecture):
     x, seen = None, images
     for stage in d.stages:
         if stage.from_rgb is not None:
-            from_rgb = stage.from_rgb(seen)
+            from_rgb = activation(stage.from_rgb(seen))
             x = from_rgb if x is None else x + from_rgb
         before = x
         x = activation(stage.second(activation(stage.first(x))))
         if architecture == "residual":
-            x = (x + F.conv2d(Downsample()(before), stage.shortcut.weight / before.shape[1] ** 0.5)) / 2**0.5
-        seen = Downsample()(seen)
+            x = (x + F.conv2d(Blur(1, stride=2)(before), stage.shortcut.weight / before.shape[1] ** 0.5)) / 2**0.5
+        seen = Blur(1, stride=2)(seen)
     end = d.epilogue
     if architecture == "skip":
-        x = x + end.from_rgb(seen)
+        x = x + activation(end.from_rgb(seen))
     x = activation(end.convolution(end.deviation(x)))
     scores = end.score(activation(end.hidden(x.flatten(1)))).flatten()
     assert [stage.from_rgb is not None for stage in d.stages] == [True, architecture == "skip"]

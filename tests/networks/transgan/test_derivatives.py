@@ -154,7 +154,6 @@ def test_head_sizes_are_padded_and_large_batches_divided_for_the_kernels_of_a_gp
     monkeypatch.setattr(
         F, "scaled_dot_product_attention", lambda q, *_, **given: seen.append(q.shape) or kernel(q, *_, **given)
     )
-    monkeypatch.setitem(attention.HEAD_SIZE_UNIT, "cpu", 8)
-    monkeypatch.setattr(attention, "LARGEST_BATCH", 3)
+    monkeypatch.setitem(attention.LIMITS, "cpu", (8, 3))
     torch.testing.assert_close(fused_attention(q, k, v, bias), expected)
     assert seen == [(3, 2, 9, 8), (3, 2, 9, 8), (1, 2, 9, 8)]

@@ -13,12 +13,12 @@ import torch.nn.functional as F
 from pipeline.base.errors import ConfigError
 from pipeline.generators.describe import describe
 from pipeline.networks.interface import build_discriminator, build_generator
-from pipeline.networks.transgan.blocks import resample, to_map, to_tokens
-from pipeline.networks.transgan_oct2021.networks import CrossAttention, OverlappingPatches, smoothing_matrix
-from pipeline.pictures.illustrate import attention_function
+from pipeline.networks.transgan.attention import CrossAttention
+from pipeline.networks.transgan.attention_maps import attention_maps
+from pipeline.networks.transgan.blocks import resample, smoothing_matrix, to_map, to_tokens
+from pipeline.networks.transgan.networks import OverlappingPatches
 from pipeline.plan.config import resolve_cell
 
-FAMILY = "transgan_oct2021"
 GENERATOR = {
     "latent_dim": 16,
     "base_side": 2,
@@ -27,6 +27,7 @@ GENERATOR = {
         {"upsample": "bicubic", "width": 64, "depth": 1},
         {"upsample": "pixel_shuffle", "width": 16, "depth": 2, "smooth": True},
     ],
+    "cross_attention": True,
 }
 DISCRIMINATOR = {
     "patch": 2,
@@ -45,8 +46,8 @@ def resolve(params):
     def make(generator=(), discriminator=()):
         content = copy.deepcopy(params)
         model = {
-            "generator": {"family": FAMILY, FAMILY: GENERATOR | dict(generator)},
-            "discriminator": {"family": FAMILY, FAMILY: DISCRIMINATOR | dict(discriminator)},
+            "generator": {"transgan": GENERATOR | dict(generator)},
+            "discriminator": {"transgan": DISCRIMINATOR | dict(discriminator)},
         }
         content["variants"] = {"small": {"model": {**model, "attention_from": 4, "window": 2}}}
         return resolve_cell(content, "digits", "small").network
@@ -72,7 +73,7 @@ def test_gradients_reach_every_parameter_that_the_result_depends_on(resolve):
     scores.square().sum().backward()
     unused = {name for name, parameter in generator.named_parameters() if parameter.grad is None}
     assert unused == {
-        f"stages.{stage}.cross_attention.{block}.noise_strength" for stage, block in ((1, 0), (2, 0), (2, 1))
+        f"stages.{stage}.blocks.{block}.cross_attention.noise_strength" for stage, block in ((1, 0), (2, 0), (2, 1))
     }
     assert all(parameter.grad is not None for parameter in discriminator.parameters())
 
@@ -84,7 +85,7 @@ def test_recomputing_changes_no_gradient(resolve):
         generator.set_recompute(on)
         generator.zero_grad()
         generator(torch.linspace(-1, 1, 32).view(2, 16)).square().sum().backward()
-        found.append(generator.stages[1].cross_attention[0].key.weight.grad.clone())
+        found.append(generator.stages[1].blocks[0].cross_attention.key.weight.grad.clone())
     torch.testing.assert_close(found[0], found[1])
 
 
@@ -116,7 +117,7 @@ def test_the_generator_depends_on_the_latent_sequence_in_every_block(resolve):
     for stage in (None, 1, 2):
         changed = copy.deepcopy(generator).eval()
         if stage is not None:
-            torch.nn.init.zeros_(changed.stages[stage].cross_attention[0].value.weight)
+            torch.nn.init.zeros_(changed.stages[stage].blocks[0].cross_attention.value.weight)
         with torch.no_grad():
             images.append(changed(z))
     assert (images[0] - images[1]).abs().max() > 1e-5 and (images[0] - images[2]).abs().max() > 1e-5
@@ -177,7 +178,7 @@ def test_smoothing_is_a_symmetric_blur_that_keeps_constants():
 
 def test_attention_can_be_looked_at(resolve):
     spec = resolve()
-    found = attention_function(FAMILY)(build_generator(spec).eval(), torch.randn(2, 16), seed=0)
+    found = attention_maps(build_generator(spec).eval(), torch.randn(2, 16), seed=0)
     assert (found.kind, found.stage, found.side, found.window) == ("grid", 2, 8, 2)
     assert found.weights.sum(axis=(-1, -2)) == pytest.approx(1, abs=1e-4)
 
