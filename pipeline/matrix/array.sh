@@ -2,12 +2,12 @@
 #SBATCH --job-name=transgan
 #SBATCH --requeue
 #SBATCH --open-mode=append
-# SLURM: task k trains line k of the list of cells. `transgan submit` puts the settings in place of the line below and
+# SLURM: task k trains the k-th of the cells. `transgan submit` puts the settings in place of the line below and
 # gives sbatch --array, --signal, --output and --gres. A task is requeued where its node fails or is drained away from
 # it. Before the time limit SLURM sends SIGUSR1: the worker stores the training's state and the task queues itself again.
 # SETTINGS
 cd "$HEAD" || exit 1
-cell=$(sed -n "${SLURM_ARRAY_TASK_ID}p" "$cells")
+cell=${cells[SLURM_ARRAY_TASK_ID - 1]}
 echo "task $SLURM_ARRAY_TASK_ID on $(hostname), start ${SLURM_RESTART_COUNT:-0}: $cell"
 "$PYTHON" -m pipeline.matrix.worker --cell "$cell" "${options[@]}" &
 worker=$!

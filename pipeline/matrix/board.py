@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.base.files import read_json
-from pipeline.matrix.units import State, Unit, progress
+from pipeline.matrix.units import State, Unit, trainings
 
 OVERHEAD = 15.0  # seconds of a cell outside its training
 REPORT = 45.0  # seconds of what follows the last cell
@@ -69,10 +69,10 @@ class Board:
 
     def read_progress(self) -> None:
         """What the trainings at work write of themselves."""
-        for cell, training in progress().items():
+        for cell, training in trainings().items():
             row = self.rows.get(cell)
-            if row is not None and row.stage == "train" and training["s_per_kimg"]:
-                row.kimg, row.seconds = training["kimg"], training["kimg"] * training["s_per_kimg"]
+            if row is not None and row.stage == "train" and training.seconds_per_kimg:
+                row.kimg, row.seconds = training.kimg, training.kimg * training.seconds_per_kimg
 
     def __str__(self) -> str:
         """`3 of 24 trainings, 12 % trained, about 20 min left`"""

@@ -17,17 +17,17 @@ from pipeline.base.files import read_json
 from pipeline.base.git import other_libraries, revision
 from pipeline.base.run_cache import ONLY_RESTORE
 from pipeline.matrix.dvc import DvcError, check_remote, dvc, stages_begun
-from pipeline.matrix.units import State, Unit, last_report, progress, read_units, state_file
+from pipeline.matrix.units import State, Unit, last_report, read_units, state_file, trainings
 from pipeline.runs.work_dirs import held
 
 
 def cell_states(units: list[Unit], at: str | None) -> dict[Cell, tuple[State, str]]:
     """The state of every cell, and a line about it. What a worker that is gone said counts at the revision `at`."""
-    states, trainings = {}, progress()
+    states, unfinished = {}, trainings()
     for unit in units:
-        training, alive = trainings.get(str(unit)), held(state_file(unit.cells[0], "lock"))
-        reached = f"at {training['kimg']:,.1f} of {training['of']:,.1f} kimg" if training else ""
-        left = f", {training['seconds_left'] / 60:,.0f} min left" if training and training["seconds_left"] else ""
+        training, alive = unfinished.get(str(unit)), held(state_file(unit.cells[0], "lock"))
+        reached = f"at {training.kimg:,.1f} of {training.planned or 0:,.1f} kimg" if training else ""
+        left = f", {training.seconds_left / 60:,.0f} min left" if training and training.seconds_left else ""
         for cell in unit.cells:
             report = last_report(cell) or last_report(unit.cells[0])
             if report is None:

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
 
-from pipeline.base.cell import STAGES, Cell
+from pipeline.base.cell import STAGES
 from pipeline.base.errors import UserError, command_line
 from pipeline.base.files import add_number, read_json
 from pipeline.base.git import ask, no_revision
@@ -25,7 +25,7 @@ from pipeline.base.run_cache import forget_absent
 from pipeline.matrix.board import Board
 from pipeline.matrix.collect import SUMMARY
 from pipeline.matrix.dvc import DVC, RESUMABLE, dvc, environment, first_error, show_stages, stages_begun
-from pipeline.matrix.units import State, Unit, read_units
+from pipeline.matrix.units import State, Unit, datasets, read_units
 from pipeline.plan.config import load
 from pipeline.runs.work_dirs import local_root, lock
 
@@ -49,11 +49,13 @@ def reproduce(jobs: int | None) -> None:
         dvc("repro", "plan", show=show_stages)
         units = read_units()
         if jobs != 1 and len(units) > 1:
-            references = sorted({f"reference@{cell.dataset}" for unit in units for cell in unit.cells})
-            dvc("repro", *references, show=show_stages)
+            dvc("repro", *(f"reference@{dataset}" for dataset in datasets(units)), show=show_stages)
             run_units(units, slots(visible_gpus(), max(unit.processes for unit in units), jobs))
         dvc("repro", show=show_stages)
-        print(f"repro: {len(units)} trainings in {(time.monotonic() - began) / 60:,.1f} min, {outcome()}")
+        minutes, changed = (time.monotonic() - began) / 60, ask("status", "--porcelain", "-uno", "--", *GENERATED)
+        files = "no git" if changed is None else f"{len(changed.splitlines())} tracked files changed"
+        metric = read_json(SUMMARY).get("metric", "") if Path(SUMMARY).is_file() else ""
+        print(f"repro: {len(units)} trainings in {minutes:,.1f} min, {files}; {metric} by row: dvc metrics show")
     print(f"report: {Path('reports/README.md').absolute()} and index.html beside it", flush=True)
 
 
@@ -62,20 +64,14 @@ def up_to_date() -> bool:
     return dvc("status", "--json").splitlines()[-1:] == ["{}"]
 
 
-def outcome() -> str:
-    """How many files git sees changed, and which metric was measured."""
-    changed = ask("status", "--porcelain", "--untracked-files=no", "--", *GENERATED)
-    files = "no git" if changed is None else f"{len(changed.splitlines())} tracked files changed"
-    metric = read_json(SUMMARY).get("metric", "") if Path(SUMMARY).is_file() else ""
-    return f"{files}; {metric} by row: dvc metrics show"
-
-
 def run_units(units: list[Unit], places: list[dict[str, str]]) -> None:
     """All units, one in each of `places` (environment variables) at a time; all are tried, also after a failure.
 
     Errors: `UserError` of the first that failed, after the last has ended.
     """
-    print(f"repro: {len(units)} trainings, {len(places)} at a time; each cell's log is in {logs()}", flush=True)
+    logs = local_root() / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    print(f"repro: {len(units)} trainings, {len(places)} at a time; each cell's log is in {logs}", flush=True)
     board, free = Board(units, len(places)), SimpleQueue[dict[str, str]]()
     for place in places:
         free.put(place)
@@ -83,7 +79,7 @@ def run_units(units: list[Unit], places: list[dict[str, str]]) -> None:
     def run_in_free_place(unit: Unit) -> None:
         place = free.get()
         try:
-            run_unit(unit, place, board)
+            run_unit(unit, place, board, logs / f"{str(unit).replace('/', '-')}.log")
         finally:
             free.put(place)
 
@@ -98,10 +94,8 @@ def run_units(units: list[Unit], places: list[dict[str, str]]) -> None:
         raise failure
 
 
-def run_unit(unit: Unit, place: dict[str, str], board: Board) -> None:
+def run_unit(unit: Unit, place: dict[str, str], board: Board, path: Path) -> None:
     """One unit: its processes write to its log. Errors: `UserError` where a stage fails; the other units go on."""
-    path = logs() / f"{str(unit).replace('/', '-')}.log"
-    path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a", encoding="utf-8") as log:
         try:  # a lock for this process and those that inherit the log
             fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -122,19 +116,10 @@ def run_unit(unit: Unit, place: dict[str, str], board: Board) -> None:
         error = f"{first_error(output)} (log: {path})"
         board.event(unit, State.FAILED, text=error)
         raise UserError(f"{unit}: {error}; {RESUMABLE}")
-    board.event(unit, State.DONE, text=first_number(unit.cells[0]))
-
-
-def first_number(cell: Cell) -> str:
-    """The first number that was measured of a cell, `fd_digits 49.2`; empty where there is none."""
-    file = cell.measured() / "metrics.json"
-    values = read_json(file) if file.is_file() else {}
-    numbers = (f"{name} {value:.4g}" for name, value in values.items() if name != "kimg" and isinstance(value, float))
-    return next(numbers, "")
-
-
-def logs() -> Path:
-    return local_root() / "logs"
+    measured = unit.cells[0].measured() / "metrics.json"
+    values = read_json(measured) if measured.is_file() else {}
+    numbers = [f"{name} {value:.4g}" for name, value in values.items() if name != "kimg" and isinstance(value, float)]
+    board.event(unit, State.DONE, text="".join(numbers[:1]))
 
 
 @command_line

@@ -25,7 +25,7 @@ from pipeline.base.files import add_number, write_text
 from pipeline.base.git import check_clean, check_libraries
 from pipeline.matrix.dvc import check_remote, dvc, push
 from pipeline.matrix.gather import cell_states
-from pipeline.matrix.units import State, Unit, read_units
+from pipeline.matrix.units import State, Unit, datasets, read_units
 from pipeline.runs.work_dirs import SHARED, work_root
 
 ARRAY = Path(__file__).parent / "array.sh"
@@ -55,7 +55,7 @@ def prepare_job(root: Path, options: argparse.Namespace) -> Job | None:
     print(f"submit: revision {revision[:12]}, remote {check_remote(root)}; making and pushing references", flush=True)
     dvc("repro", "plan", root=root)
     units = read_units(root)
-    references = sorted({f"reference@{cell.dataset}" for unit in units for cell in unit.cells})
+    references = [f"reference@{dataset}" for dataset in datasets(units)]
     dvc("repro", "--pull", *references, root=root)
     push(partial(dvc, root=root), references)
     states = cell_states(units, revision)
@@ -83,11 +83,9 @@ def slurm(job: Job, options: argparse.Namespace) -> list[str]:
     arrays = []
     for processes in sorted({unit.processes for unit in job.units}):
         units = [unit for unit in job.units if unit.processes == processes]
-        cells, script = job.folder / f"cells{processes}.txt", job.folder / f"array{processes}.sh"
-        write_text(cells, "".join(f"{unit}\n" for unit in units))
-        named = f"{exports}cells={shlex.quote(str(cells))}\noptions=({shlex.join(job.options)})\n"
+        script, logs = job.folder / f"array{processes}.sh", job.folder / f"logs/cells{processes}"
+        named = f"{exports}cells=({shlex.join(map(str, units))})\noptions=({shlex.join(job.options)})\n"
         write_text(script, ARRAY.read_text(encoding="utf-8").replace("# SETTINGS\n", named))
-        logs = job.folder / "logs" / cells.stem
         logs.mkdir()
         array = [f"--array=1-{len(units)}{f'%{options.at_once}' if options.at_once else ''}"]
         array += [f"--signal=B:USR1@{options.warn}", f"--output={logs}/%a.log"]

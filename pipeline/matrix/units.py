@@ -16,6 +16,7 @@ from pipeline.base.cell import CACHED, Cell
 from pipeline.base.errors import UserError, choices
 from pipeline.base.files import read_json, write_json
 from pipeline.base.schema import read_yaml
+from pipeline.runs.unfinished import Unfinished, unfinished
 from pipeline.runs.work_dirs import work_root
 
 
@@ -60,6 +61,11 @@ def read_units(root: str | Path = ".") -> list[Unit]:
     return units
 
 
+def datasets(units: list[Unit]) -> list[str]:
+    """The data sets of the units, by name."""
+    return sorted({cell.dataset for unit in units for cell in unit.cells})
+
+
 def find_unit(units: list[Unit], cell: Cell) -> Unit:
     """The unit that `cell` belongs to. Errors: `UserError` where the plan has no such cell."""
     by_cell = {str(one): unit for unit in units for one in unit.cells}
@@ -97,12 +103,6 @@ def last_report(cell: Cell) -> Report | None:
     return None
 
 
-def progress() -> dict[str, dict[str, Any]]:
-    """progress.json of every unfinished training in the work folder, the newest for each cell."""
-    newest: dict[str, dict[str, Any]] = {}
-    for file in work_root().glob("*/progress.json"):
-        with suppress(UserError, KeyError, TypeError):
-            content = read_json(file)
-            if content["updated"] > newest.get(content["cell"], {"updated": 0})["updated"]:
-                newest[content["cell"]] = content
-    return newest
+def trainings() -> dict[str, Unfinished]:
+    """The unfinished trainings in the work folder by cell, the one that was at work last for each."""
+    return {one.cell: one for one in sorted(unfinished(work_root()), key=lambda one: one.updated)}

@@ -1,5 +1,6 @@
 """What the report's pictures of one cell need: samples and real images, nearest images, paths, attention, snapshots."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,7 @@ from pipeline.networks.sampling import (
     memory_advice,
     read_networks,
 )
-from pipeline.pictures.contact_sheet import write_maps, write_sheet
-from pipeline.pictures.nearest_images import QUERIES, write_nearest_images
+from pipeline.pictures.contact_sheet import rounded, write_maps, write_sheet
 from pipeline.training.augment import augment
 from pipeline.training.config import AugmentConfig
 
@@ -32,6 +32,10 @@ PATHS, STEPS = 8, 9  # of the interpolation
 ATTENTION = 4  # of the samples, drawn with attention maps
 PIXELS = 400_000  # of a sheet of real images, at most: every cell has its own
 REAL, AUGMENTED = 64, 16  # images: as they are, and of each row under augmentation
+QUERIES = 256  # samples compared with training images: the first so many of the measured ones
+SUSPICIOUS = 8  # of them shown: those nearest to a training image, not the prettiest
+NEAREST = 3  # training images shown of each
+CHUNK = 4096  # training images held as floats at a time
 CONFIG = "config.yaml"  # of a run: what it was trained with
 
 
@@ -57,23 +61,68 @@ def illustrate_run(
 
 
 def _draw(plan: IllustratePlan, run: Path, data: str | Path, reference: Path, out: Path) -> None:
-    generator = load_generator(run, best_device())
+    generator, real = load_generator(run, best_device()), read_array(data)
+    draw = partial(draw_images, generator, seed=plan.seed, batch=plan.batch)
     # Whole batches, as in measuring: noise inside a network depends on how many images are drawn at a time.
-    count = -(-QUERIES // plan.batch) * plan.batch
-    latents = draw_latents(generator, count, plan.seed)
-    images = draw_images(generator, latents, seed=plan.seed, batch=plan.batch)[:QUERIES]
+    latents = draw_latents(generator, -(-QUERIES // plan.batch) * plan.batch, plan.seed)
+    images = draw(latents)[:QUERIES]
     write_sheet(out / "samples", images[None, :SAMPLES], rows=["samples"])
-    ends = draw_latents(generator, 2 * PATHS, plan.seed)
-    paths = draw_images(generator, interpolate(ends[:PATHS], ends[PATHS:], STEPS), seed=plan.seed, batch=plan.batch)
+    starts, ends = draw_latents(generator, 2 * PATHS, plan.seed).chunk(2)
+    paths = draw(interpolate(starts, ends, STEPS))
     write_sheet(out / "interpolation", paths.reshape(PATHS, STEPS, *paths.shape[1:]), rows=list(range(PATHS)))
     extractor = load_first_extractor(reference)
     features = extractor.extract(images, plan.batch).features
-    write_nearest_images(out, images, features, read_array(data), real_features(reference, extractor.name))
+    write_nearest_images(out, images, features, real, real_features(reference, extractor.name))
     settings = read_yaml(run / CONFIG)["train"]["augment"]
     augmentation = bind(AugmentConfig, settings, file=str(run / CONFIG), prefix="train.augment")
-    write_real_images(out, read_array(data), augmentation, plan.seed)
+    write_real_images(out, real, augmentation, plan.seed)
     family = read_networks(run).generator.family
     write_attention(out, generator.cpu(), latents, family=family, seed=plan.seed)
+
+
+def write_nearest_images(
+    folder: Path, images: np.ndarray, features: np.ndarray, real: np.ndarray, real_features: np.ndarray
+) -> None:
+    """Write sheets neighbours_pixel and neighbours_feature: a row per sample, then its nearest training images.
+
+    A generator that learned its training set by heart draws samples that lie closer to a training image than training
+    images lie to one another. Both distances are kept, so that one can be compared with the other.
+    Images (N, C, H, W) uint8 of samples and of the training set, and their features (N, d). The JSON beside each sheet:
+    `distances` of the images shown; `median` of the samples' distance to their nearest training image; `real_median`
+    the same from training images to their nearest other; `closer`, the share of samples that are nearer than 99 % of
+    those. Pixel distances are root mean squares over pixels, in grey levels 0..255.
+    """
+    evenly = np.linspace(0, len(real) - 1, min(QUERIES, len(real))).round().astype(int)
+    spaces = {"pixel": (images, real, images[0].size ** -0.5), "feature": (features, real_features, 1.0)}
+    for name, (queries, training, unit) in spaces.items():
+        distances, indices = nearest(queries[:QUERIES], training, NEAREST)
+        # A training image's nearest is itself, at no distance: the second is another one.
+        usual = nearest(training[evenly], training, 2)[0][:, 1]
+        order = np.argsort(distances[:, 0], kind="stable")[:SUSPICIOUS]
+        write_sheet(
+            folder / f"neighbours_{name}",
+            np.stack([np.concatenate([images[[index]], real[indices[index]]]) for index in order]),
+            rows=order.tolist(),
+            distances=rounded(distances[order] * unit),
+            samples=len(distances),
+            median=rounded(np.median(distances[:, 0]) * unit),
+            real_median=rounded(np.median(usual) * unit),
+            closer=rounded((distances[:, 0] < np.quantile(usual, 0.01)).mean()),
+        )
+
+
+def nearest(queries: np.ndarray, candidates: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Euclidean distances (Q, count) of each query's nearest candidates, and their indices; a row each, flattened."""
+    flat = torch.from_numpy(np.asarray(queries, dtype=np.float32)).flatten(1)
+    best, where = [], []
+    for start in range(0, len(candidates), CHUNK):
+        part = torch.from_numpy(np.array(candidates[start : start + CHUNK], dtype=np.float32)).flatten(1)
+        distances = torch.cdist(flat, part, compute_mode="donot_use_mm_for_euclid_dist")
+        values, indices = distances.topk(min(count, len(part)), dim=1, largest=False)
+        best.append(values)
+        where.append(indices + start)
+    values, places = torch.cat(best, dim=1).topk(count, dim=1, largest=False)
+    return values.numpy(), torch.cat(where, dim=1).gather(1, places).numpy()
 
 
 def write_attention(folder: Path, generator: Generator, latents: Tensor, *, family: str, seed: int) -> None:

@@ -21,6 +21,7 @@ def work(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TRANSGAN_WORK", str(tmp_path))
     (tmp_path / "key").mkdir()
+    (tmp_path / "key/lock").touch()
     seen = {"cell": "digits/a/seed0", "kimg": 10.0, "of": 40.0, "s_per_kimg": 6.0, "seconds_left": 180.0}
     (tmp_path / "key/progress.json").write_text(json.dumps(seen | {"updated": time.time()}))
 

@@ -36,7 +36,8 @@ def test_every_state_and_its_line(work):
     write_report((cell("d"),), State.FAILED, "no space left", "r1")
     write_report((cell("e"),), State.RUNNING, "", "r1")  # and its lock is not held: it was killed
     (work / "key").mkdir()
-    reached = {"kimg": 12.0, "of": 40.0, "seconds_left": 600, "updated": time.time()}
+    (work / "key/lock").touch()
+    reached = {"kimg": 12.0, "of": 40.0, "s_per_kimg": 600 / 28, "updated": time.time()}
     (work / "key/progress.json").write_text(json.dumps({"cell": "digits/b/seed0", **reached}))
     write_report((cell("b"),), State.RUNNING, "", "r1")
     with lock(state_file(cell("b"), "lock"), "b", pytest.fail):
