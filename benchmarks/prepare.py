@@ -26,7 +26,7 @@ from pipeline.base.errors import command_line
 from pipeline.base.machine import processor
 from pipeline.data.config import DataConfig
 from pipeline.data.decode import LIBRARY
-from pipeline.data.folder import find_images
+from pipeline.data.image_folder import find_images
 from pipeline.data.prepare import prepare
 
 

@@ -13,7 +13,7 @@ from pipeline.base.errors import UserError, choices
 from pipeline.base.files import expand_home
 from pipeline.data.array import has_array, read_array, read_manifest, write_dataset
 from pipeline.data.config import DataConfig
-from pipeline.data.folder import find_images
+from pipeline.data.image_folder import find_images
 from pipeline.data.prepare import prepare, stale
 from pipeline.plan.compose import names
 from pipeline.plan.config import PARAMS, data_config, load

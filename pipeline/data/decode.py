@@ -17,7 +17,7 @@ from pipeline.base.files import printable
 from pipeline.base.machine import in_parallel
 from pipeline.data.array import Split
 from pipeline.data.config import DataConfig
-from pipeline.data.folder import ImageFile
+from pipeline.data.image_folder import ImageFile
 
 Image.init()  # load all formats now: Pillow loads them on first use, which is not safe in several threads
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")

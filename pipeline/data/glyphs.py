@@ -17,7 +17,7 @@ SHAPES = "0123456789"
 HUES = np.array([[230, 60, 50], [60, 180, 75], [65, 100, 230], [240, 200, 40], [170, 70, 200], [60, 200, 210]], float)
 GROUNDS = np.array([[20, 20, 20], [235, 235, 235]], float)
 HUE_NOISE, GROUND_NOISE, PIXEL_NOISE = 10.0, 6.0, 6.0  # standard deviations, grey levels of 255
-BLOCK = 1024  # images drawn or decoded at a time
+BLOCK = 1024  # images drawn at a time
 
 
 class Decoded(NamedTuple):
@@ -71,7 +71,8 @@ class Glyphs:
     def render(self, factors: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Images (N, 3, H, W) uint8 of given factors; `rng` draws the noise of hues, grounds and pixels."""
         hues = factors[:, [column for column, name in enumerate(self.factors) if name.startswith("hue")]]
-        masks = self._masks[self._mask_of(factors)]  # (N, G, H, W)
+        sizes = self._mask_factors.max(0) + 1
+        masks = self._masks[np.ravel_multi_index(tuple(factors[:, : len(sizes)].T), tuple(sizes))]  # (N, G, H, W)
         ground = GROUNDS[factors[:, -1]] + rng.normal(0, GROUND_NOISE, (len(factors), 3))
         ink = HUES[hues] + rng.normal(0, HUE_NOISE, (*hues.shape, 3))
         images = np.einsum("ngc,nghw->nchw", ink - ground[:, None], masks) + ground[..., None, None]
@@ -96,13 +97,7 @@ class Glyphs:
         """
         if images.shape[1:] != (3, self.resolution, self.resolution):
             raise ValueError(f"images must be (N, 3, {self.resolution}, {self.resolution}), not {images.shape}")
-        blocks = [self._decode(images[start : start + BLOCK]) for start in range(0, len(images), BLOCK)]
-        if not blocks:
-            return Decoded(np.zeros((0, len(self.factors)), np.int64), np.zeros(0))
-        return Decoded(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))
-
-    def _decode(self, images: np.ndarray) -> Decoded:
-        pixels = images.reshape(len(images), 3, -1).astype(np.float64)
+        pixels = images.reshape(len(images), 3, self.resolution**2).astype(np.float64)
         mean = pixels.mean(2)
         centred = pixels - mean[..., None]
         number, glyphs = self._masks.shape[:2]
@@ -129,10 +124,6 @@ class Glyphs:
         sizes = [size for name, size in self.factors.items() if name.startswith(("shape", "place"))]
         return np.stack(np.unravel_index(np.arange(np.prod(sizes)), sizes), axis=1)
 
-    def _mask_of(self, factors: np.ndarray) -> np.ndarray:
-        sizes = self._mask_factors.max(0) + 1
-        return np.ravel_multi_index(tuple(factors[:, : len(sizes)].T), tuple(sizes))
-
     @cached_property
     def _masks(self) -> np.ndarray:
         """The ink in [0, 1] of every combination of shapes and place, (K, G, H, W)."""
@@ -141,10 +132,8 @@ class Glyphs:
         glyphs, far = _draw(SHAPES, glyph_side), self.resolution - glyph_side
         masks = np.zeros((len(self._mask_factors), 2 if self.pairs else 1, self.resolution, self.resolution))
         for mask, (*shapes, place) in zip(masks, self._mask_factors, strict=True):
-            if self.pairs:
-                corners = [(0, far * place), (far, far * (1 - place))]
-            else:
-                corners = [(far * (place // 2), far * (place % 2))]
+            single, pair = [(far * (place // 2), far * (place % 2))], [(0, far * place), (far, far * (1 - place))]
+            corners = pair if self.pairs else single
             for plane, shape, (top, left) in zip(mask, shapes, corners, strict=True):
                 plane[top : top + glyph_side, left : left + glyph_side] = glyphs[shape]
         return masks

@@ -3,6 +3,7 @@
 torchvision's reader is not used: it writes a pickle into the working folder and decodes images one after the other.
 """
 
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -11,8 +12,7 @@ from pathlib import Path
 import lmdb
 
 from pipeline.base.errors import UserError
-from pipeline.data.archives import open_source
-from pipeline.data.folder import ImageFile
+from pipeline.data.image_folder import ImageFile, list_files, undamaged
 
 NAME = "data.mdb"
 
@@ -50,13 +50,12 @@ def lmdb_images(path: Path, scratch: Path, stack: ExitStack) -> tuple[Iterator[I
 def _find(path: Path, scratch: Path, stack: ExitStack) -> Path | None:
     if path.name == NAME:
         return path
-    source = open_source(path, scratch, stack)
-    if isinstance(source, Path):
-        return next((file for file in (source / NAME, *sorted(source.glob(f"*/{NAME}"))) if file.is_file()), None)
-    names = [name for name in source.names if Path(name).name == NAME]
-    if len(names) > 1:
-        raise UserError(f"{path}: holds {len(names)} databases named {NAME}, expected one; name its folder in it")
-    for name in names:
-        with open(scratch / NAME, "wb") as target:
-            source.copy(name, target)
-    return scratch / NAME if names else None
+    if path.is_dir():
+        return next((file for file in (path / NAME, *sorted(path.glob(f"*/{NAME}"))) if file.is_file()), None)
+    databases = [opens for name, opens in list_files(path, scratch, stack).items() if Path(name).name == NAME]
+    if len(databases) > 1:
+        raise UserError(f"{path}: holds {len(databases)} databases named {NAME}, expected one; name its folder in it")
+    for opens in databases:
+        with undamaged(f"{path}: {NAME} is damaged"), opens() as packed, open(scratch / NAME, "wb") as target:
+            shutil.copyfileobj(packed, target, 1 << 20)
+    return scratch / NAME if databases else None

@@ -9,10 +9,9 @@ from typing import Any
 
 from pipeline.base.errors import UserError
 from pipeline.base.files import printable
-from pipeline.data.archives import is_tar, split_inside
 from pipeline.data.array import read_manifest, write_dataset
 from pipeline.data.config import DataConfig, settings_file
-from pipeline.data.folder import find_images
+from pipeline.data.image_folder import find_images, is_tar, split_inside
 from pipeline.data.readers import READERS, Content, Job
 from pipeline.data.sources import local_copy
 

@@ -13,12 +13,11 @@ import numpy as np
 
 from pipeline.base.errors import UserError
 from pipeline.base.files import printable, write_text
-from pipeline.data.archives import split_inside, unpack_tar
 from pipeline.data.array import Split, in_memory
 from pipeline.data.config import NATIVE, DataConfig, Source, settings_file
 from pipeline.data.decode import LIBRARY, decode_files, fit_chunks, resize_rule
-from pipeline.data.folder import EXTENSIONS, ORDER, ImageFile, find_images
 from pipeline.data.glyphs import Glyphs
+from pipeline.data.image_folder import EXTENSIONS, ORDER, ImageFile, find_images, split_inside, unpack_tar
 from pipeline.data.lsun import lmdb_images
 from pipeline.data.sources import locate
 

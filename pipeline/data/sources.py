@@ -16,8 +16,8 @@ from pathlib import Path
 from pipeline.base.download import ROOT, Mismatch, PublishedFile, data_root, download, first_existing, places
 from pipeline.base.errors import UserError
 from pipeline.base.files import expand_home, printable
-from pipeline.data.archives import split_inside
 from pipeline.data.config import DataConfig, Source, settings_file
+from pipeline.data.image_folder import split_inside
 
 OFFICIAL: dict[Source, PublishedFile] = {
     "cifar10": PublishedFile(

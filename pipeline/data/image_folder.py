@@ -1,0 +1,231 @@
+"""The image files of a folder, zip or tar, found recursively, in an order that is the same on every machine.
+
+A zip is read in place, a tar is unpacked first. Unsafe members are refused.
+"""
+
+import gzip
+import hashlib
+import lzma
+import os
+import re
+import stat
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from pathlib import Path, PurePosixPath
+from typing import IO, NamedTuple
+
+from pipeline.base.errors import UserError
+from pipeline.base.files import printable
+
+EXTENSIONS = (".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
+ORDER = "by path below the folder, compared character by character (Unicode code points)"
+SAMPLED = 16  # files whose bytes are in the digest of a collection
+MAX_FILE = 256 << 20  # bytes of one image file
+ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+METHOD_NAMES = {9: "Deflate64", 93: "Zstandard", 95: "XZ", 98: "PPMd", 99: "AES"}
+NOT_READ = {b"7z\xbc\xaf": "7z", b"Rar!": "RAR", b"\x28\xb5\x2f\xfd": "Zstandard"}
+COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0")  # gzip, bzip2, xz
+UNPACK = "unpack it yourself and name the folder"
+DAMAGE = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, struct.error)
+Files = dict[str, Callable[[], IO[bytes]]]  # names below a folder, with / between folders -> opens the file
+
+
+class ImageFile(NamedTuple):
+    """An image file that is read later, in the thread that decodes it."""
+
+    name: str  # for messages: a whole path, or archive/member
+    read: Callable[[], bytes]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFiles:
+    """Image files in the order of the dataset."""
+
+    files: list[ImageFile]
+    below: list[str]  # their names from the folder or archive on
+    ignored: int  # number of other files: hidden ones, and those with another extension
+
+    def digest(self) -> str:
+        """A digest of all names and of the bytes of some files, evenly spread: the same wherever a copy lies."""
+        digest = hashlib.sha256("\0".join(map(printable, self.below)).encode())
+        for file in self.files[:: max(1, len(self.files) // SAMPLED)]:
+            with suppress(UserError):  # `decode_files` reports what cannot be read
+                digest.update(file.read())
+        return digest.hexdigest()
+
+
+def find_images(path: Path, scratch: Path, stack: ExitStack) -> ImageFiles:
+    """The images under `path`, as for `list_files`.
+
+    Ignored are hidden files and folders (names that begin with a dot, and __MACOSX) and names without an extension of
+    EXTENSIONS. Errors: `UserError` as for `list_files`, for two names that differ only in upper and lower case, and
+    where there is no image.
+    """
+    found = list_files(path, scratch, stack)
+    kept = sorted(filter(_is_image, found))
+    if not kept:
+        endings = Counter(PurePosixPath(name).suffix.lower() for name in found if PurePosixPath(name).suffix)
+        listed = f" ({', '.join(ending for ending, _ in endings.most_common(4))})" if endings else ""
+        nested = next((name for name in sorted(found) if name.lower().endswith(ARCHIVES)), None)
+        advice = f"unpack {nested} and name that folder" if nested else "name a folder, zip or tar of images"
+        raise UserError(
+            f"{printable(path)}: holds no images ({', '.join(EXTENSIONS)}), {len(found):,} other files{listed}; "
+            f"{advice} (data.path of conf/dataset/<name>.yaml)"
+        )
+    for one, other in pairwise(sorted(kept, key=str.casefold)):
+        if one.casefold() == other.casefold():
+            problem = f"{one!r} and {other!r} differ only in case, so they are one file on some disks"
+            raise UserError(f"{printable(path)}: {problem}; rename one of them")
+    files = [ImageFile(str(path / name), partial(_read, path / name, found[name])) for name in kept]
+    return ImageFiles(files=files, below=kept, ignored=len(found) - len(kept))
+
+
+def _is_image(name: str) -> bool:
+    path = PurePosixPath(name)
+    hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+    return not hidden and path.suffix.lower() in EXTENSIONS
+
+
+def _read(path: Path, opens: Callable[[], IO[bytes]]) -> bytes:
+    try:
+        with undamaged(f"{printable(path)}: is damaged"), opens() as file:
+            content = file.read(MAX_FILE + 1)
+    except OSError as problem:
+        raise _unreadable(path, problem) from None
+    if len(content) > MAX_FILE:
+        raise UserError(f"{printable(path)}: more than the {MAX_FILE:,} bytes allowed for an image; take it out")
+    return content
+
+
+def list_files(path: Path, scratch: Path, stack: ExitStack) -> Files:
+    """All files below `path`: a folder, a zip or tar, or a folder inside one (photos.zip/train).
+
+    `stack` closes a zip; a tar is unpacked into `scratch`.
+    Errors: `UserError` where there is nothing, for a folder that cannot be read, a link to a folder, an archive that is
+    damaged or of another kind, and members that would leave the archive's folder, are links (in a tar: out of it), are
+    encrypted, or have a name twice.
+    """
+    file, inside = split_inside(path)
+    if path.is_dir():
+        return _walk(path)
+    if not file.is_file():
+        raise UserError(f"{printable(file)}: neither a file nor a folder")
+    try:
+        if is_tar(file):
+            unpack_tar(file, scratch / "tar")
+            found = _walk(scratch / "tar")
+        else:
+            found = _zip_files(file, stack)
+    except OSError as problem:
+        raise UserError(f"{printable(file)}: could not be read ({problem.strerror or problem})") from None
+    prefix = f"{inside}/" if inside else ""
+    below = {name.removeprefix(prefix): opens for name, opens in found.items() if name.startswith(prefix)}
+    if inside and not below:
+        tops = sorted({name.partition("/")[0] for name in found if "/" in name})[:5]
+        raise UserError(f"{printable(file)}: holds no folder {inside!r}; it has {', '.join(tops) or 'no folders'}")
+    return below
+
+
+def split_inside(path: Path) -> tuple[Path, str]:
+    """Split `photos.zip/train` into (photos.zip, "train"): the file, and the folder inside it ("" if there is none).
+
+    Errors: `UserError` for a path that the system cannot look up: too long, or in a folder that may not be entered.
+    """
+    try:
+        file = next((parent for parent in (path, *path.parents) if parent.is_file()), path)
+    except (OSError, ValueError) as problem:
+        name, reason = printable(path), problem.strerror if isinstance(problem, OSError) else problem
+        name = name if len(name) <= 300 else f"{name[:100]}...{name[-100:]}"
+        raise UserError(f"{name}: cannot be looked up ({reason})") from None
+    return file, path.relative_to(file).as_posix() if file != path else ""
+
+
+def is_tar(path: Path) -> bool:
+    """Whether a file is a tar, compressed or not, and no zip. Errors: `UserError` where it is neither."""
+    with open(path, "rb") as file:
+        head = file.read(8)
+    for magic, kind in NOT_READ.items():
+        if head.startswith(magic):
+            raise UserError(f"{printable(path)}: a {kind} archive, which is not read; {UNPACK}")
+    if head.startswith(b"PK") or not head:
+        return False
+    if head.startswith(COMPRESSED) or tarfile.is_tarfile(path):
+        return True
+    if not zipfile.is_zipfile(path):
+        raise UserError(f"{printable(path)}: neither a folder nor a zip or tar; name the folder of the images")
+    return False
+
+
+def unpack_tar(path: Path, folder: Path) -> None:
+    """Errors: `UserError` where it is damaged, or has members that tarfile's data filter refuses; `OSError`."""
+    with undamaged(f"{path}: cannot be unpacked"), tarfile.open(path) as archive:
+        archive.extractall(folder, filter="data")
+
+
+def _walk(root: Path) -> Files:
+    def refuse(problem: OSError) -> None:
+        raise _unreadable(problem.filename, problem)
+
+    found: Files = {}
+    for folder, folders, files in os.walk(root, onerror=refuse):
+        for path in (Path(folder, name) for name in folders):
+            if path.is_symlink():
+                advice = "put the folder itself there or take the link out"
+                raise UserError(f"{printable(path)}: a link to a folder, which is not followed; {advice}")
+        for path in (Path(folder, name) for name in files):
+            found[path.relative_to(root).as_posix()] = partial(_open, path)
+    return found
+
+
+def _open(path: Path) -> IO[bytes]:
+    return open(path, "rb")  # noqa: SIM115
+
+
+def _zip_files(path: Path, stack: ExitStack) -> Files:
+    with undamaged(f"{path}: no complete zip archive"):
+        archive = stack.enter_context(zipfile.ZipFile(path))
+    found: Files = {}
+    for member in archive.infolist():
+        name, method = PurePosixPath(member.filename.replace("\\", "/")), member.compress_type  # \: of Windows programs
+        refusal = ""
+        if member.is_dir() or member.filename.endswith("\\"):
+            continue
+        if name.is_absolute() or ".." in name.parts or re.match("[A-Za-z]:", member.filename):
+            refusal = "would leave the archive's folder; pack it again with plain relative names"
+        elif stat.S_ISLNK(member.external_attr >> 16):
+            refusal = "is a link; pack the files themselves"
+        elif member.flag_bits & 1:
+            refusal = "is encrypted; pack it again without a password"
+        elif method not in ZIP_METHODS:
+            packed = f"{METHOD_NAMES.get(method, 'compression')} (method {method})"
+            refusal = f"is packed by {packed}, which Python does not read; {UNPACK}, or pack it again as plain deflate"
+        elif str(name) in found:
+            refusal = "is there twice under the same name; rename one of them"
+        if refusal:
+            raise UserError(f"{path}: member {member.filename!r} {refusal}")
+        found[str(name)] = partial(archive.open, member)
+    return found
+
+
+def _unreadable(path: str | Path, problem: OSError) -> UserError:
+    advice = "change its permissions or take it out"
+    return UserError(f"{printable(path)}: cannot be read ({problem.strerror or problem}); {advice}")
+
+
+@contextmanager
+def undamaged(failure: str) -> Iterator[None]:
+    """Turn what the libraries raise for damaged archives into a `UserError`."""
+    try:
+        yield
+    except (*DAMAGE, EOFError, ValueError, RuntimeError, LookupError) as problem:
+        reason = " ".join(str(problem).split())
+        raise UserError(f"{failure} ({reason}); fetch or pack it again") from None
