@@ -1,18 +1,20 @@
-"""Tables about the results: every cell, its curves, where it comes from, known answers, cost, settings, deviations."""
+"""Tables about the results: every training and its origin, known answers, cost, settings, claims, deviations."""
 
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from pipeline.metrics.registry import CASES, column
 from pipeline.plan.compose import group_files
 from pipeline.report import paper
+from pipeline.report.comparisons import Outcome, of_pair
 from pipeline.report.content import Table
 from pipeline.report.formats import NOT_RUN, duration, interval
 from pipeline.report.pictures import SPACES
-from pipeline.report.published import Published, known_answers_table
-from pipeline.report.results import Results
+from pipeline.report.results import Results, metrics_among, protocol_text
 
 PROVENANCE = (
     "dataset", "variant", "seed", "state", "kimg", "kimg_planned", "seconds", "peak_memory_mib", "copied_from",
@@ -21,21 +23,42 @@ PROVENANCE = (
 )  # fmt: skip
 
 
-def cost(results: Results, published: list[Published]) -> Table:
-    """Size computed for every geometry; time and memory where the full model was trained, here or in published/."""
+def reading(results: Results, dataset: str) -> str:
+    """What the dataset's metrics mean, and their protocol."""
+    metrics = results.metrics(dataset)
+    if not metrics:
+        return "Nothing has been measured on this data set."
+    kinds = {metric: kind for metric in metrics if (kind := column(metric))}
+    meanings: dict[str, list[str]] = {}
+    for metric, kind in kinds.items():
+        words = f"{kind.label}, {'lower' if kind.lower else 'higher'} is better"
+        meanings.setdefault(words, []).append(f"`{metric}`")
+    texts: dict[str, list[str]] = {}
+    for metric in metrics:
+        if known := results.protocol(dataset, metric):
+            texts.setdefault(protocol_text(known), []).append(f"`{metric}`")
+    said = next(iter(texts), "unknown") if len(texts) < 2 else _listed(texts)
+    return f"{_listed(meanings)}.\n\nProtocol: {said}."
+
+
+def _listed(texts: Mapping[str, Sequence[str]]) -> str:
+    """`a`, `b`: words; `c`: other words."""
+    return "; ".join(f"{', '.join(names)}: {words}" for words, names in texts.items())
+
+
+def cost(results: Results, trainings: Sequence[tuple[str, dict[str, Any]]]) -> Table:
+    """Size computed for every geometry; time and memory where the full model was trained, here or in published/.
+
+    `trainings`: name of the cell and record of every published one.
+    """
     computed, rows = paper.packaged("cost_geometry.csv"), []
     for _, entry in computed[computed.variant == paper.MAIN_VARIANT].iterrows():
-        done = results.done(entry.dataset, paper.MAIN_VARIANT)
-        runs = done.to_dict("records") or [
-            cell.run
-            for run in published
-            for cell in run.cells
-            if cell.name.startswith(f"{entry.dataset}/") and {"seconds", "kimg"} <= {*cell.run}
+        runs = results.done(entry.dataset, paper.MAIN_VARIANT).to_dict("records") or [
+            run for name, run in trainings if name.startswith(f"{entry.dataset}/") and {"seconds", "kimg"} <= {*run}
         ]
         paces = [run["seconds"] / run["kimg"] for run in runs if run.get("seconds") and run.get("kimg")]
         memory = [run["peak_memory_mib"] for run in runs if run.get("peak_memory_mib")]
         budget = paper.paper_kimg(entry.dataset)
-        pace = float(np.mean(paces)) if paces else None
         rows.append(
             {
                 "geometry": paper.name_of(entry.dataset),
@@ -44,9 +67,11 @@ def cost(results: Results, published: list[Published]) -> Table:
                 "parameters D": int(entry.parameters_d),
                 "GFLOP G, one image forward": float(entry.flops_g) / 1e9,
                 "GFLOP D, one image forward": float(entry.flops_d) / 1e9,
-                "measured: s/kimg": _range(paces),
-                "measured: peak MiB": _range(memory),
-                "time to the paper's budget": duration(pace * budget) if pace and budget else NOT_RUN,
+                "measured: s/kimg": spread(paces, "{:,.3g}".format),
+                "measured: peak MiB": spread(memory, "{:,.0f}".format),
+                "time to the paper's budget": duration(sum(paces) / len(paces) * budget)
+                if paces and budget
+                else NOT_RUN,
                 "hardware": "; ".join(sorted({run["device"] for run in runs if isinstance(run.get("device"), str)})),
             }
         )
@@ -57,15 +82,29 @@ def cost(results: Results, published: list[Published]) -> Table:
     return Table(name="cost", title="Cost per geometry", frame=pd.DataFrame(rows), note=note)
 
 
-def _range(values: list[float]) -> str:
+def spread(values: Sequence[float], text: Callable[[float], str]) -> str:
     """`1.2`, or `51 to 86`."""
-    return " to ".join(dict.fromkeys(f"{value:,.3g}" for value in (min(values), max(values)))) if values else NOT_RUN
+    return " to ".join(dict.fromkeys(text(value) for value in (min(values), max(values)))) if values else NOT_RUN
 
 
-def known_answers(results: Results, dataset: str) -> Table:
-    """What each metric says where the answer is known, a row a case."""
+def known_answers_table(answers: Mapping[str, Any], name: str) -> Table:
+    """What each metric says where the answer is known, a row a case. `answers`: of the stage `reference`."""
+    cases = [key.removeprefix("n_") for key in answers if key.startswith("n_") and key not in ("n_real", "n_gen")]
+    names = metrics_among(
+        {key.removesuffix(f"_{case}") for key in answers for case in cases if key.endswith(f"_{case}")}
+    )
+    rows = [
+        {
+            "compared with the real images": CASES.get(case, case.replace("_", " ")),
+            "n": answers[f"n_{case}"],
+            **{metric: answers.get(f"{metric}_{case}", NOT_RUN) for metric in names},
+        }
+        for case in sorted(cases, key=[*CASES, *cases].index)
+    ]
+    note = f"The evaluator's held-out accuracy is {answers['accuracy']:.1%}." if "accuracy" in answers else ""
+    note = note if answers else "The reference stage has not run."
     title = "The evaluator's known answers"
-    return known_answers_table(results.reference(dataset), name=f"{dataset}_evaluator", title=title)
+    return Table(name=name, title=title, frame=pd.DataFrame(rows), note=note, folded=True)
 
 
 def memorisation(results: Results, dataset: str) -> Table:
@@ -89,22 +128,69 @@ def memorisation(results: Results, dataset: str) -> Table:
     return Table(name=f"{dataset}_memorisation", title=title, frame=pd.DataFrame(rows), note=note, folded=True)
 
 
+def from_the_paper() -> list[Table]:
+    """What others measured of the released program, and every value of the paper with source, status and protocol."""
+    elsewhere = paper.paper_rows("replication").drop(columns=["table", "std", "protocol", "paper_budget"])
+    note = f"*checked*: read in the paper or in the method's own publication; {'; '.join(paper.MEANINGS.values())}."
+    title, values = "Where the paper's numbers come from", paper.packaged("paper_results.csv")
+    return [
+        Table(name="replications", title="The released program, scored by others", frame=elsewhere, folded=True),
+        Table(name="paper_values", title=title, frame=values, note=note, folded=True),
+    ]
+
+
 def deviations() -> Table:
     title = "Where this departs from the paper or the released code"
     return Table(name="deviations", title=title, frame=paper.packaged("deviations.csv"), folded=True)
 
 
-def sources() -> Table:
-    """Every value of the paper and of its baselines with source, status, protocol and training."""
-    note = f"*checked*: read in the paper or in the method's own publication; {'; '.join(paper.MEANINGS.values())}."
-    title = "Where the paper's numbers come from"
-    return Table(name="paper_values", title=title, frame=paper.packaged("paper_results.csv"), note=note, folded=True)
+def claims(results: Results, outcomes: list[Outcome], figures: Collection[str]) -> tuple[str, Table]:
+    """Every claim of a close reading of the paper: its code, what this report shows, what was measured; and counts.
+
+    claims.csv has a row a claim. Columns of several words: `code` and `test` (paths), `figures` (of this report),
+    `pairs` (variant/base, or `all`), `datasets` and `metrics` (measured on any row). `figures`: this report's pictures.
+    """
+    rows = []
+    for entry in paper.packaged("claims.csv").itertuples():
+        links = []
+        for name in entry.figures.split():  # of the first data set that has the picture
+            found = next((stem for stem in figures if stem == name or stem.endswith(f"_{name}")), None)
+            links += [f"[{name.replace('_', ' ')}](#{found}_chart)"] if found else []
+        rows.append(
+            {
+                "no.": int(entry.number),
+                "section": entry.section,
+                "claim": entry.claim,
+                "built": ", ".join(f"`{path}`" for path in f"{entry.code} {entry.test}".split()),
+                "shown": ", ".join(links),
+                "measured": "; ".join(_measured(results, outcomes, entry)),
+            }
+        )
+    frame = pd.DataFrame(rows)
+    measured = sum(not text.startswith(NOT_RUN) for text in frame.measured if text)
+    counts = (
+        f"Of {len(frame)} claims of the paper, {(frame.built != '').sum()} have their code here, "
+        f"{(frame.shown != '').sum()} are shown in pictures, {measured} of {(frame.measured != '').sum()} that "
+        "training can decide were measured, at least in part."
+    )
+    note = (
+        "Claims in the order of the paper, sections as there. *Built*: code and tests, which alone show nothing about "
+        "quality. *Shown*: a picture of this report. *Measured*: by the rules below."
+    )
+    return counts, Table(name="claims", title="Every claim of the paper", frame=frame, note=note, folded=True)
 
 
-def scores_elsewhere() -> Table:
-    """What others measured of the released program and its weights."""
-    shown = paper.paper_rows("replication").drop(columns=["table", "std", "protocol", "paper_budget"], errors="ignore")
-    return Table(name="replications", title="The released program, scored by others", frame=shown, folded=True)
+def _measured(results: Results, outcomes: list[Outcome], entry: Any) -> list[str]:
+    """What was measured of a claim: verdicts of its pairs, data sets and metrics with a result."""
+    pairs, datasets, metrics = entry.pairs.split(), entry.datasets.split(), entry.metrics.split()
+    done = results.cells[results.cells.status == "ok"]
+    named = [of_pair(outcomes, *pair.split("/")) for pair in pairs if pair != "all"]
+    found = outcomes if pairs == ["all"] else [outcome for outcome in named if outcome]
+    kinds = Counter(str(outcome.verdict.kind) for outcome in found)
+    texts = [f"{count} {kind}" if len(found) > 1 else kind for kind, count in kinds.items()]
+    texts += [f"{paper.name_of(name)} trained" for name in datasets if (done.dataset == name).any()]
+    texts += [f"`{name}` measured" for name in metrics if name in done and done[name].notna().any()]
+    return texts or ([NOT_RUN] if pairs or datasets or metrics else [])
 
 
 def means(results: Results) -> Table:
@@ -130,19 +216,17 @@ def every_cell(results: Results) -> Table:
     metrics = list(dict.fromkeys(metric for dataset in results.datasets for metric in results.metrics(dataset)))
     columns = ["dataset", "variant", "seed", "state", "kimg", *metrics, "n_gen", "n_real"]
     frame = cells.reindex(columns=columns).astype({"n_gen": "Int64", "n_real": "Int64"})
-    for metric in metrics:
-        reasons = cells.apply(lambda cell, m=metric: (cell.get("unavailable") or {}).get(m)
-                              if isinstance(cell.get("unavailable"), dict) else None, axis=1)  # fmt: skip
-        if reasons.notna().any():
-            frame[metric] = frame[metric].astype(object).where(reasons.isna(), reasons)
+    for name, unavailable in cells.get("unavailable", pd.Series(dtype=object)).items():
+        for metric, reason in (unavailable if isinstance(unavailable, dict) else {}).items():
+            frame[metric] = frame[metric].astype(object)
+            frame.loc[name, metric] = reason
     note = "The values of a diverged training are those of its last finite weights; they enter no mean."
     return Table(name="cells", title="Every training, seed by seed", frame=frame, note=note, folded=True)
 
 
 def provenance(results: Results) -> Table:
     """Where every cell's numbers come from. What all cells share is said once, above the rows; the CSV has it all."""
-    cells = results.cells
-    frame = cells.reindex(columns=[column for column in PROVENANCE if column in cells])
+    frame = results.cells.reindex(columns=[column for column in PROVENANCE if column in results.cells])
     if "libraries" in frame:
         frame["libraries"] = frame.libraries.map(
             lambda value: ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else ""
@@ -155,9 +239,8 @@ def provenance(results: Results) -> Table:
     said = "; ".join(f"{column.replace('_', ' ')}: {value}" for column, value in shared.items() if value != "nan")
     note = "`key`: hash of all that a training depends on. `dirty`: code or parameters differed from the revision."
     note = f"Shared by all: {said}. {note}" if said else note
-    return Table(
-        name="provenance", title="Provenance", frame=frame, note=note, hidden=(*shared, "protocol"), folded=True
-    )
+    hidden = (*shared, "protocol")
+    return Table(name="provenance", title="Provenance", frame=frame, note=note, hidden=hidden, folded=True)
 
 
 def settings(params: dict[str, Any]) -> Table:

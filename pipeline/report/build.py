@@ -1,54 +1,24 @@
 """The whole report from plan/, results/ and published/: needs no run, no data, no GPU."""
 
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Template
+
+from pipeline.base.files import read_json
 from pipeline.plan.config import ReportConfig
-from pipeline.report import (
-    appendix,
-    architecture,
-    charts,
-    curves,
-    paper,
-    pictures,
-    row_tables,
-    tables,
-    unfinished,
-)
-from pipeline.report.claims import claims, counts
+from pipeline.report import appendix, architecture, charts, curves, decide, paper, pictures, tables
+from pipeline.report.compare import short_report
 from pipeline.report.comparisons import Outcome, compared
-from pipeline.report.content import Content, Figure, Section, Table, Text
-from pipeline.report.decide import FEWEST_SEEDS, MARGIN, RULES
-from pipeline.report.findings import findings, reading
+from pipeline.report.content import Content, Figure, Section, Text
+from pipeline.report.findings import findings
 from pipeline.report.page import write_report
 from pipeline.report.published import Published, published_runs
-from pipeline.report.results import Results, lower_is_better
-from pipeline.report.short import is_short, short_report
+from pipeline.report.results import Results
+from pipeline.report.unfinished import unfinished_section
 
 TITLE = "TransGAN: paper and measurement"
-VALUES = (
-    (
-        "values",
-        "A value is over the trainings that ended well: one value, the range of two, mean and t-interval from "
-        f"{FEWEST_SEEDS} on. A training that ran out of memory or diverged is named beside it, not averaged.",
-    ),
-    (
-        "the paper's order",
-        "The sign between the paper's own two values: on the same data set where it has them, else the sign that all "
-        "its data sets share. Values whose protocols are known to differ give no order.",
-    ),
-    (
-        "but",
-        "Another metric is named where the row that is worse by the main metric is better by it, by the means of at "
-        f"least {FEWEST_SEEDS} trainings of each row and by more than {MARGIN:.0%}. It changes no verdict.",
-    ),
-    (
-        "citations",
-        "A paper value that was not read in the paper is marked *quoted*, *recalled* or *weak*, and so is what rests "
-        "on it. It never fills a measured cell. Two protocols never share a column; `fd_`, `is_` and `kd_` are never "
-        "compared with the paper's FID and IS.",
-    ),
-)
 
 
 def build_report(config: ReportConfig, params: dict[str, Any], *, networks: dict[str, dict[str, Any]] | None = None,
@@ -57,56 +27,47 @@ def build_report(config: ReportConfig, params: dict[str, Any], *, networks: dict
     """Write tables/*.csv, figures/*.png, README.md and index.html to `out`; returns the path of README.md.
 
     `params`: the content of params.yaml, shown as it is. `networks`: the full model's on data sets of the paper, drawn
-    although the matrix may not train them.
+    although the matrix may not train them. A plan of one training gets a short report beside HEAD.
     """
     folder, loaded = Path(out), Results.load(plan, results, config.confidence)
-    if is_short(loaded):
+    if len(loaded.cells) == 1:
         return short_report(loaded, params, config, folder)
-    figures, runs = folder / "figures", published_runs(published_folder)
+    figures, runs = folder / "figures", published_runs(published_folder, config.confidence)
     outcomes = {dataset: compared(loaded, dataset) for dataset in loaded.datasets}
-    everything = [outcome for found in outcomes.values() for outcome in found]
-    ablations = [
-        ablation_section(loaded, dataset, outcomes[dataset], figures, config, first=dataset == loaded.datasets[0])
-        for dataset in loaded.datasets
-    ]
-    cost: list[Content] = [charts.growth(figures, config.dpi), appendix.cost(loaded, runs)]
+    intro = Text("Long trainings beside the matrix, which `make publish NAME=<folder>` makes again.")
     sections = [
         first_section(loaded, outcomes, runs, figures, config),
         main_section(loaded, networks or {}, figures, config),
-        *ablations,
-        *published_section(runs, folder, config),
-        *unfinished.section(loaded, figures, config.dpi),
-        Section(title="Cost", anchor="cost", link="Cost", content=cost),
+        *(ablation_section(loaded, dataset, found, figures, config) for dataset, found in outcomes.items()),
+        *[Section(title="Published runs", anchor="published", link="Published", content=[intro])] * bool(runs),
+        *(run.section(folder, config.dpi) for run in runs),
+        *unfinished_section(loaded, figures, config.dpi),
+        cost_section(loaded, runs, figures, config),
     ]
     drawn = [part.path.stem for section in sections for part in section.content if isinstance(part, Figure)]
-    status = claims(loaded, everything, drawn)
+    counts, claims = appendix.claims(loaded, [entry for found in outcomes.values() for entry in found], drawn)
     sections += [
-        Section(title="Every claim of the paper", anchor="claims", content=[Text(counts(status)), status]),
+        Section(title="Every claim of the paper", anchor="claims", content=[Text(counts), claims]),
         rules_section(config),
-        trainings_section(loaded, params),
-    ]
-    return write_report(TITLE, [], sections, folder)
+        Section(title="Every training", anchor="cells", link="Trainings", content=[
+            appendix.every_cell(loaded), appendix.means(loaded), appendix.provenance(loaded), appendix.settings(params),
+        ]),
+    ]  # fmt: skip
+    return write_report(TITLE, "", sections, folder)
 
 
-def first_section(
-    results: Results, outcomes: dict[str, list[Outcome]], runs: list[Published], figures: Path, config: ReportConfig
-) -> Section:
+def first_section(results: Results, outcomes: dict[str, list[Outcome]], runs: list[Published], figures: Path,
+                  config: ReportConfig) -> Section:  # fmt: skip
     """What the paper says and whether it is seen here, the rows compared, and at most ten lines of findings."""
     content: list[Content | None] = []
     for dataset, found in outcomes.items():
-        own = [entry for entry in found if entry.comparison.topic not in ("beyond", "off full")]
-        metric = results.main_metric(dataset)
-        better = "lower" if metric and lower_is_better(metric) else "higher"
-        note = (
-            f"*Measured*: `{metric}`, {better} is better, of the first row / of the second, and their ratio with its "
-            f"{results.confidence:.0%} interval. *Same?* by [the rule](#verdicts)."
-        )
-        content.append(tables.claims_here(own, dataset, note) if own else None)
+        own, title = [entry for entry in found if entry.comparison.of_paper], paper.name_of(dataset)
+        title = f"What the paper says, and what was measured: {title}"
+        content.append(tables.decisions(results, dataset, own, dataset, title) if own else None)
         content.append(charts.ranking(results, dataset, figures, config.dpi))
     content.append(Text(findings(results, outcomes, runs)))
-    return Section(
-        title="Claims and findings", anchor="findings", link="Claims", content=[part for part in content if part]
-    )
+    shown = [part for part in content if part]
+    return Section(title="Claims and findings", anchor="findings", link="Claims", content=shown)
 
 
 def main_section(results: Results, networks: dict[str, dict[str, Any]], figures: Path, config: ReportConfig) -> Section:
@@ -121,15 +82,14 @@ def main_section(results: Results, networks: dict[str, dict[str, Any]], figures:
     content: list[Content] = [
         tables.overview(results),
         *(tables.main_results(results, dataset) for dataset in datasets),
-        appendix.scores_elsewhere(),
-        appendix.sources(),
+        *appendix.from_the_paper(),
         *(diagram for diagram in diagrams if diagram),
     ]
     return Section(title="The paper's main results", anchor="main", link="Main", content=content)
 
 
-def ablation_section(results: Results, dataset: str, outcomes: list[Outcome], figures: Path, config: ReportConfig, *,
-                     first: bool) -> Section:  # fmt: skip
+def ablation_section(results: Results, dataset: str, outcomes: list[Outcome], figures: Path,
+                     config: ReportConfig) -> Section:  # fmt: skip
     """Everything measured on one dataset: ablation and samples, then what is folded."""
     runs = {
         variant: [h for _, cell in results.of(dataset, variant).iterrows() if (h := results.history(cell)) is not None]
@@ -137,17 +97,15 @@ def ablation_section(results: Results, dataset: str, outcomes: list[Outcome], fi
     }
     missing = pictures.without_samples(results, dataset)
     missing = ["nothing has run"] if len(missing) == len(results.first_seed(dataset)) else missing
+    ablation, *others = (tables.row_table(results, dataset, name, outcomes) for name in tables.LAYOUTS)
+    answers = results.folder / dataset / "reference.json"
+    seed = f" Pictures are of seed {results.of(dataset).seed.min()}."
     content: list[Content | None] = [
-        Text(reading(results, dataset)),
-        row_tables.ablation(results, dataset, outcomes),
+        Text(appendix.reading(results, dataset) + seed),
+        ablation,
         pictures.samples(results, dataset, figures, config),
         Text(f"No pictures of: {'; '.join(missing)}.") if missing else None,
-        row_tables.models(results, dataset, outcomes),
-        row_tables.augmentation(results, dataset, outcomes),
-        row_tables.components(results, dataset, outcomes),
-        row_tables.beyond(results, dataset, outcomes),
-        *row_tables.early_versions(results, dataset),
-        row_tables.others(results, dataset, outcomes),
+        *others,
         charts.progress(results, dataset, figures, config.dpi),
         charts.sample_sizes(results, dataset, figures, config.dpi),
         charts.training_curves(
@@ -163,11 +121,11 @@ def ablation_section(results: Results, dataset: str, outcomes: list[Outcome], fi
         pictures.attention(results, dataset, figures),
         pictures.relative_positions(results, dataset, figures),
         appendix.memorisation(results, dataset),
-        appendix.known_answers(results, dataset),
+        appendix.known_answers_table(read_json(answers) if answers.is_file() else {}, f"{dataset}_evaluator"),
     ]  # fmt: skip
+    link = "Ablation" * (dataset == results.datasets[0])
     shown = [part for part in content if part]
-    title = f"Ablation: {paper.name_of(dataset)}"
-    return Section(title=title, anchor=dataset, link="Ablation" if first else "", content=shown)
+    return Section(title=f"Ablation: {paper.name_of(dataset)}", anchor=dataset, link=link, content=shown)
 
 
 def _diagram(results: Results, dataset: str, figures: Path, config: ReportConfig) -> Figure | None:
@@ -181,22 +139,18 @@ def _diagram(results: Results, dataset: str, figures: Path, config: ReportConfig
     return None
 
 
-def published_section(runs: list[Published], out: Path, config: ReportConfig) -> list[Section]:
-    """Runs that are kept beside the matrix; no section without any."""
-    content = [part for run in runs for part in run.content(out, config.dpi, config.confidence)]
-    return [Section(title="Published runs", anchor="published", link="Published", content=content)] if runs else []
+def cost_section(results: Results, runs: list[Published], figures: Path, config: ReportConfig) -> Section:
+    """Counted and computed cost against resolution, and measured time and memory."""
+    trainings = [training for run in runs for training in run.records.items()]
+    content: list[Content] = [charts.growth(figures, config.dpi), appendix.cost(results, trainings)]
+    return Section(title="Cost", anchor="cost", link="Cost", content=content)
 
 
 def rules_section(config: ReportConfig) -> Section:
-    """The written rules, and where this departs from the paper."""
-    lines = "\n".join(f"- **{subject}:** {rule}" for subject, rule in (*RULES, *VALUES))
-    text = f"{lines}\n\nConfidence of the intervals: {config.confidence:.0%}."
+    """The written rules with their numbers, and where this departs from the paper."""
+    template = Template(resources.files("pipeline.report").joinpath("rules.md.j2").read_text(encoding="utf-8"))
+    text = template.render(
+        same_spread=decide.SAME_SPREAD, margin=decide.MARGIN, paper_margin=decide.PAPER_MARGIN, power=decide.POWER,
+        fewest_seeds=decide.FEWEST_SEEDS, enough=tables.ENOUGH, confidence=config.confidence,
+    )  # fmt: skip
     return Section(title="Rules", anchor="verdicts", link="Rules", content=[Text(text), appendix.deviations()])
-
-
-def trainings_section(results: Results, params: dict[str, Any]) -> Section:
-    """Every value, where it comes from, and what was set."""
-    content: list[Table] = [
-        appendix.every_cell(results), appendix.means(results), appendix.provenance(results), appendix.settings(params)
-    ]  # fmt: skip
-    return Section(title="Every training", anchor="cells", link="Trainings", content=[*content])

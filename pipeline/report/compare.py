@@ -6,6 +6,7 @@ A and B: commits, branches, tags, names of experiments, or `workspace`. Reads gi
 import io
 import subprocess
 import tarfile
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,14 @@ import pandas as pd
 from pipeline.base.errors import UserError
 from pipeline.base.git import ask
 from pipeline.base.schema import read_yaml
-from pipeline.plan.config import CONF, PARAMS
+from pipeline.plan.config import CONF, PARAMS, ReportConfig
 from pipeline.report.appendix import settings_of
-from pipeline.report.content import Content, Figure, Section, Table
+from pipeline.report.charts import training_curves
+from pipeline.report.content import Content, Figure, Section, Table, Text
+from pipeline.report.curves import ending
 from pipeline.report.decide import Kind, Question, compare_rows
 from pipeline.report.drawing import Tile, contact_sheet
+from pipeline.report.formats import duration, number
 from pipeline.report.page import write_report
 from pipeline.report.paper import name_of
 from pipeline.report.pictures import grid
@@ -76,16 +80,48 @@ def _extracted(name: str, scratch: Path) -> Path:
 
 def compare(first: Snapshot, second: Snapshot, out: Path) -> Path:
     """Write the comparison of two snapshots to `out`; returns the path of README.md."""
-    sections = []
-    for dataset in second.results.datasets:
-        content: list[Content] = [differences(first, second, dataset)]
-        if pictures := samples(first, second, dataset, out):
-            content.append(pictures)
-        sections.append(Section(title=name_of(dataset), anchor=dataset, link=dataset, content=content))
-    changed = [changed_settings(first, second)]
-    sections.append(Section(title="Settings that differ", anchor="settings", link="Settings", content=[*changed]))
-    head = [f"A is `{first.name}`, B is `{second.name}`. What B does not have is left out."]
+    sections = [
+        Section(title=name_of(dataset), anchor=dataset, link=dataset, content=changed(first, second, dataset, out))
+        for dataset in second.results.datasets
+    ]
+    settings: list[Content] = [changed_settings(first, second)]
+    sections.append(Section(title="Settings that differ", anchor="settings", link="Settings", content=settings))
+    head = f"A is `{first.name}`, B is `{second.name}`. What B does not have is left out."
     return write_report(f"{first.name} and {second.name}", head, sections, out)
+
+
+def short_report(results: Results, params: dict[str, Any], config: ReportConfig, out: Path) -> Path:
+    """Write the report of a plan's only cell beside HEAD to `out`; returns the path of README.md.
+
+    Without git, or results there, it stands alone.
+    """
+    cell = results.cells.iloc[0]
+    here = Snapshot("this experiment", results, settings_of(params, params.get("conf")))
+    facts = [f"`{cell.dataset}/{cell.variant}/seed{cell.seed}`", ending(cell.to_dict())]
+    facts += [f"{cell.kimg:g} kimg"] if cell.get("kimg") else []
+    facts += [duration(cell.seconds)] if cell.get("seconds") else []
+    facts += [str(cell.device)] if cell.get("device") else []
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            head = snapshot("HEAD", Path(scratch), config.confidence)
+            revision, settings = ask("rev-parse", "--short", "HEAD"), [changed_settings(head, here)]
+        except (UserError, OSError):
+            head = Snapshot("HEAD", Results({"datasets": [], "cells": []}, "", ""), {})
+            revision, settings = "no results", []
+        content = [Text("; ".join(facts) + "."), *changed(head, here, cell.dataset, out), *settings]
+    history, path = results.history(cell), out / f"figures/{cell.dataset}_curves.png"
+    runs = {cell.variant: [history]} if history is not None else {}
+    if curves := training_curves(runs, cell.dataset, path, config.dpi):
+        content.append(curves)
+    section = Section(title=f"{cell.variant} on {name_of(cell.dataset)}", anchor=cell.dataset, content=content)
+    text = f"One training beside HEAD ({revision}). One training decides nothing: the report of a matrix has verdicts."
+    return write_report("TransGAN: one training", text, [section], out)
+
+
+def changed(first: Snapshot, second: Snapshot, dataset: str, out: Path) -> list[Content]:
+    """What changed on a data set: metrics, then samples."""
+    pictures = samples(first, second, dataset, out)
+    return [differences(first, second, dataset), *([pictures] if pictures else [])]
 
 
 def changed_settings(first: Snapshot, second: Snapshot) -> Table:
@@ -111,33 +147,36 @@ def differences(first: Snapshot, second: Snapshot, dataset: str) -> Table:
         protocols = [side.protocol(dataset, metric) for side in (two, one)]
         odd = protocol_difference(*protocols) if all(protocols) else ""
         values = {f"{k} {v}": list(s.values(dataset, v, metric)) for k, s in (("A", one), ("B", two)) for v in variants}
-        questions = [Question(variant=f"B {variant}", base=f"A {variant}") for variant in variants]
-        verdicts = compare_rows(values, questions, lower_is_better=lower_is_better(metric), confidence=two.confidence)
+        questions = [Question(f"B {variant}", f"A {variant}") for variant in variants]
+        lower = lower_is_better(metric)
+        verdicts = compare_rows(values, questions, lower_is_better=lower, confidence=two.confidence)
         for variant, found in zip(variants, verdicts, strict=True):
-            if values[f"A {variant}"] == values[f"B {variant}"] != []:
+            had, has = values[f"A {variant}"], values[f"B {variant}"]
+            if had == has != []:
                 same += 1
                 continue
-            says = str(found.kind)
-            if found.kind == Kind.OPEN:
-                says = "open" if min(found.seeds) else "-"
-            rows.append(
-                {
-                    "variant": variant,
-                    "metric": metric,
-                    f"A: {first.name}": one.measurement(dataset, variant, metric).text,
-                    f"B: {second.name}": two.measurement(dataset, variant, metric).text,
-                    "B / A": f"{found.ratio:.2f} ({found.low:.2f} to {found.high:.2f})"
-                    if found.ratio == found.ratio
-                    else "-",
-                    "B is": f"not comparable ({odd})" if odd else says,
-                }
-            )
-    rows.sort(key=lambda row: ("open", "-").index(row["B is"]) if row["B is"] in ("open", "-") else -1)
+            says = str(found.kind) + among(had, has, lower) if had and has else "-"
+            row = {"variant": variant, "metric": metric}
+            row |= {f"{k}: {s.name}": s.results.measurement(dataset, variant, metric).text
+                    for k, s in (("A", first), ("B", second))}  # fmt: skip
+            rows.append(row | {"B / A": found.ratio_text, "B is": f"not comparable ({odd})" if odd else says})
+    rows.sort(key=lambda row: (row["B is"] == "-", row["B is"].startswith(Kind.OPEN)))
     note = (
         f"Values that are equal in both and left out: {same}. Verdicts follow the report's rule, all rows of both "
         "sides together; fewer than three trainings a row stay open."
     )
     return Table(name=f"{dataset}_compared", title="What changed", frame=pd.DataFrame(rows), note=note)
+
+
+def among(had: list[float], has: list[float], lower: bool) -> str:
+    """Where the only training of B lies among those of A: `: better than all of A (10.0 to 14.0)`; '' for several."""
+    if len(has) > 1:
+        return ""
+    low, high = min(had), max(had)
+    place = (
+        "among those" if low <= has[0] <= high else "better than all" if (has[0] < low) == lower else "worse than all"
+    )
+    return f": {place} of A ({number(low)} to {number(high)})"
 
 
 def samples(first: Snapshot, second: Snapshot, dataset: str, out: Path) -> Figure | None:

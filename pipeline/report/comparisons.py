@@ -1,6 +1,8 @@
 """The pairs of rows whose order means something, what the paper says of each, and what the trainings say."""
 
 from dataclasses import dataclass
+from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,53 +16,45 @@ SAME = {
     Kind.CONTRADICTED: "no, the other way round",
     Kind.BETTER: "better here; no order in the paper",
     Kind.WORSE: "worse here; no order in the paper",
-    Kind.EQUIVALENT: "equivalent within 25 %",
+    Kind.EQUIVALENT: f"equivalent within {MARGIN:.0%}".replace("%", " %"),
 }
+OFF_FULL = "off_full"  # the table of variants that rows.csv does not name
 
 
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """`variant` against `base`, and `subject`, what differs. `rows`: the paper's table and its two rows, if any.
-
-    `topic`: attention | component | augmentation | models | off full | beyond.
-    """
+class Comparison(NamedTuple):
+    """`variant` against `base`, and `subject`, what differs, if it has words. `table`: of rows.csv, or OFF_FULL."""
 
     variant: str
     base: str
     subject: str
-    topic: str
-    rows: tuple[str, str, str] | None = None
+    table: str
+
+    @property
+    def of_paper(self) -> bool:
+        """Whether the paper makes this comparison, with values or without."""
+        return self.table in ("ablation", "augmentation", "models")
 
 
-@dataclass(frozen=True, kw_only=True)
-class PaperOrder:
+class PaperOrder(NamedTuple):
     """What the paper says of two rows: whether the first is better (None: no order), and from which values."""
 
     improves: bool | None = None
     text: str = "no order"
-    marks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What was measured about a comparison on one dataset, by the dataset's main metric.
+    """What was measured about a comparison, by the dataset's main metric.
 
-    `others`: metrics that say the opposite, in words.
+    `texts`: of variant and base, mean and interval, or what happened instead; `others`: metrics that say the opposite.
     """
 
     comparison: Comparison
-    dataset: str
     paper: PaperOrder
-    texts: tuple[str, str]  # of variant and base: mean and interval, or what happened instead
+    texts: tuple[str, str]
     verdict: Verdict
-    twins: bool  # both rows are one training
+    twins: bool = False  # both rows are one training
     others: str = ""
-
-    @property
-    def ratio(self) -> str:
-        """`0.61 (0.50 to 0.74)`: variant / base, with its interval."""
-        found = self.verdict
-        return "-" if np.isnan(found.ratio) else f"{found.ratio:.2f} ({found.low:.2f} to {found.high:.2f})"
 
     @property
     def answer(self) -> str:
@@ -77,43 +71,11 @@ class Outcome:
         return f"{text}; but {self.others}" if self.others else text
 
 
-def _ablation(variant: str, base: str, subject: str, topic: str) -> Comparison:
-    rows = ("ablation", paper.ABLATION[variant], paper.ABLATION[base])
-    return Comparison(variant=variant, base=base, subject=subject, rows=rows, topic=topic)
-
-
-def _augmentation(variant: str, base: str, subject: str, topic: str = "augmentation") -> Comparison:
-    own, other = paper.AUGMENTATION.get(variant), paper.AUGMENTATION.get(base)
-    rows = ("augmentation", own, other) if own and other else None
-    return Comparison(variant=variant, base=base, subject=subject, rows=rows, topic=topic)
-
-
-COMPARISONS = (
-    _ablation("nystrom_attention", "standard_attention", "Nyström attention", "attention"),
-    _ablation("axis_attention", "standard_attention", "axis attention", "attention"),
-    _ablation("grid_attention", "standard_attention", "grid attention", "attention"),
-    _ablation("multiscale", "grid_attention", "the multi-scale discriminator", "component"),
-    _ablation("token_norm", "multiscale", "token-wise normalisation", "component"),
-    _ablation("full", "token_norm", "relative position", "component"),
-    *(_augmentation(pair[1], pair[0], f"DiffAug for {model}") for model, pair in paper.MODELS.items()),
-    *(_augmentation(name, "no_augment", f"{name.removeprefix('augment_')} alone") for name in paper.AUGMENTATION_ALONE),
-    *(
-        _augmentation(paper.MODELS["TransGAN"][i], pair[i], f"TransGAN against {model}, {word} augmentation", "models")
-        for model, pair in paper.MODELS.items()
-        if model != "TransGAN"
-        for i, word in enumerate(("without", "with"))
-    ),
-    *(
-        Comparison(variant=variant, base=paper.MAIN_VARIANT, subject=subject, topic="off full")
-        for variant, subject in paper.COMPONENTS.items()
-        if variant != paper.MAIN_VARIANT
-    ),
-    *(
-        Comparison(variant=variant, base=paper.MAIN_VARIANT, subject=subject, topic="beyond")
-        for variant, subject in paper.BEYOND.items()
-    ),
-)
-LISTED = {entry.variant for entry in COMPARISONS if entry.base == paper.MAIN_VARIANT}
+COMPARISONS = [
+    Comparison(row.variant, row.against, row.subject or row.row, row.table)
+    for row in paper.packaged("rows.csv").itertuples()
+    if row.against
+]
 
 
 def paper_order(comparison: Comparison, dataset: str) -> PaperOrder:
@@ -122,60 +84,58 @@ def paper_order(comparison: Comparison, dataset: str) -> PaperOrder:
     The dataset's own values decide where the paper has them, else the sign that all its datasets share. Values whose
     protocols are known to differ give no order.
     """
-    if comparison.rows is None:
-        return PaperOrder()
-    table, own, base = comparison.rows
-    pairs = {
-        name: (first, second)
-        for name in dict.fromkeys(paper.paper_rows(table).dataset)
-        if (first := paper.paper_value(table, own, name, "FID")) and first.value
-        and (second := paper.paper_value(table, base, name, "FID")) and second.value
-        and not paper.protocols_differ(first, second)
-    }  # fmt: skip
-    if dataset in pairs:
-        pairs = {dataset: pairs[dataset]}
-    signs = {(first.value or 0) < (second.value or 0) for first, second in pairs.values()}
+    table = "augmentation" if comparison.table == "models" else comparison.table
+    rows = [paper.rows_of(table).get(name, "") for name in (comparison.variant, comparison.base)]
+    pairs = {}
+    for name in dict.fromkeys(paper.paper_rows(table).dataset):
+        own, base = (paper.paper_value(table, row, name, "FID") for row in rows)
+        if own and base and own.value and base.value and not own.differs_from(base):
+            pairs[name] = (own, base)
+    pairs = {dataset: pairs[dataset]} if dataset in pairs else pairs
+    signs = {(own.value or 0) < (base.value or 0) for own, base in pairs.values()}
     if len(signs) != 1:
         return PaperOrder()
-    improves = signs.pop()
-    name, (first, second) = next(iter(pairs.items()))
-    marks = tuple(dict.fromkeys(v.mark for pair in pairs.values() for v in pair if v.mark))
-    origin = ", ".join([paper.short_source(first.source), *marks])
-    text = f"{'better' if improves else 'worse'}: {first.value:g} / {second.value:g}, {paper.name_of(name)} ({origin})"
-    return PaperOrder(improves=improves, text=text, marks=marks)
+    improves, (name, (own, base)) = signs.pop(), next(iter(pairs.items()))
+    marks = dict.fromkeys(value.mark for pair in pairs.values() for value in pair if value.mark)
+    origin = ", ".join([own.source, *marks])
+    text = f"{'better' if improves else 'worse'}: {own.value:g} / {base.value:g}, {paper.name_of(name)} ({origin})"
+    return PaperOrder(improves, text)
 
 
-def compared(results: Results, dataset: str) -> list[Outcome]:
-    """Every comparison of which the matrix holds both rows on `dataset`, judged as one family.
-
-    A variant that no list names is compared with the full model.
-    """
+def listed(results: Results, dataset: str) -> list[Comparison]:
+    """The comparisons of rows.csv of which the matrix holds both rows; a variant that it does not name: with `full`."""
     own = results.variants(dataset)
-    named = {entry.variant for entry in COMPARISONS} | {entry.base for entry in COMPARISONS}
-    rest = [name for name in own if name not in named | {*paper.HYBRIDS, *paper.SCALING}]
-    asked = [
-        *COMPARISONS,
-        *(Comparison(variant=v, base=paper.MAIN_VARIANT, subject=v.replace("_", " "), topic="off full") for v in rest),
+    named = {name for entry in COMPARISONS for name in entry[:2]} | {*paper.HYBRIDS, *paper.SCALING}
+    rest = [Comparison(v, paper.MAIN_VARIANT, v.replace("_", " "), OFF_FULL) for v in own if v not in named]
+    return [entry for entry in (*COMPARISONS, *rest) if entry.variant in own and entry.base in own]
+
+
+def every_pair(results: Results, dataset: str) -> list[Comparison]:
+    """Every row with every row before it; where the paper has both in one table, that table says their order."""
+    tables = {table: paper.rows_of(table) for table in ("ablation", "augmentation")}
+    return [
+        Comparison(variant, base, "", next((t for t, rows in tables.items() if {variant, base} <= {*rows}), OFF_FULL))
+        for base, variant in combinations(results.variants(dataset), 2)
     ]
-    asked = [entry for entry in asked if entry.variant in own and entry.base in own]
-    orders = [paper_order(entry, dataset) for entry in asked]
-    metric = results.main_metric(dataset)
+
+
+def compared(results: Results, dataset: str, asked: list[Comparison] | None = None) -> list[Outcome]:
+    """The outcome of every comparison, `listed` ones if none are given, judged as one family."""
+    asked, metric = listed(results, dataset) if asked is None else asked, results.main_metric(dataset)
     if metric is None:
         return []
-    pairs = zip(asked, orders, strict=True)
+    orders = [paper_order(entry, dataset) for entry in asked]
+    rows = {name: results.measurement(dataset, name, metric) for name in results.variants(dataset)}
     verdicts = compare_rows(
-        {name: list(results.values(dataset, name, metric)) for name in own},
-        [Question(variant=e.variant, base=e.base, paper_improves=o.improves) for e, o in pairs],
+        {name: list(row.values) for name, row in rows.items()},
+        [Question(entry.variant, entry.base, order.improves) for entry, order in zip(asked, orders, strict=True)],
         lower_is_better=lower_is_better(metric), confidence=results.confidence,
     )  # fmt: skip
-    twins = {(row.variant, row.twin_of) for row in results.of(dataset).itertuples() if row.twin_of}
+    twins = [{row.variant, row.twin_of} for row in results.of(dataset).itertuples() if row.twin_of]
     return [
         Outcome(
-            comparison=entry, dataset=dataset, paper=order, verdict=verdict,
-            texts=(results.measurement(dataset, entry.variant, metric).text,
-                   results.measurement(dataset, entry.base, metric).text),
-            twins=bool({(entry.variant, entry.base), (entry.base, entry.variant)} & twins),
-            others=disagreeing(results, dataset, entry),
+            comparison=entry, paper=order, verdict=verdict, twins={entry.variant, entry.base} in twins,
+            texts=(rows[entry.variant].text, rows[entry.base].text), others=disagreeing(results, dataset, entry),
         )
         for entry, order, verdict in zip(asked, orders, verdicts, strict=True)
     ]  # fmt: skip
@@ -187,9 +147,11 @@ def disagreeing(results: Results, dataset: str, comparison: Comparison) -> str:
     By means over trainings, FEWEST_SEEDS of each row at least, and by more than MARGIN.
     """
     texts: list[str] = []
-    leads = None
+    leads, main = None, results.main_metric(dataset)
     for metric in results.metrics(dataset):
-        own, base = (results.values(dataset, v, metric) for v in (comparison.variant, comparison.base))
+        if metric.startswith(f"{main}_"):  # a part of the main metric
+            continue
+        own, base = (results.measurement(dataset, name, metric).values for name in comparison[:2])
         if min(len(own), len(base)) < FEWEST_SEEDS or min(own.mean(), base.mean()) <= 0:
             continue
         ratio = own.mean() / base.mean() if lower_is_better(metric) else base.mean() / own.mean()  # < 1: better
@@ -202,5 +164,4 @@ def disagreeing(results: Results, dataset: str, comparison: Comparison) -> str:
 
 def of_pair(outcomes: list[Outcome], variant: str, base: str) -> Outcome | None:
     """The outcome of one pair, None where the matrix does not hold both rows."""
-    pairs = {(entry.comparison.variant, entry.comparison.base): entry for entry in outcomes}
-    return pairs.get((variant, base))
+    return next((entry for entry in outcomes if entry.comparison[:2] == (variant, base)), None)

@@ -98,7 +98,8 @@ class Section:
             if isinstance(part, Text):
                 parts.append(part.markdown)
             elif part.folded and not whole:
-                links.append(f"[{part.title}]({_file(part, out)})")
+                file = f"tables/{part.name}.csv" if isinstance(part, Table) else address(part.path, out)
+                links.append(f"[{part.title}]({file})")
             else:
                 title = f'<a id="{part.anchor}"></a>{part.title}'
                 text = _table(part) if isinstance(part, Table) else _figure(part, out)
@@ -117,9 +118,9 @@ def write_tables(sections: list[Section], out: Path) -> list[Path]:
     return [out / "tables" / f"{table.name}.csv" for table in tables]
 
 
-def document(title: str, head: list[str], sections: list[Section], out: Path) -> str:
+def document(title: str, head: str, sections: list[Section], out: Path) -> str:
     """README.md, which a repository's browser renders."""
-    parts = [f"# {title}", *head, *(section.markdown(out, whole=False) for section in sections)]
+    parts = [f"# {title}", head, *(section.markdown(out, whole=False) for section in sections)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -139,11 +140,9 @@ def _table(table: Table) -> str:
 
 def _figure(figure: Figure, out: Path) -> str:
     alt = re.sub(r"[\[\]]", "", figure.alt)
-    return "\n\n".join(part for part in (figure.note, f"![{alt}]({_file(figure, out)})") if part)
+    return "\n\n".join(part for part in (figure.note, f"![{alt}]({address(figure.path, out)})") if part)
 
 
-def _file(part: Table | Figure, out: Path) -> str:
-    """The address of a part's file, from the report's folder."""
-    if isinstance(part, Table):
-        return f"tables/{part.name}.csv"
-    return Path(os.path.relpath(part.path, out)).as_posix()
+def address(path: Path, out: Path) -> str:
+    """A file's address from the report's folder."""
+    return Path(os.path.relpath(path, out)).as_posix()

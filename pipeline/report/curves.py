@@ -95,7 +95,7 @@ def is_cnn(results: Results, dataset: str, variant: str) -> bool:
     """Whether no network of a row is a transformer, by its plan; without a plan, by the paper's names."""
     network = results.trainings.get((dataset, variant), {}).get("network")
     if not network:
-        return any(variant in pair for model, pair in paper.MODELS.items() if model != "TransGAN")
+        return variant in paper.CNNS
     family = network.get("family", "transgan")
     pair = [(network.get(part) or {}).get("family", family) for part in ("generator", "discriminator")]
     return not any(str(name).startswith("transgan") for name in pair)

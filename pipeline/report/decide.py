@@ -1,4 +1,4 @@
-"""The rule by which two rows of a data set are compared, and a row with the paper's value. The report prints RULES.
+"""The rule by which two rows of a data set are compared, and a row with the paper's value; rules.md.j2 has it in words.
 
 Metrics are compared as ratios: a row is its metric's logarithms, one per training. Between trainings the logarithm
 spreads by about 0.15 whatever the row's mean, so the spread is estimated from all rows of a data set together, which
@@ -8,10 +8,11 @@ explains none of that spread (F = 0.03, p = 0.97 over three seeds of eleven rows
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 MARGIN = 0.25  # two rows are equivalent if one is at most 25 % above the other
@@ -33,168 +34,145 @@ class Kind(StrEnum):
     OPEN = "open"
 
 
-RULES = (
-    (
-        "spread",
-        "A row is the logarithms of its main metric, one per training that ended well. Their standard deviation is "
-        f"pooled over all rows of the data set. Levene's test checks that the rows share it: where p < {SAME_SPREAD}, "
-        "each comparison uses the spread of its own two rows (Welch).",
-    ),
-    (
-        "orders",
-        "A two-sided t-test of the difference of two means of logarithms. Holm's method corrects its p over all "
-        "comparisons of the data set. Below 5 % the order is decided: *seen* where it is the paper's, *contradicted* "
-        "where the paper has the other one, *better* or *worse* where the paper states none. No order is stated "
-        "otherwise.",
-    ),
-    (
-        "equivalent",
-        f"Two one-sided t-tests at 5 % (TOST): the ratio of the two rows lies within 1 / {1 + MARGIN} and "
-        f"{1 + MARGIN}. Each pair stands for itself, without Holm's correction.",
-    ),
-    (
-        "open",
-        "Neither. The report then says how many trainings a row needs until one of the two tests decides with a "
-        f"chance of {POWER:.0%}, if today's ratio and spread are the true ones. With fewer than {FEWEST_SEEDS} "
-        "trainings in either row, every comparison is open.",
-    ),
-    (
-        "the paper's value",
-        "Only where metric, data set, split, resize and sample count are those of the paper's value, the row was "
-        f"trained for at least 99 % of its training, and at least {FEWEST_SEEDS} trainings ended well: *equivalent* "
-        f"within {PAPER_MARGIN:.0%} (TOST), *better* or *worse* by a t-test, else *open*.",
-    ),
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Question:
-    """Whether `variant` is better than `base`. `paper_improves`: what the paper says, None where it states no order."""
+class Question(NamedTuple):
+    """Whether `variant` is better than `base`. `improves`: what the paper says, None where it states no order."""
 
     variant: str
     base: str
-    paper_improves: bool | None = None
+    improves: bool | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Spread:
-    """The standard deviation of the logarithms within rows, its degrees of freedom, and p that all rows share it."""
+class Spread(NamedTuple):
+    """The standard deviation of the logarithms within rows, its degrees of freedom, and whether all rows share it."""
 
     deviation: float
     freedom: int
-    homogeneity: float
-
-    @property
-    def shared(self) -> bool:
-        return not self.homogeneity < SAME_SPREAD
+    shared: bool
 
 
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The outcome of a comparison. `ratio`: geometric means, variant / base, with its two-sided interval."""
 
     kind: Kind
+    seeds: tuple[int, int] = (0, 0)  # trainings of variant and base
     ratio: float = math.nan
     low: float = math.nan
     high: float = math.nan
     p: float = math.nan  # of the order, after Holm's correction
     p_equivalent: float = math.nan
-    seeds: tuple[int, int] = (0, 0)  # trainings of variant and base
     seeds_needed: int | None = None  # per row, of an open question; None: more than MOST_SEEDS, or unknown
 
     @property
-    def decided(self) -> bool:
-        return self.kind != Kind.OPEN
+    def ratio_text(self) -> str:
+        """`0.61 (0.50 to 0.74)`: the ratio with its interval."""
+        return "-" if math.isnan(self.ratio) else f"{self.ratio:.2f} ({self.low:.2f} to {self.high:.2f})"
 
 
-def pooled_spread(rows: Mapping[str, Sequence[float]]) -> Spread | None:
-    """The common spread of the logarithms of all rows (row -> positive values); None where no row has two values."""
-    logs = [np.log(np.asarray(values, dtype=float)) for values in rows.values() if len(values) > 1]
-    freedom = sum(len(row) - 1 for row in logs)
-    if not freedom:
-        return None
-    deviation = math.sqrt(sum(float(((row - row.mean()) ** 2).sum()) for row in logs) / freedom)
-    with np.errstate(divide="ignore", invalid="ignore"):  # rows without any spread
-        homogeneity = float(stats.levene(*logs, center="median").pvalue) if len(logs) > 1 else math.nan
-    return Spread(deviation=deviation, freedom=freedom, homogeneity=homogeneity)
+class Difference(NamedTuple):
+    """A difference of mean logarithms, its standard error, and the deviation between trainings behind it."""
+
+    value: float
+    error: float
+    freedom: float
+    deviation: float
+    margin: float
+
+    @property
+    def p(self) -> float:
+        """Of the two-sided t-test."""
+        return float(2 * stats.t.sf(abs(self.value) / self.error, self.freedom)) if self.error else 1.0
+
+    @property
+    def p_equivalent(self) -> float:
+        """The larger of two one-sided tests: that the difference lies within the margin."""
+        room = math.log1p(self.margin)
+        if not self.error:  # every training gave the same number: the same training twice
+            return 0.0 if abs(self.value) < room else 1.0
+        return float(max(stats.t.sf((room + sign * self.value) / self.error, self.freedom) for sign in (-1, 1)))
+
+    def kind(self, p: float, improves: bool | None, lower_is_better: bool, level: float) -> Kind:
+        """The verdict, where `p` is that of the order after any correction."""
+        if p >= level:
+            return Kind.EQUIVALENT if self.p_equivalent < level else Kind.OPEN
+        better = (self.value < 0) == lower_is_better
+        if improves is None:
+            return Kind.BETTER if better else Kind.WORSE
+        return Kind.SEEN if better == improves else Kind.CONTRADICTED
 
 
-def compare_rows(
-    rows: Mapping[str, Sequence[float]],
-    questions: Sequence[Question],
-    *,
-    lower_is_better: bool = True,
-    confidence: float = 0.95,
-    margin: float = MARGIN,
-) -> list[Verdict]:
+def compare_rows(rows: Mapping[str, Sequence[float]], questions: Sequence[Question], *, lower_is_better: bool = True,
+                 confidence: float = 0.95, margin: float = MARGIN) -> list[Verdict]:  # fmt: skip
     """A verdict per question. `rows`: the values of the main metric by row, one per training that ended well.
 
     A row that holds a value of zero or below (an unbiased kernel distance may) has no logarithm: its comparisons are
     open, with the number of trainings that it has.
     """
-    measured, rows = rows, {name: values for name, values in rows.items() if all(value > 0 for value in values)}
-    spread = pooled_spread(rows)
-    tests = [_test(rows, question, spread, margin) for question in questions]
-    adjusted = holm([test.p for test in tests if test])
-    corrected = iter(adjusted)
-    family = len(adjusted)
-    verdicts = []
-    for question, test in zip(questions, tests, strict=True):
-        seeds = (len(measured.get(question.variant, ())), len(measured.get(question.base, ())))
-        if test is None:
-            verdicts.append(Verdict(kind=Kind.OPEN, seeds=seeds))
+    logs = {name: np.log(np.asarray(row, dtype=float)) for name, row in rows.items() if all(v > 0 for v in row)}
+    spread = pooled_spread(logs)
+    found = [_difference(logs.get(q.variant), logs.get(q.base), spread, margin) for q in questions]
+    corrected = holm([one.p for one in found if one])
+    left, verdicts = iter(corrected), []
+    for question, one in zip(questions, found, strict=True):
+        seeds = (len(rows.get(question.variant, ())), len(rows.get(question.base, ())))
+        if one is None:
+            verdicts.append(Verdict(Kind.OPEN, seeds))
             continue
-        p = next(corrected)
-        kind = _kind(test, p, question.paper_improves, lower_is_better, 1 - confidence)
-        half = float(stats.t.ppf((1 + confidence) / 2, test.freedom)) * test.error
-        verdicts.append(
-            Verdict(
-                kind=kind,
-                ratio=math.exp(test.difference),
-                low=math.exp(test.difference - half),
-                high=math.exp(test.difference + half),
-                p=p,
-                p_equivalent=test.p_equivalent,
-                seeds=seeds,
-                seeds_needed=seeds_needed(test.difference, test.deviation, family, margin)
-                if kind == Kind.OPEN
-                else None,
-            )
-        )
+        p = next(left)
+        kind = one.kind(p, question.improves, lower_is_better, 1 - confidence)
+        half = float(stats.t.ppf((1 + confidence) / 2, one.freedom)) * one.error
+        ratio, low, high = (math.exp(one.value + shift) for shift in (0, -half, half))
+        more = seeds_needed(one.value, one.deviation, len(corrected), margin) if kind == Kind.OPEN else None
+        verdicts.append(Verdict(kind, seeds, ratio, low, high, p, one.p_equivalent, more))
     return verdicts
 
 
-def against_value(
-    values: Sequence[float],
-    paper: float,
-    *,
-    lower_is_better: bool,
-    confidence: float = 0.95,
-    margin: float = PAPER_MARGIN,
-) -> Kind:
+def against_value(values: Sequence[float], paper: float, *, lower_is_better: bool, confidence: float = 0.95,
+                  margin: float = PAPER_MARGIN) -> Kind:  # fmt: skip
     """A row against the paper's value, by the spread of its own trainings."""
     if len(values) < FEWEST_SEEDS or min(values) <= 0:
         return Kind.OPEN
-    differences = np.log(np.asarray(values, dtype=float) / paper)
-    test = _Test(
-        difference=float(differences.mean()),
-        error=float(differences.std(ddof=1)) / math.sqrt(len(differences)),
-        freedom=len(differences) - 1,
-        deviation=float(differences.std(ddof=1)),
-        margin=margin,
-    )
-    if test.p_equivalent < 1 - confidence:
-        return Kind.EQUIVALENT
-    return _kind(test, test.p, None, lower_is_better, 1 - confidence)
+    logs = np.log(np.asarray(values, dtype=float) / paper)
+    deviation = float(logs.std(ddof=1))
+    found = Difference(float(logs.mean()), deviation / math.sqrt(len(logs)), len(logs) - 1, deviation, margin)
+    # A row within the margin agrees, however surely it differs from the value.
+    p = 1.0 if found.p_equivalent < 1 - confidence else found.p
+    return found.kind(p, None, lower_is_better, 1 - confidence)
+
+
+def pooled_spread(logs: Mapping[str, NDArray[np.float64]]) -> Spread | None:
+    """The common spread of all rows of logarithms; None where no row has two values."""
+    several = [row for row in logs.values() if len(row) > 1]
+    freedom = sum(len(row) - 1 for row in several)
+    if not freedom:
+        return None
+    deviation = math.sqrt(sum(float(((row - row.mean()) ** 2).sum()) for row in several) / freedom)
+    with np.errstate(divide="ignore", invalid="ignore"):  # rows without any spread
+        p = float(stats.levene(*several, center="median").pvalue) if len(several) > 1 else math.nan
+    return Spread(deviation, freedom, not p < SAME_SPREAD)
+
+
+def _difference(own: NDArray[np.float64] | None, base: NDArray[np.float64] | None, spread: Spread | None,
+                margin: float) -> Difference | None:  # fmt: skip
+    """Two rows of logarithms compared; None with fewer than FEWEST_SEEDS trainings in one of them."""
+    if own is None or base is None or spread is None or min(len(own), len(base)) < FEWEST_SEEDS:
+        return None
+    value = float(own.mean() - base.mean())
+    if spread.shared:
+        error = spread.deviation * math.sqrt(1 / len(own) + 1 / len(base))
+        return Difference(value, error, spread.freedom, spread.deviation, margin)
+    first, second = (float(row.var(ddof=1)) for row in (own, base))
+    parts = first / len(own), second / len(base)
+    weights = parts[0] ** 2 / (len(own) - 1) + parts[1] ** 2 / (len(base) - 1)
+    freedom = sum(parts) ** 2 / weights if weights else spread.freedom
+    return Difference(value, math.sqrt(sum(parts)), freedom, math.sqrt((first + second) / 2), margin)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's step-down correction: the p of each of a family of tests, none smaller than one before it."""
     order = np.argsort(p_values)
-    adjusted, highest = np.empty(len(p_values)), 0.0
-    for rank, index in enumerate(order):
-        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
-        adjusted[index] = highest
+    steps = np.asarray(p_values)[order] * np.arange(len(order), 0, -1)
+    adjusted = np.empty(len(order))
+    adjusted[order] = np.maximum.accumulate(steps.clip(max=1))
     return [float(value) for value in adjusted]
 
 
@@ -207,66 +185,10 @@ def seeds_needed(difference: float, deviation: float, family: int, margin: float
         return None
     for seeds in range(FEWEST_SEEDS, MOST_SEEDS + 1):
         error, freedom = deviation * math.sqrt(2 / seeds), 2 * seeds - 2
-        shift = abs(difference) / error
-        limit = stats.t.ppf(1 - 0.05 / family / 2, freedom)
-        order = stats.nct.sf(limit, freedom, shift)
+        shift, room = abs(difference) / error, math.log1p(margin) / error
+        order = stats.nct.sf(stats.t.ppf(1 - 0.05 / family / 2, freedom), freedom, shift)
         one_sided = stats.t.ppf(0.95, freedom)
-        room = math.log1p(margin) / error
         same = stats.nct.sf(one_sided, freedom, room - shift) + stats.nct.sf(one_sided, freedom, room + shift) - 1
         if max(order, same) >= POWER:
             return seeds
     return None
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Test:
-    """A t-test of a difference of logarithms, and the two one-sided tests of equivalence."""
-
-    difference: float
-    error: float  # its standard error
-    freedom: float
-    deviation: float  # between trainings
-    margin: float
-
-    @property
-    def p(self) -> float:
-        return float(2 * stats.t.sf(abs(self.difference) / self.error, self.freedom)) if self.error else 1.0
-
-    @property
-    def p_equivalent(self) -> float:
-        if not self.error:  # every training gave the same number: the same training twice
-            return 0.0 if abs(self.difference) < math.log1p(self.margin) else 1.0
-        room = math.log1p(self.margin)
-        return float(max(stats.t.sf((room + sign * self.difference) / self.error, self.freedom) for sign in (-1, 1)))
-
-
-def _test(
-    rows: Mapping[str, Sequence[float]], question: Question, spread: Spread | None, margin: float
-) -> _Test | None:
-    """The test of a question; None with fewer than FEWEST_SEEDS trainings in one of its rows."""
-    own, base = (np.log(np.asarray(rows.get(name, ()), dtype=float)) for name in (question.variant, question.base))
-    if spread is None or min(len(own), len(base)) < FEWEST_SEEDS:
-        return None
-    difference = float(own.mean() - base.mean())
-    if spread.shared:
-        error = spread.deviation * math.sqrt(1 / len(own) + 1 / len(base))
-        return _Test(
-            difference=difference, error=error, freedom=spread.freedom, deviation=spread.deviation, margin=margin
-        )
-    parts = [float(row.var(ddof=1)) / len(row) for row in (own, base)]
-    freedom = sum(parts) ** 2 / sum(
-        part**2 / (len(row) - 1) for part, row in zip(parts, (own, base), strict=True) if part
-    )
-    deviation = math.sqrt((own.var(ddof=1) + base.var(ddof=1)) / 2)
-    return _Test(
-        difference=difference, error=math.sqrt(sum(parts)), freedom=freedom, deviation=deviation, margin=margin
-    )
-
-
-def _kind(test: _Test, p: float, paper_improves: bool | None, lower_is_better: bool, level: float) -> Kind:
-    if p < level:
-        improves = (test.difference < 0) == lower_is_better
-        if paper_improves is None:
-            return Kind.BETTER if improves else Kind.WORSE
-        return Kind.SEEN if improves == paper_improves else Kind.CONTRADICTED
-    return Kind.EQUIVALENT if test.p_equivalent < level else Kind.OPEN

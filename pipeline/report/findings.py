@@ -1,13 +1,10 @@
 """What was found, in at most ten sentences made from the numbers."""
 
-from collections import Counter
-
-from pipeline.metrics.registry import column
 from pipeline.report import paper
 from pipeline.report.comparisons import Outcome
 from pipeline.report.curves import is_cnn
-from pipeline.report.published import Published
-from pipeline.report.results import Results, protocol_text
+from pipeline.report.published import Published, counted
+from pipeline.report.results import Results
 
 MOST = 10  # lines
 # By dataset: the variants whose settings were chosen by their own metric, and the seed they were tried with. All other
@@ -21,9 +18,8 @@ def findings(results: Results, outcomes: dict[str, list[Outcome]], published: li
     lines = [trained(results), not_trained(results)]
     for dataset, found in outcomes.items():
         lines += [*decided(dataset, found), cnns(results, dataset), tuned_on(results, dataset)]
-    lines += [machines(results), beside(published, results.confidence)]
-    kept = [line for line in lines if line]
-    return "\n".join(f"- {line}" for line in kept[:MOST])
+    lines += [machines(results), beside(published)]
+    return "\n".join([f"- {line}" for line in lines if line][:MOST])
 
 
 def trained(results: Results) -> str:
@@ -54,15 +50,12 @@ def not_trained(results: Results) -> str:
 
 def decided(dataset: str, found: list[Outcome]) -> list[str]:
     """Counts of the paper's comparisons, then those beyond the paper."""
-    own = [entry for entry in found if entry.comparison.topic not in ("beyond", "off full")]
-    kinds = Counter(str(entry.verdict.kind) for entry in own)
     lines = []
-    if own:
-        counts = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
-        lines.append(f"**{paper.name_of(dataset)}:** of {len(own)} comparisons {counts} ([the rule](#verdicts)).")
-    rest = [entry for entry in found if entry not in own]
-    texts = [f"{e.comparison.subject} (`{e.comparison.variant}`): {e.answer.partition(';')[0]}" for e in rest]
-    if texts:
+    if own := [entry for entry in found if entry.comparison.of_paper]:
+        text = f"of {len(own)} comparisons {counted(own)} ([the rule](#verdicts))"
+        lines.append(f"**{paper.name_of(dataset)}:** {text}.")
+    if rest := [entry for entry in found if not entry.comparison.of_paper]:
+        texts = [f"{e.comparison.subject} (`{e.comparison.variant}`): {e.answer.partition(';')[0]}" for e in rest]
         lines.append(f"**Off `{paper.MAIN_VARIANT}`, not in the paper's tables:** {'; '.join(texts)}.")
     return lines
 
@@ -99,24 +92,8 @@ def machines(results: Results) -> str:
     return f"**Machine:** {names}. Another kind of processor gives other values, as another seed does (docs/notes/)."
 
 
-def beside(published: list[Published], confidence: float) -> str:
-    """What was published beside the matrix, with its first metrics."""
-    lines = "; ".join(run.sentence(confidence) for run in published)
-    return f"**Published, without verdicts:** {lines}." if lines else ""
-
-
-def reading(results: Results, dataset: str) -> str:
-    """What the dataset's metrics mean, and their protocol."""
-    metrics = results.metrics(dataset)
-    if not metrics:
-        return "Nothing has been measured on this data set."
-    kinds = {metric: kind for metric in metrics if (kind := column(metric))}
-    meanings = "; ".join(
-        f"`{metric}`: {kind.label}, {'lower' if kind.lower else 'higher'} is better" for metric, kind in kinds.items()
-    )
-    texts: dict[str, list[str]] = {}
-    for metric in metrics:
-        if known := results.protocol(dataset, metric):
-            texts.setdefault(protocol_text(known), []).append(f"`{metric}`")
-    said = next(iter(texts)) if len(texts) == 1 else "; ".join(f"{', '.join(n)}: {words}" for words, n in texts.items())
-    return f"{meanings}.\n\nProtocol: {said}. Pictures are of seed {results.of(dataset).seed.min()}."
+def beside(published: list[Published]) -> str:
+    """What was published beside the matrix, with the best setting of each run."""
+    texts = (f"[{run.title}](#{run.anchor}): {run.best}" if run.best else f"[{run.title}](#{run.anchor})"
+             for run in published)  # fmt: skip
+    return f"**Published beside it:** {'; '.join(texts)}." if published else ""

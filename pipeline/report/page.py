@@ -10,6 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Template
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
@@ -17,46 +18,8 @@ from markdown_it.token import Token
 from pipeline.base.files import write_text
 from pipeline.report.content import Figure, Section, document, write_tables
 
-TEMPLATE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="icon" href="data:,">
-<title>{title}</title>
-<style>
-{style}</style>
-</head>
-<body>
-<h1>{title}</h1>
-{head}
-<nav aria-label="Sections">{navigation}</nav>
-{sections}
-<script type="module">
-{script}</script>
-</body>
-</html>
-"""
-# A link into a closed part opens it. DataTables comes as a module inside an address, so that nothing is fetched.
-SCRIPT = """const reveal = () => {{
-  const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
-  const part = target && target.closest("details");
-  if (part) {{ part.open = true; target.scrollIntoView(); }}
-}};
-addEventListener("hashchange", reveal);
-reveal();
-const {{ ITable }} = await import("data:text/javascript;base64,{bundle}");
-for (const table of document.querySelectorAll("table"))
-  if (table.tBodies[0].rows.length > {many})
-    new ITable(table, {{
-      paging: false, info: false, order: [], autoWidth: false, layout: {{ topEnd: null, topStart: "search" }}
-    }});
-document.documentElement.dataset.ready = "yes";
-"""
-MANY = 12  # rows from which on a table can be ordered and filtered
 
-
-def write_report(title: str, head: list[str], sections: list[Section], out: Path) -> Path:
+def write_report(title: str, head: str, sections: list[Section], out: Path) -> Path:
     """Write tables, README.md and index.html, then remove what an earlier report left; returns the path of README.md.
 
     Every file is written whole, and stale ones go last: a report that is killed in between can be read.
@@ -70,24 +33,21 @@ def write_report(title: str, head: list[str], sections: list[Section], out: Path
     return out / "README.md"
 
 
-def page(title: str, head: list[str], sections: list[Section], out: Path) -> str:
+def page(title: str, head: str, sections: list[Section], out: Path) -> str:
     """The report as one HTML document, whose pictures are read from files beside `out`/index.html."""
     parser = MarkdownIt("commonmark", {"html": True}).enable("table")
-    for name, rule in (("image", _image), ("table_open", _table_open), ("table_close", _table_close)):
-        parser.add_render_rule(name, rule)
-    environment = {"out": out}
-    parts = [
-        f"<section>\n{parser.render(section.markdown(out, whole=True), environment)}</section>" for section in sections
-    ]
-    links = [f'<a href="#{section.anchor}">{section.link}</a>' for section in sections if section.link]
-    bundle = resources.files("itables").joinpath("html/dt_bundle.js").read_bytes()
-    return TEMPLATE.format(
+    parser.add_render_rule("image", _image)
+    # A table that is wider than the page scrolls by itself.
+    parser.add_render_rule("table_open", lambda *_: '<div class="scroll" tabindex="0"><table>\n')
+    parser.add_render_rule("table_close", lambda *_: "</table></div>\n")
+    files, environment = resources.files("pipeline.report"), {"out": out}
+    return Template(files.joinpath("page.html.j2").read_text(encoding="utf-8")).render(
         title=title,
-        style=resources.files("pipeline.report").joinpath("page.css").read_text(encoding="utf-8"),
-        head=parser.render("\n\n".join(head), environment),
-        navigation="\n".join(links),
-        sections="\n".join(parts),
-        script=SCRIPT.format(bundle=base64.b64encode(bundle).decode(), many=MANY),
+        style=files.joinpath("page.css").read_text(encoding="utf-8"),
+        head=parser.render(head),
+        sections=sections,
+        texts=[parser.render(section.markdown(out, whole=True), environment) for section in sections],
+        datatables=base64.b64encode(resources.files("itables").joinpath("html/dt_bundle.js").read_bytes()).decode(),
     )
 
 
@@ -97,12 +57,3 @@ def _image(self: RendererHTML, tokens: Sequence[Token], index: int, options: Any
     content = (environment["out"] / str(token.attrs["src"])).read_bytes()
     token.attrs["src"] = "data:image/png;base64," + base64.b64encode(content).decode()
     return self.image(tokens, index, options, environment)
-
-
-def _table_open(self: RendererHTML, tokens: Sequence[Token], *_: Any) -> str:
-    """A table that is wider than the page scrolls by itself."""
-    return '<div class="scroll" tabindex="0"><table>\n'
-
-
-def _table_close(self: RendererHTML, tokens: Sequence[Token], *_: Any) -> str:
-    return "</table></div>\n"

@@ -1,213 +1,200 @@
 """Results of long runs that are kept in published/, beside the matrix: read as they are, never mixed with its rows.
 
-published/<name>/ holds README.md (its first heading is the title, its first paragraph the text), run.json,
-settings.yaml, metrics.csv or metrics.json, samples.png and optionally curve.csv (kimg and any columns). Where run.json
-lists several cells, each has its own samples.png and curve.csv in the folder of its name. Every file may be missing.
+published/<name>/ holds README.md (its first heading is the title, its first paragraph the text), run.json (a record of
+every training), settings.yaml, metrics.csv (a row a training), samples.png and optionally curve.csv (kimg and any
+columns). Of a run of several trainings each has its own samples.png and curve.csv in the folder of its name. Every file
+may be missing.
 """
 
-import os
 import posixpath
 import re
-from collections.abc import Mapping
+from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from pipeline.base.cell import Cell
 from pipeline.base.files import read_json
-from pipeline.metrics.registry import CASES, recorded_name
+from pipeline.metrics.registry import recorded_name
+from pipeline.report.appendix import known_answers_table, reading, spread
 from pipeline.report.charts import axis_label
-from pipeline.report.content import Content, Figure, Table, Text
+from pipeline.report.comparisons import Outcome, compared, every_pair
+from pipeline.report.content import Content, Figure, Section, Table, Text, address
+from pipeline.report.decide import FEWEST_SEEDS
 from pipeline.report.drawing import Panel, lines
-from pipeline.report.formats import NOT_RUN, duration, mean_text
-from pipeline.report.results import metrics_among
+from pipeline.report.formats import duration
+from pipeline.report.results import Results, lower_is_better, metrics_among, protocols_in
+from pipeline.report.tables import decisions
 
 PANELS = 4  # of a run's curves, at most
 NO_METRIC = ("kimg", "step", "seconds")  # columns of a curve
-SHOWN = 2  # metrics of a setting in the findings
 
 
-@dataclass(frozen=True, kw_only=True)
-class PublishedCell:
-    """One training of a published run: its name (`faces/full/seed1`, or the run's), record, folder and curve."""
-
-    name: str
-    run: dict[str, Any]
-    folder: Path
-    curve: pd.DataFrame
-
-    @property
-    def setting(self) -> str:
-        return self.name.rpartition("/seed")[0] or self.name
-
-
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Published:
-    """One folder of published/: what the report shows of it."""
+    """One folder of published/: what the report shows of it. `records`: of every training, by its cell's name."""
 
-    name: str
+    folder: Path
     title: str
     text: str
-    cells: list[PublishedCell]
+    records: dict[str, dict[str, Any]]
+    results: Results
     metrics: pd.DataFrame
-    folder: Path
 
     @property
     def anchor(self) -> str:
-        return f"published_{self.name}"
+        return f"published_{self.folder.name}"
 
-    def content(self, out: Path, dpi: int, confidence: float) -> list[Content]:
-        """The run's own words and origin, samples of its first cell, metrics, and what is folded behind them."""
-        parts: list[Content] = [
-            Text(f'### <a id="{self.anchor}"></a>{self.title}\n\n{self.text}\n\n{self.origin(out)}')
-        ]
-        for place, cell in enumerate(self.cells):
-            if (picture := cell.folder / "samples.png").is_file():
-                title = f"{'Samples' if len(self.cells) == 1 else f'Samples of {cell.name}'}, uncurated"
-                alt = f"Uncurated samples of {cell.name}, published as {self.name}"
-                name = f"{self.anchor}_samples{place or ''}"
-                parts.append(Figure(title=title, path=picture, alt=alt, folded=place > 0, name=name))
-        means = self.means(confidence)
-        if len(means):
-            note = "Mean and interval over seeds from three on; the range of two; the value of one."
-            parts.append(Table(name=f"{self.anchor}_means", title=f"{self.title}: metrics", frame=means, note=note))
+    @property
+    def settings(self) -> dict[str, list[str]]:
+        """The trainings of every setting, `faces/full`: names of cells, by seed."""
+        found: dict[str, list[str]] = {}
+        for name in self.records:
+            found.setdefault(name.rpartition("/seed")[0] or name, []).append(name)
+        return found
+
+    def place(self, cell: str) -> Path:
+        """The folder of a training's files."""
+        return self.folder / cell if len(self.records) > 1 else self.folder
+
+    def section(self, out: Path, dpi: int) -> Section:
+        """The run's own words and origin, samples, metrics, verdicts on its rows, and what is folded behind them."""
+        parts: list[Content] = [Text(self.text), Text(self.origin(out))]
+        for number, cells in enumerate(self.settings.values()):
+            if (picture := self.place(cells[0]) / "samples.png").is_file():
+                title = "Samples" if len(self.records) == 1 else f"Samples of {cells[0]}"
+                alt = f"Uncurated samples of {cells[0]}, published as {self.folder.name}"
+                name = f"{self.anchor}_samples{number or ''}"
+                parts.append(Figure(title=f"{title}, uncurated", path=picture, alt=alt, folded=number > 0, name=name))
         if len(self.metrics):
-            title = f"{self.title}: every training"
-            parts.append(Table(name=self.anchor, title=title, frame=self.metrics, folded=len(means) > 0))
+            parts += [Text(reading(self.results, dataset)) for dataset in self.outcomes]
+            parts.append(Table(name=f"{self.anchor}_means", title="Metrics", frame=self.means()))
+            parts += [decisions(self.results, dataset, found, self.anchor, "Rows compared")
+                      for dataset, found in self.outcomes.items()]  # fmt: skip
+            parts.append(Table(name=self.anchor, title="Every training", frame=self.metrics, folded=True))
         for path in sorted(self.folder.glob("**/reference.json")):
             name = "_".join((self.anchor, *path.parent.relative_to(self.folder).parts, "evaluator"))
-            title = f"{self.title}: the evaluator's known answers"
-            parts.append(known_answers_table(read_json(path), name=name, title=title))
-        if curves := self._curves(out / "figures" / f"{self.anchor}_curve.png", dpi):
-            parts.append(curves)
-        return parts
+            parts.append(known_answers_table(read_json(path), name))
+        parts += [curves] if (curves := self.curves(out / "figures" / f"{self.anchor}_curve.png", dpi)) else []
+        return Section(title=self.title, anchor=self.anchor, content=parts)
 
     def origin(self, out: Path) -> str:
-        """Revision, length, time and machine of every training, and links to its settings."""
-        lines, here = [], Path(os.path.relpath(self.folder, out)).as_posix()
-        for cell in self.cells:
-            changed = ", with changes" if cell.run.get("dirty") else ""
-            facts = [f"revision `{str(cell.run.get('revision', 'unknown'))[:12]}`{changed}"]
-            facts += [f"{cell.run['kimg']:,.4g} kimg"] if "kimg" in cell.run else []
-            facts += [duration(cell.run["seconds"])] if "seconds" in cell.run else []
-            facts += [str(cell.run["device"])] if "device" in cell.run else []
-            inner = f"{here}/{cell.name}" if len(self.cells) > 1 else here
-            for name in ("plan.yaml", "settings.yaml"):
-                if (cell.folder / name).is_file():
-                    facts.append(f"[{name}]({inner}/{name})")
-                    break
-            lines.append(f"- `{cell.name}`: {'; '.join(facts)}.")
+        """A line a setting: revision, length, time and machine of its trainings, and a link to its settings."""
+        lines = []
+        for setting, cells in self.settings.items():
+            runs = [self.records[cell] for cell in cells]
+            known = {key: [run[key] for run in runs if key in run] for key in ("kimg", "seconds", "device")}
+            revisions = {f"`{str(run.get('revision', 'unknown'))[:12]}`{', with changes' * bool(run.get('dirty'))}": 0
+                         for run in runs}  # fmt: skip
+            facts = [f"revision {', '.join(revisions)}"]
+            facts += [f"{spread(known['kimg'], '{:,.4g}'.format)} kimg"] if known["kimg"] else []
+            facts += [spread(known["seconds"], duration)] if known["seconds"] else []
+            facts += ["; ".join(dict.fromkeys(map(str, known["device"])))] if known["device"] else []
+            files = [self.place(cells[0]) / name for name in ("plan.yaml", "settings.yaml")]
+            facts += [f"[{path.name}]({address(path, out)})" for path in files if path.is_file()][:1]
+            seeds = [cell.rpartition("/seed")[2] for cell in cells]
+            name = f"`{cells[0]}`" if len(cells) == 1 else f"`{setting}`, seeds {', '.join(seeds)}"
+            lines.append(f"- {name}: {'; '.join(facts)}.")
         return "\n".join(lines)
 
-    def means(self, confidence: float) -> pd.DataFrame:
-        """A row for every setting: its seeds, and each metric over them; empty where a run has no cells' metrics."""
-        if "cell" not in self.metrics:
-            return pd.DataFrame()
-        names = metrics_among(self.metrics.columns)
-        settings = self.metrics.cell.str.rpartition("/seed")[0]
-        return pd.DataFrame(
-            [
-                {"setting": setting, "seeds": ", ".join(rows.cell.str.rpartition("/seed")[2])}
-                | {name: mean_text(list(rows[name]), confidence) for name in names}
-                for setting, rows in self.metrics.groupby(settings, sort=False)
-            ]
-        )
+    def means(self) -> pd.DataFrame:
+        """A row for every setting: its seeds, and each metric over them."""
+        rows = []
+        for dataset in self.results.datasets:
+            for variant in self.results.variants(dataset):
+                seeds = self.results.of(dataset, variant).seed.astype(str)
+                row = {"setting": f"{dataset}/{variant}", "seeds": ", ".join(seeds)}
+                for metric in self.results.metrics(dataset):
+                    row[metric] = self.results.measurement(dataset, variant, metric).text
+                rows.append(row)
+        return pd.DataFrame(rows)
 
-    def sentence(self, confidence: float) -> str:
-        """The best setting by the first metric: `[Faces](#published_faces): faces/full, fid1k 195`."""
-        means, names = self.means(confidence), metrics_among(self.metrics.columns)[:SHOWN]
-        link = f"[{self.title}](#{self.anchor})"
-        if means.empty or not names:
-            values = [f"`{name}` {mean_text(list(self.metrics[name]), confidence)}" for name in names]
-            return f"{link}: {', '.join(values)}" if values else link
-        best = means.loc[
-            self.metrics.groupby(self.metrics.cell.str.rpartition("/seed")[0], sort=False)[names[0]]
-            .mean()
-            .reset_index(drop=True)
-            .argmin()
-        ]
-        return f"{link}: `{best.setting}` {', '.join(f'`{name}` {best[name]}' for name in names)}"
+    @cached_property
+    def outcomes(self) -> dict[str, list[Outcome]]:
+        """Verdicts on every pair of rows, by data set: where two rows at least have trainings enough for one."""
+        found = {}
+        for dataset in self.results.datasets:
+            metric = self.results.main_metric(dataset)
+            rows = [self.results.values(dataset, variant, metric) for variant in self.results.variants(dataset)]
+            if sum(len(row) >= FEWEST_SEEDS for row in rows) > 1:
+                found[dataset] = compared(self.results, dataset, every_pair(self.results, dataset))
+        return found
 
-    def _curves(self, path: Path, dpi: int) -> Figure | None:
+    @property
+    def best(self) -> str:
+        """The best setting by the main metric, and verdicts: `faces/full` `fid1k_train_clean` 195; 3 pairs: 3 open."""
+        texts = []
+        for dataset in self.results.datasets:
+            metric = self.results.main_metric(dataset)
+            means = {v: mean for v in self.results.variants(dataset)
+                     if metric and (mean := self.results.mean(dataset, v, metric)) is not None}  # fmt: skip
+            if metric and means:
+                variant = min(means, key=lambda name: means[name] * (1 if lower_is_better(metric) else -1))
+                value = self.results.measurement(dataset, variant, metric).text
+                texts.append(f"`{dataset}/{variant}` `{metric}` {value}")
+            if outcomes := self.outcomes.get(dataset):
+                texts.append(f"{len(outcomes)} pairs: {counted(outcomes)}")
+        return "; ".join(texts)
+
+    def curves(self, path: Path, dpi: int) -> Figure | None:
+        """The columns of curve.csv against kimg, a line a setting; None without any."""
         runs: dict[str, list[pd.DataFrame]] = {}
-        for cell in self.cells:
-            if "kimg" in cell.curve:
-                runs.setdefault(cell.setting, []).append(cell.curve)
-        names = list(dict.fromkeys(n for frames in runs.values() for f in frames for n in f if n not in NO_METRIC))[
-            :PANELS
-        ]
+        for setting, cells in self.settings.items():
+            for cell in cells:
+                if (file := self.place(cell) / "curve.csv").is_file():
+                    runs.setdefault(setting, []).append(_recorded(file))
+        names = [n for n in dict.fromkeys(n for frames in runs.values() for f in frames for n in f)
+                 if n not in NO_METRIC][:PANELS]  # fmt: skip
         if not names:
             return None
         panels = [Panel("kimg", name, "kimg", axis_label(name) if metrics_among([name]) else name) for name in names]
         lines(path, runs, panels, dpi, columns=min(2, len(names)))
-        alt = f"{', '.join(names)} of {', '.join(runs)}, published as {self.name}, against kimg"
-        return Figure(title=f"{self.title}: over training", path=path, alt=alt, folded=True)
+        alt = f"{', '.join(names)} of {', '.join(runs)}, published as {self.folder.name}, against kimg"
+        return Figure(title="Over training", path=path, alt=alt, folded=True)
 
 
-def published_runs(folder: str | Path) -> list[Published]:
+def counted(outcomes: list[Outcome]) -> str:
+    """`3 seen, 2 open`: how often each verdict was given."""
+    kinds = Counter(str(entry.verdict.kind) for entry in outcomes)
+    return ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+
+
+def published_runs(folder: str | Path, confidence: float = 0.95) -> list[Published]:
     """Every run of the folder that has a README.md or a run.json, by name; [] where there is no such folder."""
     found = sorted(path for path in Path(folder).glob("*") if path.is_dir())
-    return [_read(path) for path in found if (path / "README.md").is_file() or (path / "run.json").is_file()]
+    return [
+        _read(path, confidence) for path in found if (path / "README.md").is_file() or (path / "run.json").is_file()
+    ]
 
 
-def _read(folder: Path) -> Published:
+def _read(folder: Path, confidence: float) -> Published:
     lines = (folder / "README.md").read_text(encoding="utf-8").splitlines() if (folder / "README.md").is_file() else []
     title = next((line.lstrip("# ").strip() for line in lines if line.startswith("#")), folder.name)
-    paragraphs = "\n".join(line for line in lines if not line.startswith("#")).strip().split("\n\n")
-    run = read_json(folder / "run.json") if (folder / "run.json").is_file() else {}
-    known = run.get("cells") or {folder.name: run}
-    cells = []
-    for name, record in known.items():
-        place = folder / name if len(known) > 1 else folder
-        curve = _table(place / "curve.csv", place) if (place / "curve.csv").is_file() else pd.DataFrame()
-        cells.append(PublishedCell(name=name, run=record, folder=place, curve=curve))
-    text = _from_reports(" ".join(paragraphs[0].split()), folder)
-    return Published(name=folder.name, title=title, text=text, cells=cells, metrics=_metrics(folder), folder=folder)
-
-
-def _from_reports(text: str, folder: Path) -> str:
-    """Links of a run's own text, which are relative to its folder, as they are from reports/ beside published/."""
-
-    def moved(match: re.Match[str]) -> str:
-        return f"]({posixpath.normpath(posixpath.join('..', folder.parent.name, folder.name, match[1]))})"
-
-    return re.sub(r"\]\((?![a-z]+:|#|/)([^)\s]+)\)", moved, text)
-
-
-def known_answers_table(answers: Mapping[str, Any], *, name: str, title: str) -> Table:
-    """What each metric says where the answer is known, a row a case. `answers`: of the stage `reference`."""
-    cases = [key.removeprefix("n_") for key in answers if key.startswith("n_") and key not in ("n_real", "n_gen")]
-    names = metrics_among(
-        {key.removesuffix(f"_{case}") for key in answers for case in cases if key.endswith(f"_{case}")}
+    paragraph = "\n".join(line for line in lines if not line.startswith("#")).strip().split("\n\n")[0]
+    # Links are relative to the run's folder; the report lies in reports/ beside published/.
+    text = re.sub(
+        r"\]\((?![a-z]+:|#|/)([^)\s]+)\)",
+        lambda link: f"]({posixpath.normpath(posixpath.join('..', folder.parent.name, folder.name, link[1]))})",
+        " ".join(paragraph.split()),
     )
-    rows = [
-        {
-            "compared with the real images": CASES.get(case, case.replace("_", " ")),
-            "n": answers[f"n_{case}"],
-            **{metric: answers.get(f"{metric}_{case}", NOT_RUN) for metric in names},
-        }
-        for case in sorted(cases, key=[*CASES, *cases].index)
-    ]
-    accuracy = answers.get("accuracy")
-    note = f"The evaluator's held-out accuracy is {accuracy:.1%}." if accuracy is not None else ""
-    note = note if answers else "The reference stage has not run."
-    return Table(name=name, title=title, frame=pd.DataFrame(rows), note=note, folded=True)
+    record = read_json(folder / "run.json") if (folder / "run.json").is_file() else {}
+    metrics = _recorded(folder / "metrics.csv") if (folder / "metrics.csv").is_file() else pd.DataFrame()
+    rows = []
+    for row in metrics.to_dict("records"):
+        cell, place = Cell.parse(row["cell"]), folder / row["cell"]
+        names = {"dataset": cell.dataset, "variant": cell.variant, "seed": cell.seed, "twin_of": None}
+        rows.append(row | names | {"state": row["status"]} | protocols_in(place if place.is_dir() else folder))
+    cells = pd.DataFrame(rows, columns=None if rows else ["dataset"])
+    results = Results.of_cells(cells, folder, confidence)
+    return Published(folder, title, text, record.get("cells") or {folder.name: record}, results, metrics)
 
 
-def _table(path: Path, folder: Path) -> pd.DataFrame:
-    """A recorded table with the names that metrics have today; their protocols lie in `folder`."""
+def _recorded(path: Path) -> pd.DataFrame:
+    """A recorded table with the names that metrics have today; their protocols lie in its folder."""
     facts: dict[str, Any] = {}
-    for protocol in sorted(folder.rglob("protocol.json")):
+    for protocol in sorted(path.parent.rglob("protocol.json")):
         facts |= read_json(protocol).get("metrics", {})
     return pd.read_csv(path).rename(columns=lambda name: recorded_name(name, facts.get(name)))
-
-
-def _metrics(folder: Path) -> pd.DataFrame:
-    """metrics.csv, or the flat entries of metrics.json as one row."""
-    if (folder / "metrics.csv").is_file():
-        return _table(folder / "metrics.csv", folder)
-    if not (folder / "metrics.json").is_file():
-        return pd.DataFrame()
-    content = read_json(folder / "metrics.json")
-    return pd.DataFrame([{key: value for key, value in content.items() if not isinstance(value, (dict, list))}])

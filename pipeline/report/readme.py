@@ -5,7 +5,6 @@
 What stands between the two marks is replaced, nothing else.
 """
 
-from collections import Counter
 from pathlib import Path
 
 import pandas as pd
@@ -16,7 +15,7 @@ from pipeline.report import paper
 from pipeline.report.comparisons import compared
 from pipeline.report.content import markdown_rows
 from pipeline.report.formats import NOT_RUN
-from pipeline.report.published import Published, published_runs
+from pipeline.report.published import Published, counted, published_runs
 from pipeline.report.results import Results
 
 BEGIN, END = "<!-- measured: python -m pipeline.report.readme -->", "<!-- /measured -->"
@@ -24,39 +23,23 @@ BEGIN, END = "<!-- measured: python -m pipeline.report.readme -->", "<!-- /measu
 
 def block(results: Results, published: list[Published]) -> str:
     """A Markdown table: data, what was trained here, and the outcome."""
-    rows = [_of_dataset(results, dataset) for dataset in results.datasets]
-    rows += [_of_published(run, results.confidence) for run in published]
-    missing = [paper.name_of(name) for name in paper.MAIN_DATASETS if name not in results.datasets]
-    if missing:
-        rows.append({"data": ", ".join(missing), "trained here": "never", "outcome": "-"})
-    return markdown_rows(pd.DataFrame(rows))
-
-
-def _of_dataset(results: Results, dataset: str) -> dict[str, str]:
-    done = results.of(dataset)[results.of(dataset).status == "ok"]
-    kimg = pd.to_numeric(done.kimg).mean() if len(done) else 0
-    kinds = Counter(str(o.verdict.kind) for o in compared(results, dataset) if o.comparison.rows)
-    metric = results.main_metric(dataset)
-    values = results.measurement(dataset, paper.MAIN_VARIANT, metric).text
-    counts = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
-    return {
-        "data": paper.name_of(dataset),
-        "trained here": f"{done.variant.nunique()} rows, {len(done)} trainings of {kimg:g} kimg"
-        if len(done)
-        else NOT_RUN,
-        "outcome": f"`{paper.MAIN_VARIANT}` `{metric}` {values}; the paper's orders: {counts or 'none compared'}",
-    }
-
-
-def _of_published(run: Published, confidence: float) -> dict[str, str]:
-    kimg = [cell.run["kimg"] for cell in run.cells if "kimg" in cell.run]
-    text = run.sentence(confidence).partition("): ")[2]
-    return {
-        "data": f"[{run.title}]({run.folder.as_posix()})",
-        "trained here": f"{len(run.cells)} training{'s' * (len(run.cells) > 1)}"
-        + (f" of {max(kimg):g} kimg" if kimg else ""),
-        "outcome": text or "-",
-    }
+    rows = []
+    for dataset in results.datasets:
+        done = results.of(dataset)[results.of(dataset).status == "ok"]
+        metric = results.main_metric(dataset)
+        value = results.measurement(dataset, paper.MAIN_VARIANT, metric).text
+        orders = counted([found for found in compared(results, dataset) if found.comparison.of_paper])
+        trained = f"{done.variant.nunique()} rows, {len(done)} trainings of {done.kimg.astype(float).mean():g} kimg"
+        outcome = f"`{paper.MAIN_VARIANT}` `{metric}` {value}; the paper's orders: {orders or 'none compared'}"
+        rows.append([paper.name_of(dataset), trained if len(done) else NOT_RUN, outcome])
+    for run in published:
+        kimg = [record["kimg"] for record in run.records.values() if "kimg" in record]
+        trained = f"{len(run.records)} training{'s' * (len(run.records) > 1)}"
+        trained += f" of {max(kimg):g} kimg" if kimg else ""
+        rows.append([f"[{run.title}]({run.folder.as_posix()})", trained, run.best or "-"])
+    if missing := [paper.name_of(name) for name in paper.MAIN_DATASETS if name not in results.datasets]:
+        rows.append([", ".join(missing), "never", "-"])
+    return markdown_rows(pd.DataFrame(rows, columns=["data", "trained here", "outcome"]))
 
 
 def updated(text: str, measured: str) -> str:

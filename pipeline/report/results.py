@@ -14,7 +14,7 @@ from pipeline.base.cell import Cell
 from pipeline.base.files import read_json
 from pipeline.base.schema import read_yaml
 from pipeline.metrics.registry import COLUMNS, FACTS, column
-from pipeline.report.formats import NOT_RUN, mean_text, number
+from pipeline.report.formats import NOT_RUN, mean_text
 
 RECORDS = ("run.json", "machine.json")  # of a training: what it did, and the machine it did it on
 
@@ -42,12 +42,6 @@ class Measurement:
             return self.trouble
         return mean_text(list(self.values), self.confidence) + (f" [{self.trouble}]" if self.troubles else "")
 
-    @property
-    def seeds(self) -> str:
-        """Every seed with its value or what happened instead."""
-        known = {**{seed: number(value) for seed, value in self.values.items()}, **self.troubles}
-        return "; ".join(f"seed {seed}: {known[seed]}" for seed in sorted(known)) or NOT_RUN
-
 
 @dataclass(frozen=True)
 class Sheet:
@@ -73,15 +67,22 @@ class Results:
         """Read plan/index.json and results/. `confidence`: of the intervals over seeds."""
         return cls(read_json(Path(plan) / "index.json"), plan, results, confidence)
 
+    @classmethod
+    def of_cells(cls, cells: pd.DataFrame, folder: Path, confidence: float) -> Self:
+        """The results of trainings that no plan holds. `cells`: with dataset, variant, seed, status, state, metrics."""
+        found = cls({"datasets": list(dict.fromkeys(cells.dataset)), "cells": []}, folder, folder, confidence)
+        found.cells = cells
+        return found
+
     def of(self, dataset: str, variant: str | None = None) -> pd.DataFrame:
         """The cells of a dataset, of one variant if it is named."""
         own = self.cells[self.cells.dataset == dataset]
         return own if variant is None else own[own.variant == variant]
 
-    def done(self, dataset: str, *variants: str) -> pd.DataFrame:
-        """The cells of variants that ended well."""
-        own = self.of(dataset)
-        return own[own.variant.isin(variants) & (own.status == "ok")]
+    def done(self, dataset: str, variant: str) -> pd.DataFrame:
+        """The cells of a variant that ended well."""
+        own = self.of(dataset, variant)
+        return own[own.status == "ok"]
 
     def variants(self, dataset: str) -> list[str]:
         return list(dict.fromkeys(self.of(dataset).variant))
@@ -105,11 +106,9 @@ class Results:
     def protocol(self, dataset: str, metric: str) -> dict[str, Any] | None:
         """The protocol of most of the dataset's values of a metric; the others stay out of its column."""
         if (dataset, metric) not in self._protocols:
-            known = [
-                facts
-                for _, cell in self.of(dataset).iterrows()
-                if pd.notna(cell.get(metric)) and (facts := _facts(cell, metric))
-            ]
+            own = self.of(dataset)
+            measured = own[own[metric].notna()] if metric in own else own[:0]
+            known = [facts for _, cell in measured.iterrows() if (facts := _facts(cell, metric))]
             texts = [json.dumps({key: facts.get(key) for key in FACTS}) for facts in known]
             self._protocols[dataset, metric] = json.loads(max(texts, key=texts.count)) if texts else None
         return self._protocols[dataset, metric]
@@ -148,12 +147,10 @@ class Results:
         known = pd.to_numeric(done[fact], errors="coerce").dropna() if fact in done else pd.Series(dtype=float)
         return float(known.mean()) if len(known) else None
 
-    def pace(self, dataset: str, *variants: str) -> float | None:
-        """Seconds of training per thousand images shown to D, mean over the rows that were trained."""
-        paces = [
-            s / k for v in variants if (s := self.mean(dataset, v, "seconds")) and (k := self.mean(dataset, v, "kimg"))
-        ]
-        return float(np.mean(paces)) if paces else None
+    def pace(self, dataset: str, variant: str) -> float | None:
+        """Seconds of training per thousand images shown to D."""
+        seconds, kimg = (self.mean(dataset, variant, fact) for fact in ("seconds", "kimg"))
+        return seconds / kimg if seconds and kimg else None
 
     def history(self, cell: Any) -> pd.DataFrame | None:
         """One row a tick: losses, norms, scores; None without a history."""
@@ -201,22 +198,13 @@ class Results:
         }
         return {names: read_yaml(path) if path.is_file() else {} for names, path in reversed(files.items())}
 
-    def recipe(self, dataset: str, variant: str) -> dict[str, Any] | None:
-        """The `train` block of a row's plan."""
-        return self.trainings.get((dataset, variant), {}).get("train")
-
-    def reference(self, dataset: str) -> dict[str, float]:
-        """The evaluator's known answers, {} where the reference stage has not run."""
-        path = self.folder / dataset / "reference.json"
-        return read_json(path) if path.is_file() else {}
-
     def _row(self, cell: dict[str, Any]) -> dict[str, Any]:
         folder = Cell.of(cell).results(self.folder)
         # The plan's `kimg` is the budget; the result's is what was trained.
         row: dict[str, Any] = {key: cell[key] for key in ("dataset", "variant", "seed", "twin_of")}
         row |= {"kimg_planned": cell["kimg"], "status": NOT_RUN}
         if folder.with_suffix(".json").is_file():
-            row |= read_json(folder.with_suffix(".json")) | _protocols(folder)
+            row |= read_json(folder.with_suffix(".json")) | protocols_in(folder)
             for name in RECORDS:
                 if (folder / name).is_file():
                     row |= {key: value for key, value in read_json(folder / name).items() if key not in row}
@@ -262,7 +250,7 @@ def _short(value: object) -> str:
     return "unknown" if value is None else value[:8] if isinstance(value, str) and len(value) == 64 else str(value)
 
 
-def _protocols(folder: Path) -> dict[str, Any]:
+def protocols_in(folder: Path) -> dict[str, Any]:
     """`protocols`: facts behind every value by its name, `protocol`: all in words, `unavailable`: name -> why."""
     content = read_json(folder / "protocol.json") if (folder / "protocol.json").is_file() else {}
     facts = content.get("metrics", {})

@@ -1,128 +1,183 @@
-"""The tables in which paper and measurement stand side by side, never in one column."""
+"""The tables in which paper and measurement stand side by side, never in one column; rows.csv lists their rows."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from pipeline.metrics.registry import PAPER_SETTINGS, paper_protocols
 from pipeline.report import paper
-from pipeline.report.comparisons import Outcome
+from pipeline.report.comparisons import OFF_FULL, Outcome
 from pipeline.report.content import Table
 from pipeline.report.decide import FEWEST_SEEDS, against_value
-from pipeline.report.formats import NOT_RUN, duration
+from pipeline.report.formats import NOT_RUN
 from pipeline.report.paper import PaperValue
-from pipeline.report.results import Measurement, Results, lower_is_better, protocol_text
-from pipeline.report.training_flops import forward_flops
+from pipeline.report.results import Results, lower_is_better
+from pipeline.report.training_flops import flops_per_kimg, forward_flops
 
 ENOUGH = 0.99  # share of a paper value's training from which on a row counts as trained like it
-DETAILS = (
-    "seed by seed",
-    "kimg trained",
-    "kimg behind the paper's value",
-    "parameters G / D",
-    "time per training",
-    "peak memory",
-    "protocol",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
-    """A row of a table: the paper's name of it, the variant that stands for it here, the paper's values by column.
+class Layout:
+    """How the rows of a table are shown.
 
-    `outcome`: its comparison; `own`: table, row and dataset of TransGAN's values, whose protocol the columns have.
+    `first`: heading of their names; `columns`: of the paper, heading -> its data set and metric; `own`: TransGAN's row,
+    whose protocol the columns have: values of others get a column of their own; `more`: columns of this pipeline, from
+    the results, a data set and a row; `least`: measured rows from which on the table is open.
     """
 
-    name: str
-    variant: str | None
-    values: dict[str, PaperValue | None] = field(default_factory=dict)
-    outcome: Outcome | None = None
-    more: dict[str, Any] = field(default_factory=dict)
+    title: str
+    first: str
+    columns: dict[str, tuple[str, str]] = field(default_factory=dict)
+    own: str = ""
+    note: str = ""
+    more: Callable[[Results, str, Any], dict[str, str]] = lambda *_: {}
+    least: int = 2
+    all_metrics: bool = False
 
 
-def side_by_side(results: Results, dataset: str, name: str, title: str, rows: list[Row], *, first: str,
-                 note: str = "", own: tuple[str, str, str] | None = None, all_metrics: bool = False,
-                 least: int = 2) -> Table:  # fmt: skip
-    """The table of `rows`, folded where fewer than `least` of them were measured.
+def size(results: Results, dataset: str, row: Any) -> dict[str, str]:
+    """Parameters of a row's training, computed arithmetic of its networks (or those it is compared with), and pace."""
+    counts = [results.mean(dataset, row.variant, f"parameters_{network}") for network in "gd"]
+    flops = forward_flops(dataset, row.variant) or forward_flops(dataset, row.against)
+    pace = results.pace(dataset, row.variant)
+    return {
+        "parameters G / D": NOT_RUN if None in counts else " / ".join(f"{count:,.0f}" for count in counts),
+        "GFLOP G / D, one image": " / ".join(f"{f / 1e9:,.3g}" for f in flops) if flops else "not computed",
+        "s/kimg": f"{pace:.2g}" if pace else NOT_RUN,
+    }
 
-    `first`: heading of the names; `own`: table, row and dataset of TransGAN's values. Columns of the paper hold values
-    under their protocol or one that is not stated; other protocols have a column of their own.
+
+def shares(results: Results, dataset: str, row: Any) -> dict[str, str]:
+    """Time and arithmetic per thousand images of a row with the networks of `full`, as shares of those of `full`."""
+    networks, names = forward_flops(dataset, paper.MAIN_VARIANT), (row.variant, paper.MAIN_VARIANT)
+    recipes = [results.trainings.get((dataset, name), {}).get("train") for name in names]
+    pace, base_pace = (results.pace(dataset, name) for name in names)
+    flops, base_flops = (flops_per_kimg(networks, recipe) for recipe in recipes)
+    return {
+        "s/kimg, share of `full`": f"{pace / base_pace:.0%}" if pace and base_pace else NOT_RUN,
+        "FLOP/kimg, share of `full`": f"{flops / base_flops:.0%}" if flops and base_flops else "not computed",
+    }
+
+
+CIFAR = {f"{kind} CIFAR-10": ("cifar10", kind) for kind in ("FID", "IS")}
+SIZE_NOTE = (
+    "Parameters are from the trainings, arithmetic from the networks' definitions (2 FLOP per multiply-add), time per "
+    "thousand images shown to D is measured."
+)
+LAYOUTS = {
+    "ablation": Layout(
+        title="Ablation: the paper's rows (A) to (E)",
+        first="paper's row",
+        columns={f"FID {paper.name_of(name)}": (name, "FID") for name in paper.ABLATION_DATASETS},
+    ),
+    "augmentation": Layout(
+        title="Transformer and CNN, with and without augmentation",
+        first="method",
+        columns=CIFAR,
+        own="TransGAN + DiffAug",
+        more=size,
+        note=f"{SIZE_NOTE} Each model has its own recipe.",
+    ),
+    "components": Layout(
+        title="Normalisation and position",
+        first="what",
+        note="The paper's own figures (its appendix) were not found.",
+    ),
+    "beyond": Layout(
+        title="Beyond the paper",
+        first="what it changes",
+        more=shares,
+        note="Ideas from later work, on the networks of `full`.",
+        least=1,
+    ),
+    "scaling_v1": Layout(title="Sizes of TransGAN (v1)", first="paper's row", columns=CIFAR, more=size, note=SIZE_NOTE),
+    "hybrid_v1": Layout(
+        title="Transformer and CNN mixed (v1)", first="paper's row", columns=CIFAR, more=size, note=SIZE_NOTE
+    ),
+    OFF_FULL: Layout(
+        title="Off the full model", first="what", note="Changes off the full model that the paper has no row for."
+    ),
+}
+
+
+def row_table(results: Results, dataset: str, name: str, outcomes: list[Outcome]) -> Table | None:
+    """A table of LAYOUTS for a data set; None for one without rows."""
+    rows = paper.packaged("rows.csv")
+    rows = rows[rows.table == name]
+    compared = {entry.comparison.variant: entry for entry in outcomes if entry.comparison.table == name}
+    if name == OFF_FULL:
+        found = [{"row": entry.comparison.subject, "variant": variant} for variant, entry in compared.items()]
+        rows = pd.DataFrame(found).assign(against=paper.MAIN_VARIANT)
+    return side_by_side(results, dataset, name, rows, LAYOUTS[name], compared) if len(rows) else None
+
+
+def side_by_side(results: Results, dataset: str, name: str, rows: pd.DataFrame, layout: Layout,
+                 compared: dict[str, Outcome]) -> Table:  # fmt: skip
+    """The table of `rows` (columns row, variant, against), folded where too few of them were measured.
+
+    `compared`: outcomes by variant. Columns of the paper hold values under their protocol or one that is not stated.
     """
     metrics, lines = results.metrics(dataset), []
-    for row in rows:
-        there = len(results.of(dataset, row.variant)) > 0 if row.variant else False
-        line: dict[str, Any] = {first: row.name}
-        line["variant"] = (row.variant if there else "not in this matrix") if row.variant else "-"
-        line |= _paper_columns(row.values, own) | row.more
+    for row in rows.itertuples():
+        line = {layout.first: row.row, "variant": row.variant or "-"}
+        if row.variant and not len(results.of(dataset, row.variant)):
+            line["variant"] = "not in this matrix"
+        line |= paper_columns(name, row.row, layout) | layout.more(results, dataset, row)
         line |= {f"measured: {m}": results.measurement(dataset, row.variant, m).text for m in metrics}
-        if any(entry.outcome for entry in rows):
-            found = row.outcome
+        if compared:
+            found = compared.get(row.variant)
             line["against"] = found.comparison.base if found else "-"
-            line["ratio"] = found.ratio if found else "-"
+            line["ratio"] = found.verdict.ratio_text if found else "-"
             line["as in the paper?"] = found.answer if found else "-"
-        budget = next((value.budget for value in row.values.values() if value), "")
-        lines.append(line | details(results, dataset, row.variant, budget))
-    hidden = DETAILS if all_metrics else (*DETAILS, *(f"measured: {metric}" for metric in metrics[1:]))
+        lines.append(line)
     frame = pd.DataFrame(lines)
-    note = " ".join(part for part in (note, paper.explained(frame)) if part)
-    return fold(Table(name=f"{dataset}_{name}", title=title, frame=frame, note=note, hidden=hidden), least)
-
-
-def fold(table: Table, least: int) -> Table:
-    """The table, closed at first where fewer than `least` or half of its rows were measured, as its title then says."""
+    table = Table(
+        name=f"{dataset}_{name}",
+        title=layout.title,
+        frame=frame,
+        note=" ".join(part for part in (layout.note, paper.explained(frame)) if part),
+        hidden=() if layout.all_metrics else tuple(f"measured: {metric}" for metric in metrics[1:]),
+    )
     measured = table.measured_rows
-    if measured >= max(least, len(table.frame) / 2):
+    if measured >= max(layout.least, len(frame) / 2):
         return table
     return replace(table, folded=True, title=f"{table.title} ({measured or 'nothing'} measured)")
 
 
-def details(results: Results, dataset: str, variant: str | None, budget: str = "") -> dict[str, str]:
-    """What stands behind a row. `budget`: the training behind its own paper value."""
-    variant = variant or ""
-    kimg, seconds = (results.mean(dataset, variant, fact) for fact in ("kimg", "seconds"))
-    done, metric = results.done(dataset, variant), results.main_metric(dataset)
-    memory = done.peak_memory_mib.max() if "peak_memory_mib" in done else None
-    values = (
-        results.measurement(dataset, variant, metric).seeds,
-        (f"{kimg:,.4g}" if kimg else "imported") if len(done) else NOT_RUN,
-        budget or "not known",
-        parameters(results, dataset, variant),
-        duration(seconds) if seconds else NOT_RUN,
-        f"{memory:,.0f} MiB" if memory and memory == memory else NOT_RUN,
-        protocol_text(results.protocol(dataset, metric)) if len(done) and metric else NOT_RUN,
+def paper_columns(table: str, row: str, layout: Layout) -> dict[str, str]:
+    """A column per value of the paper, one for values of another protocol than TransGAN's own, one for all sources."""
+    values = {head: paper.paper_value(table, row, *place) for head, place in layout.columns.items()}
+    if not values:
+        return {}
+    own = {head: paper.paper_value(table, layout.own, *place) for head, place in layout.columns.items()}
+    other = {head: value for head, value in values.items() if value and value.differs_from(own[head])}
+    columns = {f"paper: {head}": value.text if value else "not reported" for head, value in values.items()}
+    columns |= dict.fromkeys((f"paper: {head}" for head in other), "other protocol")
+    if layout.own:
+        said = (f"{head.partition(' ')[0]} {value.text} by {value.protocol}" for head, value in other.items())
+        columns["paper: under another protocol"] = "; ".join(said) or "-"
+    return columns | {"source": paper.sources(values)}
+
+
+def decisions(results: Results, dataset: str, outcomes: list[Outcome], name: str, title: str) -> Table:
+    """What the paper says of two rows, what was measured, and whether it holds."""
+    rows, metric = [], results.main_metric(dataset)
+    better = "lower" if metric and lower_is_better(metric) else "higher"
+    note = (
+        f"*Measured*: `{metric}`, {better} is better, of the first row / of the second, and their ratio with its "
+        f"{results.confidence:.0%} interval. *Same?* by [the rule](#verdicts)."
     )
-    return dict(zip(DETAILS, values, strict=True))
-
-
-def parameters(results: Results, dataset: str, *variants: str) -> str:
-    """`1,000 / 200`: parameters of G and D of the first variant that was trained."""
-    for variant in variants:
-        pair = [results.mean(dataset, variant, f"parameters_{network}") for network in "gd"]
-        if None not in pair:
-            return " / ".join(f"{count:,.0f}" for count in pair)
-    return NOT_RUN
-
-
-def gflop(dataset: str, variant: str) -> str:
-    """Computed forward GFLOP of G / D for one image; a variant whose networks were not computed says so."""
-    found = forward_flops(dataset, variant)
-    return " / ".join(f"{value / 1e9:,.3g}" for value in found) if found else "not computed"
-
-
-def claims_here(outcomes: list[Outcome], dataset: str, note: str) -> Table:
-    """The first table of the report: what the paper says of two rows, what was measured, and whether it holds."""
-    rows = []
     for entry in outcomes:
-        own, base = entry.comparison.variant, entry.comparison.base
+        own, base, subject, _ = entry.comparison
         found, improves = entry.verdict, entry.paper.improves
         relation = {True: "better than", False: "worse than", None: "against"}[improves]
-        subject = entry.comparison.subject
-        ratio = "" if np.isnan(found.ratio) else f"; ratio {entry.ratio}"
+        ratio = "" if found.ratio_text == "-" else f"; ratio {found.ratio_text}"
         rows.append(
             {
-                "claim": f"{subject[:1].upper()}{subject[1:]}: `{own}` {relation} `{base}`",
+                "claim": f"{subject[:1].upper()}{subject[1:]}{': ' * bool(subject)}`{own}` {relation} `{base}`",
                 "paper (source)": entry.paper.text,
                 "measured": f"{entry.texts[0]} / {entry.texts[1]}{ratio}",
                 "same?": entry.answer,
@@ -133,16 +188,15 @@ def claims_here(outcomes: list[Outcome], dataset: str, note: str) -> Table:
         )  # fmt: skip
     frame = pd.DataFrame(rows)
     frame = frame.map(lambda value: float(f"{value:.4g}") if isinstance(value, float) else value)
-    title = f"What the paper says, and what was measured: {paper.name_of(dataset)}"
-    return Table(name=f"{dataset}_decisions", title=title, frame=frame, note=note, hidden=tuple(frame.columns[4:]))
+    return Table(name=f"{name}_decisions", title=title, frame=frame, note=note, hidden=tuple(frame.columns[4:]))
 
 
 def overview(results: Results) -> Table:
     """The paper's own results in one table: a row per data set, with what was measured here under the same protocol."""
     rows = []
     for dataset in dict.fromkeys([*(d for d in results.datasets if paper.in_paper(d)), *paper.MAIN_DATASETS]):
-        values = {kind: paper.paper_value("main", "TransGAN", dataset, kind) for kind in ("FID", "IS")}
-        row = {"data set": paper.name_of(dataset)} | _paper_columns(values, None)
+        layout = Layout(title="", first="", columns={kind: (dataset, kind) for kind in ("FID", "IS")})
+        row = {"data set": paper.name_of(dataset)} | paper_columns("main", "TransGAN", layout)
         for kind, metric in paper_protocols(dataset).items():
             row[f"measured: {kind}"] = results.measurement(dataset, paper.MAIN_VARIANT, metric).text
         rows.append(row)
@@ -153,23 +207,35 @@ def overview(results: Results) -> Table:
 
 def main_results(results: Results, dataset: str) -> Table:
     """The paper's Table 1 on one dataset: every method it lists, and what this pipeline measured of it."""
-    protocols, metrics, rows = paper_protocols(dataset), results.metrics(dataset), []
-    for method in list(dict.fromkeys(paper.paper_rows("main", dataset).row)) or ["TransGAN"]:
-        variant = paper.METHODS.get(method)
-        values = {metric: paper.paper_value("main", method, dataset, metric) for metric in protocols}
-        more = {"protocol of the paper's value": "; ".join(dict.fromkeys(v.protocol for v in values.values() if v))}
+    protocols, metrics = paper_protocols(dataset), results.metrics(dataset)
+    methods = list(dict.fromkeys(paper.paper_rows("main", dataset).row)) or ["TransGAN"]
+    variants = {row: variant for variant, row in paper.rows_of("main").items()}
+
+    def verdicts(results: Results, dataset: str, row: Any) -> dict[str, str]:
+        values = {kind: paper.paper_value("main", row.row, dataset, kind) for kind in protocols}
+        found = "; ".join(dict.fromkeys(value.protocol for value in values.values() if value))
+        columns = {"protocol of the paper's value": found}
         if not metrics:
-            more |= {f"measured: {metric}": NOT_RUN for metric in protocols.values()}
+            columns |= {f"measured: {metric}": NOT_RUN for metric in protocols.values()}
         for kind, value in values.items():
             metric = protocols[kind] if protocols[kind] in metrics else next(iter(metrics), protocols[kind])
-            more[f"verdict on {kind}"] = against_paper(results, dataset, variant, metric, value)
-        rows.append(Row(name=method, variant=variant, values=values, more=more))
-    title = f"Main results: {paper.name_of(dataset)}"
-    own = ("main", "TransGAN", dataset)
-    return side_by_side(results, dataset, "main", title, rows, first="method", own=own, all_metrics=True, least=1)
+            columns[f"verdict on {kind}"] = against_paper(results, dataset, row.variant, metric, value)
+        return columns
+
+    layout = Layout(
+        title=f"Main results: {paper.name_of(dataset)}",
+        first="method",
+        columns={kind: (dataset, kind) for kind in protocols},
+        own="TransGAN",
+        more=verdicts,
+        least=1,
+        all_metrics=True,
+    )
+    rows = pd.DataFrame({"row": methods, "variant": [variants.get(method, "") for method in methods], "against": ""})
+    return side_by_side(results, dataset, "main", rows, layout, {})
 
 
-def against_paper(results: Results, dataset: str, variant: str | None, metric: str, value: PaperValue | None) -> str:
+def against_paper(results: Results, dataset: str, variant: str, metric: str, value: PaperValue | None) -> str:
     """Verdict of a row against the paper's own value, in words; without one, why there is none."""
     measured = results.measurement(dataset, variant, metric)
     mark = f", paper value {value.mark}" if value and value.mark else ""
@@ -183,43 +249,13 @@ def against_paper(results: Results, dataset: str, variant: str | None, metric: s
         return f"no verdict: {metric} is not the paper's protocol"
     if value.value is None:
         return "contrary to the paper: it ran out of memory" + mark
-    off, kimg = f"{measured.values.mean() - value.value:+.2f}", results.mean(dataset, variant or "", "kimg")
-    return _verdict(measured, value, metric, kimg, off, results.confidence) + mark * ("verdict" not in off)
-
-
-def _verdict(
-    measured: Measurement, value: PaperValue, metric: str, kimg: float | None, off: str, confidence: float
-) -> str:
-    """`equivalent (+0.10)`, or which training is missing for a verdict."""
-    if not value.kimg or value.value is None:
-        return f"no verdict: the paper's training length is not known ({off})"
-    if kimg is None or kimg < ENOUGH * value.kimg:
-        return f"no verdict: {(kimg or 0) / value.kimg:.1%} of the paper's training ({off})"
+    off, kimg = f"{measured.values.mean() - value.value:+.2f}", results.mean(dataset, variant, "kimg") or 0
+    if not value.kimg:
+        return f"no verdict: the paper's training length is not known ({off}){mark}"
+    if kimg < ENOUGH * value.kimg:
+        return f"no verdict: {kimg / value.kimg:.1%} of the paper's training ({off}){mark}"
     if len(measured.values) < FEWEST_SEEDS:
-        return f"no verdict: {len(measured.values)} of {FEWEST_SEEDS} trainings ({off})"
-    kind = against_value(
-        list(measured.values), value.value, lower_is_better=lower_is_better(metric), confidence=confidence
-    )
-    return f"{kind} ({off})"
-
-
-def _paper_columns(values: dict[str, PaperValue | None], own: tuple[str, str, str] | None) -> dict[str, str]:
-    """A column per value, one for values of another protocol than TransGAN's `own`, one for all sources."""
-    if not values:
-        return {}
-    other = {
-        head: value
-        for head, value in values.items()
-        if own
-        and value
-        and (ours := paper.paper_value(*own, head.partition(" ")[0]))
-        and paper.protocols_differ(value, ours)
-    }
-    columns = {
-        f"paper: {head}": "other protocol" if head in other else paper.value_text(value)
-        for head, value in values.items()
-    }
-    said = "; ".join(f"{head.partition(' ')[0]} {value.text} by {value.protocol}" for head, value in other.items())
-    if own:
-        columns["paper: under another protocol"] = said or "-"
-    return columns | {"source": paper.sources(values)}
+        return f"no verdict: {len(measured.values)} of {FEWEST_SEEDS} trainings ({off}){mark}"
+    kind = against_value(list(measured.values), value.value, lower_is_better=lower_is_better(metric),
+                         confidence=results.confidence)  # fmt: skip
+    return f"{kind} ({off}){mark}"

@@ -18,7 +18,7 @@ from pipeline.runs.unfinished import Unfinished, unfinished
 from pipeline.runs.work_dirs import work_root
 
 
-def section(results: Results, folder: Path, dpi: int) -> list[Section]:
+def unfinished_section(results: Results, folder: Path, dpi: int) -> list[Section]:
     """One section, or none where every training of the plan is complete."""
     names = {str(Cell.of(cell)) for cell in results.index["cells"]}
     found = [one for one in unfinished(work_root()) if one.cell in names and _current(one, results)]
@@ -29,8 +29,8 @@ def section(results: Results, folder: Path, dpi: int) -> list[Section]:
             "cell": one.cell,
             "state": "at work" if one.process else "interrupted",
             "kimg": f"{one.kimg:,.1f}",
-            "kimg planned": "-" if one.planned is None else f"{one.planned:,.1f}",
-            "s/kimg": "-" if one.seconds_per_kimg is None else f"{one.seconds_per_kimg:.2f}",
+            "kimg planned": None if one.planned is None else f"{one.planned:,.1f}",
+            "s/kimg": None if one.seconds_per_kimg is None else f"{one.seconds_per_kimg:.2f}",
             "as of": datetime.fromtimestamp(one.updated).isoformat(sep=" ", timespec="seconds"),
         }
         for one in found

@@ -89,7 +89,7 @@ def test_what_an_earlier_report_left_is_removed_and_nothing_else(tmp_path):
         (tmp_path / name).write_text("left by an earlier report")
     table = Table(name="new", title="N", frame=pd.DataFrame({"a": [1]}))
     content = [table, Figure(title="P", path=picture, alt="a picture")]
-    write_report("T", [], [Section(title="S", anchor="s", content=content)], tmp_path)
+    write_report("T", "", [Section(title="S", anchor="s", content=content)], tmp_path)
     found = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
     assert found == {"README.md", "index.html", "figures/new.png", "tables/new.csv", "notes.txt"}
 

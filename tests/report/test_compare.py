@@ -84,7 +84,7 @@ def test_an_experiment_of_one_cell_gives_a_short_report_beside_head(repository):
     Path("params.yaml").write_text("model: {norm: layer, scales: 3}\nprofile: demo\n")
     report = render(repository, PARAMS | {"model": {"norm": "layer", "scales": 3}})
     text = (report / "README.md").read_text()
-    assert "| fd_digits | 8.00 | 12.0 ± 5.0 | 10.0 to 14.0 | better than all |" in text
+    assert "| full | fd_digits | 12.0 ± 5.0 | 8.00 | open: better than all of A (10.0 to 14.0) |" in text
     assert "| model.norm | token | layer |" in text and "digits_samples.png" in text and len(text.split()) < 600
     assert (report / "index.html").is_file() and not (report / "tables/digits_ablation.csv").exists()
 
@@ -95,7 +95,7 @@ def test_a_short_report_without_git_stands_alone(tmp_path, monkeypatch):
     index = json.loads((folder / "plan/index.json").read_text())
     (folder / "plan/index.json").write_text(json.dumps(index | {"cells": index["cells"][:1]}))
     text = (render(folder) / "README.md").read_text()
-    assert "HEAD (no results)" in text and "| fd_digits | 8.00 |" in text
+    assert "HEAD (no results)" in text and "| full | fd_digits | not run | 8.00 |" in text
 
 
 def test_what_cannot_be_compared_is_said_in_one_line(repository):

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from pipeline.report import paper
-from pipeline.report.claims import claims, counts
+from pipeline.report.appendix import claims
 from pipeline.report.comparisons import COMPARISONS, compared
 from pipeline.report.findings import MOST, findings
 from pipeline.report.results import Results
@@ -64,13 +64,13 @@ def test_claims_say_what_is_built_shown_and_measured(report, tmp_path):
     assert table.measured[30] == "" and table.measured[34] == "not run" and "`pipeline/networks" in table.built[28]
     folder = write_project(tmp_path, {"full": [20.0, 21.0, 22.0], "no_augment": [10.0, 10.5, 11.0]})
     results = Results.load(folder / "plan", folder / "results")
-    fresh = claims(results, compared(results, "digits"), [])
+    counts, fresh = claims(results, compared(results, "digits"), [])
     assert fresh.frame.set_index("no.").measured[23] == "contradicted"
-    assert counts(fresh).startswith("Of 36 claims of the paper, ") and " 0 are shown in pictures" in counts(fresh)
+    assert counts.startswith("Of 36 claims of the paper, ") and " 0 are shown in pictures" in counts
 
 
 def test_every_paper_value_says_where_it_was_seen():
     values = paper.packaged("paper_results.csv")
-    assert set(values.status) <= set(paper.STATUS) and (values.source != "").all()
+    assert set(values.status) <= {"checked", *paper.MEANINGS} and (values.source != "").all()
     assert not (values[values.status.isin(("checked", "quoted"))].source == "memory").any()
     assert not values.duplicated(["table", "row", "dataset", "metric"]).any()

@@ -75,7 +75,7 @@ def test_the_navigation_has_at_most_eight_words(page):
 def test_two_code_spans_in_a_line_do_not_cross(tmp_path):
     """Once `a*` and `*b` in one line gave <code>a<em></code> and <code></em>b</code>."""
     text = rendered(
-        "T", [], [Section(title="S", anchor="s", content=[Text("`a*` and `*b`, `x_y_` **c**, 1 < 2")])], tmp_path
+        "T", "", [Section(title="S", anchor="s", content=[Text("`a*` and `*b`, `x_y_` **c**, 1 < 2")])], tmp_path
     )
     assert "<code>a*</code> and <code>*b</code>, <code>x_y_</code> <strong>c</strong>, 1 &lt; 2" in text
 

@@ -4,15 +4,16 @@ import json
 
 from PIL import Image
 
-from pipeline.report.content import Section
-from pipeline.report.published import Published, published_runs
+from pipeline.report.published import Published, counted, published_runs
+
+FACTS = {"n_gen": 4000, "n_real": 6000, "split": "train", "resize": "none", "dtype": "float32", "seed": 0}
 
 
 def shown(folder) -> tuple[Published, str]:
     """The only run of the folder, and its part of a report that lies in reports/ beside it."""
     (run,) = published_runs(folder / "published")
     out = folder / "reports"
-    return run, Section(title="P", anchor="p", content=run.content(out, 60, 0.95)).markdown(out, whole=True)
+    return run, run.section(out, 60).markdown(out, whole=True)
 
 
 def write_run(folder):
@@ -24,7 +25,7 @@ def write_run(folder):
     )
     (run / "run.json").write_text(json.dumps({"revision": "a" * 40, "kimg": 2000.0, "device": "a card"}))
     (run / "settings.yaml").write_text("train: {}\n")
-    (run / "metrics.json").write_text(json.dumps({"fid10k_train_legacy": 35.5, "facts": {"n": 1}}))
+    (run / "metrics.csv").write_text("cell,status,fid10k_train_legacy\ncifar10/full/seed1,ok,35.5\n")
     (run / "curve.csv").write_text("kimg,fid10k_train_legacy\n1000,50\n2000,35.5\n")
     Image.new("RGB", (900, 300)).save(run / "samples.png")
 
@@ -32,25 +33,27 @@ def write_run(folder):
 def test_a_published_run_is_shown_in_its_own_words_with_its_numbers(tmp_path):
     write_run(tmp_path)
     run, part = shown(tmp_path)
-    assert '### <a id="published_cifar10_long"></a>CIFAR-10, 2,000 kimg' in part
+    assert '## <a id="published_cifar10_long"></a>CIFAR-10, 2,000 kimg' in part
     assert "Trained on one [GPU](../docs/gpu.md) ([card](https://a.example/card))." in part and "More." not in part
     assert "revision `aaaaaaaaaaaa`; 2,000 kimg; a card" in part
     assert "[settings.yaml](../published/cifar10_long/settings.yaml)" in part
-    assert "| fid10k_train_legacy |\n| --- |\n| 35.5 |" in part and "facts" not in part
+    assert "| cifar10/full | 1 | 35.5 |" in part
     assert "](../published/cifar10_long/samples.png)" in part, "no copy of the picture"
     assert [path.name for path in tmp_path.glob("reports/figures/*")] == ["published_cifar10_long_curve.png"]
-    assert run.sentence(0.95) == "[CIFAR-10, 2,000 kimg](#published_cifar10_long): `fid10k_train_legacy` 35.5"
+    assert run.best == "`cifar10/full` `fid10k_train_legacy` 35.5"
 
 
 def test_floors_and_todays_names_stand_beside_the_recorded_values(tmp_path):
     """Precision by the Inception network was recorded without its name; with VGG-16's facts it keeps the short one."""
     run = tmp_path / "published/cifar10_long"
     write_run(tmp_path)
-    (run / "metrics.csv").write_text("fid1k_train_clean,precision1k3,recall1k3\n35.5,0.5,0.25\n")
+    (run / "metrics.csv").write_text(
+        "cell,status,fid1k_train_clean,precision1k3,recall1k3\ncifar10/full/seed1,ok,35.5,0.5,0.25\n"
+    )
     (run / "reference.json").write_text(json.dumps({"n_real": 6000, "n_rest": 1000, "fid_train_clean_rest": 12.25}))
     _, part = shown(tmp_path)
     assert "precision1k3_inception" in part and "| 12.25 |" in part.replace("| 12.2 |", "| 12.25 |")
-    (run / "protocol.json").write_text(json.dumps({"metrics": {"precision1k3": {"extractor": "vgg16"}}}))
+    (run / "protocol.json").write_text(json.dumps({"metrics": {"precision1k3": FACTS | {"extractor": "vgg16"}}}))
     _, part = shown(tmp_path)
     assert "precision1k3_inception" not in part and "precision1k3" in part and "recall1k3_inception" in part
 
@@ -82,7 +85,7 @@ def test_every_cell_of_a_published_run_has_samples_revision_settings_and_a_line(
         assert f"](../published/faces32/{cell}/samples.png)" in part
     assert (tmp_path / "reports/figures/published_faces32_curve.png").is_file()
     # The best of its settings by the first metric.
-    assert run.sentence(0.95) == "[faces32](#published_faces32): `faces/full` `fid2k_train_clean` 50.0, `kid` 0"
+    assert run.best == "`faces/full` `fid2k_train_clean` 50.0"
 
 
 def test_two_seeds_of_one_setting_are_a_range(tmp_path):
@@ -94,8 +97,62 @@ def test_two_seeds_of_one_setting_are_a_range(tmp_path):
     lines = "".join(f"{cell},{'ok' if value else 'diverged'},{value}\n" for cell, value in values.items())
     (run / "metrics.csv").write_text("cell,status,fid1k_train_clean\n" + lines)
     found, part = shown(tmp_path)
-    assert "| faces/full | 1, 2, 3 | 170 to 180 |" in part and "| faces/no_augment | 1 | 333 |" in part
-    assert found.sentence(0.95).endswith(": `faces/full` `fid1k_train_clean` 170 to 180")
+    assert (
+        "| faces/full | 1, 2, 3 | 170 to 180 [seed 3: diverged] |" in part and "| faces/no_augment | 1 | 333 |" in part
+    )
+    assert found.best == "`faces/full` `fid1k_train_clean` 170 to 180 [seed 3: diverged]"
+    assert "- `faces/full`, seeds 1, 2, 3: revision `unknown`; 40 kimg." in part and not found.outcomes
+
+
+def test_rows_of_several_seeds_get_verdicts_by_the_rule(tmp_path):
+    """Five rows of four seeds: every pair is judged by the main metric, with the paper's order where it states one."""
+    run = tmp_path / "published/glyphs_rows"
+    run.mkdir(parents=True)
+    means = {"standard_attention": 0.4, "nystrom_attention": 0.8, "axis_attention": 0.41, "grid_attention": 0.52,
+             "wgan_gp": 0.1}  # fmt: skip
+    cells = {f"glyphs/{name}/seed{k}": mean * (0.95, 1.0, 1.04, 1.02)[k - 1]
+             for name, mean in means.items() for k in (1, 2, 3, 4)}  # fmt: skip
+    (run / "run.json").write_text(json.dumps({"cells": {cell: {"kimg": 40.0, "seconds": 300.0} for cell in cells}}))
+    lines = "".join(f"{cell},ok,40,{value},{value / 2},0.9,0.75,4000,6000\n" for cell, value in cells.items())
+    header = "cell,status,kimg,kl4k_glyphs,kl4k_glyphs_hue,modes4k_glyphs,valid4k_glyphs_70,n_gen,n_real\n"
+    (run / "metrics.csv").write_text(header + lines)
+    (run / "protocol.json").write_text(
+        json.dumps({"metrics": {"kl4k_glyphs": FACTS | {"extractor": "glyphs_decoder"}}})
+    )
+    found, part = shown(tmp_path)
+    assert "| glyphs/standard_attention | 1, 2, 3, 4 | 0.401 ± 0.025 | 0.201 ± 0.012 | 0.900 | 0.750 |" in part
+    outcomes = {entry.comparison[:2]: entry for entry in found.outcomes["glyphs"]}
+    assert len(outcomes) == 10
+    answers = {
+        ("nystrom_attention", "standard_attention"): "yes",  # worse, as in the paper
+        ("axis_attention", "standard_attention"): "equivalent within 25 %",
+        ("axis_attention", "nystrom_attention"): "yes",
+        ("grid_attention", "axis_attention"): "no, the other way round",
+        ("wgan_gp", "grid_attention"): "better here; no order in the paper",
+    }
+    assert {pair: outcomes[pair].answer for pair in answers} == answers
+    assert "| `grid_attention` better than `axis_attention` | better: 9.89 / 12.39, CelebA 64 (" in part
+    assert "*Measured*: `kl4k_glyphs`, lower is better" in part and "Protocol: 4,000 generated" in part
+    assert (
+        found.best == f"`glyphs/wgan_gp` `kl4k_glyphs` 0.1003 ± 0.0061; 10 pairs: {counted(found.outcomes['glyphs'])}"
+    )
+
+
+def test_an_open_pair_says_how_many_trainings_would_decide(tmp_path):
+    run = tmp_path / "published/glyphs_rows"
+    run.mkdir(parents=True)
+    values = {
+        "standard_attention": (1.0, 1.3, 0.8, 1.1),
+        "grid_attention": (1.2, 1.5, 0.9, 1.6),
+        "axis_attention": (1.0,),
+    }
+    rows = [f"glyphs/{name}/seed{k},ok,{value}\n" for name, row in values.items() for k, value in enumerate(row)]
+    (run / "metrics.csv").write_text("cell,status,kl4k_glyphs\n" + "".join(rows))
+    (run / "run.json").write_text(json.dumps({"kimg": 40.0}))
+    found, _ = shown(tmp_path)
+    outcomes = {entry.comparison[:2]: entry.answer for entry in found.outcomes["glyphs"]}
+    assert outcomes["grid_attention", "standard_attention"] == "open: 22 trainings a row would decide"
+    assert outcomes["axis_attention", "standard_attention"] == "open: 1 trainings"
 
 
 def test_a_folder_with_nothing_but_a_name_is_no_run(tmp_path):

@@ -5,13 +5,12 @@ import json
 import pandas as pd
 import pytest
 
-from pipeline.report import row_tables
+from pipeline.report import paper
 from pipeline.report.appendix import every_cell
 from pipeline.report.comparisons import compared
 from pipeline.report.paper import PaperValue
 from pipeline.report.results import Results
-from pipeline.report.row_tables import components, equal_cost_ratio
-from pipeline.report.tables import against_paper, main_results
+from pipeline.report.tables import LAYOUTS, against_paper, main_results, row_table
 from pipeline.report.training_flops import flops_per_kimg
 from report_project import RECIPE, write_project
 
@@ -23,11 +22,8 @@ def read(report, name):
 
 
 def component_row(folder) -> pd.Series:
-    return (
-        components(Results.load(folder / "plan", folder / "results"), "digits", [])
-        .frame.set_index("variant")
-        .loc["full"]
-    )
+    results = Results.load(folder / "plan", folder / "results")
+    return row_table(results, "digits", "components", []).frame.set_index("variant").loc["full"]
 
 
 def test_two_protocols_never_share_a_column_of_the_paper(report):
@@ -45,11 +41,11 @@ def test_two_protocols_never_share_a_column_of_the_paper(report):
     assert not verdicts.loc["StyleGAN-V2"].str.contains("better|worse|agrees").any()
 
 
-def test_another_methods_row_never_shows_transgans_training(report):
-    main = read(report, "cifar10_main").set_index("method")["kimg behind the paper's value"]
-    assert main["TransGAN"].startswith("128000 kimg") and main["WGAN-GP"].startswith("32000 kimg")
-    others = main.drop("TransGAN")
-    assert not others.str.contains("128000").any() and main["Progressive-GAN"] == "not known"
+def test_another_methods_value_never_has_transgans_training():
+    kimg = {row: value.kimg if (value := paper.paper_value("main", row, "cifar10", "FID")) else None
+            for row in paper.paper_rows("main", "cifar10").row}  # fmt: skip
+    assert kimg["TransGAN"] == 128_000 and kimg["WGAN-GP"] == 32_000 and kimg["Progressive-GAN"] is None
+    assert list(kimg.values()).count(128_000) == 1
 
 
 def test_a_cell_of_another_protocol_stays_out_of_the_column(tmp_path):
@@ -158,35 +154,27 @@ def test_no_paper_value_fills_a_measured_cell(report):
     assert row["paper: FID CelebA 128"].startswith("5.28")
 
 
-def test_every_row_says_seeds_training_size_time_memory_and_protocol(report):
-    row = read(report, "digits_ablation").set_index("variant").loc["full"]
-    assert row["seed by seed"] == "seed 0: 10.0; seed 1: 12.0; seed 2: 14.0"
-    assert (row["kimg trained"], row["kimg behind the paper's value"]) == ("192", "not known")
-    assert (row["parameters G / D"], row["time per training"], row["peak memory"]) == ("1,000 / 200", "2 h", "512 MiB")
-    assert row["protocol"].startswith("1,000 generated, 1,797 real, split all, resize none, digits_classifier abababab")
-
-
-def test_one_row_per_model_with_and_without_augmentation(models):
-    table = row_tables.models(models, "digits", compared(models, "digits")).frame.set_index("model")
-    row = table.loc["WGAN-GP"]
-    assert row["measured: fd_digits, without augmentation"] == "16.2 ± 3.1"
-    assert row["measured: fd_digits, with augmentation"] == "13.1 ± 2.7"
-    assert row["ratio with / without"].startswith("0.81 (")
-    assert row["networks"] == "CNN" and row["parameters G / D"] == "1,000 / 200" and row["s/kimg"] == "38"
-    assert table.loc["AutoGAN", "measured: fd_digits, with augmentation"] == "not run"
+def test_a_model_is_shown_with_its_size_without_and_with_augmentation(models):
+    table = row_table(models, "digits", "augmentation", compared(models, "digits")).frame.set_index("method")
+    plain, augmented = table.loc["WGAN-GP"], table.loc["WGAN-GP + DiffAug"]
+    assert plain["measured: fd_digits"] == "16.2 ± 3.1" and augmented["measured: fd_digits"] == "13.1 ± 2.7"
+    assert augmented["ratio"].startswith("0.81 (") and plain["parameters G / D"] == "1,000 / 200"
+    # Augmentation leaves the networks as they are.
+    assert plain["s/kimg"] == "38" and plain["GFLOP G / D, one image"] == augmented["GFLOP G / D, one image"] != "-"
+    assert table.loc["AutoGAN + DiffAug", "measured: fd_digits"] == "not run"
 
 
 def test_rows_beyond_the_paper_have_a_table_of_their_own(models):
     outcomes = compared(models, "digits")
-    table = row_tables.beyond(models, "digits", outcomes).frame.set_index("variant")
-    assert table.loc["lazy_penalty", "measured: fd_digits"] == "20.0 ± 3.3"
-    assert table.loc["lazy_penalty", "ratio at equal seconds"] == "not measured"
-    for make in (row_tables.ablation, row_tables.augmentation, row_tables.components, row_tables.others):
-        assert "lazy_penalty" not in set(make(models, "digits", outcomes).frame.variant), make
+    tables = {name: row_table(models, "digits", name, outcomes).frame.set_index("variant") for name in LAYOUTS}
+    beyond = tables.pop("beyond").loc["lazy_penalty"]
+    assert beyond["measured: fd_digits"] == "20.0 ± 3.3" and beyond["s/kimg, share of `full`"] == "100%"
+    assert beyond["FLOP/kimg, share of `full`"] == "73%"
+    assert not any("lazy_penalty" in table.index for table in tables.values())
 
 
 def test_any_other_variant_is_compared_with_the_full_model(models):
-    table = row_tables.others(models, "digits", compared(models, "digits")).frame.set_index("variant")
+    table = row_table(models, "digits", "off_full", compared(models, "digits")).frame.set_index("variant")
     assert list(table.index) == ["gradients_kept"] and table.against["gradients_kept"] == "full"
 
 
@@ -201,29 +189,6 @@ def test_the_arithmetic_of_the_released_recipe_agrees_with_what_was_measured():
     assert step - lazy == pytest.approx((step - without) * 15 / 16)
     assert flops_per_kimg((1.0, 1.0), {}) is None and flops_per_kimg(None, RECIPE) is None
     assert flops_per_kimg((1.0, 1.0), RECIPE | {"penalty": "a new one"}) is None
-
-
-def at_equal_cost(folder, own, base, column="seconds", price=1.0, metric="fd_digits"):
-    """The ratio of lazy_penalty to full, whose progress.csv have rows of kimg, seconds, fd_digits."""
-    write_project(folder, {"full": [10.0, None, None], "lazy_penalty": [9.0, None, None]})
-    for variant, rows in (("lazy_penalty", own), ("full", base)):
-        path = folder / f"results/digits/{variant}/seed0/progress.csv"
-        pd.DataFrame(rows, columns=["kimg", "seconds", "fd_digits"]).to_csv(path, index=False)
-    results = Results.load(folder / "plan", folder / "results")
-    return equal_cost_ratio(results, "digits", "lazy_penalty", metric, column, price)
-
-
-def test_at_equal_cost_both_are_read_where_the_cheaper_one_ended(tmp_path):
-    own, base = [(0, 0, 100), (100, 50, 40)], [(0, 0, 100), (100, 100, 20)]
-    # At 50 s the base is half way from 100 to 20. A kimg of the variant costs half a kimg of the base.
-    assert at_equal_cost(tmp_path, own, base) == pytest.approx(40 / 60)
-    assert at_equal_cost(tmp_path, own, base, "kimg", 0.5) == pytest.approx(40 / 60)
-    assert at_equal_cost(tmp_path, own, base, metric="is_digits") is None
-
-
-def test_no_value_at_equal_cost_lies_outside_what_was_measured(tmp_path):
-    """A training of 1 to 4 s and one of 10 to 40 s were never measured at the same cost: nothing is said."""
-    assert at_equal_cost(tmp_path, [(10, 1, 90), (40, 4, 30)], [(10, 10, 80), (40, 40, 20)]) is None
 
 
 def judged(values, value=None, troubles=None, metric=FID, kimg=100.0, splits=10):

@@ -6,7 +6,7 @@ from pipeline.base.files import read_json, write_json
 from pipeline.base.schema import dump
 from pipeline.report.content import Section
 from pipeline.report.results import Results
-from pipeline.report.unfinished import section
+from pipeline.report.unfinished import unfinished_section
 from pipeline.runs.checkpoint_schedule import CheckpointSchedule
 from pipeline.runs.run import run_cell
 from report_project import write_project
@@ -38,7 +38,7 @@ def interrupted(tmp_path, monkeypatch, plan, data):
 
 
 def shown(project) -> list[Section]:
-    return section(Results.load(project / "plan", project / "results"), project / "figures", 60)
+    return unfinished_section(Results.load(project / "plan", project / "results"), project / "figures", 60)
 
 
 def test_a_training_of_the_plan_is_shown_until_its_result_is_there(interrupted):
