@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md holds: a family and an objective are one file and one line each, and no other cell trains again."""
+"""CONTRIBUTING.md holds: a family, an objective, a metric are one file and one line each, and nothing trains again."""
 
 import os
 import shutil
@@ -15,14 +15,17 @@ from settings_files import copy_settings, edit_settings
 ROOT = Path(__file__).parent.parent
 EXAMPLES = Path(__file__).parent / "contributed"
 FAMILIES, OBJECTIVES = "pipeline/networks/families.py", "pipeline/training/config.py"
+METRICS = "pipeline/metrics/registry.py"
 NEW_FILES = {
     "mlp.py": "pipeline/networks/mlp.py",
     "least_squares.py": "pipeline/training/least_squares.py",
     "logit_drift.py": "pipeline/training/logit_drift.py",
+    "mean_shift.py": "pipeline/metrics/mean_shift.py",
 }
 NEW_LINES = {
     FAMILIES: ("FAMILIES = {\n", '    "mlp": "pipeline.networks.mlp",\n'),
     OBJECTIVES: ("LOSSES = {\n", '    "least_squares": "pipeline.training.least_squares:LeastSquares",\n'),
+    METRICS: ("METRICS = {\n", '    "shift<n>_digits": ("pipeline.metrics.mean_shift:MEAN_SHIFT", DIGITS, "test"),\n'),
 }
 PENALTY_LINE = ("PENALTIES = {\n", '    "logit_drift": "pipeline.training.logit_drift:LogitDrift",\n')
 VARIANT = {
@@ -47,6 +50,10 @@ import numpy as np, torch
 import pipeline
 from pipeline.plan.planning import write_plan
 from pipeline.base.schema import bind, read_yaml
+from pipeline.metrics.config import MeasurePlan
+from pipeline.metrics.extractors.extractor import Features
+from pipeline.metrics.registry import column
+from pipeline.metrics.suite import measure, real_side
 from pipeline.training.config import TrainPlan
 from pipeline.training.loop import Observer, train
 
@@ -60,6 +67,12 @@ torch.manual_seed(plan.seed)
 fresh = type(outcome.networks.generator)(plan.network).state_dict()
 moved = [name for name, value in outcome.networks.generator.state_dict().items() if not torch.equal(value, fresh[name])]
 print(outcome.status, outcome.step, *sorted(moved))
+
+name = "plan/measure/digits/perceptrons/seed1.yaml"
+plan = bind(MeasurePlan, read_yaml(name) | {"metrics": ["shift50_digits"]}, file=name)
+real = {("digits_classifier", "test"): real_side(np.zeros((60, 4)))}
+values, _ = measure(plan, real, {"digits_classifier": Features(np.full((50, 4), 3.0))})
+print(values, column("shift50_digits"))
 """
 
 
@@ -99,9 +112,14 @@ def extended(tmp_path_factory):
 
 
 def test_a_family_and_an_objective_are_a_file_and_a_line_each_and_train(extended):
-    status, steps, *moved = extended[2].split()
+    status, steps, *moved = extended[2].splitlines()[0].split()
     assert (status, steps) == ("ok", "2")
     assert moved == ["first.bias", "first.weight", "last.bias", "last.weight"]
+
+
+def test_a_metric_is_a_file_and_a_line_has_a_name_with_its_count_and_a_column_of_the_report(extended):
+    values = "{'shift50_digits': 6.0} Column(label='distance between the mean features', lower=True)"
+    assert extended[2].splitlines()[1] == values
 
 
 def test_no_other_training_runs_again(extended):

@@ -80,8 +80,7 @@ def main() -> None:
             weights.find(network, given.weights, setting="--weights")
         real = read_images(given.against, scratch / "real", params=given.params)
         names = full_names(given.metrics, given.n or len(images.images))
-        features = scratch / "features"
-        report = measure_images(images, real, names, scratch=features, weights_file=given.weights, seed=given.seed)
+        report = measure_images(images, real, names, weights_file=given.weights, seed=given.seed)
     if given.json is not None:
         write_json(given.json, report)
     print("\n".join(table(report)))

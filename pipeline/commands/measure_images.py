@@ -1,13 +1,12 @@
 """Every protocol for images from anywhere, and beside it real images against real ones."""
 
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline.base.errors import UserError
 from pipeline.commands.image_sources import Images
+from pipeline.metrics.config import MetricSettings
 from pipeline.metrics.extractors import weights
 from pipeline.metrics.extractors.extractor import DTYPE, Extractor, Features, best_device
 from pipeline.metrics.extractors.registry import load_extractor
@@ -16,23 +15,12 @@ from pipeline.metrics.registry import SPLITS, SPREAD, SUBSET_SIZE, SUBSETS, Prot
 from pipeline.metrics.suite import measure, real_side
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What `pipeline.metrics.suite.measure` reads of its settings."""
-
-    metrics: list[str]
-    subset_size: int
-    subsets: int = SUBSETS
-    splits: int = SPLITS
-
-
 def measure_images(
-    generated: Images, real: Images, metrics: list[str], *, scratch: Path, weights_file: str | None, seed: int
+    generated: Images, real: Images, metrics: list[str], *, weights_file: str | None, seed: int
 ) -> dict[str, Any]:
     """Values of `metrics` (full names) for `generated` against `real`, with facts and known answers; JSON values.
 
-    `train` in a metric's name stands for all images of `real`, `test` for its test split. `scratch` is a folder for
-    features, which are memory-mapped.
+    `train` in a metric's name stands for all images of `real`, `test` for its test split.
     Errors: `UserError` for a metric of a test split that is not there, too few images, and weights that are not found.
     """
     protocols = [parse(name) for name in metrics]
@@ -50,7 +38,7 @@ def measure_images(
         steps = [step for step in (generated.resize, extractor.resize) if step != "none"]
         facts = {"extractor_sha256": extractor.sha256, "resize": ", then ".join(steps), "dtype": DTYPE}
         own = [protocol for protocol in protocols if protocol.extractor == name]
-        drawn, splits = extract(extractor, own, generated, real, scratch / name)
+        drawn, splits = extract(extractor, own, generated, real)
         for protocol in own:
             side = splits[protocol.split]
             found, missing = measure_protocol(protocol, drawn, side, seed, f"real images of {real.name}")
@@ -74,18 +62,15 @@ def check_counts(protocols: list[Protocol], generated: Images, real: Images) -> 
 
 
 def extract(
-    extractor: Extractor, protocols: list[Protocol], generated: Images, real: Images, scratch: Path
+    extractor: Extractor, protocols: list[Protocol], generated: Images, real: Images
 ) -> tuple[Features, dict[str, Features]]:
     """Features of the generated images that the protocols read, and of the splits of the real ones."""
     most = max(protocol.count or 0 for protocol in protocols)
     splits = dict.fromkeys(protocol.split for protocol in protocols)
     seen = []
-    for source, part, images in (
-        (generated, "generated", generated.images[:most]),
-        *((real, split, real.splits[split]) for split in splits),
-    ):
+    for source, images in ((generated, generated.images[:most]), *((real, real.splits[split]) for split in splits)):
         print(f"measure: {extractor.name} reads {len(images):,} images of {source.name}", flush=True)
-        seen.append(extractor.extract_to(images, BATCH, scratch / part, what=f"images of {source.name}"))
+        seen.append(extractor.extract(images, BATCH, what=f"images of {source.name}"))
     return seen[0], dict(zip(splits, seen[1:], strict=True))
 
 
@@ -106,7 +91,7 @@ def measure_protocol(
         floor, *_ = measure_features(protocol.countless, here, others, seed, name)
     floor = dict(zip(protocol.values, floor.values(), strict=False))  # none where the weights have no logits
     counts = {"n_real_against_real": count, "n_gen": protocol.count, "n_real": len(real.features)}
-    subsets = {"subsets": SUBSETS, "subset_size": size} if protocol.kind == "kernel" else {}
+    subsets = {"subsets": SUBSETS, "subset_size": size} if "subset_size" in protocol.settings else {}
     return {
         value: {"value": number, "std": values.get(f"{value}{SPREAD}"), "real_against_real": floor.get(value)}
         | counts
@@ -120,9 +105,10 @@ def measure_features(
     protocol: Protocol, drawn: Features, real: Features, seed: int, name: str
 ) -> tuple[dict[str, float], dict[str, str], int]:
     """As `suite.measure`, and the size of the kernel distance's subsets: one is no larger than a side."""
-    side = real_side(real.features, name, gaussian=protocol.kind == "frechet")
+    side = real_side(real.features, name, gaussian=protocol.formula.reads == "gaussian")
     size = min(SUBSET_SIZE, protocol.count or len(drawn.features), side.count)
-    settings, network = Settings(metrics=[protocol.name], subset_size=size), protocol.extractor
+    settings = MetricSettings(metrics=[protocol.name], splits=SPLITS, subsets=SUBSETS, subset_size=size)
+    network = protocol.extractor
     known = {(network, protocol.split): side}
     return *measure(settings, known, {network: drawn}, seed=seed, device=best_device()), size
 

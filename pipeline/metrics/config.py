@@ -7,9 +7,9 @@ from pydantic import AfterValidator, Field
 
 from pipeline.base.schema import Strict
 from pipeline.metrics.extractors.registry import DIGITS, NETWORKS, ClassifierConfig, Count, IllustratePlan
-from pipeline.metrics.registry import SETTINGS, check, extractors, parse, used_settings
+from pipeline.metrics.registry import SETTINGS, extractors, parse
 
-Metric = Annotated[str, AfterValidator(check)]  # pipeline/metrics/registry.py lists the names
+Metric = Annotated[str, AfterValidator(lambda name: parse(name) and name)]  # pipeline/metrics/registry.py has the names
 Metrics = Annotated[list[Metric], Field(min_length=1)]
 
 
@@ -36,33 +36,34 @@ class EvaluateConfig(Strict):
     reference: ReferenceConfig
 
 
-class ReferencePlan(Strict):
-    """The content of plan/reference/<dataset>.yaml: what is measured on the real images, by which networks.
-
-    Metrics stand without their counts: how many images are generated changes nothing about the real ones. A setting
-    that no metric of the plan reads is null, and so are the settings of a network that is not used.
-    """
+class MetricSettings(Strict):
+    """Which metrics are computed, and how; a setting that none of them reads is null."""
 
     metrics: Metrics
     splits: Count | None
     subsets: Count | None
     subset_size: Count | None
+
+
+class ReferencePlan(MetricSettings):
+    """The content of plan/reference/<dataset>.yaml: what is measured on the real images, by which networks.
+
+    Metrics stand without their counts: how many images are generated changes nothing about the real ones. The settings
+    of a network that is not used are null.
+    """
+
     threads: Count
     weights: str | None
     digits_classifier: ClassifierConfig | None
 
 
-class MeasurePlan(Strict):
-    """The content of plan/measure/<cell>.yaml: every metric by its full name; settings that none reads are null."""
+class MeasurePlan(MetricSettings):
+    """The content of plan/measure/<cell>.yaml: every metric by its full name."""
 
-    metrics: Metrics
     curve: list[Metric]  # measured at every kept generator
     n_gen: Count  # images to make: the most that any metric takes
     seed: int
     batch: Count
-    splits: Count | None
-    subsets: Count | None
-    subset_size: Count | None
     threads: Count
 
 
@@ -72,7 +73,7 @@ def full_names(names: list[str], n_gen: int) -> list[str]:
 
 
 def measure_plan(config: EvaluateConfig) -> MeasurePlan:
-    """What `measure` reads. Settings that none of the metrics reads are None."""
+    """What `measure` reads."""
     names = full_names(config.metrics, config.n_gen)
     return MeasurePlan(
         metrics=names,
@@ -104,14 +105,14 @@ def reference_plan(config: EvaluateConfig) -> ReferencePlan:
 
 
 def _settings(config: EvaluateConfig, names: list[str]) -> dict[str, int | None]:
-    used = used_settings(names)
+    used = {setting for name in names for setting in parse(name).settings}
     return {name: getattr(config, name) if name in used else None for name in SETTINGS}
 
 
 def refusals(config: EvaluateConfig, *, resolution: int, channels: int) -> Iterator[tuple[str, object, str]]:
     """What does not fit together: (key of `evaluate`, what was given, what is allowed), the first problem first."""
     names = full_names(config.metrics, config.n_gen)
-    if "splits" in used_settings(names) and config.splits >= config.n_gen:
+    if _settings(config, names)["splits"] and config.splits >= config.n_gen:
         yield "splits", config.splits, f"less than evaluate.n_gen, {config.n_gen}"
     if len(set(names)) != len(names):
         yield "metrics", config.metrics, "every metric at most once"
@@ -119,15 +120,18 @@ def refusals(config: EvaluateConfig, *, resolution: int, channels: int) -> Itera
         for protocol in map(parse, given):
             least = protocol.least(config.splits, config.subset_size)
             if (protocol.count or config.n_gen) < least:
-                size = ", evaluate.subset_size" if protocol.kind == "kernel" else ""
+                size = ", evaluate.subset_size" if "subset_size" in protocol.settings else ""
                 yield key, protocol.name, f"a metric of at least {least} generated images{size}"
-    for name in extractors(names):
-        network, metrics = NETWORKS[name], config.metrics
+    for network in map(NETWORKS.__getitem__, extractors(names)):
         if network.resolutions and resolution not in network.resolutions:
             sides = " or ".join(f"{side} x {side}" for side in network.resolutions)
-            yield "metrics", metrics, f"metrics of {network.title} on images of {sides} alone"
+            yield "metrics", config.metrics, f"metrics of {network.title} on images of {sides} alone"
         if network.channels not in (None, channels):
-            yield "metrics", metrics, f"metrics of {network.title} on images of {network.channels} channels alone"
+            yield (
+                "metrics",
+                config.metrics,
+                f"metrics of {network.title} on images of {network.channels} channels alone",
+            )
     measured = {parse(name).countless.name for name in config.metrics}
     for name in config.curve:
         if parse(name).countless.name not in measured:

@@ -3,19 +3,21 @@
 Two things are our own. `fit` sums the covariance block by block: numpy's needs three copies of all features in double
 precision (church256: 6.2 GB). `frechet_distance` by symmetric eigendecomposition replaces clean-fid's, which calls
 scipy's `sqrtm`: 17 instead of 63 s of processor time at 2,048 features (torch-fidelity's: 28), and scipy 1.18 breaks
-it; tests compare the two.
+it; tests compare the two. The libraries are imported by the functions: settings are checked without them.
 """
 
-from dataclasses import dataclass
+from __future__ import annotations
 
-import cleanfid.fid
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
-from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_statistics_to_metric
-from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, KEY_METRIC_ISC_STD, isc_features_to_metric
-from torch_fidelity.metric_prc import KEY_METRIC_PRECISION, KEY_METRIC_RECALL, prc_features_to_metric
 
 from pipeline.base.errors import UserError
+from pipeline.metrics.registry import Formula
+
+if TYPE_CHECKING:
+    import torch
 
 ROWS = 8192  # features held in double precision at a time
 PAIRS = 4096  # features a side whose distances are held at a time
@@ -36,16 +38,22 @@ def fit(features: np.ndarray, *, name: str = "features") -> Gaussian:
     """
     if len(features) < 2:
         raise UserError(f"{name}: {len(features)} samples; a covariance needs at least 2")
+    check_finite(features, name=name)
     parts = [slice(start, start + ROWS) for start in range(0, len(features), ROWS)]
-    broken = sum(int((~np.isfinite(features[part])).any(axis=1).sum()) for part in parts)
-    if broken:
-        raise UserError(f"{name}: {broken} of {len(features)} samples have a non-finite feature")
     mean = sum(np.asarray(features[part], dtype=np.float64).sum(axis=0) for part in parts) / len(features)
     scatter = np.zeros((len(mean), len(mean)))
     for part in parts:
         centred = np.asarray(features[part], dtype=np.float64) - mean
         scatter += centred.T @ centred
     return Gaussian(mean, scatter / (len(features) - 1))
+
+
+def check_finite(rows: np.ndarray, *, name: str) -> None:
+    """Errors: `UserError` where some of the rows (n, d), called `name`, are not finite."""
+    parts = (rows[start : start + ROWS] for start in range(0, len(rows), ROWS))
+    broken = sum(int((~np.isfinite(part)).any(axis=1).sum()) for part in parts)
+    if broken:
+        raise UserError(f"{name}: {broken} of {len(rows)} samples have a non-finite feature")
 
 
 def frechet_distance(real: Gaussian, generated: Gaussian) -> float:
@@ -66,12 +74,17 @@ def frechet_distance(real: Gaussian, generated: Gaussian) -> float:
 
 def legacy_frechet_distance(real: Gaussian, generated: Gaussian) -> float:
     """The same by torch-fidelity's `fid_statistics_to_metric`, at least 0."""
+    from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_statistics_to_metric
+
     sides = ({"mu": side.mean, "sigma": side.covariance} for side in (generated, real))
     return max(0.0, float(fid_statistics_to_metric(*sides, verbose=False)[KEY_METRIC_FID]))
 
 
-def inception_score(logits: np.ndarray, splits: int) -> tuple[float, float]:
+def inception_score(logits: np.ndarray, *, splits: int) -> tuple[float, float]:
     """Mean and standard deviation of exp(E KL(p(y|x) || p(y))) over consecutive splits of logits (n, classes)."""
+    import torch
+    from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, KEY_METRIC_ISC_STD, isc_features_to_metric
+
     values = isc_features_to_metric(torch.from_numpy(np.array(logits)), splits=splits, shuffle=False)
     return values[KEY_METRIC_ISC_MEAN], values[KEY_METRIC_ISC_STD]
 
@@ -85,14 +98,14 @@ def kernel_distance(
     gives the mean alone, so it is called once a subset; the mean of these is what it says for all.
     Errors: `UserError` where a side has fewer than `subset_size` samples.
     """
+    from cleanfid import fid
+
     if min(len(real), len(generated)) < subset_size:
         raise UserError(f"subset_size: given {subset_size}; allowed: at most {min(len(real), len(generated))} images")
     sides, state = [np.asarray(side) for side in (real, generated)], np.random.get_state()
     np.random.seed(seed)  # clean-fid draws from numpy's global generator
     try:
-        values = [
-            cleanfid.fid.kernel_distance(*sides, num_subsets=1, max_subset_size=subset_size) for _ in range(subsets)
-        ]
+        values = [fid.kernel_distance(*sides, num_subsets=1, max_subset_size=subset_size) for _ in range(subsets)]
     finally:
         np.random.set_state(state)
     return float(np.mean(values)), float(np.std(values))
@@ -102,8 +115,42 @@ def precision_recall(
     real: np.ndarray, generated: np.ndarray, *, neighbours: int, device: torch.device | str = "cpu"
 ) -> tuple[float, float]:
     """torch-fidelity's improved precision and recall (Kynkäänniemi et al. 2019) of features (n, d) and (m, d)."""
+    import torch
+    from torch_fidelity.metric_prc import KEY_METRIC_PRECISION, KEY_METRIC_RECALL, prc_features_to_metric
+
     sides = [torch.from_numpy(np.array(side)).to(device) for side in (generated, real)]
     values = prc_features_to_metric(
         *sides, prc_neighborhood=neighbours, prc_batch_size=PAIRS, save_cpu_ram=True, verbose=False
     )
     return values[KEY_METRIC_PRECISION], values[KEY_METRIC_RECALL]
+
+
+FID_CLEAN = Formula(
+    frechet_distance, {"{name}": "Fréchet Inception distance"}, lower=True, reads="gaussian", abbreviation="FID"
+)
+FID_LEGACY = replace(FID_CLEAN, compute=legacy_frechet_distance)
+INCEPTION_SCORE = Formula(
+    inception_score,
+    {"{name}": "Inception score", "{name}_std": None},
+    lower=False,
+    reads="logits",
+    real=(),
+    options=("splits",),
+    abbreviation="IS",
+)
+KID = Formula(
+    kernel_distance,
+    {"{name}": "kernel Inception distance", "{name}_std": None},
+    lower=True,
+    options=("subsets", "subset_size", "seed"),
+    abbreviation="KID",
+)
+PRECISION_RECALL = Formula(
+    precision_recall,
+    {
+        "precision{rest}": "share of samples inside the real images' manifold",
+        "recall{rest}": "share of real images inside the samples' manifold",
+    },
+    lower=False,
+    options=("neighbours", "device"),
+)

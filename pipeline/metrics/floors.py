@@ -1,7 +1,7 @@
 """The evaluators' known answers: what each metric says where the answer is known. The report shows them as floors."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,91 +21,76 @@ BATCH = 500
 ROUND_TRIP = 500
 
 
-@dataclass(frozen=True, kw_only=True)
-class Side:
-    """The real images of one split as one network sees them."""
-
-    images: np.ndarray  # (N, C, H, W) uint8
-    seen: Features
-    real: Real
-
-
-def known_answers(plan: ReferencePlan, extractor: Extractor, sides: Mapping[str, Side]) -> dict[str, Any]:
+def known_answers(
+    plan: ReferencePlan,
+    extractor: Extractor,
+    images: Mapping[str, np.ndarray],
+    seen: Mapping[str, Features],
+    real: Mapping[str, Real],
+) -> dict[str, Any]:
     """`<value>_<case>` and `n_<case>` of one network's metrics, flat; the cases are those of `_cases`.
 
-    `sides` by split: train, and test where the dataset has one. Metrics that are compared with a test split, but for
-    the digits' own, have no known answers: the cases are about the generator's training images. A value that cannot be
-    had is the text that says why.
+    By split (train, and test where the dataset has one): images (N, C, H, W) uint8, as the network sees them, and as
+    the real side of its metrics. Metrics that are compared with a test split, but for the digits' own, have no known
+    answers: the cases are about the generator's training images. A value that cannot be had is the text that says why.
     """
     answers: dict[str, Any] = {}
-    for split in sides:
-        metrics = [name for name in plan.metrics if _asked(name, extractor.name, split)]
-        if not metrics:
-            continue
-        for case, (own, generated) in _cases(extractor, sides, split, metrics):
-            smallest = min(own[split].count, len(generated.features))
+    for split in images:
+        protocols = [protocol for protocol in map(parse, plan.metrics) if protocol.extractor == extractor.name]
+        names = [one.name for one in protocols if one.split == split and (split == "train" or one.own)]
+        for case, sides, generated in _cases(extractor, images, seen, real, split) if names else ():
+            smallest = min(sides[split].count, len(generated.features))
             size = None if plan.subset_size is None else min(plan.subset_size, smallest)
-            settings = plan.model_copy(update={"metrics": metrics, "subset_size": size})
-            real = {(extractor.name, name): side for name, side in own.items()}
+            settings = plan.model_copy(update={"metrics": names, "subset_size": size})
+            given = {(extractor.name, name): side for name, side in sides.items()}
             try:
-                values, unavailable = measure(settings, real, {extractor.name: generated}, device=best_device())
+                values, unavailable = measure(settings, given, {extractor.name: generated}, device=best_device())
             except UserError as error:
                 raise UserError(f"known answer {case}: {error}") from None
-            answers |= {f"n_{case}": smallest} | {
-                f"{name}_{case}": value for name, value in (values | unavailable).items() if not name.endswith(SPREAD)
-            }
+            said = {name: value for name, value in (values | unavailable).items() if not name.endswith(SPREAD)}
+            answers |= {f"n_{case}": smallest} | {f"{name}_{case}": value for name, value in said.items()}
     return answers
 
 
-def _asked(name: str, extractor: str, split: str) -> bool:
-    protocol = parse(name)
-    return (protocol.extractor, protocol.split) == (extractor, split) and (split == "train" or bool(protocol.own))
-
-
 def _cases(
-    extractor: Extractor, sides: Mapping[str, Side], split: str, metrics: list[str]
-) -> Iterator[tuple[str, tuple[dict[str, Real], Features]]]:
-    """(name, (real sides by split, images in the place of generated ones)).
+    extractor: Extractor,
+    images: Mapping[str, np.ndarray],
+    seen: Mapping[str, Features],
+    real: Mapping[str, Real],
+    split: str,
+) -> Iterator[tuple[str, Mapping[str, Real], Features]]:
+    """Each case of the registry's CASES: name, real sides by split, images in the place of generated ones.
 
-    The cases are those of the registry's CASES: train and test stand for the other split, where there is one.
+    Train and test stand for the other split, where there is one.
     """
-    here, whole = sides[split], {name: side.real for name, side in sides.items()}
-    images, seen, random = here.images, here.seen, np.random.default_rng(0)
-    count, gaussian = len(images), any(parse(name).kind == "frechet" for name in metrics)
-    order, half, few = random.permutation(count), count // 2, min(count // 2, MOST)
+    pictures, features, random = images[split], seen[split], np.random.default_rng(0)
+    order, half = random.permutation(len(pictures)), len(pictures) // 2
+    few = min(half, MOST)
 
     def against(index: np.ndarray) -> dict[str, Real]:
-        return whole | {split: real_side(np.asarray(seen.features[np.sort(index)]), gaussian=gaussian)}
+        gaussian = real[split].gaussian is not None
+        return {**real, split: real_side(features.features[np.sort(index)], gaussian=gaussian)}
 
-    def extracted(pictures: np.ndarray) -> Features:
-        return extractor.extract(pictures, BATCH)
+    def extracted(changed: np.ndarray) -> Features:
+        return extractor.extract(changed, BATCH, what="known answers")
 
-    yield "halves", (against(order[:half]), seen.rows(np.sort(order[half:])))
+    yield "halves", against(order[:half]), features.rows(np.sort(order[half:]))
     if few < half:
-        yield "rest", (against(order[few:]), seen.rows(np.sort(order[:few])))
-    for other in set(sides) - {split}:
-        yield other, (whole, sides[other].seen)
-    training = sides["train"].seen
-    yield "memorised", (whole, training.rows(np.arange(few) % min(MEMORISED, len(training.features))))
-    back = to_uint8(to_float(torch.from_numpy(np.array(images[:ROUND_TRIP])))).numpy()
-    yield "round_trip", (whole, _joined(extracted(back), seen.rows(slice(ROUND_TRIP, None))))
+        yield "rest", against(order[few:]), features.rows(np.sort(order[:few]))
+    for other in set(images) - {split}:
+        yield other, real, seen[other]
+    yield "memorised", real, seen["train"].rows(np.arange(few) % min(MEMORISED, len(images["train"])))
+    back = extracted(to_uint8(to_float(torch.from_numpy(np.array(pictures[:ROUND_TRIP])))).numpy())
+    rest = features.rows(slice(ROUND_TRIP, None))
+    logits = None if rest.logits is None or back.logits is None else np.concatenate([back.logits, rest.logits])
+    yield "round_trip", real, replace(rest, features=np.concatenate([back.features, rest.features]), logits=logits)
     blurred = F.avg_pool2d(
-        torch.from_numpy(np.array(images[:few])).float(), 3, stride=1, padding=1, count_include_pad=False
+        torch.from_numpy(np.array(pictures[:few])).float(), 3, stride=1, padding=1, count_include_pad=False
     )
-    yield "blurred", (whole, extracted(blurred.round().byte().numpy()))
-    yield "one_image", (whole, _jittered(seen.rows(np.zeros(few, dtype=int))))
-    yield "constant", (whole, extracted(np.full_like(images[:1], 128)).rows(np.zeros(few, dtype=int)))
-    yield "noise", (whole, extracted(random.integers(0, 256, (few, *images.shape[1:]), dtype=np.uint8)))
-
-
-def _joined(first: Features, second: Features) -> Features:
-    logits = None
-    if first.logits is not None and second.logits is not None:
-        logits = np.concatenate([first.logits, second.logits])
-    return Features(np.concatenate([first.features, second.features]), logits, no_logits=first.no_logits)
-
-
-def _jittered(seen: Features) -> Features:
-    """A little noise on the features: of equal samples no neighbour is the nearest one."""
-    noise = np.random.default_rng(0).normal(0, 1e-3, seen.features.shape).astype(np.float32)
-    return Features(seen.features + noise, seen.logits, no_logits=seen.no_logits)
+    yield "blurred", real, extracted(blurred.round().byte().numpy())
+    one = features.rows(np.zeros(few, dtype=int))
+    # A little noise on the features: of equal samples no neighbour is the nearest one.
+    noise = np.random.default_rng(0).normal(0, 1e-3, one.features.shape).astype(np.float32)
+    yield "one_image", real, replace(one, features=one.features + noise)
+    yield "constant", real, extracted(np.full_like(pictures[:1], 128)).rows(np.zeros(few, dtype=int))
+    yield "noise", real, extracted(random.integers(0, 256, (few, *pictures.shape[1:]), dtype=np.uint8))

@@ -6,52 +6,65 @@
     agree       share of valid pairs whose two shapes are the same: 1 in real images, 0.1 by chance
     memorised   share of samples nearer to a training image than to any of as many held-out ones: 0.5 by chance
 
-Valid, for all but the first, is above VALID. `perfect` says what a perfect sampler gets from as many samples.
+Samples are the decoder's rows (n, 1 + F + 1 + 192). Valid, for all but the first, is above VALID_SHARE; where no sample
+is, modes and agree are 0, and a divergence is that of samples that are all the same. What a perfect sampler gets from
+as many valid samples is exact, mean and standard deviation.
 """
 
 import numpy as np
-import torch
-from scipy.stats import binom
 
 from pipeline.base.errors import UserError
 from pipeline.data.glyphs import Glyphs
 from pipeline.metrics.extractors.registry import GLYPH_SIDE
-from pipeline.metrics.registry import LEVELS, Protocol
+from pipeline.metrics.registry import Formula
 
-VALID = 0.7  # explained variance
+LEVELS = (50, 70, 90)  # per cent of an image's variance that a valid glyph explains
+VALID_SHARE = 0.7  # explained variance
 PIXELS = 3 * GLYPH_SIDE**2
 REACH = 12  # standard deviations of a binomial count that are summed over
 PAIRS = 1024  # samples whose distances are held at a time
 
 
-def value(
-    kind: str, rows: np.ndarray, *, train: np.ndarray | None = None, test: np.ndarray | None = None
-) -> tuple[float, ...]:
-    """The values of one metric of samples (n, 1 + F + 1 + 192), as the module says; in the order of its names.
+def valid(rows: np.ndarray) -> tuple[float, ...]:
+    """Shares of samples whose explained variance is above LEVELS."""
+    return tuple(float((rows[:, 0] > level / 100).mean()) for level in LEVELS)
 
-    `train`, `test`: the same of the training images and of held-out ones, for `memorised`. Where no sample is valid,
-    modes and agree are 0, and a divergence is that of samples that are all the same.
-    Errors: `UserError` for `agree` of images that are no pairs.
-    """
-    glyphs = _glyphs(rows)
-    if kind == "valid":
-        return tuple(float((rows[:, 0] > level / 100).mean()) for level in LEVELS)
-    if kind == "memorised" and train is not None and test is not None:
-        return (memorised(rows[:, -PIXELS:], train[:, -PIXELS:], test[:, -PIXELS:]),)
-    valid = rows[rows[:, 0] > VALID]
-    read = np.rint(valid[:, 1 : 2 + len(glyphs.factors)]).astype(np.int64)
-    factors, cells = read[:, :-1], read[:, -1]
-    if kind == "modes":
-        return (len(np.unique(cells)) / glyphs.cells,)
-    if kind == "agree":
-        if not glyphs.pairs:
-            raise UserError("agree_glyphs: given images of one glyph; allowed: glyphs_pairs")
-        columns = [factors[:, glyphs.column(name)] for name in ("shape", "shape_2")]
-        return (float((columns[0] == columns[1]).mean()) if len(valid) else 0.0,)
+
+def modes(rows: np.ndarray) -> float:
+    """Share of all combinations that valid samples show."""
+    glyphs, read = _valid(rows)
+    return len(np.unique(read[:, -1])) / glyphs.cells
+
+
+def kl(rows: np.ndarray) -> tuple[float, ...]:
+    """Divergences from uniform: of the combinations, and of shape, place, hue, ground (mean over a pair's two)."""
+    glyphs, read = _valid(rows)
     by_factor: dict[str, list[float]] = {}
     for column, (name, size) in enumerate(glyphs.factors.items()):
-        by_factor.setdefault(name.removesuffix("_2"), []).append(divergence(factors[:, column], size))
-    return (divergence(cells, glyphs.cells), *(float(np.mean(part)) for part in by_factor.values()))
+        by_factor.setdefault(name.removesuffix("_2"), []).append(divergence(read[:, column], size))
+    return divergence(read[:, -1], glyphs.cells), *(float(np.mean(part)) for part in by_factor.values())
+
+
+def agree(rows: np.ndarray) -> float:
+    """Share of valid pairs whose shapes agree. Errors: `UserError` for images that are no pairs."""
+    glyphs, read = _valid(rows)
+    if not glyphs.pairs:
+        raise UserError("agree_glyphs: given images of one glyph; allowed: glyphs_pairs")
+    first, second = (read[:, glyphs.column(name)] for name in ("shape", "shape_2"))
+    return float((first == second).mean()) if len(read) else 0.0
+
+
+def memorised(train: np.ndarray, test: np.ndarray, rows: np.ndarray) -> float:
+    """Share of samples that are nearer to one of `train` than to any of `test`, as many of each."""
+    import torch
+
+    count = min(len(train), len(test))
+    nearest = []
+    for side in (train[:count], test[:count]):
+        reference = torch.from_numpy(np.array(side[:, -PIXELS:]))
+        parts = torch.from_numpy(np.array(rows[:, -PIXELS:])).split(PAIRS)
+        nearest.append(torch.cat([torch.cdist(part, reference).amin(dim=1) for part in parts]))
+    return float((nearest[0] < nearest[1]).double().mean())
 
 
 def divergence(values: np.ndarray, size: int) -> float:
@@ -63,44 +76,29 @@ def divergence(values: np.ndarray, size: int) -> float:
     return float((seen * np.log(seen * size)).sum())
 
 
-def memorised(samples: np.ndarray, train: np.ndarray, test: np.ndarray) -> float:
-    """The share of samples (n, d) that are nearer to one of `train` than to any of `test`, as many of each."""
-    count = min(len(train), len(test))
-    nearest = []
-    for side in (train[:count], test[:count]):
-        reference = torch.from_numpy(np.array(side))
-        parts = torch.from_numpy(np.array(samples)).split(PAIRS)
-        nearest.append(torch.cat([torch.cdist(part, reference).amin(dim=1) for part in parts]))
-    return float((nearest[0] < nearest[1]).double().mean())
+def _valid(rows: np.ndarray) -> tuple[Glyphs, np.ndarray]:
+    """The kind of images that were read, and of the valid ones factors and combination, (v, F + 1) int64."""
+    glyphs = _glyphs(rows.shape[1])
+    valid_rows = rows[rows[:, 0] > VALID_SHARE]
+    return glyphs, np.rint(valid_rows[:, 1 : 2 + len(glyphs.factors)]).astype(np.int64)
 
 
-def perfect(protocol: Protocol, count: int, features: int) -> dict[str, tuple[float, float]]:
-    """By value: what a perfect sampler gets from `count` valid samples, mean and standard deviation, both exact.
-
-    `features`: the width of the decoder's output.
-    """
-    glyphs = _glyphs(np.empty((0, features)))
-    if protocol.kind == "modes":
-        return {protocol.name: _covered(count, glyphs.cells)}
-    if protocol.kind == "agree":
-        return {protocol.name: (1.0, 0.0)}
-    if protocol.kind == "memorised":
-        return {protocol.name: (0.5, 0.5 / count**0.5)}
-    if protocol.kind == "kl":
-        sizes = {"": glyphs.cells} | {f"_{name}": size for name, size in glyphs.factors.items()}
-        return {name: _divergence(count, sizes[name.removeprefix(protocol.name)]) for name in protocol.values}
-    return {}
+def _glyphs(width: int) -> Glyphs:
+    """The kind of images that rows of this width were read of: it tells pairs."""
+    return Glyphs(16, pairs=width - PIXELS - 2 == len(Glyphs(16, pairs=True).factors))
 
 
-def _covered(count: int, cells: int) -> tuple[float, float]:
+def covered(count: int, cells: int) -> tuple[float, float]:
     """Share of `cells` that `count` uniform draws hit: mean and standard deviation."""
     one, two = (1 - 1 / cells) ** count, (1 - 2 / cells) ** count  # that one, that two given cells are missed
     variance = cells * one + cells * (cells - 1) * two - (cells * one) ** 2
     return 1 - one, max(variance, 0.0) ** 0.5 / cells
 
 
-def _divergence(count: int, size: int) -> tuple[float, float]:
+def uniform_divergence(count: int, size: int) -> tuple[float, float]:
     """The divergence of `count` uniform draws: mean and standard deviation, by sums over one and two cells' counts."""
+    from scipy.stats import binom
+
     mean, spread = count / size, (count / size * (1 - 1 / size)) ** 0.5
     hits = np.arange(max(0, int(mean - REACH * spread - 2)), min(count, int(mean + REACH * spread + REACH)) + 1)
     term = hits / count * np.log(np.maximum(hits, 1) * size / count)
@@ -112,7 +110,40 @@ def _divergence(count: int, size: int) -> tuple[float, float]:
     return float(size * expected), float(max(variance, 0.0) ** 0.5)
 
 
-def _glyphs(rows: np.ndarray) -> Glyphs:
-    """The kind of images that features have been read of: their width tells pairs."""
-    pairs = rows.shape[1] - PIXELS - 2 == len(Glyphs(16, pairs=True).factors)
-    return Glyphs(16, pairs=pairs)
+def _perfect_kl(count: int, width: int) -> tuple[tuple[float, float], ...]:
+    glyphs = _glyphs(width)
+    sizes = [glyphs.cells, *(size for name, size in glyphs.factors.items() if not name.endswith("_2"))]
+    return tuple(uniform_divergence(count, size) for size in sizes)
+
+
+_DIVERGENCE = "divergence of the valid samples' factors from uniform, in nats"
+_READABLE = "share of samples that a glyph explains to more than so many per cent"
+KL = Formula(
+    kl,
+    dict.fromkeys(("{name}", *(f"{{name}}_{factor}" for factor in ("shape", "place", "hue", "ground"))), _DIVERGENCE),
+    lower=True,
+    real=(),
+    perfect=_perfect_kl,
+)
+MODES = Formula(
+    modes,
+    {"{name}": "share of all combinations that valid samples show"},
+    lower=False,
+    real=(),
+    perfect=lambda count, width: (covered(count, _glyphs(width).cells),),
+)
+VALID = Formula(valid, dict.fromkeys((f"{{name}}_{level}" for level in LEVELS), _READABLE), lower=False, real=())
+AGREE = Formula(
+    agree,
+    {"{name}": "share of valid pairs whose two shapes agree"},
+    lower=False,
+    real=(),
+    perfect=lambda count, width: ((1.0, 0.0),),
+)
+MEMORISED = Formula(
+    memorised,
+    {"{name}": "share of samples nearer to a training than to a held-out image (0.5: none)"},
+    lower=True,
+    real=("train", "test"),
+    perfect=lambda count, width: ((0.5, 0.5 / count**0.5),),
+)

@@ -9,9 +9,8 @@ import torch
 
 from pipeline.base.errors import UserError
 from pipeline.base.files import read_json, write_json, write_text
-from pipeline.metrics import glyphs
 from pipeline.metrics.config import MeasurePlan
-from pipeline.metrics.distances import fit, frechet_distance
+from pipeline.metrics.distances import fit
 from pipeline.metrics.extractors.extractor import Features, best_device
 from pipeline.metrics.registry import SPREAD, parse
 from pipeline.metrics.suite import Real, Reference, load_reference, measure
@@ -60,27 +59,24 @@ def sampled_features(
     `weights`: a generator that the run kept on its way; None: the last one.
     """
     generator = load_generator(run, device, weights=weights)
-    asked = [parse(metric) for metric in plan.metrics]
-    counts = {
-        name: max((protocol.count or plan.n_gen for protocol in asked if protocol.extractor == name), default=0)
-        for name in known.extractors
-    }
+    counts: dict[str, int] = {}
+    for protocol in map(parse, plan.metrics):
+        counts[protocol.extractor] = max(counts.get(protocol.extractor, 0), protocol.count or plan.n_gen)
     latents = draw_latents(generator, max(counts.values()), plan.seed)
     images = draw_images(generator, latents, seed=plan.seed, batch=plan.batch)
-    return {name: known.extractors[name].extract(images[:count], plan.batch) for name, count in counts.items() if count}
+    return {name: known.extractors[name].extract(images[:count], plan.batch) for name, count in counts.items()}
 
 
-def write_curve(plan: MeasurePlan, *, run: Path, known: Reference, out: Path) -> int:
+def write_curve(plan: MeasurePlan, *, run: Path, known: Reference, out: Path) -> None:
     """Measure `plan.curve` at every kept generator of `run` and write progress.csv: kimg, a column a value.
 
-    Nothing is written where the plan asks for no curve or the run kept no weights. Returns the number of rows.
+    Nothing is written where the plan asks for no curve or the run kept no weights.
     """
     kept = kept_weights(run)
     if not plan.curve or not kept:
-        return 0
-    device = best_device()
+        return
+    device, rows = best_device(), []
     settings = plan.model_copy(update={"metrics": plan.curve})
-    rows = []
     for kimg, weights in kept:
         generated = sampled_features(settings, known, run, device, weights)
         values, _ = measure(settings, known.real, generated, seed=plan.seed, device=device)
@@ -90,29 +86,26 @@ def write_curve(plan: MeasurePlan, *, run: Path, known: Reference, out: Path) ->
         if device.type == "cuda":
             torch.cuda.empty_cache()
     write_text(out / CURVE, pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
-    return len(rows)
 
 
 def write_sample_sizes(
     metrics: list[str], real: Mapping[tuple[str, str], Real], generated: Mapping[str, Features], out: Path
-) -> int:
+) -> None:
     """Write sample_size.csv: n_gen, and the first Fréchet distance of `metrics` from that many samples.
 
     The column has the metric's name without its count. Nothing is written where no metric is a Fréchet distance.
-    Returns the number of rows.
     """
-    protocol = next((found for found in map(parse, metrics) if found.kind == "frechet"), None)
-    gaussian = real[protocol.extractor, protocol.split].gaussian if protocol else None
-    if protocol is None or gaussian is None:
-        return 0
+    protocol = next((found for found in map(parse, metrics) if found.formula.reads == "gaussian"), None)
+    if protocol is None:
+        return
+    gaussian = real[protocol.extractor, protocol.split].gaussian
     features = generated[protocol.extractor].features[: protocol.count]
     counts = [count for count in dict.fromkeys(len(features) // share for share in SHARES) if count >= LEAST]
     fitted = [fit(features[:count], name=f"the first {count} generated images") for count in counts]
-    values = [f"{frechet_distance(gaussian, own):.7g}" for own in fitted]
+    values = [f"{protocol.formula.compute(gaussian, own):.7g}" for own in fitted]
     if counts:
         frame = pd.DataFrame({"n_gen": counts, protocol.countless.name: values})
         write_text(out / SAMPLE_SIZES, frame.to_csv(index=False, lineterminator="\n"))
-    return len(counts)
 
 
 def protocols(plan: MeasurePlan, known: Reference) -> dict[str, dict[str, Any]]:
@@ -120,11 +113,11 @@ def protocols(plan: MeasurePlan, known: Reference) -> dict[str, dict[str, Any]]:
 
     Beside it, for the glyphs, what a perfect sampler gets from as many samples: `perfect` and `perfect_std`.
     """
+    sides = {(side["extractor"], side["split"]): side for side in known.manifest["sides"]}
     facts_of: dict[str, dict[str, Any]] = {}
     for protocol in map(parse, plan.metrics):
         network = known.manifest["extractors"][protocol.extractor]
-        key = (protocol.extractor, protocol.split)
-        side = next(side for side in known.manifest["sides"] if (side["extractor"], side["split"]) == key)
+        side = sides[protocol.extractor, protocol.split]
         steps = [step for step in (known.manifest["resize"], network["resize"]) if step != "none"]
         count = protocol.count or plan.n_gen
         facts = {
@@ -136,13 +129,12 @@ def protocols(plan: MeasurePlan, known: Reference) -> dict[str, dict[str, Any]]:
             "n_real": side["n_real"],
             "n_gen": count,
             "seed": plan.seed,
-            **{name: getattr(plan, name) for name in protocol.formula.settings},
+            **{name: getattr(plan, name) for name in protocol.settings},
             **({"neighbours": protocol.k} if protocol.k else {}),
         }
         facts_of |= {value: facts for value in protocol.values if not value.endswith(SPREAD)}
-        if protocol.own == "glyphs":
-            for name, (mean, spread) in glyphs.perfect(
-                protocol, count, known.extractors[protocol.extractor].features
-            ).items():
-                facts_of[name] = facts | {"perfect": mean, "perfect_std": spread}
+        if protocol.formula.perfect is not None:
+            perfect = protocol.formula.perfect(count, known.extractors[protocol.extractor].features)
+            for value, (mean, spread) in zip(protocol.values, perfect, strict=True):
+                facts_of[value] = facts | {"perfect": mean, "perfect_std": spread}
     return facts_of

@@ -1,7 +1,6 @@
 """The real side of the metrics, once per dataset: evaluators, features, statistics, the evaluators' known answers."""
 
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +12,14 @@ from pipeline.base.errors import UserError
 from pipeline.base.files import atomic_write, sha256, write_json
 from pipeline.data.array import has_array, read_array, read_manifest
 from pipeline.metrics.config import ReferencePlan
-from pipeline.metrics.distances import fit
 from pipeline.metrics.extractors import weights
 from pipeline.metrics.extractors.classifier import accuracy, train_classifier
-from pipeline.metrics.extractors.extractor import DTYPE, Extractor
+from pipeline.metrics.extractors.extractor import DTYPE
 from pipeline.metrics.extractors.glyph_decoder import write_decoder
 from pipeline.metrics.extractors.registry import DIGITS, GLYPHS, load_extractor
-from pipeline.metrics.floors import BATCH, Side, known_answers
+from pipeline.metrics.floors import BATCH, known_answers
 from pipeline.metrics.registry import Protocol, extractors, parse
-from pipeline.metrics.suite import Real, write_statistics
+from pipeline.metrics.suite import Real, real_side, write_side
 
 KNOWN_ANSWERS = "known_answers.json"
 
@@ -29,24 +27,24 @@ KNOWN_ANSWERS = "known_answers.json"
 def build_reference(plan: ReferencePlan, *, data: str, out: str) -> dict[str, Any]:
     """Fetch or train the networks, extract the real features, write all and the known answers to `out`.
 
-    Features go batch by batch from the memory-mapped images into files. Returns the known answers.
+    Images are memory-mapped; features of one network at a time are in memory. Returns the known answers.
     Errors: `UserError` for weights that are not found, a metric of the test split where the dataset has none, too few
     images, a non-finite feature, or a disk that refuses.
     """
     torch.set_num_threads(plan.threads)
     manifest, folder = read_manifest(data), Path(out)
     images = {"train": read_array(data)} | ({"test": read_array(data, "test")} if has_array(data, "test") else {})
+    said = {"train": manifest["split"], "test": manifest.get("test_split", "test")}
     protocols = [parse(name) for name in plan.metrics]
     _check_splits(protocols, {split: len(array) for split, array in images.items()}, plan, data)
-    sides: list[dict[str, Any]] = []
-    networks: dict[str, dict[str, Any]] = {}
-    known: dict[str, Any] = {"n_real": len(images["train"])}
+    content: dict[str, Any] = {"extractors": {}, "sides": [], "n_real": len(images["train"])}
+    known: dict[str, Any] = {}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name in extractors(plan.metrics):
             path, facts = _network(name, plan, data, folder)
             extractor = load_extractor(name, path)
-            networks[name] = {
+            content["extractors"][name] = {
                 "sha256": extractor.sha256,
                 "weights": path.name,
                 "resize": extractor.resize,
@@ -54,26 +52,21 @@ def build_reference(plan: ReferencePlan, *, data: str, out: str) -> dict[str, An
                 "no_logits": extractor.no_logits,
             }
             own = [protocol for protocol in protocols if protocol.extractor == name]
-            # The first network's features say which training images are nearest to a sample.
-            kept = {"train"} if name == protocols[0].extractor else set()
-            kept = kept.union(*(protocol.keeps for protocol in own))
-            with tempfile.TemporaryDirectory(dir=folder) as scratch:
-                seen = {
-                    split: _side(extractor, own, split, array, Path(scratch) / split) for split, array in images.items()
-                }
-                known = facts | known | known_answers(plan, extractor, seen)
-                for split, side in seen.items():
-                    if split in kept or any(protocol.split == split for protocol in own):
-                        said = manifest["split"] if split == "train" else manifest.get("test_split", "test")
-                        files = _keep(folder, f"{name}_{split}", side, Path(scratch) / split, features=split in kept)
-                        sides.append(
-                            {"extractor": name, "split": split, "images": said, "n_real": side.real.count} | files
-                        )
+            seen = {split: extractor.extract(images[split], BATCH, what=f"{split} images") for split in images}
+            real = {split: _real(f"{split} images, {name}", seen[split].features, own, split) for split in images}
+            known = facts | {"n_real": len(images["train"])} | known
+            known |= known_answers(plan, extractor, images, seen, real)
+            for split, side in real.items():
+                # The first network's features say which training images are nearest to a sample.
+                first = (name, split) == (protocols[0].extractor, "train")
+                keep = first or any(split in one.real and one.formula.reads == "features" for one in own)
+                if keep or any(protocol.split == split for protocol in own):
+                    about = {"extractor": name, "split": split, "images": said[split], "n_real": side.count}
+                    stored = side if keep else Real(side.count, side.gaussian)
+                    content["sides"].append(about | write_side(folder / f"{name}_{split}", stored))
         written = [path for path in sorted(folder.iterdir()) if path.name not in ("manifest.json", KNOWN_ANSWERS)]
-        facts = {key: manifest[key] for key in ("split", "resize", "images_sha256")}
-        files = {path.name: sha256(path) for path in written}
-        content = {"extractors": networks, "sides": sides, "n_real": len(images["train"])} | facts | {"files": files}
-        write_json(folder / "manifest.json", content)
+        content |= {key: manifest[key] for key in ("split", "resize", "images_sha256")}
+        write_json(folder / "manifest.json", content | {"files": {path.name: sha256(path) for path in written}})
         write_json(folder / KNOWN_ANSWERS, known)
     except OSError as problem:
         raise UserError(
@@ -86,14 +79,12 @@ def _check_splits(protocols: list[Protocol], counts: dict[str, int], plan: Refer
     for protocol in protocols:
         if protocol.split not in counts:
             raise UserError(f"{protocol.name}: {data} has no test split; take it out of evaluate.metrics")
-        least = protocol.least(plan.splits, plan.subset_size)
         # Halves of the real images are measured against each other, a kernel distance with smaller subsets.
-        needed = least if protocol.kind == "kernel" else 2 * least
-        if counts[protocol.split] < needed:
-            key = ", evaluate.subset_size," if protocol.kind == "kernel" else ""
-            raise UserError(
-                f"{protocol.name}: needs at least {needed}{key} real images, {data} has {counts[protocol.split]}"
-            )
+        kernel = "subset_size" in protocol.settings
+        needed = protocol.least(plan.splits, plan.subset_size) * (1 if kernel else 2)
+        if (count := counts[protocol.split]) < needed:
+            key = ", evaluate.subset_size," if kernel else ""
+            raise UserError(f"{protocol.name}: needs at least {needed}{key} real images, {data} has {count}")
 
 
 def _network(name: str, plan: ReferencePlan, data: str, folder: Path) -> tuple[Path, dict[str, float]]:
@@ -116,23 +107,7 @@ def _network(name: str, plan: ReferencePlan, data: str, folder: Path) -> tuple[P
     return folder / path.name, {}
 
 
-def _side(extractor: Extractor, own: list[Protocol], split: str, images: np.ndarray, scratch: Path) -> Side:
-    """Images of one split with their features and logits, memory-mapped in `scratch`."""
-    logits = any(protocol.formula.reads == "logits" for protocol in own)
-    seen = extractor.extract_to(images, BATCH, scratch, what=f"{split} images", logits=logits)
-    name = f"{split} images, {extractor.name}"
-    fitted = any(protocol.kind == "frechet" and protocol.split == split for protocol in own)
-    gaussian = fit(seen.features, name=name) if fitted else None
-    return Side(images=images, seen=seen, real=Real(len(images), gaussian, seen.features))
-
-
-def _keep(folder: Path, name: str, side: Side, scratch: Path, *, features: bool) -> dict[str, str | None]:
-    """Write statistics, and move features, to `folder`; the names of the files."""
-    if side.real.gaussian is not None:
-        write_statistics(folder / f"{name}.npz", side.real.gaussian)
-    if features:
-        shutil.move(scratch / "features.npy", folder / f"{name}.npy")
-    return {
-        "statistics": f"{name}.npz" if side.real.gaussian is not None else None,
-        "features": f"{name}.npy" if features else None,
-    }
+def _real(name: str, features: np.ndarray, own: list[Protocol], split: str) -> Real:
+    """The real side of one split, with statistics where a metric of this network reads them. Errors: as `fit`."""
+    gaussian = any(protocol.formula.reads == "gaussian" and protocol.split == split for protocol in own)
+    return real_side(features, name, gaussian=gaussian)

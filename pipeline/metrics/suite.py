@@ -1,45 +1,20 @@
-"""All metrics of one set of generated features against the real ones, by name."""
+"""All metrics of one set of generated features against the real ones, by name, and the real side as it is stored."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
-from typing import Protocol as Shape
+from typing import Any
 
 import numpy as np
 import torch
 
 from pipeline.base.errors import UserError
 from pipeline.base.files import atomic_write, check_sha256, read_json
-from pipeline.metrics import glyphs
-from pipeline.metrics.distances import (
-    Gaussian,
-    fit,
-    frechet_distance,
-    inception_score,
-    kernel_distance,
-    legacy_frechet_distance,
-    precision_recall,
-)
+from pipeline.metrics.config import MetricSettings
+from pipeline.metrics.distances import Gaussian, check_finite, fit
 from pipeline.metrics.extractors.extractor import Extractor, Features
 from pipeline.metrics.extractors.registry import load_extractor
-from pipeline.metrics.registry import OWN, UNAVAILABLE, Protocol, parse
-
-ARRAYS = ("mean", "covariance")
-T = TypeVar("T")
-
-
-class Settings(Shape):
-    """What `measure` reads of a plan (`ReferencePlan` or `MeasurePlan`). What no metric reads may be None."""
-
-    @property
-    def metrics(self) -> list[str]: ...
-    @property
-    def splits(self) -> int | None: ...
-    @property
-    def subsets(self) -> int | None: ...
-    @property
-    def subset_size(self) -> int | None: ...
+from pipeline.metrics.registry import UNAVAILABLE, parse
 
 
 @dataclass(frozen=True)
@@ -61,7 +36,7 @@ def real_side(features: np.ndarray, name: str = "real images", *, gaussian: bool
 
 
 def measure(
-    settings: Settings,
+    settings: MetricSettings,
     real: Mapping[tuple[str, str], Real],
     generated: Mapping[str, Features],
     *,
@@ -77,77 +52,32 @@ def measure(
     values: dict[str, float] = {}
     unavailable: dict[str, str] = {}
     fitted: dict[tuple[str, int], Gaussian] = {}
-    for metric in settings.metrics:
-        protocol = parse(metric)
-        samples = generated[protocol.extractor]
-        if protocol.formula.reads == "logits" and samples.logits is None:
-            unavailable[metric] = f"{UNAVAILABLE}{samples.no_logits}"
+    for name, protocol in ((name, parse(name)) for name in settings.metrics):
+        formula, samples = protocol.formula, generated[protocol.extractor]
+        read = samples.logits if formula.reads == "logits" else samples.features
+        if read is None:
+            unavailable[name] = f"{UNAVAILABLE}{samples.no_logits}"
             continue
-        _check_counts(metric, protocol, settings, real, len(samples.features))
-        count = protocol.count or len(samples.features)
-        key = (protocol.extractor, count)
-        if protocol.kind == "frechet":
-            # Several metrics may read the same samples by the same network.
-            fitted[key] = fitted.get(key) or fit(samples.features[:count], name="generated images")
-            distance = frechet_distance if protocol.resize == "clean" else legacy_frechet_distance
-            gaussian = _given(real[protocol.extractor, protocol.split].gaussian, metric, "statistics of real images")
-            results: tuple[float, ...] = (distance(gaussian, fitted[key]),)
-        else:
-            results = _value(protocol, settings, real, _finite(metric, protocol, samples, count), seed, device)
-        values |= dict(zip(protocol.values, results, strict=True))
+        least = protocol.least(settings.splits, settings.subset_size)
+        if len(read) < (needed := max(least, protocol.count or 0)):
+            raise UserError(f"{name}: needs at least {needed} generated samples, has {len(read)}")
+        rows = read[: protocol.count]
+        check_finite(rows, name=name)
+        sides = [real[protocol.extractor, split] for split in protocol.real]
+        if fewest := [side.count for side in sides if side.count < least]:
+            raise UserError(f"{name}: needs at least {least} real samples, has {fewest[0]}")
+        arguments: list[Any] = [*(side.features for side in sides), rows]
+        if formula.reads == "gaussian":  # several metrics may read the same samples by the same network
+            key = protocol.extractor, len(rows)
+            fitted[key] = fitted.get(key) or fit(rows)
+            arguments = [*(side.gaussian for side in sides), fitted[key]]
+        known = {"seed": seed, "device": device, "neighbours": protocol.k} | {
+            setting: getattr(settings, setting) for setting in protocol.settings
+        }
+        options = {option: known[option] for option in formula.options}
+        found = formula.compute(*arguments, **options)
+        values |= dict(zip(protocol.values, found if isinstance(found, tuple) else (found,), strict=True))
     return values, unavailable
-
-
-def _check_counts(
-    metric: str, protocol: Protocol, settings: Settings, real: Mapping[tuple[str, str], Real], generated: int
-) -> None:
-    least = protocol.least(settings.splits, settings.subset_size)
-    needed = max(least, protocol.count or 0)
-    if generated < needed:
-        raise UserError(f"{metric}: needs at least {needed} generated samples, has {generated}")
-    for split in protocol.keeps:
-        if (count := real[protocol.extractor, split].count) < least:
-            raise UserError(f"{metric}: needs at least {least} real samples, has {count}")
-
-
-def _finite(metric: str, protocol: Protocol, samples: Features, count: int) -> np.ndarray:
-    """The rows that a metric reads. Errors: `UserError` where some are not finite."""
-    read = samples.logits if protocol.formula.reads == "logits" else samples.features
-    rows = np.asarray(read)[:count]
-    broken = int((~np.isfinite(rows)).any(axis=1).sum())
-    if broken:
-        raise UserError(f"{metric}: {broken} of {count} generated samples have a non-finite feature")
-    return rows
-
-
-def _given(value: T | None, metric: str, what: str) -> T:
-    if value is None:
-        raise UserError(f"{metric}: needs {what}, and there is none")
-    return value
-
-
-def _value(
-    protocol: Protocol,
-    settings: Settings,
-    real: Mapping[tuple[str, str], Real],
-    rows: np.ndarray,
-    seed: int,
-    device: torch.device | str,
-) -> tuple[float, ...]:
-    name = protocol.name
-    if protocol.kind == "score":
-        return inception_score(rows, _given(settings.splits, name, "splits"))
-    kept = {
-        split: _given(real[protocol.extractor, split].features, name, f"features of the {split} images")
-        for split in protocol.keeps
-    }
-    if protocol.kind in OWN["glyphs"]:
-        return glyphs.value(protocol.kind, rows, **kept)
-    features = kept[protocol.split]
-    if protocol.kind == "kernel":
-        subsets, size = (_given(getattr(settings, setting), name, setting) for setting in protocol.formula.settings)
-        return kernel_distance(features, rows, subsets=subsets, subset_size=size, seed=seed)
-    return precision_recall(features, rows, neighbours=_given(protocol.k, name, "neighbours"), device=device)
 
 
 @dataclass(frozen=True)
@@ -159,12 +89,6 @@ class Reference:
     manifest: Mapping[str, Any]
 
 
-def write_statistics(path: Path, gaussian: Gaussian) -> None:
-    """Write mean and covariance as an .npz."""
-    with atomic_write(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, mean=gaussian.mean, covariance=gaussian.covariance)
-
-
 def load_reference(folder: str | Path) -> Reference:
     """Networks, real sides and manifest, each file checked against its recorded hash; features stay memory-mapped.
 
@@ -174,20 +98,31 @@ def load_reference(folder: str | Path) -> Reference:
     manifest = read_json(folder / "manifest.json")
     for name, digest in manifest["files"].items():
         check_sha256(folder / name, digest)
-    extractors = {
-        name: load_extractor(name, folder / facts["weights"]) for name, facts in manifest["extractors"].items()
-    }
-    real = {(side["extractor"], side["split"]): _load_side(folder, side) for side in manifest["sides"]}
+    networks = manifest["extractors"].items()
+    extractors = {name: load_extractor(name, folder / facts["weights"]) for name, facts in networks}
+    real = {(side["extractor"], side["split"]): _read_side(folder, side) for side in manifest["sides"]}
     return Reference(extractors, real, manifest)
 
 
-def _load_side(folder: Path, side: Mapping[str, Any]) -> Real:
-    gaussian = None
+def write_side(path: Path, side: Real) -> dict[str, str | None]:
+    """Write a side's statistics to `path`.npz and its features to `path`.npy; the names of the files."""
+    files: dict[str, str | None] = {"statistics": None, "features": None}
+    if side.gaussian is not None:
+        files["statistics"] = f"{path.name}.npz"
+        with atomic_write(path.with_suffix(".npz")) as temporary:
+            np.savez(temporary, mean=side.gaussian.mean, covariance=side.gaussian.covariance)
+    if side.features is not None:
+        files["features"] = f"{path.name}.npy"
+        with atomic_write(path.with_suffix(".npy")) as temporary:
+            np.save(temporary, side.features)
+    return files
+
+
+def _read_side(folder: Path, side: Mapping[str, Any]) -> Real:
+    gaussian = features = None
     if side["statistics"]:
-        path = folder / side["statistics"]
-        with np.load(path, allow_pickle=False) as arrays:
-            if set(arrays) != set(ARRAYS):
-                raise UserError(f"{path}: holds {sorted(arrays)}, expected {sorted(ARRAYS)}")
-            gaussian = Gaussian(*(arrays[name] for name in ARRAYS))
-    features = np.load(folder / side["features"], mmap_mode="r", allow_pickle=False) if side["features"] else None
+        with np.load(folder / side["statistics"], allow_pickle=False) as arrays:
+            gaussian = Gaussian(arrays["mean"], arrays["covariance"])
+    if side["features"]:
+        features = np.load(folder / side["features"], mmap_mode="r", allow_pickle=False)
     return Real(side["n_real"], gaussian, features)

@@ -13,7 +13,7 @@ from PIL import Image
 from pipeline.base.cell import Cell
 from pipeline.base.files import read_json
 from pipeline.base.schema import read_yaml
-from pipeline.metrics.registry import COLUMNS, FACTS, column
+from pipeline.metrics.registry import FACTS, column, columns
 from pipeline.report.formats import NOT_RUN, mean_text
 
 RECORDS = ("run.json", "machine.json")  # of a training: what it did, and the machine it did it on
@@ -218,7 +218,7 @@ class Results:
 
 def metrics_among(names: Any) -> list[str]:
     """The metrics among `names`, in the order of the registry's columns, then by name."""
-    found = [(COLUMNS.index(kind), name) for name in names if (kind := column(name))]
+    found = [(columns().index(kind), name) for name in names if (kind := column(name))]
     return [name for _, name in sorted(found)]
 
 

@@ -158,17 +158,17 @@ def test_an_unbiased_estimate_between_equal_distributions_is_below_zero_half_of_
 # ---- Inception score ----
 def test_the_inception_score_by_hand():
     # p = (0.9, 0.1) and (0.1, 0.9), p(y) = (0.5, 0.5): KL = 0.9 ln 1.8 + 0.1 ln 0.2 for both
-    value, spread = inception_score(np.log([[0.9, 0.1], [0.1, 0.9]]), 1)
+    value, spread = inception_score(np.log([[0.9, 0.1], [0.1, 0.9]]), splits=1)
     assert value == pytest.approx(1.8**0.9 * 0.2**0.1) and spread == 0
-    assert inception_score(np.zeros((50, 10)), 5)[0] == pytest.approx(1)
+    assert inception_score(np.zeros((50, 10)), splits=5)[0] == pytest.approx(1)
     for left in (1, 2, 5):  # mode collapse: the number of classes left
-        assert inception_score(40.0 * np.eye(10)[np.arange(40) % left], 1)[0] == pytest.approx(left)
+        assert inception_score(40.0 * np.eye(10)[np.arange(40) % left], splits=1)[0] == pytest.approx(left)
 
 
 def test_mean_and_spread_are_over_consecutive_splits():
     x = np.random.default_rng(0).normal(0, 3, (90, 10)).astype(np.float32)
-    parts = [inception_score(part, 1)[0] for part in np.split(x, 3)]
-    assert inception_score(x, 3) == (pytest.approx(np.mean(parts)), pytest.approx(np.std(parts)))
+    parts = [inception_score(part, splits=1)[0] for part in np.split(x, 3)]
+    assert inception_score(x, splits=3) == (pytest.approx(np.mean(parts)), pytest.approx(np.std(parts)))
 
 
 # ---- precision and recall ----

@@ -1,10 +1,8 @@
-"""The interface: batches and order have no part in what comes out, and memory holds one batch."""
+"""The interface: batches and order have no part in what comes out."""
 
 import numpy as np
 import pytest
 
-from pipeline.base.errors import UserError
-from pipeline.metrics.extractors import extractor as extracting
 from small_extractor import small
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (37, 3, 9, 9), dtype=np.uint8)
@@ -41,31 +39,15 @@ def test_no_batch_is_larger_than_the_network_bears():
     assert max(seen) == 5 and sum(seen) == len(IMAGES)
 
 
-@pytest.mark.parametrize("logits", [True, False])
-def test_files_hold_what_memory_would(tmp_path, logits):
+def test_memory_maps_are_read_as_arrays_are(tmp_path):
     np.save(tmp_path / "images.npy", IMAGES)
     mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
-    extractor = small(logits=logits)
-    found = extractor.extract_to(mapped, 8, tmp_path / "out", what="test")
-    features, scores = both(extractor, 8)
-    assert np.array_equal(np.load(tmp_path / "out/features.npy"), features)
-    assert np.array_equal(found.features, features) and isinstance(found.features, np.memmap)
-    assert np.array_equal(found.logits, scores) if logits else found.logits is None
+    found = small().extract(mapped, 8)
+    for ours, whole in zip((found.features, found.logits), both(small(), 8), strict=True):
+        assert np.array_equal(ours, whole)
 
 
-def test_an_interrupted_extraction_leaves_no_features(tmp_path):
-    extractor = small()
-    extractor.network.register_forward_hook(lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        extractor.extract_to(IMAGES, 8, tmp_path, what="test")
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_full_disk_is_one_line_and_no_bus_error(tmp_path, monkeypatch):
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(extracting.NpyWriter, "write", full)
-    with pytest.raises(UserError, match=r"features of 37 images could not be written \(No space left on device\)"):
-        small().extract_to(IMAGES, 8, tmp_path, what="test")
-    assert not list(tmp_path.iterdir())
+def test_a_selection_has_its_rows_and_its_reason():
+    found = small(logits=False).extract(IMAGES, 8).rows(np.array([5, 5, 1]))
+    assert np.array_equal(found.features, both(small(), 8)[0][[5, 5, 1]])
+    assert found.logits is None and found.no_logits == "these weights have no logits"

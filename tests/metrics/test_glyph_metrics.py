@@ -61,7 +61,8 @@ def perfect(built, *names):
     width = built[False][0].extractors["glyphs_decoder"].features
     found = {}
     for name in names:
-        found |= metrics.perfect(parse(name), COUNT, width)
+        protocol = parse(name)
+        found |= dict(zip(protocol.values, protocol.formula.perfect(COUNT, width), strict=True))
     return found
 
 
@@ -102,7 +103,7 @@ def test_a_perfect_samplers_values_are_exact(count, size):
     draws = random.integers(size, size=(2000, count))
     covered = np.array([len(np.unique(row)) / size for row in draws])
     divergence = np.array([metrics.divergence(row, size) for row in draws])
-    pairs = (covered, metrics._covered(count, size)), (divergence, metrics._divergence(count, size))
+    pairs = (covered, metrics.covered(count, size)), (divergence, metrics.uniform_divergence(count, size))
     for values, (mean, spread) in pairs:
         assert values.mean() == pytest.approx(mean, abs=4 * values.std() / 2000**0.5 + 1e-12)
         assert values.std() == pytest.approx(spread, rel=0.08, abs=1e-6)

@@ -188,4 +188,5 @@ def test_the_first_samples_are_measured_and_the_last_row_is_the_metric_itself(tm
 
 
 def test_without_a_frechet_distance_nothing_is_written(tmp_path):
-    assert write_sample_sizes(["kid800"], REAL, SAMPLES, tmp_path) == 0 and not list(tmp_path.iterdir())
+    write_sample_sizes(["kid800"], REAL, SAMPLES, tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -52,7 +52,8 @@ def test_without_a_count_it_takes_n_gen(name, n_gen, full):
 
 def test_what_a_name_says():
     fid = parse("fid10k_test_clean")
-    assert (fid.kind, fid.extractor, fid.split, fid.count) == ("frechet", "inception_clean", "test", 10_000)
+    assert (fid.formula.reads, fid.extractor, fid.split) == ("gaussian", "inception_clean", "test")
+    assert fid.count == 10_000 and not fid.settings and parse("kid").settings == ("subsets", "subset_size")
     assert parse("fid_train_legacy").extractor == parse("is").extractor == "inception_legacy"
     assert parse("pr3").extractor == "vgg16" and parse("pr3_inception").extractor == "inception_legacy"
     assert (parse("fd_digits").split, parse("kid").split, parse("pr_digits").k) == ("test", "train", 3)

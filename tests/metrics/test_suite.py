@@ -63,7 +63,7 @@ def test_measure_is_the_metrics_by_name(sides):
         "recall_digits",
     ]
     assert values["fd_digits"] == legacy_frechet_distance(real_side(real).gaussian, fit(generated))
-    assert (values["is_digits"], values["is_digits_std"]) == inception_score(logits, 5)
+    assert (values["is_digits"], values["is_digits_std"]) == inception_score(logits, splits=5)
     assert (values["kd_digits"], values["kd_digits_std"]) == kernel_distance(
         real, generated, subsets=10, subset_size=40, seed=4
     )
@@ -105,8 +105,6 @@ def test_a_metric_asks_for_nothing_that_it_does_not_read(sides):
     kept, fitted = Real(len(real), features=real), Real(len(real), gaussian=fit(real))
     assert measure(plan("kid"), {("inception_clean", "train"): kept}, samples)[0]["kid"]
     assert measure(plan("fid_train_clean"), {("inception_clean", "train"): fitted}, samples)[0]["fid_train_clean"]
-    with pytest.raises(UserError, match="kid: needs features of the train images, and there is none"):
-        measure(plan("kid"), {("inception_clean", "train"): fitted}, samples)
 
 
 def test_without_logits_a_score_is_a_reason_and_the_others_are_numbers(sides):
