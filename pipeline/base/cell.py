@@ -1,4 +1,4 @@
-"""A cell of the matrix, dataset x variant x seed, and every path and DVC address that follows from it."""
+"""A cell of the matrix, dataset x variant x seed, its plan files and DVC addresses."""
 
 import re
 from collections.abc import Mapping
@@ -39,20 +39,6 @@ class Cell:
     def plan(self, stage: str, root: str | Path = "plan") -> Path:
         """The plan file of one of the cell's stages."""
         return Path(root) / stage / f"{self}.yaml"
-
-    def run(self, root: str | Path = "runs") -> Path:
-        """Weights, history and record of the training."""
-        return Path(root) / str(self)
-
-    def measured(self, root: str | Path = "measured") -> Path:
-        return Path(root) / str(self)
-
-    def illustrations(self, root: str | Path = "illustrations") -> Path:
-        return Path(root) / str(self)
-
-    def results(self, root: str | Path = "results") -> Path:
-        """The folder that git keeps; its numbers are in the file of the same name with `.json`."""
-        return Path(root) / str(self)
 
     def address(self, stage: str) -> str:
         """DVC's name of one of the cell's stages: `train@digits-full-1`."""

@@ -98,13 +98,15 @@ def other_libraries(root: str | Path = ".", found: dict[str, str] | None = None)
     `found` has the versions to look at ({name: version}); without it, those that are installed here. Every clone at one
     revision has the same pins, so this compares machines. Builds for other hardware (`+cu128`) are the same version.
     """
-    pinned = PIN.findall((Path(root) / "requirements.txt").read_text(encoding="utf-8"))
-    others = {}
-    for name, given in ({name: installed(name) for name in LIBRARIES} if found is None else found).items():
-        pins = sorted({pin for library, pin in pinned if library == name})
-        if pins and given.partition("+")[0] not in {pin.partition("+")[0] for pin in pins}:
-            others[name] = given, " or ".join(pins)
-    return others
+    pinned: dict[str, list[str]] = {}
+    for name, pin in PIN.findall((Path(root) / "requirements.txt").read_text(encoding="utf-8")):
+        pinned.setdefault(name, []).append(pin)
+    found = {name: installed(name) for name in LIBRARIES} if found is None else found
+    return {
+        name: (given, " or ".join(sorted(pinned[name])))
+        for name, given in found.items()
+        if name in pinned and given.partition("+")[0] not in pinned[name]
+    }
 
 
 def check_clean(root: str | Path = ".") -> str:

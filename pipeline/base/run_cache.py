@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,12 +56,9 @@ def restore(stage: str, root: str | Path = ".") -> bool:
 
 
 def _stages(root: str | Path) -> dict[str, Entry]:
-    file = Path(root) / "dvc.lock"
-    try:
-        content = _read(file) if file.is_file() else {}
-    except yaml.YAMLError:
-        return {}  # dvc refuses it, and says where
-    return dict((content or {}).get("stages") or {})
+    with suppress(FileNotFoundError, yaml.YAMLError):  # dvc refuses a broken one, and says where
+        return dict((_read(Path(root) / "dvc.lock") or {}).get("stages") or {})
+    return {}
 
 
 def _read(file: Path) -> Any:

@@ -1,6 +1,7 @@
 """What `make repro` shows of its cells: a line for each event, and on a terminal a table of those at work."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -96,5 +97,5 @@ class Board:
 
 def recorded_seconds(unit: Unit) -> float | None:
     """Seconds of the unit's training by the record that git holds, of whatever machine."""
-    file = unit.cells[0].results() / "run.json"
+    file = Path("results") / str(unit.cells[0]) / "run.json"
     return read_json(file).get("seconds") if file.is_file() else None

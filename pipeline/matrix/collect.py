@@ -27,13 +27,13 @@ def collect_cell(cell: Cell, root: str | Path = ".") -> int:
     Errors: `UserError` where the cell was not measured.
     """
     root = Path(root)
-    measured, results = cell.measured(root / "measured"), cell.results(root / "results")
+    measured, results = root / "measured" / str(cell), root / "results" / str(cell)
     numbers, _ = _read(measured / "metrics.json"), _read(measured / "protocol.json")
-    record, machine = training_record(cell.run(root / "runs"), results)
+    record, machine = training_record(root / "runs" / str(cell), results)
     if record.get("cell", str(cell)) != str(cell):  # a twin, whose training was copied
         record["copied_from"] = record["cell"]
-    pictures = cell.illustrations(root / "illustrations").glob("*")
-    sources = [*(measured / name for name in MEASURED), cell.run(root / "runs") / "history.csv"]
+    pictures = (root / "illustrations" / str(cell)).glob("*")
+    sources = [*(measured / name for name in MEASURED), root / "runs" / str(cell) / "history.csv"]
     sources += [path for path in pictures if path.suffix in (".png", ".json")]
     files = {path.name: path.read_bytes() for path in sources if path.is_file()} | machine
     for stale in results.glob("*"):
@@ -83,7 +83,7 @@ def summarise(root: str | Path = ".") -> dict[str, Any]:
     points: list[tuple[str, str, float]] = []
     ends: list[tuple[str, float]] = []
     for cell in map(Cell.of, index["cells"]):
-        measured = cell.measured(root / "measured")
+        measured = root / "measured" / str(cell)
         metric = next(iter(_read(measured / "protocol.json")["metrics"]))
         metrics[metric] = None
         numbers = _read(measured / "metrics.json")

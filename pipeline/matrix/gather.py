@@ -69,13 +69,13 @@ def restore(root: Path, units: list[Unit]) -> set[Cell]:
         if not {*cells.values()} & {*stages_begun(output)}:  # no training was refused: a real failure
             raise
     begun = stages_begun(output)
-    home = {cell for cell, name in cells.items() if name not in begun and cell.run(root / "runs").is_dir()}
+    home = {cell for cell, name in cells.items() if name not in begun and (root / "runs" / str(cell)).is_dir()}
     if home:
         references = sorted({f"collect_reference@{cell.dataset}" for cell in home})
         dvc("repro", "--single-item", *references, "summary", "report", root=root)
     print(f"gather: {len(home)} of {len(cells)} cells restored, 0 trained", flush=True)
     for cell in sorted(home):
-        record = cell.results(root / "results") / "run.json"
+        record = root / "results" / str(cell) / "run.json"
         libraries = read_json(record).get("libraries", {}) if record.is_file() else {}
         if others := other_libraries(root, libraries):
             marked = ", ".join(f"{name} {version}" for name, (version, _) in others.items())

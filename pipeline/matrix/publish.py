@@ -99,7 +99,7 @@ def write_published(clone: Path, folder: Path) -> Path:
     # The settings differ from the revision by what settings.yaml says. Other changes of the clone are no revision's.
     changed = bool(changes(clone, aside=SETTINGS))
     for cell in cells:
-        results, place = cell.results(clone / "results"), folder if len(cells) == 1 else folder / str(cell)
+        results, place = clone / "results" / str(cell), folder if len(cells) == 1 else folder / str(cell)
         place.mkdir(parents=True, exist_ok=True)
         rows.append({"cell": str(cell), **read_json(results.with_suffix(".json"))})
         record = read_json(results / "run.json")

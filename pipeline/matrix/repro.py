@@ -116,7 +116,7 @@ def run_unit(unit: Unit, place: dict[str, str], board: Board, path: Path) -> Non
         error = f"{first_error(output)} (log: {path})"
         board.event(unit, State.FAILED, text=error)
         raise UserError(f"{unit}: {error}; {RESUMABLE}")
-    measured = unit.cells[0].measured() / "metrics.json"
+    measured = Path("measured") / str(unit.cells[0]) / "metrics.json"
     values = read_json(measured) if measured.is_file() else {}
     numbers = [f"{name} {value:.4g}" for name, value in values.items() if name != "kimg" and isinstance(value, float)]
     board.event(unit, State.DONE, text="".join(numbers[:1]))

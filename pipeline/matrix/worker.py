@@ -107,7 +107,7 @@ class Worker:
 
     def _discard_state(self, unit: Unit) -> None:
         """The state of a training is kept until its results are pushed. After a shortage of memory it stays."""
-        record = read_json(unit.cells[0].run(self.root / "runs") / "run.json")
+        record = read_json(self.root / "runs" / str(unit.cells[0]) / "run.json")
         if record["status"] != "oom" and "key" in record:  # an imported run has none
             try:
                 discard(record["key"])

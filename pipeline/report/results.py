@@ -161,7 +161,7 @@ class Results:
 
         `progress`: kimg, seconds, metrics; `sample_size`: n_gen, metrics. Seconds are the machine's, of machine.csv.
         """
-        path = Cell.of(cell).results(self.folder) / f"{name}.csv"
+        path = self.folder / str(Cell.of(cell)) / f"{name}.csv"
         frame = pd.read_csv(path) if path.is_file() else pd.DataFrame()
         machine = self.series(cell, "machine") if name == "progress" and "seconds" not in frame else None
         if machine is not None and len(frame):
@@ -171,7 +171,7 @@ class Results:
 
     def sheet(self, cell: Any, name: str) -> Sheet | None:
         """The picture sheet `name` of a cell, None where it has none."""
-        path = Cell.of(cell).results(self.folder) / f"{name}.png"
+        path = self.folder / str(Cell.of(cell)) / f"{name}.png"
         facts_file = path.with_suffix(".json")
         if not (path.is_file() and facts_file.is_file()):
             return None
@@ -199,7 +199,7 @@ class Results:
         return {names: read_yaml(path) if path.is_file() else {} for names, path in reversed(files.items())}
 
     def _row(self, cell: dict[str, Any]) -> dict[str, Any]:
-        folder = Cell.of(cell).results(self.folder)
+        folder = self.folder / str(Cell.of(cell))
         # The plan's `kimg` is the budget; the result's is what was trained.
         row: dict[str, Any] = {key: cell[key] for key in ("dataset", "variant", "seed", "twin_of")}
         row |= {"kimg_planned": cell["kimg"], "status": NOT_RUN}

@@ -55,6 +55,6 @@ def _current(one: Unfinished, results: Results) -> bool:
     if not plan.is_file() or one.plan_sha256 not in (sha256(plan), *([None] if one.process else [])):
         return False
     try:
-        return bool(read_json(cell.results(results.folder) / "run.json").get("key") != one.folder.name)
+        return bool(read_json(results.folder / str(cell) / "run.json").get("key") != one.folder.name)
     except UserError:
         return True

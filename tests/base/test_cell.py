@@ -17,7 +17,6 @@ def test_the_name_reads_back():
 
 def test_paths_and_addresses():
     assert CELL.plan("train") == Path("plan/train/digits/full/seed12.yaml")
-    assert CELL.results("elsewhere") == Path("elsewhere/digits/full/seed12")
     assert [CELL.address(stage) for stage in STAGES] == [
         "train@digits-full-12",
         "measure@digits-full-12",

@@ -33,7 +33,7 @@ def board(*units: Unit, terminal: bool = False, places: int = 1) -> Board:
 
 def record(folder, unit: Unit, seconds: float) -> None:
     """What git holds of the unit's training."""
-    path = unit.cells[0].results(folder / "results") / "run.json"
+    path = folder / "results" / str(unit.cells[0]) / "run.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps({"seconds": seconds}))
 

@@ -42,8 +42,8 @@ def clone(tmp_path, monkeypatch):
     ]
     (tmp_path / "plan").mkdir()
     (tmp_path / "plan/index.json").write_text(json.dumps({"cells": cells}))
-    CELL.run(tmp_path / "runs").mkdir(parents=True)
-    (CELL.run(tmp_path / "runs") / "run.json").write_text('{"key": "abc", "status": "ok"}')
+    (tmp_path / "runs" / str(CELL)).mkdir(parents=True)
+    (tmp_path / "runs" / str(CELL) / "run.json").write_text('{"key": "abc", "status": "ok"}')
     monkeypatch.setattr(dvc, "DVC", [sys.executable, str(tmp_path / "fake.py")])
     monkeypatch.setattr(worker, "check_remote", lambda root: "/store")
     return tmp_path
