@@ -12,12 +12,13 @@ A folder holds what drawing needs (generator_ema.safetensors in half precision, 
 import argparse
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
+from pipeline.base.cell import Cell
 from pipeline.base.errors import UserError, choices, command_line
 from pipeline.base.files import atomic_write, existing_path, read_json, write_text
 from pipeline.base.schema import bind, read_yaml
@@ -63,53 +64,57 @@ def kept_networks() -> dict[str, Path]:
     return dict(sorted((runs | demo).items()))
 
 
-def smallest_seed(folder: Path) -> Path | None:
-    """The run of the smallest seed in `folder`, runs/<dataset>/<variant>/, that has a generator, if there is one."""
-    runs = sorted(folder.glob("seed*"), key=lambda run: int(run.name.removeprefix("seed")))
-    return next((run for run in runs if all((run / name).is_file() for name in FILES)), None)
+def smallest_seed(root: Path, dataset: str, variant: str) -> Cell | None:
+    """The cell of the smallest seed whose run in `root`/runs/ has a generator, if there is one."""
+    cells = [Cell(dataset, variant, int(run.name[4:])) for run in (root / "runs" / dataset / variant).glob("seed*")]
+    return min(
+        (cell for cell in cells if all((root / "runs" / str(cell) / name).is_file() for name in FILES)), default=None
+    )
 
 
-def size(run: Path) -> int:
-    """Bytes of the weights of `run` once they are kept."""
-    return (run / WEIGHTS).stat().st_size // 2
+def check_size(cells: Iterable[Cell], root: Path, others: Iterable[Path] = ()) -> None:
+    """Errors: `UserError` where the kept generators of `cells`, with those in the folders `others`, exceed MOST."""
+    kept = sum((root / "runs" / str(cell) / WEIGHTS).stat().st_size // 2 for cell in cells)  # in half precision
+    total = kept + sum((folder / WEIGHTS).stat().st_size for folder in others)
+    if total > MOST:
+        raise UserError(f"generators of {total / 2**20:.1f} MiB; allowed: {MOST / 2**20:.0f} MiB of networks in all")
 
 
-def copy_to_pretrained(cells: Sequence[str], root: Path = Path()) -> list[Path]:
-    """Copy the run of each cell's smallest seed to pretrained/, with a model card; returns the folders.
+def copy_to_pretrained(names: Sequence[str], root: Path = Path()) -> list[Path]:
+    """Copy the runs of the smallest seeds to pretrained/, with a model card each; returns the folders.
 
-    `cells`: <dataset>/<variant> each; their runs and results are those of the project in `root`.
-    Errors: `UserError` where a cell has no finished run, and where all networks together would exceed MOST.
+    `names`: <dataset>/<variant> each. `root`: of the project that has their runs and results.
+    Errors: `UserError` where one has no finished run, and where all networks together would be too large.
     """
     chosen = {}
-    for cell in cells:
-        if not re.fullmatch(r"\w+/\w+", cell):
-            raise UserError(f"{cell}: given as the name of a cell; allowed: <dataset>/<variant>")
-        if (run := smallest_seed(root / "runs" / cell)) is None:
-            raise UserError(f"runs/{cell}: no finished run with a generator; `make repro` makes those of the matrix")
-        chosen[PRETRAINED / cell] = run
+    for name in names:
+        if not re.fullmatch(r"\w+/\w+", name):
+            raise UserError(f"{name}: given as the name of a cell; allowed: <dataset>/<variant>")
+        if (cell := smallest_seed(root, *name.split("/"))) is None:
+            raise UserError(f"runs/{name}: no finished run with a generator; `make repro` makes those of the matrix")
+        chosen[PRETRAINED / name] = cell
     others = {path.parent for path in PRETRAINED.glob(f"*/*/{NETWORKS}")} - chosen.keys()
-    total = sum((place / WEIGHTS).stat().st_size for place in others) + sum(map(size, chosen.values()))
-    if total > MOST:
-        raise UserError(f"{PRETRAINED}: {total / 2**20:.1f} MiB; allowed: {MOST / 2**20:.0f} MiB of networks in all")
-    for cell, (place, run) in zip(cells, chosen.items(), strict=True):
-        keep(run, place, name=cell, cell=cell, results=root / "results" / cell / run.name)
+    check_size(chosen.values(), root, others)
+    for folder, cell in chosen.items():
+        keep(cell, root, folder, name=f"{cell.dataset}/{cell.variant}")
     return list(chosen)
 
 
-def keep(run: Path, place: Path, *, name: str, cell: str, results: Path) -> None:
-    """Copy what drawing needs of `run`, a run of `cell`, to `place`, with a card that calls the network `name`.
+def keep(cell: Cell, root: Path, folder: Path, *, name: str) -> None:
+    """Copy what drawing needs of the run of `cell` in `root` to `folder`, with a card that calls the network `name`.
 
     Weights are rounded to half precision: no pixel moves by more than one grey level.
     """
     from safetensors.torch import load_file, save_file
 
+    run = root / "runs" / str(cell)
     weights = load_file(run / WEIGHTS)
-    with atomic_write(place / WEIGHTS) as temporary:
+    with atomic_write(folder / WEIGHTS) as temporary:
         save_file({key: w.half() if w.is_floating_point() else w for key, w in weights.items()}, temporary)
     for file in (NETWORKS, "run.json"):
-        with atomic_write(place / file) as temporary:
+        with atomic_write(folder / file) as temporary:
             shutil.copyfile(run / file, temporary)
-    write_text(place / "README.md", model_card(run, cell=cell, name=name, results=results))
+    write_text(folder / "README.md", model_card(cell, root, name))
 
 
 class Images(NamedTuple):
@@ -176,45 +181,45 @@ images = load_generator("{name}").sample(16, seed=0)  # uint8 (16, {side}, {side
 """
 HEAD = "| protocol | value | better | generated | real | meaning |\n| --- | --- | --- | --- | --- | --- |"
 FACTS = {
-    "parameters_g": "Parameters",
-    "seconds": "Seconds",
-    "device": "Device",
-    "revision": "Revision",
-    "imported_from": "Imported from",
+    "Parameters": "parameters_g",
+    "Seconds": "seconds",
+    "Device": "device",
+    "Revision": "revision",
+    "Imported from": "imported_from",
 }
 
 
-def model_card(run: Path, *, cell: str, name: str | None = None, results: Path | None = None) -> str:
-    """The card of the run in folder `run` of `cell` (<dataset>/<variant>): Markdown with YAML front matter.
+def model_card(cell: Cell, root: Path, name: str) -> str:
+    """The card of the run of `cell` in `root`, by its results, where it has some: Markdown with YAML front matter.
 
-    Numbers stand under the name of their protocol. Deterministic: the same files give the same card.
-    `name`: by which `load_generator` finds the network; None: the cell's.
-    `results`: the folder of the cell's results, its values beside it in <folder>.json; left out where there are none.
-    Errors: `UserError` where the folder is no finished run.
+    `load_generator` finds the network by `name`. Numbers stand under the name of their protocol. Deterministic: the
+    same files give the same card. Errors: `UserError` where there is no finished run.
     """
+    run, results = root / "runs" / str(cell), root / "results" / str(cell)
     spec = bind(NetworkSpec, read_yaml(run / NETWORKS), file=str(run / NETWORKS))
-    record = read_json(run / "run.json")
-    if results is not None and (results / "run.json").is_file():  # with time and machine of the training
-        record |= read_json(results / "run.json")
-    dataset, name = cell.partition("/")[0], name or cell
-    images = DATA.get(dataset) or DATA.get(dataset.rstrip("0123456789"), OTHER)
-    values, rows = _measured(results)
+    record = read_json(run / "run.json") | _read(results / "run.json")  # with time and machine of the training
+    images = DATA.get(cell.dataset) or DATA.get(cell.dataset.rstrip("0123456789"), OTHER)
+    measured, protocols = _read(results.with_suffix(".json")), _read(results / "protocol.json").get("metrics", {})
+    metrics, rows = [], [HEAD]
+    for metric, value in measured.items():
+        if isinstance(value, int | float) and (kind := column(metric)) is not None:
+            metrics.append({"type": metric, "value": round(value, 4)})
+            spread, better = measured.get(f"{metric}{SPREAD}"), "lower" if kind.lower else "higher"
+            text = f"{value:.4g}" + ("" if spread is None else f" ± {spread:.2g}")
+            counts = " | ".join(str(protocols.get(metric, {}).get(count, "-")) for count in ("n_gen", "n_real"))
+            rows.append(f"| `{metric}` | {text} | {better} | {counts} | {kind.label} |")
     front: dict[str, Any] = {"license": images.license, "library_name": "pytorch", "pipeline_tag": TASK}
-    front["tags"] = ["gan", "image-generation", "transgan"]
-    if images.hub:
-        front["datasets"] = [images.hub]
-    if values:
-        metrics = [{"type": metric, "value": round(value, 4)} for metric, value in values.items()]
-        measured = {"name": images.title, "type": images.hub or dataset}
+    front |= {"tags": ["gan", "image-generation", "transgan"]} | ({"datasets": [images.hub]} if images.hub else {})
+    if metrics:
+        data = {"name": images.title, "type": images.hub or cell.dataset}
         front["model-index"] = [
-            {"name": name, "results": [{"task": {"type": TASK}, "dataset": measured, "metrics": metrics}]}
+            {"name": name, "results": [{"task": {"type": TASK}, "dataset": data, "metrics": metrics}]}
         ]
-    imported = record["kimg"] is None
     length = f"{record['kimg'] or 0:,g} thousand real images were shown to the discriminator"
-    length = "not known: the weights were imported" if imported else length
+    length = "not known: the weights were imported" if record["kimg"] is None else length
     ending = "" if record["status"] == "ok" else f". It ended with the status `{record['status']}`"
-    facts = {label: record[key] for key, label in FACTS.items() if record.get(key) is not None}
-    texts = [f"- {key}: {f'{fact:,}' if isinstance(fact, int | float) else fact}." for key, fact in facts.items()]
+    facts = {label: record[key] for label, key in FACTS.items() if record.get(key) is not None}
+    texts = [f"- {label}: {f'{fact:,}' if isinstance(fact, int | float) else fact}." for label, fact in facts.items()]
     return CARD.format(
         front=yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=120),
         name=name,
@@ -223,25 +228,12 @@ def model_card(run: Path, *, cell: str, name: str | None = None, results: Path |
         images=images,
         length=length + ending,
         facts="\n".join(texts),
-        numbers="\n".join([HEAD, *rows]) if rows else "Not measured.",
+        numbers="\n".join(rows) if metrics else "Not measured.",
     )
 
 
-def _measured(results: Path | None) -> tuple[dict[str, float], list[str]]:
-    """The measured numbers by protocol, and a row of the card's table for each."""
-    if results is None or not results.with_suffix(".json").is_file():
-        return {}, []
-    measured = read_json(results.with_suffix(".json"))
-    facts = read_json(results / "protocol.json").get("metrics", {}) if (results / "protocol.json").is_file() else {}
-    values, rows = {}, []
-    for name, value in measured.items():
-        if isinstance(value, int | float) and (kind := column(name)) is not None:
-            spread, better = measured.get(f"{name}{SPREAD}"), "lower" if kind.lower else "higher"
-            text = f"{value:.4g}" + ("" if spread is None else f" ± {spread:.2g}")
-            counts = " | ".join(str(facts.get(name, {}).get(count, "-")) for count in ("n_gen", "n_real"))
-            rows.append(f"| `{name}` | {text} | {better} | {counts} | {kind.label} |")
-            values[name] = value
-    return values, rows
+def _read(file: Path) -> dict[str, Any]:
+    return dict(read_json(file)) if file.is_file() else {}
 
 
 @command_line
@@ -250,8 +242,8 @@ def main() -> None:
         prog="python -m pipeline.generators.pretrained",
         description="Copy finished runs to pretrained/, with a model card each.",
     )
-    parser.add_argument("cells", nargs="+", metavar="DATASET/VARIANT", help="cells; the smallest seed of each")
-    for folder in copy_to_pretrained(parser.parse_args().cells):
+    parser.add_argument("names", nargs="+", metavar="DATASET/VARIANT", help="cells; the smallest seed of each")
+    for folder in copy_to_pretrained(parser.parse_args().names):
         print(f"pretrained: {folder.relative_to(ROOT)}")
 
 

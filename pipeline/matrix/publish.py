@@ -128,19 +128,16 @@ def keep_networks(clone: Path, folder: Path, cells: list[Cell]) -> None:
 
     Where they are too large for a repository, none is kept, and a line says so: the training was not in vain.
     """
-    runs = {}
-    for name in dict.fromkeys(f"{cell.dataset}/{cell.variant}" for cell in cells):
-        if run := pretrained.smallest_seed(clone / "runs" / name):
-            runs[name] = run
-    total = sum(map(pretrained.size, runs.values()))
-    if total > pretrained.MOST:
-        most = pretrained.MOST / 2**20
-        print(f"publish: generators of {total / 2**20:.1f} MiB are not kept; allowed: {most:.0f} MiB", flush=True)
+    rows = dict.fromkeys((cell.dataset, cell.variant) for cell in cells)
+    kept = [cell for row in rows if (cell := pretrained.smallest_seed(clone, *row))]
+    try:
+        pretrained.check_size(kept, clone)
+    except UserError as error:
+        print(f"publish: not kept: {error}", flush=True)
         return
-    for cell, run in runs.items():
-        variant, results = run.parent.name, clone / "results" / cell / run.name
-        place = folder / pretrained.KEPT / variant
-        pretrained.keep(run, place, name=f"{folder.name}/{variant}", cell=cell, results=results)
+    for cell in kept:
+        place = folder / pretrained.KEPT / cell.variant
+        pretrained.keep(cell, clone, place, name=f"{folder.name}/{cell.variant}")
 
 
 def write_grid(sheet: Path, out: Path, columns: int) -> None:

@@ -11,10 +11,10 @@ stored. A killed `make repro` leaves them at work; the next one waits for them.
 import argparse
 import fcntl
 import subprocess
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from queue import SimpleQueue
 
 from pipeline.base.cell import STAGES
 from pipeline.base.errors import UserError, command_line
@@ -72,20 +72,17 @@ def run_units(units: list[Unit], places: list[dict[str, str]]) -> None:
     logs = local_root() / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     print(f"repro: {len(units)} trainings, {len(places)} at a time; each cell's log is in {logs}", flush=True)
-    board, free = Board(units, len(places)), SimpleQueue[dict[str, str]]()
-    for place in places:
-        free.put(place)
+    board, thread, left = Board(units, len(places)), threading.local(), list(places)
 
-    def run_in_free_place(unit: Unit) -> None:
-        place = free.get()
-        try:
-            run_unit(unit, place, board, logs / f"{str(unit).replace('/', '-')}.log")
-        finally:
-            free.put(place)
+    def take_place() -> None:
+        thread.place = left.pop(0)
 
-    with board.live, ThreadPoolExecutor(len(places)) as pool:
+    def run(unit: Unit) -> None:
+        run_unit(unit, thread.place, board, logs / f"{str(unit).replace('/', '-')}.log")
+
+    with board.live, ThreadPoolExecutor(len(places), initializer=take_place) as pool:
         try:
-            failures = [work.exception() for work in [pool.submit(run_in_free_place, unit) for unit in units]]
+            failures = [work.exception() for work in [pool.submit(run, unit) for unit in units]]
         except KeyboardInterrupt:
             # The terminal tells those at work, too: they store their state and end. No other one begins.
             pool.shutdown(cancel_futures=True)

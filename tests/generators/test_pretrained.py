@@ -9,6 +9,7 @@ import yaml
 from PIL import Image
 
 from pipeline.base.arrays import tile
+from pipeline.base.cell import Cell
 from pipeline.base.errors import UserError
 from pipeline.base.files import write_json
 from pipeline.generators import pretrained
@@ -67,14 +68,16 @@ def test_the_card_has_the_front_matter_that_hubs_read_and_the_numbers_by_protoco
 
 
 def test_a_card_without_measurements_says_so(project):
-    text = model_card(project / "runs/digits/full/seed10", cell="celebahq256/full", results=None)
+    (project / "runs/celebahq256").mkdir()
+    (project / "runs/digits/full").rename(project / "runs/celebahq256/full")
+    text = model_card(Cell("celebahq256", "full", 10), project, "faces")
     assert "Not measured." in text and "CC BY-NC 4.0" in text and "model-index" not in text
 
 
 def test_the_card_of_an_imported_run_says_that_its_length_is_not_known(project):
     run = project / "runs/digits/full/seed2"
     write_json(run / "run.json", {"status": "ok", "kimg": None, "seconds": None, "imported_from": "cifar.pth"})
-    text = model_card(run, cell="cifar10/full")
+    text = model_card(Cell("digits", "full", 2), project, "digits/full")
     assert "Length: not known: the weights were imported." in text and "Imported from: cifar.pth." in text
 
 
