@@ -15,6 +15,7 @@ import tempfile
 import time
 from contextlib import ExitStack, redirect_stdout
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,7 @@ SIDES = {"torchvision loop": plain_loop, "prepare": ours}
 def subset(source: Path, count: int, folder: Path) -> Path:
     """The first `count` images of `source` as files in `folder`, so that both sides read the same."""
     with ExitStack() as stack:
-        for index, file in enumerate(find_images(source, folder, stack).files[:count]):
+        for index, file in enumerate(islice(find_images(source, folder, stack).files, count)):
             (folder / f"{index:06}{Path(file.name).suffix}").write_bytes(file.read())
     return folder
 

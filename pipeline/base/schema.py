@@ -19,8 +19,6 @@ from pydantic_core import ErrorDetails
 
 from pipeline.base.errors import ConfigError, UserError, choices
 
-UNKNOWN_KEY = "extra_forbidden"
-
 
 class Strict(BaseModel):
     """Base of every schema: frozen, keyword-only, no unknown keys, no silent conversion, no NaN or infinity."""
@@ -71,12 +69,9 @@ def check_partial(schema: type[Strict], content: Any, *, file: str) -> None:
     try:
         schema.model_validate(content)
     except ValidationError as error:
-        problems = [
-            problem
-            for problem in error.errors(include_url=False)
-            if problem["type"] != "missing" or any(isinstance(part, int) for part in problem["loc"])
-        ]
-        if problems:
+        found = error.errors(include_url=False)
+        in_lists = [one for one in found if any(isinstance(part, int) for part in one["loc"])]
+        if problems := [one for one in found if one["type"] != "missing" or one in in_lists]:
             raise _refusal(schema, content, problems, file) from None
 
 
@@ -106,14 +101,8 @@ def dump(config: Strict) -> str:
 def _refusal(
     schema: type[Strict], content: Any, problems: Sequence[ErrorDetails], file: str, prefix: str = ""
 ) -> ConfigError:
-    """The first problem as an error of one line.
-
-    An unknown key comes before a key that is missing beside it: the one is often the other with a typing error.
-    """
-    first = problems[0]
-    if first["type"] == "missing":
-        beside = [problem for problem in problems if problem["loc"][:-1] == first["loc"][:-1]]
-        first = next((problem for problem in beside if problem["type"] == UNKNOWN_KEY), first)
+    """The first problem as one line; missing keys come last: an unknown one is often that key with a typing error."""
+    first = min(problems, key=lambda problem: problem["type"] == "missing")
     keys = _keys(content, first)
     # A union reports one problem a member: the value may be any of them.
     same_key = [problem for problem in problems if _keys(content, problem) == keys]
@@ -139,7 +128,7 @@ def _allowed(schema: type[Strict], problem: ErrorDetails) -> str:
     kind, context, given = problem["type"], problem.get("ctx", {}), problem["input"]
     if kind == "missing":
         return "a value: this key is required"
-    if kind == UNKNOWN_KEY:
+    if kind == "extra_forbidden":
         *above, last = problem["loc"]
         return f"no such key here; known keys: {choices(_fields(schema, above), last)}"
     if kind == "literal_error":

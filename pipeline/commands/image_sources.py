@@ -75,7 +75,7 @@ def dataset_settings(given: str, params: str = PARAMS) -> DataConfig:
 def _prepare_files(path: Path, given: str, scratch: Path) -> None:
     """A folder or zip of images that all have the size of the first one."""
     with ExitStack() as stack:
-        first = find_images(path, scratch, stack).files[0]
+        first = next(iter(find_images(path, scratch, stack).files))
         content = BytesIO(first.read())
     try:
         with Image.open(content) as image:

@@ -14,13 +14,13 @@ import tarfile
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from pipeline.base.errors import UserError
 from pipeline.base.files import printable
@@ -48,19 +48,11 @@ class ImageFile(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFiles:
-    """Image files in the order of the dataset."""
+    """Image files in the order of the dataset, and what the manifest says of them."""
 
-    files: list[ImageFile]
-    below: list[str]  # their names from the folder or archive on
-    ignored: int  # number of other files: hidden ones, and those with another extension
-
-    def digest(self) -> str:
-        """A digest of all names and of the bytes of some files, evenly spread: the same wherever a copy lies."""
-        digest = hashlib.sha256("\0".join(map(printable, self.below)).encode())
-        for file in self.files[:: max(1, len(self.files) // SAMPLED)]:
-            with suppress(UserError):  # `decode_files` reports what cannot be read
-                digest.update(file.read())
-        return digest.hexdigest()
+    files: Iterable[ImageFile]
+    number: int
+    facts: dict[str, Any]
 
 
 def find_images(path: Path, scratch: Path, stack: ExitStack) -> ImageFiles:
@@ -86,7 +78,13 @@ def find_images(path: Path, scratch: Path, stack: ExitStack) -> ImageFiles:
             problem = f"{one!r} and {other!r} differ only in case, so they are one file on some disks"
             raise UserError(f"{printable(path)}: {problem}; rename one of them")
     files = [ImageFile(str(path / name), partial(_read, path / name, found[name])) for name in kept]
-    return ImageFiles(files=files, below=kept, ignored=len(found) - len(kept))
+    # Of all names and of the bytes of some files, evenly spread: the same wherever a copy lies.
+    digest = hashlib.sha256("\0".join(map(printable, kept)).encode())
+    for file in files[:: max(1, len(files) // SAMPLED)]:
+        with suppress(UserError):  # `decode_files` reports what cannot be read
+            digest.update(file.read())
+    facts = {"order": ORDER, "ignored_files": len(found) - len(kept), "files_sha256": digest.hexdigest()}
+    return ImageFiles(files=files, number=len(files), facts=facts)
 
 
 def _is_image(name: str) -> bool:

@@ -12,13 +12,13 @@ from pathlib import Path
 import lmdb
 
 from pipeline.base.errors import UserError
-from pipeline.data.image_folder import ImageFile, list_files, undamaged
+from pipeline.data.image_folder import ImageFile, ImageFiles, list_files, undamaged
 
 NAME = "data.mdb"
 
 
-def lmdb_images(path: Path, scratch: Path, stack: ExitStack) -> tuple[Iterator[ImageFile], int] | None:
-    """The images of a database in the order of their keys, and their number. None where there is no database.
+def lmdb_images(path: Path, scratch: Path, stack: ExitStack) -> ImageFiles | None:
+    """The images of a database in the order of their keys, to be read once. None where there is no database.
 
     `path`: data.mdb, or a folder or archive that holds it; from an archive it is unpacked into `scratch`.
     Errors: `UserError` where archive or database are damaged, and for several databases in an archive; `OSError` where
@@ -44,7 +44,7 @@ def lmdb_images(path: Path, scratch: Path, stack: ExitStack) -> tuple[Iterator[I
         except lmdb.Error as problem:
             raise UserError(f"{file}: damaged ({problem}); unpack or fetch it again") from None
 
-    return images(), environment.stat()["entries"]
+    return ImageFiles(files=images(), number=environment.stat()["entries"], facts={"order": "by key"})
 
 
 def _find(path: Path, scratch: Path, stack: ExitStack) -> Path | None:

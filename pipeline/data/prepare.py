@@ -74,7 +74,7 @@ def stale(folder: str | Path, dataset: str, config: DataConfig) -> str:
     if path is None or "files_sha256" not in manifest or (file and file.is_file() and is_tar(file)):
         return ""
     with ExitStack() as stack, tempfile.TemporaryDirectory() as scratch:
-        same = find_images(path, Path(scratch), stack).digest() == manifest["files_sha256"]
+        same = find_images(path, Path(scratch), stack).facts["files_sha256"] == manifest["files_sha256"]
     return "" if same else f"{folder} was prepared from other images than {printable(path)} holds"
 
 

@@ -1,7 +1,7 @@
 """The readers of the datasets. Each says what there is to read; the images are read while they are written."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +17,7 @@ from pipeline.data.array import Split, in_memory
 from pipeline.data.config import NATIVE, DataConfig, Source, settings_file
 from pipeline.data.decode import LIBRARY, decode_files, fit_chunks, resize_rule
 from pipeline.data.glyphs import Glyphs
-from pipeline.data.image_folder import EXTENSIONS, ORDER, ImageFile, find_images, split_inside, unpack_tar
+from pipeline.data.image_folder import EXTENSIONS, ImageFiles, find_images, split_inside, unpack_tar
 from pipeline.data.lsun import lmdb_images
 from pipeline.data.sources import locate
 
@@ -152,38 +152,39 @@ def _files(job: Job, *, source: str, split: str, count: int | None = None) -> Co
     """
     path, checked = locate(job.dataset, job.config)
     archive, inside = split_inside(path)
-    database = lmdb_images(path, job.scratch, job.stack) if job.config.source == "lsun_church" else None
-    source += ", exported" if database is None and job.config.source == "lsun_church" else ""
-    source = "/".join(filter(None, (f"{source}, {printable(archive.name)}", inside)))
-    facts: dict[str, Any] = {"source": source, "checksum": checked, "split": split}
-    files: Iterable[ImageFile]
-    if database is not None:
-        files, number = database
-        facts["order"] = "by key"
-    else:
-        found = find_images(path, job.scratch, job.stack)
-        files, number = found.files, len(found.files)
-        facts |= {"order": ORDER, "ignored_files": found.ignored, "files_sha256": found.digest()}
-        if found.ignored:
-            ignored = f"{found.ignored:,} files ignored in {printable(path)}: hidden, or none of {' '.join(EXTENSIONS)}"
-            print(f"prepare: {job.dataset}: {ignored}", flush=True)
-    _check_count(path, number, count)
+    images = lmdb_images(path, job.scratch, job.stack) if job.config.source == "lsun_church" else None
+    source += ", exported" if images is None and job.config.source == "lsun_church" else ""
+    images = images or find_images(path, job.scratch, job.stack)
+    if ignored := images.facts.get("ignored_files"):
+        reason = f"hidden, or none of {' '.join(EXTENSIONS)}"
+        print(f"prepare: {job.dataset}: {ignored:,} files ignored in {printable(path)}: {reason}", flush=True)
+    if count is not None and images.number != count:
+        raise UserError(
+            f"{printable(path)}: holds {images.number:,} images, the dataset has {count:,}; "
+            "complete the copy, or prepare it as a dataset of source: folder"
+        )
     counts = dict.fromkeys(("cropped", "resized", "converted", "rotated", "first_of_several", "skipped"), 0)
+    facts = {
+        "source": "/".join(filter(None, (f"{source}, {printable(archive.name)}", inside))),
+        "checksum": checked,
+        "split": split,
+        **images.facts,
+        "library": LIBRARY,
+        "resize": resize_rule(job.config),
+        "images": counts,
+    }
+    shape = (images.number, job.config.channels, job.config.resolution, job.config.resolution)
+    return Content(images=Split(shape=shape, chunks=partial(_decoded, job, path, images, counts)), facts=facts)
 
-    def decoded() -> Iterator[np.ndarray]:
-        refused: list[UserError] = []
-        yield from decode_files(files, job.config, counts, refused)
-        counts["skipped"] = len(refused)
-        if job.listing is not None:
-            job.listing.unlink(missing_ok=True)
-        if refused:
-            _report(job, path, number, refused)
 
-    shape = (number, job.config.channels, job.config.resolution, job.config.resolution)
-    return Content(
-        images=Split(shape=shape, chunks=decoded),
-        facts=facts | {"library": LIBRARY, "resize": resize_rule(job.config), "images": counts},
-    )
+def _decoded(job: Job, path: Path, images: ImageFiles, counts: dict[str, int]) -> Iterator[np.ndarray]:
+    refused: list[UserError] = []
+    yield from decode_files(images.files, job.config, counts, refused)
+    counts["skipped"] = len(refused)
+    if job.listing is not None:
+        job.listing.unlink(missing_ok=True)
+    if refused:
+        _report(job, path, images.number, refused)
 
 
 def _report(job: Job, path: Path, count: int, refused: list[UserError]) -> None:
@@ -202,14 +203,6 @@ def _report(job: Job, path: Path, count: int, refused: list[UserError]) -> None:
         return
     first = str(refused[0]) if len(refused) == 1 else f"{message}{where}; the first: {refused[0]}"
     raise UserError(f"{first}{hint}")
-
-
-def _check_count(path: Path, found: int, expected: int | None) -> None:
-    if expected is not None and found != expected:
-        raise UserError(
-            f"{printable(path)}: holds {found:,} images, the dataset has {expected:,}; "
-            "complete the copy, or prepare it as a dataset of source: folder"
-        )
 
 
 READERS: dict[Source, Callable[[Job], Content]] = {
