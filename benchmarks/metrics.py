@@ -22,12 +22,11 @@ import torch
 from pipeline.base.arrays import NpyWriter
 from pipeline.base.errors import UserError
 from pipeline.metrics.config import MeasurePlan
-from pipeline.metrics.distances import fit
 from pipeline.metrics.extractors import weights
 from pipeline.metrics.extractors.extractor import Features
 from pipeline.metrics.extractors.inception import RESIZES, load_inception
 from pipeline.metrics.registry import parse
-from pipeline.metrics.suite import Real, measure
+from pipeline.metrics.suite import measure
 
 ROUNDS = 7
 PLAN = {"seed": 0, "batch": 64, "splits": 10, "subsets": 100, "subset_size": 1000}
@@ -58,9 +57,10 @@ def benchmark_metrics(count: int, width: int, threads: int, device: str) -> None
     ]
     with tempfile.TemporaryDirectory() as folder:
         real, generated = (features(Path(folder) / f"{seed}.npy", count, width, seed) for seed in (0, 1))
-        gaussian, _ = timed("reference: statistics", lambda: fit(real))
+        side = Features(real)
+        timed("reference: statistics", lambda: side.gaussian)
         networks = ("inception_clean", "inception_legacy")
-        sides = {(name, "train"): Real(count, gaussian, real) for name in networks}
+        sides = {(name, "train"): side for name in networks}
         both = dict.fromkeys(networks, Features(generated))
         total = np.zeros(2)
         for name in names:

@@ -53,7 +53,7 @@ from pipeline.base.schema import bind, read_yaml
 from pipeline.metrics.config import MeasurePlan
 from pipeline.metrics.extractors.extractor import Features
 from pipeline.metrics.registry import column
-from pipeline.metrics.suite import measure, real_side
+from pipeline.metrics.suite import measure
 from pipeline.training.config import TrainPlan
 from pipeline.training.loop import Observer, train
 
@@ -70,7 +70,7 @@ print(outcome.status, outcome.step, *sorted(moved))
 
 name = "plan/measure/digits/perceptrons/seed1.yaml"
 plan = bind(MeasurePlan, read_yaml(name) | {"metrics": ["shift50_digits"]}, file=name)
-real = {("digits_classifier", "test"): real_side(np.zeros((60, 4)))}
+real = {("digits_classifier", "test"): Features(np.zeros((60, 4)))}
 values, _ = measure(plan, real, {"digits_classifier": Features(np.full((50, 4), 3.0))})
 print(values, column("shift50_digits"))
 """

@@ -12,7 +12,7 @@ from pipeline.metrics.extractors.extractor import DTYPE, Extractor, Features, be
 from pipeline.metrics.extractors.registry import load_extractor
 from pipeline.metrics.floors import BATCH
 from pipeline.metrics.registry import SPLITS, SPREAD, SUBSET_SIZE, SUBSETS, Protocol, column, extractors, parse
-from pipeline.metrics.suite import measure, real_side
+from pipeline.metrics.suite import measure
 
 
 def measure_images(
@@ -40,8 +40,7 @@ def measure_images(
         own = [protocol for protocol in protocols if protocol.extractor == name]
         drawn, splits = extract(extractor, own, generated, real)
         for protocol in own:
-            side = splits[protocol.split]
-            found, missing = measure_protocol(protocol, drawn, side, seed, f"real images of {real.name}")
+            found, missing = measure_protocol(protocol, drawn, splits[protocol.split], seed)
             values |= {value: numbers | facts for value, numbers in found.items()}
             report["unavailable"] |= missing
     order = [value for protocol in protocols for value in protocol.values]
@@ -75,22 +74,22 @@ def extract(
 
 
 def measure_protocol(
-    protocol: Protocol, drawn: Features, real: Features, seed: int, name: str
+    protocol: Protocol, drawn: Features, real: Features, seed: int
 ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     """The protocol's values by name, each with its spread, its floor and its counts; and what cannot be had, and why.
 
     The floor is real against real: as many random images as were measured, half of them at most, against all others.
     """
-    values, missing, size = measure_features(protocol, drawn, real, seed, name)
-    half = len(real.features) // 2
+    values, missing, size = measure_features(protocol, drawn, real, seed)
+    half = len(real) // 2
     count = min(half, protocol.count or half)
     floor: dict[str, float] = {}
     if count >= protocol.least(SPLITS, 2):
-        order = np.random.default_rng(seed).permutation(len(real.features))
+        order = np.random.default_rng(seed).permutation(len(real))
         here, others = (real.rows(np.sort(rows)) for rows in (order[:count], order[count:]))
-        floor, *_ = measure_features(protocol.countless, here, others, seed, name)
+        floor, *_ = measure_features(protocol.countless, here, others, seed)
     floor = dict(zip(protocol.values, floor.values(), strict=False))  # none where the weights have no logits
-    counts = {"n_real_against_real": count, "n_gen": protocol.count, "n_real": len(real.features)}
+    counts = {"n_real_against_real": count, "n_gen": protocol.count, "n_real": len(real)}
     subsets = {"subsets": SUBSETS, "subset_size": size} if "subset_size" in protocol.settings else {}
     return {
         value: {"value": number, "std": values.get(f"{value}{SPREAD}"), "real_against_real": floor.get(value)}
@@ -102,15 +101,13 @@ def measure_protocol(
 
 
 def measure_features(
-    protocol: Protocol, drawn: Features, real: Features, seed: int, name: str
+    protocol: Protocol, drawn: Features, real: Features, seed: int
 ) -> tuple[dict[str, float], dict[str, str], int]:
     """As `suite.measure`, and the size of the kernel distance's subsets: one is no larger than a side."""
-    side = real_side(real.features, name, gaussian=protocol.formula.reads == "gaussian")
-    size = min(SUBSET_SIZE, protocol.count or len(drawn.features), side.count)
+    size = min(SUBSET_SIZE, protocol.count or len(drawn), len(real))
     settings = MetricSettings(metrics=[protocol.name], splits=SPLITS, subsets=SUBSETS, subset_size=size)
-    network = protocol.extractor
-    known = {(network, protocol.split): side}
-    return *measure(settings, known, {network: drawn}, seed=seed, device=best_device()), size
+    sides = {(protocol.extractor, protocol.split): real}
+    return *measure(settings, sides, {protocol.extractor: drawn}, seed=seed, device=best_device()), size
 
 
 def table(report: dict[str, Any]) -> list[str]:

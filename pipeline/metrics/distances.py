@@ -1,14 +1,13 @@
 """The distances and scores of features, by the functions of clean-fid and torch-fidelity.
 
-Two things are our own. `fit` sums the covariance block by block: numpy's needs three copies of all features in double
-precision (church256: 6.2 GB). `frechet_distance` by symmetric eigendecomposition replaces clean-fid's, which calls
-scipy's `sqrtm`: 17 instead of 63 s of processor time at 2,048 features (torch-fidelity's: 28), and scipy 1.18 breaks
-it; tests compare the two. The libraries are imported by the functions: settings are checked without them.
+The Fréchet distance by symmetric eigendecomposition is our own: clean-fid's calls scipy's `sqrtm`, 63 s of processor
+time at 2,048 features against 17 (torch-fidelity's: 28), and scipy 1.18 breaks it; tests compare the two. Torch and the
+libraries are imported by the functions: settings are checked without them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,41 +18,9 @@ from pipeline.metrics.registry import Formula
 if TYPE_CHECKING:
     import torch
 
-ROWS = 8192  # features held in double precision at a time
+    from pipeline.metrics.extractors.extractor import Gaussian
+
 PAIRS = 4096  # features a side whose distances are held at a time
-
-
-@dataclass(frozen=True)
-class Gaussian:
-    """Mean (d,) and unbiased covariance (d, d) in double precision."""
-
-    mean: np.ndarray
-    covariance: np.ndarray
-
-
-def fit(features: np.ndarray, *, name: str = "features") -> Gaussian:
-    """Gaussian of features (n, d), which may be memory-mapped; memory holds ROWS of them in double precision.
-
-    Errors: `UserError` for fewer than two samples or a non-finite feature.
-    """
-    if len(features) < 2:
-        raise UserError(f"{name}: {len(features)} samples; a covariance needs at least 2")
-    check_finite(features, name=name)
-    parts = [slice(start, start + ROWS) for start in range(0, len(features), ROWS)]
-    mean = sum(np.asarray(features[part], dtype=np.float64).sum(axis=0) for part in parts) / len(features)
-    scatter = np.zeros((len(mean), len(mean)))
-    for part in parts:
-        centred = np.asarray(features[part], dtype=np.float64) - mean
-        scatter += centred.T @ centred
-    return Gaussian(mean, scatter / (len(features) - 1))
-
-
-def check_finite(rows: np.ndarray, *, name: str) -> None:
-    """Errors: `UserError` where some of the rows (n, d), called `name`, are not finite."""
-    parts = (rows[start : start + ROWS] for start in range(0, len(rows), ROWS))
-    broken = sum(int((~np.isfinite(part)).any(axis=1).sum()) for part in parts)
-    if broken:
-        raise UserError(f"{name}: {broken} of {len(rows)} samples have a non-finite feature")
 
 
 def frechet_distance(real: Gaussian, generated: Gaussian) -> float:

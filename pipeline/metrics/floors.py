@@ -13,7 +13,7 @@ from pipeline.base.images import to_float, to_uint8
 from pipeline.metrics.config import ReferencePlan
 from pipeline.metrics.extractors.extractor import Extractor, Features, best_device
 from pipeline.metrics.registry import SPREAD, parse
-from pipeline.metrics.suite import Real, measure, real_side
+from pipeline.metrics.suite import measure
 
 MOST = 1000  # images of a case at most, as many as a run of the faces is measured with
 MEMORISED = 100
@@ -26,20 +26,19 @@ def known_answers(
     extractor: Extractor,
     images: Mapping[str, np.ndarray],
     seen: Mapping[str, Features],
-    real: Mapping[str, Real],
 ) -> dict[str, Any]:
     """`<value>_<case>` and `n_<case>` of one network's metrics, flat; the cases are those of `_cases`.
 
-    By split (train, and test where the dataset has one): images (N, C, H, W) uint8, as the network sees them, and as
-    the real side of its metrics. Metrics that are compared with a test split, but for the digits' own, have no known
+    By split (train, and test where the dataset has one): images (N, C, H, W) uint8, and as the network sees them.
+    Metrics that are compared with a test split, but for the digits' own, have no known
     answers: the cases are about the generator's training images. A value that cannot be had is the text that says why.
     """
     answers: dict[str, Any] = {}
     for split in images:
         protocols = [protocol for protocol in map(parse, plan.metrics) if protocol.extractor == extractor.name]
         names = [one.name for one in protocols if one.split == split and (split == "train" or one.own)]
-        for case, sides, generated in _cases(extractor, images, seen, real, split) if names else ():
-            smallest = min(sides[split].count, len(generated.features))
+        for case, sides, generated in _cases(extractor, images, seen, split) if names else ():
+            smallest = min(len(sides[split]), len(generated))
             size = None if plan.subset_size is None else min(plan.subset_size, smallest)
             settings = plan.model_copy(update={"metrics": names, "subset_size": size})
             given = {(extractor.name, name): side for name, side in sides.items()}
@@ -56,10 +55,9 @@ def _cases(
     extractor: Extractor,
     images: Mapping[str, np.ndarray],
     seen: Mapping[str, Features],
-    real: Mapping[str, Real],
     split: str,
-) -> Iterator[tuple[str, Mapping[str, Real], Features]]:
-    """Each case of the registry's CASES: name, real sides by split, images in the place of generated ones.
+) -> Iterator[tuple[str, Mapping[str, Features], Features]]:
+    """Each case of the registry's CASES: name, real images by split, images in the place of generated ones.
 
     Train and test stand for the other split, where there is one.
     """
@@ -67,9 +65,8 @@ def _cases(
     order, half = random.permutation(len(pictures)), len(pictures) // 2
     few = min(half, MOST)
 
-    def against(index: np.ndarray) -> dict[str, Real]:
-        gaussian = real[split].gaussian is not None
-        return {**real, split: real_side(features.features[np.sort(index)], gaussian=gaussian)}
+    def against(index: np.ndarray) -> dict[str, Features]:
+        return {**seen, split: features.rows(np.sort(index))}
 
     def extracted(changed: np.ndarray) -> Features:
         return extractor.extract(changed, BATCH, what="known answers")
@@ -78,19 +75,19 @@ def _cases(
     if few < half:
         yield "rest", against(order[few:]), features.rows(np.sort(order[:few]))
     for other in set(images) - {split}:
-        yield other, real, seen[other]
-    yield "memorised", real, seen["train"].rows(np.arange(few) % min(MEMORISED, len(images["train"])))
+        yield other, seen, seen[other]
+    yield "memorised", seen, seen["train"].rows(np.arange(few) % min(MEMORISED, len(images["train"])))
     back = extracted(to_uint8(to_float(torch.from_numpy(np.array(pictures[:ROUND_TRIP])))).numpy())
     rest = features.rows(slice(ROUND_TRIP, None))
     logits = None if rest.logits is None or back.logits is None else np.concatenate([back.logits, rest.logits])
-    yield "round_trip", real, replace(rest, features=np.concatenate([back.features, rest.features]), logits=logits)
+    yield "round_trip", seen, replace(rest, features=np.concatenate([back.features, rest.features]), logits=logits)
     blurred = F.avg_pool2d(
         torch.from_numpy(np.array(pictures[:few])).float(), 3, stride=1, padding=1, count_include_pad=False
     )
-    yield "blurred", real, extracted(blurred.round().byte().numpy())
+    yield "blurred", seen, extracted(blurred.round().byte().numpy())
     one = features.rows(np.zeros(few, dtype=int))
     # A little noise on the features: of equal samples no neighbour is the nearest one.
     noise = np.random.default_rng(0).normal(0, 1e-3, one.features.shape).astype(np.float32)
-    yield "one_image", real, replace(one, features=one.features + noise)
-    yield "constant", real, extracted(np.full_like(pictures[:1], 128)).rows(np.zeros(few, dtype=int))
-    yield "noise", real, extracted(random.integers(0, 256, (few, *pictures.shape[1:]), dtype=np.uint8))
+    yield "one_image", seen, replace(one, features=one.features + noise)
+    yield "constant", seen, extracted(np.full_like(pictures[:1], 128)).rows(np.zeros(few, dtype=int))
+    yield "noise", seen, extracted(random.integers(0, 256, (few, *pictures.shape[1:]), dtype=np.uint8))

@@ -10,10 +10,9 @@ import torch
 from pipeline.base.errors import UserError
 from pipeline.base.files import read_json, write_json, write_text
 from pipeline.metrics.config import MeasurePlan
-from pipeline.metrics.distances import fit
-from pipeline.metrics.extractors.extractor import Features, best_device
+from pipeline.metrics.extractors.extractor import Features, Reference, best_device, load_reference
 from pipeline.metrics.registry import SPREAD, parse
-from pipeline.metrics.suite import Real, Reference, load_reference, measure
+from pipeline.metrics.suite import measure
 from pipeline.networks.sampling import draw_images, draw_latents, kept_weights, load_generator, memory_advice
 
 CURVE, SAMPLE_SIZES = "progress.csv", "sample_size.csv"
@@ -89,7 +88,7 @@ def write_curve(plan: MeasurePlan, *, run: Path, known: Reference, out: Path) ->
 
 
 def write_sample_sizes(
-    metrics: list[str], real: Mapping[tuple[str, str], Real], generated: Mapping[str, Features], out: Path
+    metrics: list[str], real: Mapping[tuple[str, str], Features], generated: Mapping[str, Features], out: Path
 ) -> None:
     """Write sample_size.csv: n_gen, and the first Fréchet distance of `metrics` from that many samples.
 
@@ -98,13 +97,12 @@ def write_sample_sizes(
     protocol = next((found for found in map(parse, metrics) if found.formula.reads == "gaussian"), None)
     if protocol is None:
         return
-    gaussian = real[protocol.extractor, protocol.split].gaussian
-    features = generated[protocol.extractor].features[: protocol.count]
-    counts = [count for count in dict.fromkeys(len(features) // share for share in SHARES) if count >= LEAST]
-    fitted = [fit(features[:count], name=f"the first {count} generated images") for count in counts]
-    values = [f"{protocol.formula.compute(gaussian, own):.7g}" for own in fitted]
+    side, samples = real[protocol.extractor, protocol.split], generated[protocol.extractor]
+    most = protocol.count or len(samples)
+    counts = [count for count in dict.fromkeys(most // share for share in SHARES) if count >= LEAST]
+    values = [protocol.formula.compute(side.gaussian, samples.rows(slice(count)).gaussian) for count in counts]
     if counts:
-        frame = pd.DataFrame({"n_gen": counts, protocol.countless.name: values})
+        frame = pd.DataFrame({"n_gen": counts, protocol.countless.name: [f"{value:.7g}" for value in values]})
         write_text(out / SAMPLE_SIZES, frame.to_csv(index=False, lineterminator="\n"))
 
 

@@ -13,13 +13,11 @@ from pipeline.base.files import atomic_write, sha256, write_json
 from pipeline.data.array import has_array, read_array, read_manifest
 from pipeline.metrics.config import ReferencePlan
 from pipeline.metrics.extractors import weights
-from pipeline.metrics.extractors.classifier import accuracy, train_classifier
-from pipeline.metrics.extractors.extractor import DTYPE
-from pipeline.metrics.extractors.glyph_decoder import write_decoder
+from pipeline.metrics.extractors.extractor import DTYPE, check_finite
+from pipeline.metrics.extractors.own import accuracy, train_classifier, write_decoder
 from pipeline.metrics.extractors.registry import DIGITS, GLYPHS, load_extractor
 from pipeline.metrics.floors import BATCH, known_answers
 from pipeline.metrics.registry import Protocol, extractors, parse
-from pipeline.metrics.suite import Real, real_side, write_side
 
 KNOWN_ANSWERS = "known_answers.json"
 
@@ -51,19 +49,15 @@ def build_reference(plan: ReferencePlan, *, data: str, out: str) -> dict[str, An
                 "dtype": DTYPE,
                 "no_logits": extractor.no_logits,
             }
-            own = [protocol for protocol in protocols if protocol.extractor == name]
             seen = {split: extractor.extract(images[split], BATCH, what=f"{split} images") for split in images}
-            real = {split: _real(f"{split} images, {name}", seen[split].features, own, split) for split in images}
-            known = facts | {"n_real": len(images["train"])} | known
-            known |= known_answers(plan, extractor, images, seen, real)
-            for split, side in real.items():
-                # The first network's features say which training images are nearest to a sample.
-                first = (name, split) == (protocols[0].extractor, "train")
-                keep = first or any(split in one.real and one.formula.reads == "features" for one in own)
-                if keep or any(protocol.split == split for protocol in own):
-                    about = {"extractor": name, "split": split, "images": said[split], "n_real": side.count}
-                    stored = side if keep else Real(side.count, side.gaussian)
-                    content["sides"].append(about | write_side(folder / f"{name}_{split}", stored))
+            known = facts | {"n_real": len(images["train"])} | known | known_answers(plan, extractor, images, seen)
+            for split, features in seen.items():
+                check_finite(features.features, name=f"{split} images, {name}")
+                file = folder / f"{name}_{split}.npy"
+                with atomic_write(file) as temporary:
+                    np.save(temporary, features.features)
+                about = {"extractor": name, "split": split, "images": said[split], "n_real": len(features)}
+                content["sides"].append(about | {"features": file.name})
         written = [path for path in sorted(folder.iterdir()) if path.name not in ("manifest.json", KNOWN_ANSWERS)]
         content |= {key: manifest[key] for key in ("split", "resize", "images_sha256")}
         write_json(folder / "manifest.json", content | {"files": {path.name: sha256(path) for path in written}})
@@ -105,9 +99,3 @@ def _network(name: str, plan: ReferencePlan, data: str, folder: Path) -> tuple[P
         with atomic_write(folder / path.name) as temporary:
             shutil.copyfile(path, temporary)
     return folder / path.name, {}
-
-
-def _real(name: str, features: np.ndarray, own: list[Protocol], split: str) -> Real:
-    """The real side of one split, with statistics where a metric of this network reads them. Errors: as `fit`."""
-    gaussian = any(protocol.formula.reads == "gaussian" and protocol.split == split for protocol in own)
-    return real_side(features, name, gaussian=gaussian)

@@ -11,8 +11,8 @@ from pipeline.base.files import read_json
 from pipeline.base.images import to_float, to_uint8
 from pipeline.base.schema import bind, read_yaml
 from pipeline.data.array import read_array
-from pipeline.metrics.extractors.extractor import best_device
-from pipeline.metrics.extractors.registry import IllustratePlan, load_first_extractor, real_features
+from pipeline.metrics.extractors.extractor import best_device, load_reference
+from pipeline.metrics.extractors.registry import IllustratePlan
 from pipeline.networks.families import load, load_attribute
 from pipeline.networks.interface import Generator
 from pipeline.networks.sampling import (
@@ -70,9 +70,10 @@ def _draw(plan: IllustratePlan, run: Path, data: str | Path, reference: Path, ou
     starts, ends = draw_latents(generator, 2 * PATHS, plan.seed).chunk(2)
     paths = draw(interpolate(starts, ends, STEPS))
     write_sheet(out / "interpolation", paths.reshape(PATHS, STEPS, *paths.shape[1:]), rows=list(range(PATHS)))
-    extractor = load_first_extractor(reference)
+    known = load_reference(reference)
+    name, extractor = next(iter(known.extractors.items()))  # of the data set's first metric
     features = extractor.extract(images, plan.batch).features
-    write_nearest_images(out, images, features, real, real_features(reference, extractor.name))
+    write_nearest_images(out, images, features, real, known.real[name, "train"].features)
     settings = read_yaml(run / CONFIG)["train"]["augment"]
     augmentation = bind(AugmentConfig, settings, file=str(run / CONFIG), prefix="train.augment")
     write_real_images(out, real, augmentation, plan.seed)

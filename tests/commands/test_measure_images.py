@@ -16,8 +16,9 @@ from pipeline.commands.image_sources import read_images
 from pipeline.data.array import write_dataset
 from pipeline.data.config import DataConfig
 from pipeline.data.prepare import settings
-from pipeline.metrics.distances import fit, kernel_distance, legacy_frechet_distance, precision_recall
+from pipeline.metrics.distances import kernel_distance, legacy_frechet_distance, precision_recall
 from pipeline.metrics.extractors import weights
+from pipeline.metrics.extractors.extractor import fit
 from small_extractor import small
 
 

@@ -6,7 +6,7 @@ import torch
 
 from pipeline.data.config import DataConfig
 from pipeline.data.readers import read_digits, split_digits
-from pipeline.metrics.extractors.classifier import DigitsClassifier, accuracy, digits_extractor, train_classifier
+from pipeline.metrics.extractors.own import DigitsClassifier, accuracy, digits_extractor, train_classifier
 from pipeline.metrics.extractors.registry import ClassifierConfig
 
 

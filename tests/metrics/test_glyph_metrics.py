@@ -9,10 +9,11 @@ from pipeline.data.array import write_dataset
 from pipeline.data.glyphs import Glyphs
 from pipeline.metrics import glyphs as metrics
 from pipeline.metrics.config import ReferencePlan
-from pipeline.metrics.extractors.glyph_decoder import load_decoder
+from pipeline.metrics.extractors.extractor import load_reference
+from pipeline.metrics.extractors.own import load_decoder
 from pipeline.metrics.reference import build_reference
 from pipeline.metrics.registry import parse
-from pipeline.metrics.suite import load_reference, measure
+from pipeline.metrics.suite import measure
 
 COUNT = 1200
 NAMES = ["valid_glyphs", "modes_glyphs", "kl_glyphs", "memorised_glyphs"]

@@ -15,8 +15,9 @@ from torchvision.models import vgg16
 
 from pipeline.base.errors import UserError
 from pipeline.base.files import sha256
-from pipeline.metrics.distances import fit, frechet_distance, legacy_frechet_distance
+from pipeline.metrics.distances import frechet_distance, legacy_frechet_distance
 from pipeline.metrics.extractors import inception, weights
+from pipeline.metrics.extractors.extractor import fit
 from pipeline.metrics.extractors.inception import Inception, from_fidelity, load_inception, resize_clean, resize_legacy
 
 

@@ -10,13 +10,12 @@ from pipeline.base.files import read_json, write_json, write_text
 from pipeline.base.schema import dump
 from pipeline.data.array import write_dataset
 from pipeline.metrics import measure as measuring
-from pipeline.metrics import reference, suite
+from pipeline.metrics import reference
 from pipeline.metrics.config import MeasurePlan, ReferencePlan
-from pipeline.metrics.distances import fit, frechet_distance
-from pipeline.metrics.extractors import weights
-from pipeline.metrics.extractors.extractor import Features
+from pipeline.metrics.distances import frechet_distance
+from pipeline.metrics.extractors import extractor, weights
+from pipeline.metrics.extractors.extractor import Features, fit
 from pipeline.metrics.measure import measure_run, write_sample_sizes
-from pipeline.metrics.suite import real_side
 from pipeline.networks.transgan.networks import Generator
 from small_extractor import small
 
@@ -46,7 +45,7 @@ def project(tmp_path, monkeypatch, cell):
         "find",
         lambda name, configured: file,
     )
-    for module in (reference, suite):
+    for module in (reference, extractor):
         monkeypatch.setattr(module, "load_extractor", lambda name, path: small(name, logits=False))
     plan = ReferencePlan(
         metrics=["fid_train_legacy", "fid_train_clean", "is", "kid", "pr3_inception"],
@@ -169,7 +168,7 @@ def torch_state(project):
 
 # ---- how many samples a Fréchet distance needs ----
 RANDOM = np.random.default_rng(0)
-REAL = {("inception_clean", "train"): real_side(RANDOM.normal(size=(900, 6)))}
+REAL = {("inception_clean", "train"): Features(RANDOM.normal(size=(900, 6)))}
 SAMPLES = {"inception_clean": Features(RANDOM.normal(0.5, 1, size=(800, 6)))}
 
 
@@ -182,7 +181,7 @@ def test_the_first_samples_are_measured_and_the_last_row_is_the_metric_itself(tm
     header, *rows = [line.split(",") for line in (tmp_path / "sample_size.csv").read_text().splitlines()]
     assert header == ["n_gen", "fid_train_clean"] and [int(row[0]) for row in rows] == counts
     for count, value in rows:
-        own = fit(SAMPLES["inception_clean"].features[: int(count)], name="samples")
+        own = fit(SAMPLES["inception_clean"].features[: int(count)])
         expected = frechet_distance(REAL["inception_clean", "train"].gaussian, own)
         assert float(value) == pytest.approx(expected, rel=1e-5)
 

@@ -11,14 +11,15 @@ from pipeline.base.files import read_json, sha256, write_json
 from pipeline.data.array import read_manifest, write_dataset
 from pipeline.data.config import DataConfig
 from pipeline.data.readers import read_digits, split_digits
-from pipeline.metrics import floors, reference, suite
+from pipeline.metrics import floors, reference
 from pipeline.metrics.config import MeasurePlan, ReferencePlan
+from pipeline.metrics.extractors import extractor as extracting
 from pipeline.metrics.extractors import weights
+from pipeline.metrics.extractors.extractor import fit, load_reference
 from pipeline.metrics.extractors.registry import ClassifierConfig
 from pipeline.metrics.measure import protocols
 from pipeline.metrics.reference import build_reference
 from pipeline.metrics.registry import CASES
-from pipeline.metrics.suite import load_reference, real_side
 from small_extractor import small
 
 METRICS = ["fd_digits", "is_digits", "kd_digits", "pr_digits"]
@@ -35,7 +36,6 @@ PLAN = ReferencePlan(
 FILES = [
     "digits_classifier.safetensors",
     "digits_classifier_test.npy",
-    "digits_classifier_test.npz",
     "digits_classifier_train.npy",
 ]
 
@@ -76,11 +76,8 @@ def test_what_is_loaded_is_what_was_built(built, digits):
     assert not extractor.network.training and real.features.shape == (HELD_OUT, 64)
     assert isinstance(real.features, np.memmap)
     np.testing.assert_allclose(extractor.extract(digits[1], 77).features, real.features, rtol=1e-4, atol=1e-5)
-    fresh = real_side(real.features).gaussian
-    for name in ("mean", "covariance"):
-        assert np.array_equal(getattr(real.gaussian, name), getattr(fresh, name))
-        assert getattr(fresh, name).dtype == np.float64
-    assert (known.manifest["n_real"], real.count) == (COUNT, HELD_OUT)
+    assert np.array_equal(real.gaussian.covariance, fit(np.array(real.features)).covariance)
+    assert (known.manifest["n_real"], len(real)) == (COUNT, HELD_OUT)
 
 
 def test_held_out_images_have_no_part_in_the_classifier(built, digits, tmp_path):
@@ -184,7 +181,7 @@ def project(tmp_path, monkeypatch):
             "find",
             lambda name, configured: file,
         )
-        for module in (reference, suite):
+        for module in (reference, extracting):
             monkeypatch.setattr(module, "load_extractor", lambda name, path: small(name, logits=logits))
         return tmp_path
 
@@ -195,29 +192,18 @@ def plan(*metrics):
     return PLAN.model_copy(update={"metrics": list(metrics), "digits_classifier": None, "splits": 3, "subset_size": 20})
 
 
-def test_two_networks_share_weights_and_keep_what_their_metrics_need(project):
+def test_two_networks_share_weights_and_keep_the_features_of_every_split(project):
     folder = project()
     build(folder, plan(*INCEPTION))
     known = load_reference(folder / "reference")
     assert list(known.extractors) == ["inception_legacy", "inception_clean"]
-    assert set(known.real) == {("inception_legacy", "train"), ("inception_clean", "train"), ("inception_clean", "test")}
-    legacy, clean, test = (
-        known.real["inception_legacy", "train"],
-        known.real["inception_clean", "train"],
-        known.real["inception_clean", "test"],
-    )
-    assert test.features is None and clean.features.shape == legacy.features.shape == (60, 12)
-    assert (legacy.count, test.count) == (60, 40)
+    shapes = {side: features.features.shape for side, features in known.real.items()}
+    assert shapes == {
+        (name, split): (count, 12) for name in known.extractors for split, count in (("train", 60), ("test", 40))
+    }
     assert sum(path.name == "weights.pt" for path in (folder / "reference").iterdir()) == 1 and not list(
         (folder / "reference").glob("tmp*")
     )
-
-
-def test_features_that_no_metric_reads_are_not_kept(project):
-    folder = project()
-    build(folder, plan("fid_train_legacy", "fid_train_clean"))
-    real = load_reference(folder / "reference").real
-    assert real["inception_clean", "train"].features is None and real["inception_legacy", "train"].features is not None
 
 
 def test_known_answers_have_the_test_split_and_no_counts(project):
@@ -262,9 +248,10 @@ def test_a_full_disk_is_one_line(project, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(reference, "write_side", full)
+    folder = project()
+    monkeypatch.setattr(reference.np, "save", full)
     with pytest.raises(UserError, match=r"reference: No space left on device; .*make room"):
-        build(project(), plan("fid_train_clean"))
+        build(folder, plan("fid_train_clean"))
 
 
 def test_thousand_against_the_rest_where_there_are_more_than_two_thousand(project, monkeypatch):

@@ -12,7 +12,7 @@ from pipeline.base.errors import UserError
 from pipeline.base.files import read_json, sha256, write_json, write_text
 from pipeline.base.schema import dump
 from pipeline.data.array import write_dataset
-from pipeline.metrics.extractors import registry
+from pipeline.metrics.extractors import extractor
 from pipeline.metrics.extractors.registry import IllustratePlan
 from pipeline.networks.sampling import load_generator, sample
 from pipeline.networks.transgan.networks import Generator
@@ -64,7 +64,7 @@ def project(tmp_path, monkeypatch, cell):
     sides = [{"extractor": "inception_clean", "split": "train", "features": "inception_clean_train.npy"}]
     networks = {"inception_clean": {"weights": "weights.pt"}}
     write_json(reference / "manifest.json", {"extractors": networks, "sides": sides, "files": files})
-    monkeypatch.setattr(registry, "load_extractor", lambda name, path: small(name))
+    monkeypatch.setattr(extractor, "load_extractor", lambda name, path: small(name))
     return tmp_path
 
 

@@ -1,20 +1,59 @@
-"""What every evaluating network looks like to the metrics: uint8 images in, features and perhaps logits out."""
+"""What a network says about images: features, logits, a Gaussian; the networks and real images of a data set."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 from tqdm import tqdm
 
+from pipeline.base.errors import UserError
+from pipeline.base.files import check_sha256, read_json
 from pipeline.base.machine import device_of, replicas, shared_out
+from pipeline.metrics.extractors.registry import load_extractor
 
 DTYPE = "float32 features, float64 statistics"
+ROWS = 8192  # features held in double precision at a time
 
 
 def best_device() -> torch.device:
     """A GPU where there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """Mean (d,) and unbiased covariance (d, d) in double precision."""
+
+    mean: np.ndarray
+    covariance: np.ndarray
+
+
+def check_finite(rows: np.ndarray, *, name: str) -> None:
+    """Errors: `UserError` where some of the rows (n, d), called `name`, are not finite."""
+    parts = (rows[start : start + ROWS] for start in range(0, len(rows), ROWS))
+    if broken := sum(int((~np.isfinite(part)).any(axis=1).sum()) for part in parts):
+        raise UserError(f"{name}: {broken} of {len(rows)} samples have a non-finite feature")
+
+
+def fit(features: np.ndarray) -> Gaussian:
+    """Gaussian of features (n, d), which may be memory-mapped, summed block by block.
+
+    numpy's `cov` needs three copies of all features in double precision (church256: 6.2 GB).
+    Errors: `UserError` for a non-finite feature.
+    """
+    check_finite(features, name="features")
+    parts = [slice(start, start + ROWS) for start in range(0, len(features), ROWS)]
+    mean = sum(np.asarray(features[part], dtype=np.float64).sum(axis=0) for part in parts) / len(features)
+    scatter = np.zeros((len(mean), len(mean)))
+    for part in parts:
+        centred = np.asarray(features[part], dtype=np.float64) - mean
+        scatter += centred.T @ centred
+    return Gaussian(mean, scatter / (len(features) - 1))
 
 
 @dataclass(frozen=True)
@@ -24,6 +63,14 @@ class Features:
     features: np.ndarray
     logits: np.ndarray | None = None
     no_logits: str | None = field(default=None, kw_only=True)
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    @cached_property
+    def gaussian(self) -> Gaussian:
+        """Of the features; computed where a metric reads it, and once."""
+        return fit(self.features)
 
     def rows(self, index: np.ndarray | slice) -> "Features":
         """A selection of the images."""
@@ -73,3 +120,32 @@ class Extractor:
 def _forward(network: nn.Module, images: np.ndarray) -> list[np.ndarray]:
     found = network(torch.from_numpy(images).to(device_of(network)))
     return [array.cpu().numpy() for array in found if array is not None]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What evaluation needs of reference/<dataset>/."""
+
+    extractors: Mapping[str, Extractor]  # by name, in the order of the metrics
+    real: Mapping[tuple[str, str], Features]  # by network and split; features alone, memory-mapped
+    manifest: Mapping[str, Any]
+
+
+def load_reference(folder: str | Path) -> Reference:
+    """Networks, real images and manifest, each file checked against its recorded hash.
+
+    Errors: `UserError` where a file is missing, damaged, or not the one recorded.
+    """
+    folder = Path(folder)
+    manifest = read_json(folder / "manifest.json")
+    for name, digest in manifest["files"].items():
+        check_sha256(folder / name, digest)
+    networks = manifest["extractors"].items()
+    extractors = {name: load_extractor(name, folder / facts["weights"]) for name, facts in networks}
+    real = {
+        (side["extractor"], side["split"]): Features(
+            np.load(folder / side["features"], mmap_mode="r", allow_pickle=False)
+        )
+        for side in manifest["sides"]
+    }
+    return Reference(extractors, real, manifest)
