@@ -139,7 +139,8 @@ def contact_sheet(path: Path, rows: Sequence[tuple[str, Sequence[Tile]]], shades
                 bottom, share = (top + above - step) / height, (step - above) / height
                 axis = figure.add_axes((0.005 + column / columns, bottom, side / WIDTH, share), anchor="NW")
                 axis.imshow(tile.image, **colours)
-                axis.set_title(tile.caption)
+                # A long caption is set in smaller letters: about 12 of 9 points are an inch wide.
+                axis.set_title(tile.caption, fontsize=min(9, 108 * side / max(1, len(tile.caption))))
                 axis.axis("off")
                 for colour, width in (("white", 3.5), ("black", 1.2)) if tile.outlined else ():
                     corner = (tile.outlined[1] - 0.5, tile.outlined[0] - 0.5)
