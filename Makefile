@@ -8,6 +8,8 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # pip's own setting `user` cannot work inside a virtual environment.
 export PIP_USER := 0
 
+# Targets one after the other, also with `make -j`: dvc lets one command at a time into a clone, set-up is for all.
+.NOTPARALLEL:
 .PHONY: help repro report docs test lint format hooks kill-test setup smoke lock compare watch unfinished gpu-check parity faces publish pretrained cell submit gather cluster-test
 
 # Networks that are kept in git, about 1 MB each, so that a clone draws images before any training.

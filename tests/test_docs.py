@@ -146,3 +146,9 @@ def test_the_notebook_runs_and_holds_what_the_page_on_networks_says(tmp_path):
     notebook.cells.insert(0, first)
     nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3").execute()  # raises for a cell that fails
     assert (tmp_path / "walk.gif").is_file() and len(list((tmp_path / "pictures").iterdir())) == 16
+
+
+def test_targets_of_one_make_come_one_after_the_other():
+    """Also with `make -j2 repro report`: dvc lets one command at a time into a clone."""
+    done = subprocess.run(["make", "-pn", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "\n.NOTPARALLEL:" in done.stdout

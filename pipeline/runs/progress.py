@@ -136,7 +136,12 @@ class EventFile:
     def __init__(self, folder: Path):
         folder.mkdir(parents=True, exist_ok=True)
         now = time.time()
-        self.writer = RecordWriter(open(folder / f"events.out.{MARK}.{now:.6f}.{os.getpid()}", "xb"))  # noqa: SIM115
+        # TensorBoard goes from file to file by their names: the new one is the last, also where the clock was put back.
+        last = max(
+            (float(old.name.split(f"{MARK}.")[1].rpartition(".")[0]) for old in folder.glob(f"*{MARK}*")), default=0
+        )
+        name = f"events.out.{MARK}.{max(now, last + 1):.6f}.{os.getpid()}"
+        self.writer = RecordWriter(open(folder / name, "xb"))  # noqa: SIM115
         self._write(Event(wall_time=now, file_version="brain.Event:2"))
         self._write(Event(wall_time=now, step=0, session_log=SessionLog(status=SessionLog.START)))
 

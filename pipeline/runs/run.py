@@ -6,6 +6,7 @@ import gc
 import hashlib
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,7 @@ def run_cell(plan: TrainPlan, *, data: str | Path, out: str | Path, name: str) -
     check_device(plan, device, name)
     key, progress = run_key(plan, read_manifest(data)["images_sha256"], device), Progress(name)
     with only_trainer(out, name), work_folder(key, name, progress.note) as work:
+        say_other_machines(work, key, progress)
         twin = find_twin(out, key)
         if under_torchrun():
             join(device, plan.train)
@@ -263,6 +265,20 @@ def _has_compiler() -> bool:
         return bool(get_cpp_compiler())
     except InvalidCxxCompiler:
         return False
+
+
+def say_other_machines(work: Path, key: str, progress: Progress) -> None:
+    """Name the state that another kind of machine left of this training: kernels round differently, so it stays there.
+
+    `work`: the work directory of `key`; a state in it is gone on from, and nothing has to be said.
+    """
+    for other in sorted(work.parent.glob(f"{key[:TRAINING]}*")) if not stored(work) else ():
+        with suppress(UserError, IndexError):
+            kimg = read_json(stored(other)[0])["kimg"]
+            progress.note(
+                f"begins at 0: another kind of machine, or another torch, has trained {kimg:,.1f} kimg of it and can "
+                f"go on; that state stays in {other}"
+            )
 
 
 def find_twin(out: Path, key: str) -> Path | None:

@@ -50,7 +50,7 @@ class Unfinished:
         if self.history:
             values = [row["wasserstein"] for row in self.history]
             parts.append(f"W {values[-1]:.2f} {sparkline(values)}")
-        seconds = time.time() - self.updated
+        seconds = max(0.0, time.time() - self.updated)  # a clock that was put back is behind its files
         parts.append(f"{seconds:.0f} s ago" if seconds < 120 else f"{seconds / 60:.0f} min ago")
         return "  ".join([*parts, f"at work: {self.process}" if self.process else "interrupted"])
 

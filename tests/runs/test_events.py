@@ -152,6 +152,13 @@ def test_the_newest_trainings_of_a_cell_are_kept(tmp_path, work):
     assert events.KEPT == 5
 
 
+def test_the_file_of_a_later_sitting_is_the_last_by_name_also_where_the_clock_was_put_back(tmp_path, monkeypatch):
+    for now in (2000.5, 1000.0, 1000.0):
+        monkeypatch.setattr(events.time, "time", lambda now=now: now)
+        EventFile(tmp_path).close()
+    assert [path.name.split(".")[3] for path in sorted(tmp_path.iterdir())] == ["2000", "2001", "2002"]
+
+
 @pytest.mark.parametrize(("channels", "side", "shown"), [(3, 8, 64), (1, 8, 64), (3, 256, 16), (3, 1024, 4)])
 def test_a_grid_of_any_size_is_a_picture_of_bounded_size(channels, side, shown):
     picture = grid_picture(np.zeros((64, channels, side, side), dtype=np.uint8))

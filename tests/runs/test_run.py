@@ -10,15 +10,15 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from pipeline.base.errors import UserError
-from pipeline.base.files import read_json
+from pipeline.base.files import read_json, write_json
 from pipeline.base.images import to_uint8
 from pipeline.base.schema import bind, read_yaml
-from pipeline.data.array import write_dataset
+from pipeline.data.array import read_manifest, write_dataset
 from pipeline.networks.transgan.networks import Discriminator, Generator
 from pipeline.runs import run as module
 from pipeline.runs.record import read_record, record_folder
 from pipeline.runs.run import find_twin, more_parts, run_cell, run_key
-from pipeline.runs.work_dirs import WORKER, work_root
+from pipeline.runs.work_dirs import WORKER, stored, work_root
 from pipeline.training.config import TrainPlan
 
 FILES = {
@@ -235,6 +235,19 @@ def test_the_key_names_an_architecture_and_no_card(plan, monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
     assert run_key(plan(), "images", torch.device("cuda"))[: module.TRAINING] == a100[: module.TRAINING]
     assert run_key(plan(), "images", torch.device("cuda")) != a100
+
+
+def test_the_state_that_another_kind_of_machine_left_is_named_before_the_training_begins_anew(
+    plan, data, tmp_path, monkeypatch, capsys
+):
+    key = run_key(plan(), read_manifest(data)["images_sha256"], torch.device("cpu"))
+    other = work_root() / f"{key[: module.TRAINING]}{'0' * module.TRAINING}"
+    other.mkdir(parents=True)
+    write_json(other / "step-000000012.json", {"kimg": 12.5})
+    monkeypatch.setattr(module, "train", lambda *_, **__: pytest.fail(capsys.readouterr().out))
+    with pytest.raises(pytest.fail.Exception, match=f"another kind of machine.* 12.5 kimg .*{other}"):
+        run_cell(plan(), data=data, out=tmp_path / "runs/digits/full/seed0", name="digits/full/seed0")
+    assert stored(other)
 
 
 def test_compiling_without_a_compiler_is_refused_before_any_work(plan, data, tmp_path, untrainable, monkeypatch):

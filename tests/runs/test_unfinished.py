@@ -72,6 +72,7 @@ def test_progress_written_between_two_checkpoints_counts(interrupted):
     (one,) = unfinished(interrupted)
     assert (one.kimg, one.seconds_per_kimg, one.updated) == (0.048, 2.0, live["updated"])
     assert one.seconds_left == pytest.approx(0.032)
+    assert "  0 s ago  " in one.line()  # the clock was put back since
 
 
 def test_a_training_without_a_checkpoint_has_a_name_and_nothing_else(work):
