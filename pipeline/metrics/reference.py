@@ -13,9 +13,9 @@ from pipeline.base.files import atomic_write, sha256, write_json
 from pipeline.data.array import has_array, read_array, read_manifest
 from pipeline.metrics.config import ReferencePlan
 from pipeline.metrics.extractors import weights
-from pipeline.metrics.extractors.extractor import DTYPE, check_finite
+from pipeline.metrics.extractors.extractor import DTYPE, check_finite, load_extractor
 from pipeline.metrics.extractors.own import accuracy, train_classifier, write_decoder
-from pipeline.metrics.extractors.registry import DIGITS, GLYPHS, load_extractor
+from pipeline.metrics.extractors.registry import DIGITS, GLYPHS
 from pipeline.metrics.floors import BATCH, known_answers
 from pipeline.metrics.registry import Protocol, extractors, parse
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from tqdm import tqdm
 from pipeline.base.errors import UserError
 from pipeline.base.files import check_sha256, read_json
 from pipeline.base.machine import device_of, replicas, shared_out
-from pipeline.metrics.extractors.registry import load_extractor
+from pipeline.metrics.extractors.registry import NETWORKS
 
 DTYPE = "float32 features, float64 statistics"
 ROWS = 8192  # features held in double precision at a time
@@ -120,6 +121,12 @@ class Extractor:
 def _forward(network: nn.Module, images: np.ndarray) -> list[np.ndarray]:
     found = network(torch.from_numpy(images).to(device_of(network)))
     return [array.cpu().numpy() for array in found if array is not None]
+
+
+def load_extractor(name: str, path: Path) -> Extractor:
+    """The network `name` from the file of its weights. Errors: `UserError` for a file that is not known by its hash."""
+    extractor: Extractor = resolve_name(NETWORKS[name].load)(name, path)
+    return extractor
 
 
 @dataclass(frozen=True)

@@ -3,19 +3,12 @@
 This folder is what pictures need of the metrics: no formula stands here. A new network is one line of NETWORKS.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from pathlib import Path
-from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import Field
 
 from pipeline.base.schema import Strict
-
-if TYPE_CHECKING:
-    from pipeline.metrics.extractors.extractor import Extractor
 
 DIGITS, GLYPHS, VGG = "digits_classifier", "glyphs_decoder", "vgg16"
 GLYPH_SIDE = 8  # of the reduced images at the end of the decoder's features; noise of single pixels averages out
@@ -55,9 +48,3 @@ class IllustratePlan(Strict):
     seed: int
     batch: Count
     threads: Count
-
-
-def load_extractor(name: str, path: Path) -> Extractor:
-    """The network `name` from the file of its weights. Errors: `UserError` for a file that is not known by its hash."""
-    extractor: Extractor = resolve_name(NETWORKS[name].load)(name, path)
-    return extractor
