@@ -1,7 +1,7 @@
 """Settings that are fine one by one and impossible together: refused before any work, in one line."""
 
 from collections.abc import Iterator
-from typing import Any
+from itertools import chain
 
 from pipeline.base.errors import ConfigError
 from pipeline.base.schema import bind
@@ -36,8 +36,7 @@ def resolve_networks(model: ModelConfig, data: DataConfig, composed: Composed, *
             key = problem.key
             if key.startswith(f"model.{network}.") and key != f"model.{network}.family":
                 key = key.replace(f"model.{network}", own)
-            file, key = composed.where(key)
-            raise ConfigError(file, key, problem.given, f"{problem.allowed} ({cell})") from None
+            raise ConfigError(*composed.where(key), problem.given, f"{problem.allowed} ({cell})") from None
     return NetworkSpec(resolution=data.resolution, channels=data.channels, **resolved)
 
 
@@ -48,15 +47,17 @@ def check_cell(
 
     Errors: `ConfigError`, which names the file and the key that gave the setting, what was given and what is allowed.
     """
-    problems = (
-        *_of_training(train),
-        *_of_evaluation(data, evaluate),
-        *_of_networks(network, train),
-    )
-    for key, given, allowed in problems:
-        file, key = composed.where(key)
-        raise ConfigError(file, key, given, allowed)
-    _refuse_unread(network, composed)
+    of_metrics = refusals(evaluate, resolution=data.resolution, channels=data.channels)
+    problems = ((f"evaluate.{key}", given, allowed) for key, given, allowed in of_metrics)
+    for key, given, allowed in chain(_of_training(train), problems, _of_networks(network, train)):
+        raise ConfigError(*composed.where(key), given, allowed)
+    families = [getattr(network, name).family for name in NETWORKS]
+    if not any(load_family(family).USES_SHARED for family in families):
+        allowed = f"no such setting: neither network is a transformer, they are of {' and '.join(families)}"
+        for layer in composed.layers:  # of a variant: transformers' shared settings
+            model = layer.content.get("model", {})
+            for name in model.keys() - set(NETWORKS) if layer.key or layer.file.startswith("conf/variant/") else ():
+                raise ConfigError(*layer.place(f"model.{name}"), model[name], allowed)
 
 
 def _of_training(train: TrainConfig) -> Refusals:
@@ -96,12 +97,6 @@ def _of_training(train: TrainConfig) -> Refusals:
             yield "train.processes", train.processes, f"a divisor of {part}, which is train.{key}{divided}"
 
 
-def _of_evaluation(data: DataConfig, evaluate: EvaluateConfig) -> Refusals:
-    """Metrics that these images or these numbers of samples cannot have."""
-    for key, given, allowed in refusals(evaluate, resolution=data.resolution, channels=data.channels):
-        yield f"evaluate.{key}", given, allowed
-
-
 def _of_networks(network: NetworkSpec, train: TrainConfig) -> Refusals:
     if network.batch_statistics and train.parts > 1:
         allowed = "1 with networks that use batch statistics (model.norm batch, for one): those are the whole batch's"
@@ -121,17 +116,3 @@ def _of_networks(network: NetworkSpec, train: TrainConfig) -> Refusals:
         if size > unit and size % unit:
             allowed = f"a multiple of {unit}, the images of one minibatch statistic of the discriminator, or fewer"
             yield f"train.{name}", size, allowed
-
-
-def _refuse_unread(network: NetworkSpec, composed: Composed) -> None:
-    """Refuse transformers' shared settings in a variant of which neither network is a transformer."""
-    families = [getattr(network, name).family for name in NETWORKS]
-    if any(load_family(family).USES_SHARED for family in families):
-        return
-    for layer in composed.layers:
-        if not (layer is composed.row or layer.file.startswith("conf/variant/")):
-            continue
-        model: dict[str, Any] = layer.content.get("model", {})
-        for name in model.keys() - set(NETWORKS):
-            allowed = f"no such setting: neither network is a transformer, they are of {' and '.join(families)}"
-            raise ConfigError(*layer.place(f"model.{name}"), model[name], allowed)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from pipeline.base.errors import ConfigError, choices
 from pipeline.base.schema import Strict, bind, check_partial, read_yaml
@@ -26,6 +26,15 @@ from pipeline.training.config import TrainConfig
 PARAMS = "params.yaml"
 CONF = "conf"
 Text = Annotated[str, Field(min_length=1)]
+
+
+def _once(given: list[Any]) -> list[Any]:
+    if len(set(given)) != len(given):
+        raise ValueError("every entry once")
+    return given
+
+
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class Overlay(Strict):
@@ -73,9 +82,9 @@ SCHEMAS: dict[str, type[Strict]] = {  # of the files of conf/, by their path
 class Matrix(Strict):
     """The cells: every dataset x variant x seed."""
 
-    datasets: Annotated[list[str], Field(min_length=1)]
-    variants: Annotated[list[str], Field(min_length=1)]
-    seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**63)]], Field(min_length=1)]
+    datasets: Annotated[list[str], Field(min_length=1), AfterValidator(_once)]
+    variants: Annotated[list[str], Field(min_length=1), AfterValidator(_once)]
+    seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(_once)]
 
 
 class ReportConfig(Strict):
@@ -96,7 +105,7 @@ class Params(Overlay):
     variants: dict[str, Row]  # optional
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class ResolvedCell:
     """The settings of dataset x variant, merged and checked; every seed has the same."""
 
@@ -128,7 +137,18 @@ def load(path: str | Path = PARAMS) -> dict[str, Any]:
         raise ConfigError(f"{CONF}/", "folder", "nothing", f"data sets, variants and profiles, beside {path}")
     content |= {"file": file, "conf": str(conf)}
     _check_files(content)
-    _check_selection(content, file)
+    variants = [path.stem for path in sorted(conf.glob("variant/*.yaml"))]
+    chosen = [("profile", content["profile"], names(content, "profile"))]
+    chosen += [
+        (f"variants.{name}.like", row.get("like"), variants) for name, row in content.get("variants", {}).items()
+    ]
+    chosen += [("matrix.datasets", name, names(content, "dataset")) for name in content["matrix"]["datasets"]]
+    chosen += [("matrix.variants", name, names(content, "variant")) for name in content["matrix"]["variants"]]
+    for key in ("variants", "matrix.datasets", "matrix.variants"):
+        _check_names(file, key, select({"variants": {}, **content}, key))
+    for key, given, known in chosen:
+        if given is not None and given not in known:
+            raise ConfigError(file, key, given, choices(known, given))
     return content
 
 
@@ -138,10 +158,10 @@ def data_config(content: Mapping[str, Any], dataset: str) -> DataConfig:
     return bind(DataConfig, data, file=f"{CONF}/dataset/{dataset}.yaml", prefix="data")
 
 
-def check_names(file: str, key: str, given: Iterable[object]) -> None:
+def _check_names(file: str, key: str, given: Iterable[str]) -> None:
     """Names become parts of stage names, which DVC joins with '-': two products could otherwise collide in silence."""
     for name in given:
-        if not (isinstance(name, str) and re.fullmatch(r"\w+", name, flags=re.ASCII)):
+        if not re.fullmatch(r"\w+", str(name), flags=re.ASCII):
             raise ConfigError(file, key, name, "names of letters, digits and _ only")
 
 
@@ -155,26 +175,27 @@ def _refuse_references(content: Mapping[str, Any], file: str) -> None:
 def _check_files(content: Mapping[str, Any]) -> None:
     """Check every file of conf/ by itself, in use or not: its path, its `defaults`, its settings."""
     known = {group: names(content, group) for group in ("dataset", "variant", "profile")}
-    extended: dict[str, set[str]] = {}  # variant -> groups that its defaults name
+    known["released"] = known["dataset"]
+    extended: set[str] = set()  # variant/group, where a variant's defaults name files of that group
     for file, settings in group_files(Path(content["conf"])):
         path = file.removeprefix(f"{CONF}/").removesuffix(".yaml")
-        check_names(file, "name", path.split("/"))
+        parts = path.split("/")
+        _check_names(file, "name", parts)
         schema = next((schema for pattern, schema in SCHEMAS.items() if re.fullmatch(pattern, path)), None)
         if schema is None:
             raise ConfigError(file, "path", path, " | ".join(SCHEMAS).replace(r"\w+", "<name>"))
-        group, *rest = path.split("/")
+        for group, name in zip(parts[::2], parts[1::2], strict=True):
+            if name not in known[group]:
+                group = group.replace("released", "dataset")
+                raise ConfigError(file, "name", name, f"a {group}: {choices(known[group], name)}")
         defaults = settings.pop("defaults", None)
-        if group == "variant" and len(rest) == 1:
-            extended[rest[0]] = _check_defaults(defaults, file, rest[0], known["variant"])
+        if schema is VariantFile:
+            extended |= _check_defaults(defaults, file, parts[1], known["variant"])
         elif defaults is not None and not (isinstance(defaults, list) and defaults[-1] == "_self_"):
             raise ConfigError(file, "defaults", defaults, "a list of files of conf/ that ends with _self_")
-        for table, name in zip(path.split("/")[::2], path.split("/")[1::2], strict=True):
-            table = "dataset" if table == "released" else table
-            if name not in known[table]:
-                raise ConfigError(file, "name", name, f"a {table}: {choices(known[table], name)}")
-        if len(rest) == 3 and group == "variant" and f"{rest[0]}/{rest[1]}" not in extended.get(rest[0], set()):
-            allowed = f"an entry `{rest[0]}/{rest[1]}:`, for {file}"
-            raise ConfigError(f"{CONF}/variant/{rest[0]}.yaml", "defaults", "nothing", allowed)
+        if len(parts) == 4 and parts[0] == "variant" and "/".join(parts[1:3]) not in extended:
+            allowed = f"an entry `{parts[1]}/{parts[2]}:`, for {file}"
+            raise ConfigError(f"{CONF}/variant/{parts[1]}.yaml", "defaults", "nothing", allowed)
         _refuse_references(settings, file)
         check_partial(schema, settings, file=file)
         if schema is DatasetFile and not defaults:
@@ -185,38 +206,16 @@ def _check_files(content: Mapping[str, Any]) -> None:
 
 def _check_defaults(defaults: Any, file: str, variant: str, known: list[str]) -> set[str]:
     """Check a variant's `defaults`; returns the groups of files that hold what it does differently."""
-    groups: set[str] = set()
-    for entry in [] if defaults is None else defaults if isinstance(defaults, list) else [defaults]:
-        usual = {f"{variant}/{group}": None for group in ("dataset", "profile")}
-        if isinstance(entry, dict) and entry.items() <= usual.items():
-            groups |= entry.keys()
-        elif entry != "_self_" and (entry not in known or entry == variant):
-            near = entry if isinstance(entry, str) else None
-            others = choices([name for name in known if name != variant], near)
-            allowed = f"_self_ | {':  | '.join(usual)}: | another variant: {others}"
-            raise ConfigError(file, "defaults", entry, allowed.replace(":  |", ": |"))
-    return groups
-
-
-def _check_selection(content: Mapping[str, Any], file: str) -> None:
-    profiles, rows = names(content, "profile"), content.get("variants", {})
-    if content["profile"] not in profiles:
-        raise ConfigError(file, "profile", content["profile"], choices(profiles, content["profile"]))
-    check_names(file, "variants", rows)
-    files = [name for name in names(content, "variant") if (Path(content["conf"]) / f"variant/{name}.yaml").is_file()]
-    for name, row in rows.items():
-        if row.get("like", files[0]) not in files:
-            raise ConfigError(file, f"variants.{name}.like", row["like"], choices(files, row["like"]))
-    for axis in ("datasets", "variants", "seeds"):
-        selected = content["matrix"][axis]
-        if len(set(selected)) != len(selected):
-            raise ConfigError(file, f"matrix.{axis}", selected, "every entry once")
-        if axis != "seeds":
-            check_names(file, f"matrix.{axis}", selected)
-            known = names(content, axis.removesuffix("s"))
-            for name in selected:
-                if name not in known:
-                    raise ConfigError(file, f"matrix.{axis}", name, choices(known, name))
+    groups = {f"{variant}/{group}": None for group in ("dataset", "profile")}
+    entries = defaults if isinstance(defaults, list) else [] if defaults is None else [defaults]
+    for entry in entries:
+        if not (isinstance(entry, dict) and entry.items() <= groups.items() or entry == "_self_"):
+            others = [name for name in known if name != variant]
+            if entry not in others:
+                near = choices(others, entry if isinstance(entry, str) else None)
+                allowed = " | ".join(["_self_", *(f"{group}:" for group in groups), f"another variant: {near}"])
+                raise ConfigError(file, "defaults", entry, allowed)
+    return {group for entry in entries if isinstance(entry, dict) for group in entry}
 
 
 def resolve_cell(content: Mapping[str, Any], dataset: str, variant: str, *, released: bool = False) -> ResolvedCell:
@@ -229,30 +228,22 @@ def resolve_cell(content: Mapping[str, Any], dataset: str, variant: str, *, rele
     imports = composed.content.get("imports", False)
     if imports and not released:
         composed = compose_cell(content, dataset, variant, released=True)
-    merged, file = composed.content, f"{content['file']} or conf/dataset/{dataset}.yaml"
-    for choice in (merged["model"][network] for network in NETWORKS):  # what other families are set to is not read
-        for other in FAMILIES.keys() - {choice.get("family")}:
+    for choice in (composed.content["model"][network] for network in NETWORKS):
+        for other in FAMILIES.keys() - {choice.get("family")}:  # what other families are set to is not read
             choice.pop(other, None)
-    data = bind(DataConfig, merged["data"], file=file, prefix="data")
-    model = bind(ModelConfig, merged["model"], file=file, prefix="model")
-    train = bind(TrainConfig, merged["train"], file=file, prefix="train")
-    evaluate = bind(EvaluateConfig, merged["evaluate"], file=file, prefix="evaluate")
-    network = resolve_networks(model, data, composed, cell=f"{dataset}, {variant}")
+    merged = {key: composed.content[key] for key in DatasetFile.model_fields}
+    settings = bind(DatasetFile, merged, file=f"{content['file']} or conf/dataset/{dataset}.yaml")
+    data, train, evaluate = settings.data, settings.train, settings.evaluate
+    network = resolve_networks(settings.model, data, composed, cell=f"{dataset}, {variant}")
     check_cell(data, network, train, evaluate, composed)
-    return ResolvedCell(
-        dataset=dataset,
-        variant=variant,
-        data=data,
-        network=network,
-        train=train,
-        evaluate=evaluate,
-        imports=imports,
-        composed=composed,
-    )
+    return ResolvedCell(dataset, variant, data, network, train, evaluate, imports, composed)
 
 
 def overridden(cells: list[ResolvedCell]) -> dict[str, list[str]]:
     """Base keys that every one of `cells` overrides, and in which files: in params.yaml they change nothing."""
-    found = [cell.composed.overridden() for cell in cells]
-    keys = set.intersection(*map(set, found))
-    return {key: sorted({cell[key] for cell in found}) for key in sorted(keys)}
+    found = {}
+    for key in sorted({key for cell in cells for key in leaves(cell.composed.layers[0].content)}):
+        last = [cell.composed.last(key) for cell in cells]
+        if all(layer not in (None, cell.composed.layers[0]) for layer, cell in zip(last, cells, strict=True)):
+            found[key] = sorted({layer.key or layer.file for layer in last if layer})
+    return found

@@ -77,12 +77,27 @@ def digest(name: str) -> str:
 
 @cache
 def tree(name: str) -> ast.Module:
-    """The syntax tree of a module without docstrings, annotations, imports for those alone, and words of errors."""
+    """The syntax tree of a module without docstrings, annotations, imports for those alone, and words of errors.
+
+    Errors: `UserError` for a word of `UNSEEN` and for a relative import.
+    """
     file = path(name)
     assert file is not None, name
-    numeric = _Numeric()
-    module: ast.Module = numeric.visit(ast.parse(file.read_text(encoding="utf-8")))
-    needless = numeric.annotated - {node.id for node in ast.walk(module) if isinstance(node, ast.Name)}
+    module, annotated = ast.parse(file.read_text(encoding="utf-8")), set()
+    for node in ast.walk(module):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body[:1] = [] if len(node.body) > 1 or isinstance(node, ast.Module) else [ast.Pass()]
+        elif isinstance(node, ast.JoinedStr):  # Python 3.12 has empty texts among its parts
+            node.values = [part for part in node.values if getattr(part, "value", None) != ""]
+        elif isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+            node.exc.args = []
+        for key in ("annotation", "returns"):
+            if (annotation := getattr(node, key, None)) is not None:
+                words = set(re.findall(r"\w+", ast.unparse(annotation)))
+                special = sorted(words & {"ClassVar", "InitVar", "KW_ONLY"})  # change what a dataclass is
+                annotated |= words - set(special)
+                setattr(node, key, ast.Constant(value="".join(special)) if isinstance(node, ast.AnnAssign) else None)
+    needless = annotated - {node.id for node in ast.walk(module) if isinstance(node, ast.Name)}
     for line in [node for node in module.body if isinstance(node, ast.Import | ast.ImportFrom)]:
         line.names = [alias for alias in line.names if (alias.asname or alias.name.split(".")[0]) not in needless]
         if not line.names:
@@ -92,50 +107,23 @@ def tree(name: str) -> ast.Module:
     return module
 
 
+def _refuse_unseen(name: str, node: ast.AST) -> None:
+    words = {getattr(node, "id", None), getattr(node, "attr", None)}
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        modules = [*(alias.name for alias in node.names), getattr(node, "module", None) or ""]
+        words = {part for module in modules for part in module.split(".")}
+    elif isinstance(node, ast.Attribute):  # `network.eval()` switches a network to evaluation; it computes from no text
+        words -= {"eval"}
+    refused = [f"{word} is not allowed in code that trains, it hides what is run" for word in words & UNSEEN]
+    if getattr(node, "level", 0):
+        refused = ["a relative import is not allowed in code that trains"]
+    if refused:
+        raise UserError(f"{name}: line {getattr(node, 'lineno', '?')}: {refused[0]}")
+
+
 def path(name: str | None) -> Path | None:
     """The file of a module or package of the project; None for anything else."""
     if name is None or name.split(".")[0] not in PACKAGES:
         return None
     place = ROOT.joinpath(*name.split("."))
     return next((file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file()), None)
-
-
-def _refuse_unseen(name: str, node: ast.AST) -> None:
-    words = {getattr(node, key, None) for key in ("id", "attr")}
-    if isinstance(node, ast.Import | ast.ImportFrom):
-        modules = [*(alias.name for alias in node.names), getattr(node, "module", None) or ""]
-        words |= {part for module in modules for part in module.split(".")}
-        if getattr(node, "level", 0):
-            raise UserError(f"{name}: line {node.lineno}: a relative import is not allowed in code that trains")
-    if isinstance(node, ast.Attribute):  # `network.eval()` switches a network to evaluation; it computes from no text
-        words -= {"eval"}
-    for word in words & UNSEEN:
-        place = f"{name}: line {getattr(node, 'lineno', '?')}"
-        raise UserError(f"{place}: {word} is not allowed in code that trains, it hides what is run")
-
-
-class _Numeric(ast.NodeTransformer):
-    """Removes what changes no number. `annotated`: the names that annotations used."""
-
-    def __init__(self) -> None:
-        self.annotated: set[str] = set()
-
-    def generic_visit(self, node: ast.AST) -> ast.AST:
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-            node.body[:1] = [] if len(node.body) > 1 or isinstance(node, ast.Module) else [ast.Pass()]
-        for key in ("annotation", "returns"):
-            if (annotation := getattr(node, key, None)) is not None:
-                words = set(re.findall(r"\w+", ast.unparse(annotation)))
-                special = sorted(words & {"ClassVar", "InitVar", "KW_ONLY"})  # change what a dataclass is
-                self.annotated |= words - set(special)
-                setattr(node, key, ast.Constant(value="".join(special)) if isinstance(node, ast.AnnAssign) else None)
-        return super().generic_visit(node)
-
-    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:  # Python 3.12 has empty texts among its parts
-        node.values = [part for part in node.values if getattr(part, "value", None) != ""]
-        return self.generic_visit(node)
-
-    def visit_Raise(self, node: ast.Raise) -> ast.AST:
-        if isinstance(node.exc, ast.Call):
-            node.exc.args = []
-        return self.generic_visit(node)

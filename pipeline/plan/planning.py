@@ -1,5 +1,6 @@
 """The plan: one small YAML file per stage and cell, so that a stage reruns exactly when its own settings changed."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -30,39 +31,33 @@ def write_plan(params: str | Path = PARAMS) -> dict[str, Any]:
     """
     content = load(params)
     matrix, cells = content["matrix"], selected_cells(content)
-    files = _dataset_files(cells)
-    entries: list[dict[str, Any]] = []
+    files, entries = _dataset_files(cells), []
     trained: dict[tuple[str, str], str] = {}
     for cell in cells:
-        imported = None
-        if cell.imports:
-            imported = dump(import_plan(content, cell))
+        train = effective_settings(cell.train)
+        code = fingerprint(cell.network, train)
+        imported = dump(import_plan(content, cell)) if cell.imports else None
         for seed in matrix["seeds"]:
             planned = Cell(cell.dataset, cell.variant, seed)
-            training = _training(cell, seed)
+            training = TrainPlan(network=cell.network, train=train, seed=seed, code=code)
             files[f"train/{planned}.yaml"] = imported or dump(training)
             files[f"measure/{planned}.yaml"] = dump(measure_plan(cell.evaluate))
             files[f"illustrate/{planned}.yaml"] = dump(illustrate_plan(cell.evaluate))
-            alike = imported or dump(training.model_copy(update={"train": same_training(training.train)}))
+            alike = imported or dump(training.model_copy(update={"train": same_training(train)}))
             twin = trained.setdefault((cell.dataset, alike), cell.variant)
             entries.append(
                 {
                     "dataset": cell.dataset,
                     "variant": cell.variant,
                     "seed": seed,
-                    "kimg": 0.0 if imported else kimg(training.train),
+                    "kimg": 0.0 if imported else kimg(train),
                     "twin_of": twin if twin != cell.variant else None,
+                    # No seed has a part in an import: the first one's row stands for all.
+                    **({"repeats": seed != matrix["seeds"][0]} if imported else {}),
                 }
             )
-            if cell.imports:  # no seed has a part in an import: the first one's row stands for all
-                entries[-1]["repeats"] = seed != matrix["seeds"][0]
-    index = {
-        "profile": content["profile"],
-        "datasets": matrix["datasets"],
-        "variants": matrix["variants"],
-        "seeds": matrix["seeds"],
-        "cells": entries,
-    }
+    axes = {axis: matrix[axis] for axis in ("datasets", "variants", "seeds")}
+    index = {"profile": content["profile"], **axes, "cells": entries}
     for name, text in files.items():
         write_text(PLAN / name, text)
     write_json(PLAN / "index.json", index)
@@ -76,27 +71,17 @@ def selected_cells(content: dict[str, Any]) -> list[ResolvedCell]:
     return [resolve_cell(content, dataset, variant) for dataset in matrix["datasets"] for variant in matrix["variants"]]
 
 
-def _training(cell: ResolvedCell, seed: int) -> TrainPlan:
-    """What a cell's training depends on beside its images."""
-    train = effective_settings(cell.train)
-    return TrainPlan(network=cell.network, train=train, seed=seed, code=fingerprint(cell.network, train))
-
-
 def _dataset_files(cells: list[ResolvedCell]) -> dict[str, str]:
     """Plan files of prepare and reference; all cells of a dataset must agree on what is measured on real images."""
     files: dict[str, str] = {}
-    owners: dict[str, str] = {}
+    first: dict[str, tuple[str, str]] = {}  # data set -> reference and variant of its first cell
     for cell in cells:
-        reference = dump(reference_plan(cell.evaluate))
-        name = f"reference/{cell.dataset}.yaml"
-        if files.setdefault(name, reference) != reference:
-            raise ConfigError(
-                *cell.composed.where("evaluate"),
-                "real-image settings unlike those of " + owners[name],
-                "one reference per dataset: set them for the data set or the profile",
-            )
-        owners.setdefault(name, cell.variant)
         files[f"prepare/{cell.dataset}.yaml"] = dump(cell.data)
+        files[f"reference/{cell.dataset}.yaml"] = reference = dump(reference_plan(cell.evaluate))
+        expected, owner = first.setdefault(cell.dataset, (reference, cell.variant))
+        if reference != expected:
+            allowed = "one reference per dataset: set them for the data set or the profile"
+            raise ConfigError(*cell.composed.where("evaluate"), f"real-image settings unlike those of {owner}", allowed)
     return files
 
 
@@ -121,21 +106,18 @@ def _remove_stale(index: dict[str, Any], files: set[str]) -> None:
 def describe_plan(index: dict[str, Any]) -> list[str]:
     """What the plan means and costs, a line each, warnings included."""
     cells = [cell for cell in index["cells"] if cell["twin_of"] is None]
-    total = sum(cell["kimg"] for cell in cells)
-    lines = [
-        f"plan: profile {index['profile']}, {len(index['cells'])} cells, "
-        f"{len(cells)} trainings of {total:,.0f} kimg in all -> {PLAN}/"
+    kimg = {name: [cell["kimg"] for cell in cells if cell["dataset"] == name] for name in index["datasets"]}
+    notes = [
+        f"note: {cell['dataset']}: {cell['variant']} (seed {cell['seed']}) is the same network and training as "
+        f"{cell['twin_of']}; it is trained once"
+        for cell in index["cells"]
+        if cell["twin_of"]
     ]
-    lines += [
-        cost(dataset, [cell["kimg"] for cell in cells if cell["dataset"] == dataset]) for dataset in index["datasets"]
-    ]
-    for cell in index["cells"]:
-        if cell["twin_of"]:
-            lines.append(
-                f"note: {cell['dataset']}: {cell['variant']} (seed {cell['seed']}) is the same network and training as "
-                f"{cell['twin_of']}; it is trained once"
-            )
-    return lines
+    summary = (
+        f"plan: profile {index['profile']}, {len(index['cells'])} cells, {len(cells)} trainings of "
+        f"{sum(map(sum, kimg.values())):,.0f} kimg in all -> {PLAN}/"
+    )
+    return [summary, *itertools.starmap(cost, kimg.items()), *notes]
 
 
 def cost(dataset: str, kimg: list[float]) -> str:
@@ -155,10 +137,9 @@ def overridden_note(params: str | Path = PARAMS) -> list[str]:
     before = ask("show", f"HEAD:./{Path(params).name}", root=Path(params).parent)
     if before is None:
         return []
-    old: Any = OmegaConf.to_container(OmegaConf.create(before))
-    content = load(params)
-    base, committed = ({key: entry.get(key, {}) for key in SECTIONS} for entry in (content, old))
-    changed = {key for key in leaves(base) if select(base, key) != select(committed, key)}
+    content, committed = load(params), OmegaConf.to_container(OmegaConf.create(before))
+    keys = leaves({section: content[section] for section in SECTIONS})
+    changed = {key for key in keys if select(content, key) != select(committed, key)}
     if not changed:
         return []
     groups: dict[str, list[str]] = {}
