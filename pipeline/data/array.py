@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,19 +82,17 @@ def _write(path: Path, split: Split, title: str) -> int:
 
 @contextmanager
 def _whole(folder: Path) -> Iterator[Path]:
-    """Yield an empty folder. On success its files replace those of `folder`, on failure they are removed.
+    """Yield an empty folder. On success it takes the place of `folder`, on failure it is removed.
 
     Errors: `UserError` where the disk refuses.
     """
-    partial = folder / ".partial"
+    partial = folder.with_name(f".{folder.name}.partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         yield partial
-        for name in ("manifest.json", "images.npy", "labels.npy", "test.npy", "test_labels.npy"):
-            (folder / name).unlink(missing_ok=True)
-        for path in sorted(partial.iterdir(), key=lambda path: path.suffix == ".json"):
-            os.replace(path, folder / path.name)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(partial, folder)
     except OSError as error:
         raise UserError(
             f"{folder}: could not be written ({error.strerror or error}); "
@@ -102,8 +100,6 @@ def _whole(folder: Path) -> Iterator[Path]:
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-        with suppress(OSError):
-            folder.rmdir()  # removes the folder only if it is empty
 
 
 def read_manifest(folder: str | Path) -> dict[str, Any]:

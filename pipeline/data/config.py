@@ -1,5 +1,6 @@
 """The settings of a dataset's images: `data` in conf/dataset/<name>.yaml."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -7,8 +8,13 @@ from pydantic import Field, ValidationInfo, field_validator
 from pipeline.base.schema import Strict
 
 Source = Literal["digits", "cifar10", "stl10", "celeba", "celebahq", "lsun_church", "folder", "glyphs", "glyphs_pairs"]
-NATIVE = {"digits": 8, "cifar10": 32, "stl10": 96}  # pixels a side of sources that are arrays
-GLYPH_SIDES = (16, 32)
+DRAWN = ("glyphs", "glyphs_pairs")
+SIDES: dict[str | None, Sequence[int]] = {  # pixels a side that can be made of sources that are arrays
+    "digits": (8,),
+    "cifar10": range(1, 33),
+    "stl10": range(1, 97),
+    **dict.fromkeys(DRAWN, (16, 32)),
+}
 
 
 class DataConfig(Strict):
@@ -36,28 +42,18 @@ class DataConfig(Strict):
     @field_validator("resolution", "channels", "path", "count")
     @classmethod
     def _fits_the_source(cls, value: Any, info: ValidationInfo) -> Any:
-        allowed = _allowed(info.data.get("source"), str(info.field_name), value)
+        source, key, allowed = info.data.get("source"), info.field_name, ""
+        if key == "resolution" and value not in (sides := SIDES.get(source, (value,))):
+            allowed = f"at most {sides[-1]}, the images' own" if len(sides) > 2 else " | ".join(map(str, sides))
+        elif key == "channels" and value != 3 and source in SIDES.keys() - {"digits"}:
+            allowed = "3, the images are in colour"
+        elif key == "path" and value is not None and source in (*DRAWN, "digits"):
+            allowed = "null, the images are drawn" if source in DRAWN else "null, the scans come with scikit-learn"
+        elif key == "count" and value is not None and source not in (*DRAWN, None):
+            allowed = "null, images are drawn for glyphs and glyphs_pairs alone"
         if allowed:
             raise ValueError(allowed)
         return value
-
-
-def _allowed(source: str | None, key: str, value: Any) -> str | None:
-    """What a source allows in place of `value`; None where it takes that."""
-    drawn = source in ("glyphs", "glyphs_pairs")
-    if key == "resolution" and source == "digits" and value != NATIVE["digits"]:
-        return "8, the scans' own"
-    if key == "resolution" and source in ("cifar10", "stl10") and value > NATIVE[source]:
-        return f"at most {NATIVE[source]}, the images' own: they are never enlarged"
-    if key == "resolution" and drawn and value not in GLYPH_SIDES:
-        return " | ".join(map(str, GLYPH_SIDES))
-    if key == "channels" and (drawn or source in ("cifar10", "stl10")) and value != 3:
-        return "3, the images are in colour"
-    if key == "path" and (drawn or source == "digits") and value is not None:
-        return "null, the images are drawn" if drawn else "null, the scans come with scikit-learn"
-    if key == "count" and source is not None and value is not None and not drawn:
-        return "null, images are drawn for glyphs and glyphs_pairs alone"
-    return None
 
 
 def settings_file(dataset: str) -> str:

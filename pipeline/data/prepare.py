@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 import warnings
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,13 @@ def prepare(config: DataConfig, dataset: str, folder: str | Path, *, listing: Pa
     Errors: `UserError` for bad input or a full disk. A failed attempt leaves nothing half-written behind.
     """
     folder = Path(folder)
-    scratch = folder / ".scratch"
+    scratch = folder.with_name(f".{folder.name}.scratch")
     try:
         with ExitStack() as stack, warnings.catch_warnings():
             # Pillow warns of huge images and of odd metadata; `decode` refuses the ones and ignores the others.
             warnings.filterwarnings("ignore", module="PIL")
             shutil.rmtree(scratch, ignore_errors=True)
+            stack.callback(shutil.rmtree, scratch, ignore_errors=True)
             scratch.mkdir(parents=True)
             job = Job(config=config, dataset=dataset, scratch=scratch, listing=listing, stack=stack)
             content = READERS[config.source](job)
@@ -42,10 +43,6 @@ def prepare(config: DataConfig, dataset: str, folder: str | Path, *, listing: Pa
             f"{problem.filename or folder}: {problem.strerror or problem}; nothing was written: "
             "repair this, or make room, and run it again"
         ) from None
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-        with suppress(OSError):
-            folder.rmdir()  # removes the folder only if it is empty
     return int(read_manifest(folder)["count"])
 
 
@@ -81,7 +78,10 @@ def stale(folder: str | Path, dataset: str, config: DataConfig) -> str:
 def _announce(content: Content, dataset: str, folder: Path) -> None:
     """Print how much will be written. Errors: `UserError` where the disk has too little room."""
     count, channels, height, width = content.images.shape
-    needed, free = content.images.size + (content.test.size if content.test else 0), shutil.disk_usage(folder).free
+    needed, free = (
+        content.images.size + (content.test.size if content.test else 0),
+        shutil.disk_usage(folder.parent).free,
+    )
     test = f" and {content.test.shape[0]:,} of the test split" if content.test else ""
     images = f"{count:,} images{test} as {channels} x {height} x {width} uint8"
     print(f"prepare: {dataset}: {images} -> {folder}/, {_bytes(needed)} ({_bytes(free)} free)", flush=True)

@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.base.errors import UserError
 from pipeline.base.files import printable, write_text
 from pipeline.data.array import Split, in_memory
-from pipeline.data.config import NATIVE, DataConfig, Source, settings_file
+from pipeline.data.config import SIDES, DataConfig, Source, settings_file
 from pipeline.data.decode import LIBRARY, decode_files, fit_chunks, resize_rule
 from pipeline.data.glyphs import Glyphs
 from pipeline.data.image_folder import EXTENSIONS, ImageFiles, find_images, split_inside, unpack_tar
@@ -137,7 +137,7 @@ def _arrays(job: Job, *, name: str, source: str, split: str) -> Content:
         "library": f"torchvision {torchvision.__version__}, {LIBRARY}",
         "split": split,
         "test_split": "test",
-        "resize": "none" if job.config.resolution == NATIVE[job.config.source] else resize_rule(squash),
+        "resize": "none" if job.config.resolution == SIDES[job.config.source][-1] else resize_rule(squash),
     }
     labels = np.asarray(train.labels if name == "STL10" else train.targets, dtype=np.int64)
     return Content(images=images, labels=labels, test=held_out, facts=facts)

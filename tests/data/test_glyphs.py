@@ -7,11 +7,11 @@ from image_files import config
 from pipeline.base.errors import UserError
 from pipeline.base.schema import bind
 from pipeline.data.array import read_array, read_manifest
-from pipeline.data.config import GLYPH_SIDES, DataConfig
+from pipeline.data.config import SIDES, DataConfig
 from pipeline.data.glyphs import GROUNDS, HUES, Glyphs
 from pipeline.data.prepare import prepare
 
-KINDS = [(side, pairs) for side in GLYPH_SIDES for pairs in (False, True)]
+KINDS = [(side, pairs) for side in SIDES["glyphs"] for pairs in (False, True)]
 
 
 def drawn(glyphs, count=500, seed=0):

@@ -75,10 +75,11 @@ def test_a_disk_that_refuses_midway_leaves_what_was_there(images, tmp_path, monk
 
 
 def test_what_a_killed_attempt_left_is_removed(images, tmp_path):
-    for name in (".partial", ".scratch"):
-        (tmp_path / "out" / name).mkdir(parents=True)
-        (tmp_path / "out" / name / "images.npy").write_bytes(b"half")
+    for name in (".out.partial", ".out.scratch"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "images.npy").write_bytes(b"half")
     run(images, tmp_path / "out")
+    assert not list(tmp_path.glob(".out*"))
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["images.npy", "manifest.json"]
 
 
