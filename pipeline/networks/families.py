@@ -5,11 +5,9 @@ The module of a family has, without importing torch where it can:
     GeneratorSettings, DiscriminatorSettings    schemas of `model.generator` and `model.discriminator` in params.yaml,
                                                 each with a field `family`
     GeneratorSpec, DiscriminatorSpec            schemas of the resolved networks, `pipeline.networks.spec`'s as bases
-    resolve_generator(settings, shared, resolution=, channels=) -> GeneratorSpec
-    resolve_discriminator(settings, shared, resolution=, channels=) -> DiscriminatorSpec
-                                                `shared`: `SharedSettings`, what stands directly under `model`
-    GENERATOR, DISCRIMINATOR                    "module:Class" of the networks: subclasses of the classes with these
-                                                names in `pipeline.networks.interface`
+    resolve_generator, resolve_discriminator    (settings, shared, resolution=, channels=) -> the spec for images of
+                                                this size; `shared`: `SharedSettings`, directly under `model`
+    GENERATOR, DISCRIMINATOR                    "module:Class", subclasses of those in `pipeline.networks.interface`
     USES_SHARED                                 whether the settings directly under `model` are read
     RECOMPUTES                                  optional: whether `set_recompute` works; False without it
     ATTENTION                                   optional, "module:function": a generator, latents (B, latent_dim) and

@@ -80,12 +80,12 @@ def draw_images(generator: Generator, latents: Tensor, *, seed: int, batch: int)
     """Images (N, C, H, W) uint8 of latents (N, latent_dim), `batch` at a time on every visible GPU."""
     # Per-token noise inside the network, where it is on, depends on the batch size and the number of GPUs.
     torch.manual_seed(seed)
-    return torch.cat(list(shared_out(replicas(generator), _drawn, latents.split(batch)))).numpy()
 
+    @torch.no_grad()
+    def draw(network: nn.Module, part: Tensor) -> Tensor:
+        return to_uint8(network(part.to(device_of(network)))).cpu()
 
-@torch.no_grad()
-def _drawn(generator: nn.Module, latents: Tensor) -> Tensor:
-    return to_uint8(generator(latents.to(device_of(generator)))).cpu()
+    return torch.cat(list(shared_out(replicas(generator), draw, latents.split(batch)))).numpy()
 
 
 def interpolate(start: Tensor, end: Tensor, steps: int) -> Tensor:

@@ -127,10 +127,10 @@ def test_compiled_equals_eager(gradients, precision):
     )
 
 
-@pytest.mark.parametrize(("variant", "penalty"), [("sngan", "none"), ("wgan_gp", "gradient_norm")])
-def test_recomputed_convolutions_with_batch_norm_give_the_same_gradients_and_statistics(
-    cell, settings, variant, penalty
-):
+@pytest.mark.parametrize(
+    ("variant", "penalty"), [("sngan", "none"), ("wgan_gp", "gradient_norm"), ("batch_norm", "gradient_norm")]
+)
+def test_recomputed_batch_norms_give_the_same_gradients_and_statistics(cell, settings, variant, penalty):
     """The running statistics move once a pass, however often activations are computed again."""
     found = []
     for recompute in (False, True):

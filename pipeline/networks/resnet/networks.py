@@ -4,12 +4,9 @@ Generator: noise -> linear -> feature map -> up-blocks -> norm, ReLU, 3 x 3 to R
 Discriminator: residual blocks with average pooling -> ReLU -> mean or sum over the pixels -> linear score.
 Augmentation is not part of it.
 
-Entries of the state dicts that do not explain themselves (I = cell or block, J = skip, from 0):
+Entries of the state dicts that do not explain themselves (I = cell or block from 0, J = skip):
 
     to_map.weight (C0 S0 S0, Z)                     latent -> first map; output index = (channel, row, column)
-    cells.I.shortcut.weight (C, C_in, 1, 1)         where the cell has one
-    cells.I.skips.J.weight (C, C_skip, 1, 1)
-    blocks.I.shortcut.weight (C, C_in, 1, 1)        where the block halves the side or changes the width
     ... .u (out,), .v (in k k,)                     beside every weight of D, with spectral norm: `weight` is the one
                                                     that is learned, before division
 
@@ -40,10 +37,7 @@ from pipeline.networks.spec import NetworkSpec
 
 
 class Generator(interface.Generator):
-    """z (B, latent_dim) -> images (B, channels, resolution, resolution), in (-1, 1) with tanh.
-
-    In training mode batch norms use the batch's statistics, in evaluation mode the running ones.
-    """
+    """z (B, latent_dim) -> images (B, channels, resolution, resolution), in (-1, 1) with tanh."""
 
     def __init__(self, spec: NetworkSpec):
         super().__init__()
@@ -74,10 +68,7 @@ class Generator(interface.Generator):
 
 
 class Discriminator(interface.Discriminator):
-    """Images (B, channels, H, W) in [-1, 1] -> scores (B,), higher = more real; no sigmoid.
-
-    Convolutions can be differentiated twice as they are: `twice` changes nothing.
-    """
+    """Convolutions can be differentiated twice as they are: `twice` changes nothing."""
 
     def __init__(self, spec: NetworkSpec):
         super().__init__()

@@ -13,14 +13,13 @@ value (how a 1 x 1 map is upsampled, how it is pooled), so that equal networks h
 """
 
 import math
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from pipeline.base.schema import Strict
 from pipeline.networks import spec as base
 from pipeline.networks.spec import Impossible, Positive, given_values
-from pipeline.networks.transgan.spec import SharedSettings
 
 GENERATOR = "pipeline.networks.resnet.networks:Generator"
 DISCRIMINATOR = "pipeline.networks.resnet.networks:Discriminator"
@@ -83,7 +82,7 @@ class DiscriminatorSettings(Strict):
     residual_gain: Gain | None = None
 
 
-def _plain(*widths: int) -> list[Cell]:
+def _cells(*widths: int) -> list[Cell]:
     return [Cell(width=width, upsample="nearest", shortcut=True) for width in widths]
 
 
@@ -102,34 +101,26 @@ def _blocks(*widths: int, down: int) -> list[Block]:
 
 
 _AT_8, _AT_32 = _blocks(64, 64, down=1), _blocks(128, 128, 128, 128, down=2)
-# Preset -> what it is at every resolution, and by resolution: width of the first feature map, cells | blocks.
+_BATCH_NORM = {"norm": "batch", "rgb_norm": "batch", "tanh": True, "init": "he"}
+_NO_NORM = {"norm": "none", "rgb_norm": "batch", "tanh": True, "init": "xavier"}
+_MEAN = {"spectral_norm": False, "pooling": "mean", "head_bias": True, "init": "he"}
+_SUM = {"spectral_norm": True, "pooling": "sum"}
+# Preset -> what it is at every resolution, and by resolution: width of the first feature map and cells | blocks.
 GENERATORS: dict[Preset, tuple[dict[str, Any], dict[int, tuple[int, list[Cell]]]]] = {
-    "wgan_gp": (
-        {"norm": "batch", "rgb_norm": "batch", "tanh": True, "init": "he"},
-        {8: (64, _plain(64, 64)), 32: (128, _plain(128, 128, 128)), 48: (128, _plain(128, 128, 128))},
-    ),
+    "wgan_gp": (_BATCH_NORM, {8: (64, _cells(64, 64)), **{side: (128, _cells(128, 128, 128)) for side in (32, 48)}}),
     "sngan": (
-        {"norm": "batch", "rgb_norm": "batch", "tanh": True, "init": "he"},
-        {8: (64, _plain(64, 64)), 32: (256, _plain(256, 256, 256)), 48: (512, _plain(256, 128, 64))},
+        _BATCH_NORM,
+        {8: (64, _cells(64, 64)), 32: (256, _cells(256, 256, 256)), 48: (512, _cells(256, 128, 64))},
     ),
-    "autogan": (
-        {"norm": "none", "rgb_norm": "batch", "tanh": True, "init": "xavier"},
-        {8: (64, _searched(64)[:2]), 32: (256, _searched(256)), 48: (256, _searched(256))},
-    ),
+    "autogan": (_NO_NORM, {8: (64, _searched(64)[:2]), 32: (256, _searched(256)), 48: (256, _searched(256))}),
 }
 DISCRIMINATORS: dict[Preset, tuple[dict[str, Any], dict[int, list[Block]]]] = {
-    "wgan_gp": (
-        {"spectral_norm": False, "pooling": "mean", "head_bias": True, "init": "he"},
-        {8: _AT_8, 32: _AT_32, 48: _AT_32},
-    ),
+    "wgan_gp": (_MEAN, {8: _AT_8, 32: _AT_32, 48: _AT_32}),
     "sngan": (
-        {"spectral_norm": True, "pooling": "sum", "head_bias": True, "init": "he"},
+        {**_SUM, "head_bias": True, "init": "he"},
         {8: _AT_8, 32: _AT_32, 48: _blocks(64, 128, 256, 512, 1024, down=4)},
     ),
-    "autogan": (
-        {"spectral_norm": True, "pooling": "sum", "head_bias": False, "init": "xavier"},
-        {8: _AT_8, 32: _AT_32, 48: _AT_32},
-    ),
+    "autogan": ({**_SUM, "head_bias": False, "init": "xavier"}, {8: _AT_8, 32: _AT_32, 48: _AT_32}),
 }
 
 
@@ -177,86 +168,71 @@ class DiscriminatorSpec(base.DiscriminatorSpec):
     residual_gain: Gain
 
 
-def resolve_generator(
-    settings: GeneratorSettings, shared: SharedSettings, *, resolution: int, channels: int
-) -> GeneratorSpec:
-    """Spell out the generator for images of `resolution` x `resolution`.
-
-    Errors: `Impossible` for a resolution that the preset does not have, cells that do not end there, a width that the
-    preset's cells cannot keep their ratio to, and skips from cells that do not come before.
+def resolve_generator(own: GeneratorSettings, shared: Any, resolution: int, channels: int) -> GeneratorSpec:
+    """Errors: `Impossible` for a resolution that the preset does not have, cells that do not end there, a width that
+    the preset's cells cannot keep their ratio to, and skips from cells that do not come before.
     """
-    (preset, at), key = GENERATORS[settings.preset], "model.generator"
-    if resolution not in at and (settings.cells is None or settings.base_side is None):
-        raise _no_geometry(f"{key}.preset", settings.preset, [*at], resolution, "base_side and cells of your own")
+    (preset, at), key = GENERATORS[own.preset], "model.generator"
+    if resolution not in at and (own.cells is None or own.base_side is None):
+        raise _no_geometry(key, own, at, resolution, "base_side and cells of your own")
     usual, cells = at.get(resolution, (0, []))
-    latent_dim, base_side = 64 if resolution == 8 else 128, resolution // 2 ** len(cells)
-    values = {"latent_dim": latent_dim, "base_side": base_side, **preset, **given_values(settings)}
-    if settings.cells is None:
-        values["width"] = settings.width or usual
-        values["cells"] = [_scaled(cell, values["width"], usual, f"{key}.width") for cell in cells]
-    cells, norm, base_side = values["cells"], values.pop("norm"), values["base_side"]
+    sizes = {"latent_dim": 64 if resolution == 8 else 128, "base_side": resolution // 2 ** len(cells)}
+    values = {**sizes, **preset, **given_values(own)}
+    if own.cells is None:
+        values["width"] = own.width or usual
+        values["cells"] = [_scaled(cell, values["width"], usual, key) for cell in cells]
+    cells, norm, base_side = values.pop("cells"), values.pop("norm"), values["base_side"]
     if base_side * 2 ** len(cells) != resolution:
         allowed = f"a side that {len(cells)} doublings take to the resolution, {resolution}"
         raise Impossible(f"{key}.base_side", base_side, allowed)
-    values.setdefault("width", cells[0].width)
-    inputs, resolved = values["width"], []
+    inputs = values.setdefault("width", cells[0].width)
+    resolved = []
     for index, cell in enumerate(cells):
         if sorted(set(cell.skips)) != cell.skips or any(skip >= index for skip in cell.skips):
             raise Impossible(f"{key}.cells.{index}.skips", cell.skips, "rising numbers of earlier cells, from 0")
-        side, kept = base_side * 2 ** (index + 1), cell.model_dump()
-        kept["upsample"] = cell.upsample if side > 2 else "nearest"
-        resolved.append(CellSpec(side=side, inputs=inputs, norm=norm, **kept))
+        side = base_side * 2 ** (index + 1)
+        upsample = {} if side > 2 else {"upsample": "nearest"}
+        resolved.append(CellSpec(side=side, inputs=inputs, norm=norm, **cell.model_dump() | upsample))
         inputs = cell.width
-    return _complete(GeneratorSpec, values, cells=resolved)
+    return GeneratorSpec(**_with_gain(values), cells=resolved)
 
 
-def resolve_discriminator(
-    settings: DiscriminatorSettings, shared: SharedSettings, *, resolution: int, channels: int
-) -> DiscriminatorSpec:
-    """Spell out the discriminator for images of `resolution` x `resolution`.
-
-    Errors: `Impossible` as for the generator, and where a block would halve an odd side.
-    """
-    (preset, at), key = DISCRIMINATORS[settings.preset], "model.discriminator"
-    blocks = settings.blocks
+def resolve_discriminator(own: DiscriminatorSettings, shared: Any, resolution: int, channels: int) -> DiscriminatorSpec:
+    """Errors: `Impossible` as for the generator, and where a block would halve an odd side."""
+    (preset, at), key, blocks = DISCRIMINATORS[own.preset], "model.discriminator", own.blocks
     if resolution not in at and blocks is None:
-        raise _no_geometry(f"{key}.preset", settings.preset, [*at], resolution, "blocks of your own")
-    if blocks is not None and settings.width is not None:
-        raise Impossible(f"{key}.width", settings.width, "null with blocks of your own, which have their widths")
+        raise _no_geometry(key, own, at, resolution, "blocks of your own")
+    if blocks is not None and own.width is not None:
+        raise Impossible(f"{key}.width", own.width, "null with blocks of your own, which have their widths")
     if blocks is None:
         last = at[resolution][-1].width
-        blocks = [_scaled(block, settings.width or last, last, f"{key}.width") for block in at[resolution]]
+        blocks = [_scaled(block, own.width or last, last, key) for block in at[resolution]]
     side, inputs, resolved = resolution, channels, []
     for index, block in enumerate(blocks):
         if block.downsample and side % 2:
             raise Impossible(f"{key}.blocks.{index}.downsample", True, f"false: its map of {side} x {side} has no half")
         resolved.append(BlockSpec(side=side, inputs=inputs, **block.model_dump()))
         side, inputs = side // (2 if block.downsample else 1), block.width
-    values = preset | given_values(settings)
-    values.pop("width", None)
-    if side == 1:
-        values["pooling"] = "mean"
-    return _complete(DiscriminatorSpec, values, blocks=resolved)
+    values = preset | given_values(own) | ({"pooling": "mean"} if side == 1 else {})
+    values = {name: value for name, value in values.items() if name not in ("width", "blocks")}
+    return DiscriminatorSpec(**_with_gain(values), blocks=resolved)
 
 
-Spec = TypeVar("Spec", GeneratorSpec, DiscriminatorSpec)
-Part = TypeVar("Part", Cell, Block)
+def _with_gain(values: dict[str, Any]) -> dict[str, Any]:
+    """A spec's values: the gain of the scheme of the initial weights where none is given, and no preset."""
+    gain = values.get("residual_gain") or GAINS[values["init"]]
+    return {name: value for name, value in values.items() if name != "preset"} | {"residual_gain": gain}
 
 
-def _complete(schema: type[Spec], values: dict[str, Any], **parts: Any) -> Spec:
-    gain = {"residual_gain": GAINS[values["init"]]}
-    return schema(**{name: value for name, value in (gain | values | parts).items() if name != "preset"})
+def _no_geometry(key: str, own: Any, at: dict[int, Any], resolution: int, otherwise: str) -> Impossible:
+    sizes = f"images of {' | '.join(map(str, at))} pixels a side, which presets are for"
+    return Impossible(f"{key}.preset", own.preset, f"{sizes}, or {otherwise}; these have {resolution}")
 
 
-def _no_geometry(key: str, preset: str, sizes: list[int], resolution: int, otherwise: str) -> Impossible:
-    have = " | ".join(map(str, sizes))
-    allowed = f"images of {have} pixels a side, which presets are for, or {otherwise}; these have {resolution}"
-    return Impossible(key, preset, allowed)
-
-
-def _scaled(part: Part, width: int, usual: int, key: str) -> Part:
-    """`part` of a preset as wide in relation to `width` as it is to `usual`."""
+def _scaled(part: Any, width: int, usual: int, key: str) -> Any:
+    """The `Cell` or `Block` of a preset, as wide in relation to `width` as it is to `usual`."""
     scaled, rest = divmod(part.width * width, usual)
     if rest or not scaled:
-        raise Impossible(key, width, f"a width of which {part.width}/{usual} is a whole number of channels")
+        allowed = f"a width of which {part.width}/{usual} is a whole number of channels"
+        raise Impossible(f"{key}.width", width, allowed)
     return part.model_copy(update={"width": scaled})

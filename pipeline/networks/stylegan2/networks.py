@@ -13,8 +13,6 @@ those before the equalised learning rate's scale, 1 / sqrt(fan-in)):
         .convolution.weight (out, in, 3, 3)         J = 0 above 4 x 4: a transposed convolution's kernel, not mirrored:
                                                     weight.transpose(0, 1) is what `conv_transpose2d` takes
         .noise (side, side)                         buffer: the noise of evaluation
-    stages.S.to_rgb...                              residual: the last stage alone; .shortcut: residual above 4 x 4
-    stages.S.from_rgb...                            of D, side resolution / 2^S; skip: every stage, else stage 0 alone
     epilogue.convolution.weight (C, C + 1, 3, 3)    the last input channel is the minibatch deviation, if any
     epilogue.hidden.weight (C, 16 C)                input index = channel * 16 + place
 """
@@ -204,10 +202,7 @@ class Epilogue(nn.Module):
 
 
 class Discriminator(interface.Discriminator):
-    """Images (B, channels, H, W) in [-1, 1] -> scores (B,), higher = more real; no sigmoid.
-
-    `twice` changes nothing: every operation here can be differentiated twice.
-    """
+    """`twice` changes nothing: every operation here can be differentiated twice."""
 
     def __init__(self, spec: NetworkSpec):
         super().__init__()

@@ -14,7 +14,6 @@ from pydantic import Field
 from pipeline.base.schema import Strict
 from pipeline.networks import spec as base
 from pipeline.networks.spec import Impossible, Positive, given_values
-from pipeline.networks.transgan.spec import SharedSettings
 
 GENERATOR = "pipeline.networks.stylegan2.networks:Generator"
 DISCRIMINATOR = "pipeline.networks.stylegan2.networks:Discriminator"
@@ -52,15 +51,19 @@ class DiscriminatorSettings(Strict):
     minibatch_group: Annotated[int, Field(ge=0)] | None = None  # images per minibatch standard deviation; 0: none
 
 
+def _preset(base: int, most: int, architecture: str, **others: int) -> dict[str, Any]:
+    return {"channel_base": base, "channel_max": most, "architecture": architecture, **others}
+
+
 GENERATORS: dict[Preset, dict[str, Any]] = {
-    "diffaug": {"latent_dim": 512, "style_dim": 512, "mapping_layers": 8, "channel_base": 4096, "channel_max": 512},
-    "ada": {"latent_dim": 512, "style_dim": 512, "mapping_layers": 2, "channel_base": 32768, "channel_max": 512},
-    "small": {"latent_dim": 64, "style_dim": 96, "mapping_layers": 2, "channel_base": 384, "channel_max": 96},
+    "diffaug": _preset(4096, 512, "skip", latent_dim=512, style_dim=512, mapping_layers=8),
+    "ada": _preset(32768, 512, "skip", latent_dim=512, style_dim=512, mapping_layers=2),
+    "small": _preset(384, 96, "skip", latent_dim=64, style_dim=96, mapping_layers=2),
 }
 DISCRIMINATORS: dict[Preset, dict[str, Any]] = {
-    "diffaug": {"channel_base": 4096, "channel_max": 512, "architecture": "residual", "minibatch_group": 4},
-    "ada": {"channel_base": 32768, "channel_max": 512, "architecture": "orig", "minibatch_group": 32},
-    "small": {"channel_base": 256, "channel_max": 64, "architecture": "residual", "minibatch_group": 4},
+    "diffaug": _preset(4096, 512, "residual", minibatch_group=4),
+    "ada": _preset(32768, 512, "orig", minibatch_group=32),
+    "small": _preset(256, 64, "residual", minibatch_group=4),
 }
 
 
@@ -98,26 +101,16 @@ class DiscriminatorSpec(base.DiscriminatorSpec):
         return max(self.minibatch_group, 1)
 
 
-def resolve_generator(
-    settings: GeneratorSettings, shared: SharedSettings, *, resolution: int, channels: int
-) -> GeneratorSpec:
-    """Spell out the generator for images of `resolution` x `resolution`.
-
-    Errors: `Impossible` for a resolution that doubling from 4 does not reach, and for widths of less than one channel.
-    """
-    values = {"architecture": "skip"} | GENERATORS[settings.preset] | given_values(settings)
+def resolve_generator(own: GeneratorSettings, shared: Any, resolution: int, channels: int) -> GeneratorSpec:
+    """Errors: `Impossible` for a side that doubling from 4 does not reach, and for widths of less than one channel."""
+    values = GENERATORS[own.preset] | given_values(own)
     stages = _stages("generator", values, resolution)
     return GeneratorSpec(**values, stages=stages)
 
 
-def resolve_discriminator(
-    settings: DiscriminatorSettings, shared: SharedSettings, *, resolution: int, channels: int
-) -> DiscriminatorSpec:
-    """Spell out the discriminator for images of `resolution` x `resolution`.
-
-    Errors: `Impossible` as for the generator, and for groups of a single image, whose deviation is always 0.
-    """
-    values = DISCRIMINATORS[settings.preset] | given_values(settings)
+def resolve_discriminator(own: DiscriminatorSettings, shared: Any, resolution: int, channels: int) -> DiscriminatorSpec:
+    """Errors: `Impossible` as for the generator, and for groups of a single image, whose deviation is always 0."""
+    values = DISCRIMINATORS[own.preset] | given_values(own)
     if values["minibatch_group"] == 1:
         raise Impossible("model.discriminator.minibatch_group", 1, "0 (none), or at least 2 images")
     stages = _stages("discriminator", values, resolution)
@@ -125,10 +118,7 @@ def resolve_discriminator(
 
 
 def _stages(network: str, values: dict[str, Any], resolution: int) -> list[StageSpec]:
-    """Widths by the rule of the published code, channels halving as the side doubles, from 4 x 4 to the image.
-
-    What the widths follow from leaves `values`.
-    """
+    """Widths by the published rule, from 4 x 4 to the image; takes what they follow from out of `values`."""
     if resolution not in SIDES[1:]:
         allowed = f"a family for images of {resolution} x {resolution}; stylegan2 doubles from 4 x 4, to "
         raise Impossible(f"model.{network}.family", "stylegan2", allowed + " | ".join(map(str, SIDES[1:])))

@@ -204,10 +204,8 @@ class CrossAttention(nn.Module):
 
 
 def pseudo_inverse(a: Tensor, iterations: int) -> Tensor:
-    """Moore-Penrose inverse of (..., m, m) by Z <- Z (13 I - AZ (15 I - AZ (7 I - AZ))) / 4 (Xiong et al. 2021, eq.
-    14).
-
-    Starts from Z = A^T / (|A|_1 |A|_inf) with each matrix's own norms.
+    """Moore-Penrose inverse of (..., m, m) by Z <- Z (13 I - AZ (15 I - AZ (7 I - AZ))) / 4, from
+    Z = A^T / (|A|_1 |A|_inf) with each matrix's own norms (Xiong et al. 2021, eq. 14).
     """
     eye = torch.eye(a.shape[-1], device=a.device, dtype=a.dtype)
     norms = a.abs().sum(dim=-2).amax(dim=-1) * a.abs().sum(dim=-1).amax(dim=-1)

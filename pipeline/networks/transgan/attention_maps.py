@@ -1,8 +1,4 @@
-"""Where a generator's tokens look, and what its relative positions learned.
-
-No part of training: `pipeline.networks.families` names this module apart from the networks, so an edit trains nothing
-again.
-"""
+"""Where a generator's tokens look, and what its relative positions learned. No part of training."""
 
 from typing import Any
 
@@ -43,23 +39,14 @@ def effective_attention(
     Every kind of attention is linear in its values, so a query's weights are the gradient of its output with respect to
     values of one channel: exact for grid, axis and Nystroem attention too, whatever they form inside.
     """
-    mix = module.mix
-    kept: dict[str, Tensor] = {}
-
-    def keeping(q: Tensor, k: Tensor, v: Tensor, *, fused: bool) -> Tensor:
-        kept["q"], kept["k"] = q, k
-        return mix(q, k, v, fused=fused)
-
-    module.mix = keeping  # type: ignore[method-assign]  # a method of this one module, taken off again below
-    try:
-        with torch.no_grad():
-            torch.manual_seed(seed)
-            generator(latents)
-    finally:
-        del module.mix
-    q, k = kept["q"], kept["k"]
+    kept: list[Tensor] = []
+    hook = module.qkv.register_forward_hook(lambda _module, _inputs, qkv: kept.append(qkv))
+    with hook, torch.no_grad():
+        torch.manual_seed(seed)
+        generator(latents)
+    q, k, _ = kept[0].unflatten(-1, (3, module.heads, -1)).permute(2, 0, 3, 1, 4)
     values = torch.zeros(*q.shape[:-1], 1, requires_grad=True)
-    mixed = mix(q, k, values, fused=False)
+    mixed = module.mix(q, k, values, fused=False)
     rows = [torch.autograd.grad(mixed[..., query, 0].sum(), values, retain_graph=True)[0][..., 0] for query in queries]
     return torch.stack(rows, dim=2).detach()
 

@@ -37,10 +37,7 @@ class TokenBatchNorm(nn.BatchNorm1d):
 
 
 class TokenInstanceNorm(nn.Module):
-    """Every channel of every image to zero mean and unit variance over its tokens; no parameters (eps 1e-5).
-
-    A sequence of one token has no variance to divide by; it is normalised to zero.
-    """
+    """Every channel of every image to zero mean and unit variance over its tokens (of one token: to zero)."""
 
     def forward(self, x_BNC: Tensor) -> Tensor:
         centred = x_BNC - x_BNC.mean(dim=1, keepdim=True)
@@ -98,10 +95,7 @@ class Block(nn.Module):
 
 
 class Blocks(nn.ModuleList):
-    """The blocks of one or more runs, in order. `running`: batch norms keep running statistics (generator).
-
-    `recompute`: activations inside a block are not kept for the backward pass but computed a second time.
-    """
+    """The blocks of one or more runs, in order. `running`: batch norms keep running statistics (generator)."""
 
     def __init__(self, specs: list[BlockSpec], *, running: bool, sequence_width: int = 0):
         each = [spec for spec in specs for _ in range(spec.depth)]

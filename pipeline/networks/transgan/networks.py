@@ -39,12 +39,7 @@ from pipeline.networks.transgan.blocks import (
     to_tokens,
     uses_batch,
 )
-from pipeline.networks.transgan.spec import (
-    DiscriminatorSpec,
-    DiscriminatorStageSpec,
-    GeneratorSpec,
-    GeneratorStageSpec,
-)
+from pipeline.networks.transgan.spec import DiscriminatorSpec, DiscriminatorStageSpec, GeneratorSpec, GeneratorStageSpec
 
 
 class GeneratorStage(nn.Module):
@@ -92,10 +87,7 @@ class Generator(interface.Generator):
         self.initialise()
 
     def initialise(self) -> None:
-        """Released initialisation: linear layers as PyTorch's default, tables truncated normal, toRGB Xavier.
-
-        The position in the latent sequence starts at zero.
-        """
+        """As released: linear layers as PyTorch's default, tables truncated normal, toRGB Xavier, the sequence's 0."""
         for name, parameter in self.named_parameters():
             if name.endswith((".position", ".table")):
                 nn.init.trunc_normal_(parameter, std=0.02)
@@ -119,8 +111,7 @@ class PatchEmbedding(Linear):
         self.patch = patch
 
     def initialise(self) -> None:
-        """Xavier uniform as on the convolution that the released code has here: fan_in = channels P P, fan_out = width
-        P P.
+        """Xavier uniform as on the convolution of the released code: fan_in = channels P P, fan_out = width P P.
 
         On the flattened weight, fan_out would be `width` and the weights 2 to 4 times too large.
         """
@@ -174,10 +165,7 @@ class DiscriminatorStage(nn.Module):
 
 
 class Discriminator(interface.Discriminator):
-    """Images (B, channels, H, W) in [-1, 1] -> scores (B,), higher = more real; no sigmoid.
-
-    `twice` takes the explicit attention path, which can be differentiated twice (gradient penalty).
-    """
+    """`twice` takes the explicit attention path, which can be differentiated twice (gradient penalty)."""
 
     def __init__(self, spec: NetworkSpec):
         super().__init__()
@@ -195,10 +183,7 @@ class Discriminator(interface.Discriminator):
         self.initialise()
 
     def initialise(self) -> None:
-        """Released initialisation: linear layers and tables truncated normal 0.02, biases 0, patch embeddings Xavier.
-
-        Biases of patch embeddings stay as PyTorch's default.
-        """
+        """As released: linear layers, tables truncated normal 0.02, biases 0; patches Xavier, biases as PyTorch's."""
         for module in self.modules():
             if isinstance(module, PatchEmbedding):
                 module.initialise()

@@ -222,15 +222,11 @@ def _settings(network: Any, own: Any, shared: SharedSettings, presets: dict[str,
     return _Settings(network, own, values)
 
 
-def resolve_generator(
-    settings: GeneratorSettings, shared: SharedSettings, *, resolution: int, channels: int
-) -> GeneratorSpec:
-    """Spell out the generator for images of `resolution` x `resolution`.
-
-    Errors: `Impossible` where a grid does not divide its map, heads do not divide a width, landmarks do not divide the
-    tokens, the stages do not end at the resolution, or a later stage has no blocks.
+def resolve_generator(own: GeneratorSettings, shared: SharedSettings, resolution: int, channels: int) -> GeneratorSpec:
+    """Errors: `Impossible` where a grid does not divide its map, heads do not divide a width, landmarks do not divide
+    the tokens, the stages do not end at the resolution, or a later stage has no blocks.
     """
-    whole = _settings("generator", settings, shared, GENERATORS, "latent_dim", "base_side", "stages")
+    whole = _settings("generator", own, shared, GENERATORS, "latent_dim", "base_side", "stages")
     stages, side, width = [], whole.values["base_side"], None
     for index, stage in enumerate(whole.values["stages"]):
         key, first = f"model.generator.stages.{index}", index == 0
@@ -251,18 +247,14 @@ def resolve_generator(
     if side != resolution:
         allowed = f"stages that end at the resolution, {resolution} x {resolution}"
         raise Impossible("model.generator.stages", f"stages that end at {side} x {side}", allowed)
-    latent_dim, cross_attention = whole.values["latent_dim"], settings.cross_attention
-    return GeneratorSpec(latent_dim=latent_dim, cross_attention=cross_attention, stages=stages)
+    return GeneratorSpec(latent_dim=whole.values["latent_dim"], cross_attention=own.cross_attention, stages=stages)
 
 
 def resolve_discriminator(
-    settings: DiscriminatorSettings, shared: SharedSettings, *, resolution: int, channels: int
+    own: DiscriminatorSettings, shared: SharedSettings, resolution: int, channels: int
 ) -> DiscriminatorSpec:
-    """Spell out the discriminator for images of `resolution` x `resolution`.
-
-    Errors: `Impossible` as for the generator, and where patches do not divide the image.
-    """
-    whole = _settings("discriminator", settings, shared, DISCRIMINATORS, "patch", "cls_depth", "stages")
+    """Errors: `Impossible` as for the generator, and where patches do not divide the image."""
+    whole = _settings("discriminator", own, shared, DISCRIMINATORS, "patch", "cls_depth", "stages")
     stages, patch, before, side = [], whole.values["patch"], 0, 0
     for index, stage in enumerate(whole.values["stages"]):
         key = f"model.discriminator.stages.{index}"
@@ -285,4 +277,4 @@ def resolve_discriminator(
     last = whole.blocks(side, before, whole.values["cls_depth"], "standard")
     # The [cls] token has no place on the map, so these blocks have no relative position (released code).
     last = last.model_copy(update={"relative_position": False})
-    return DiscriminatorSpec(overlap=settings.overlap, stages=stages, cls=last)
+    return DiscriminatorSpec(overlap=own.overlap, stages=stages, cls=last)
