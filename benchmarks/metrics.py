@@ -19,7 +19,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline.base.arrays import NpyWriter
 from pipeline.base.errors import UserError
 from pipeline.metrics.config import MeasurePlan
 from pipeline.metrics.extractors import weights
@@ -44,10 +43,10 @@ def timed(name: str, work: Callable[[], object]) -> tuple[object, np.ndarray]:
 def features(path: Path, count: int, width: int, seed: int) -> np.ndarray:
     """Random features (count, width), memory-mapped; the eigenvalues fall like those of images' (1 / rank)."""
     random, scale = np.random.default_rng(seed), (1 + np.arange(width, dtype=np.float32)) ** -0.5
-    with NpyWriter(path, np.float32) as rows:
-        for start in range(0, count, 1000):
-            rows.write(random.standard_normal((min(1000, count - start), width), dtype=np.float32) * scale)
-        rows.close()
+    rows = np.lib.format.open_memmap(path, "w+", np.float32, (count, width))
+    for start in range(0, count, 1000):
+        rows[start : start + 1000] = random.standard_normal((min(1000, count - start), width), dtype=np.float32) * scale
+    rows.flush()
     return np.load(path, mmap_mode="r")
 
 

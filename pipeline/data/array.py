@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from pipeline.base.arrays import NpyWriter
 from pipeline.base.errors import UserError
 from pipeline.base.files import check_sha256, read_json, sha256, write_json
 
@@ -68,16 +67,28 @@ def write_dataset(
 
 
 def _write(path: Path, split: Split, title: str) -> int:
-    """Write labels or images, with a progress bar on a terminal; their number."""
+    """Write labels or images with the bytes that np.save gives, and a progress bar on a terminal; their number.
+
+    No memory map is used: on a full disk a plain write raises `OSError`, while a mapped page kills the process.
+    """
+    dtype, rows = np.dtype(np.int64 if path.stem.endswith("labels") else np.uint8), 0
+    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False}
     with (
-        NpyWriter(path, np.int64 if path.stem.endswith("labels") else np.uint8) as file,
+        open(path, "wb") as file,
         tqdm(total=split.shape[0], desc=title, unit=" images", unit_scale=True, disable=None) as bar,
     ):
+        np.lib.format.write_array_header_1_0(file, header | {"shape": split.shape})
         for chunk in split.chunks():
-            file.write(chunk)
+            if chunk.dtype != dtype or chunk.shape[1:] != split.shape[1:]:
+                raise ValueError(f"{path.name}: {chunk.shape} {chunk.dtype} does not fit {split.shape} {dtype}")
+            file.write(np.ascontiguousarray(chunk).data)
+            rows += len(chunk)
             bar.update(len(chunk))
-        file.close()
-        return file.rows
+        file.seek(0)  # numpy leaves room in the header for any number of rows
+        np.lib.format.write_array_header_1_0(file, header | {"shape": (rows, *split.shape[1:])})
+        file.flush()
+        os.fsync(file.fileno())
+    return rows
 
 
 @contextmanager

@@ -1,6 +1,7 @@
-"""The image files of a folder, zip or tar, found recursively, in an order that is the same on every machine.
+"""The image files of a folder, zip, tar or LMDB, in an order that is the same on every machine.
 
-A zip is read in place, a tar is unpacked first. Unsafe members are refused.
+A zip is read in place, a tar is unpacked first. Unsafe members are refused. torchvision's reader of LSUN's databases is
+not used: it writes a pickle into the working folder and decodes images one after the other.
 """
 
 import gzip
@@ -8,6 +9,7 @@ import hashlib
 import lzma
 import os
 import re
+import shutil
 import stat
 import struct
 import tarfile
@@ -18,9 +20,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, NamedTuple
+
+import lmdb
 
 from pipeline.base.errors import UserError
 from pipeline.base.files import printable
@@ -28,11 +31,11 @@ from pipeline.base.files import printable
 EXTENSIONS = (".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
 ORDER = "by path below the folder, compared character by character (Unicode code points)"
+DATABASE = "data.mdb"
 SAMPLED = 16  # files whose bytes are in the digest of a collection
 MAX_FILE = 256 << 20  # bytes of one image file
 ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 METHOD_NAMES = {9: "Deflate64", 93: "Zstandard", 95: "XZ", 98: "PPMd", 99: "AES"}
-NOT_READ = {b"7z\xbc\xaf": "7z", b"Rar!": "RAR", b"\x28\xb5\x2f\xfd": "Zstandard"}
 COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0")  # gzip, bzip2, xz
 UNPACK = "unpack it yourself and name the folder"
 DAMAGE = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, struct.error)
@@ -59,8 +62,7 @@ def find_images(path: Path, scratch: Path, stack: ExitStack) -> ImageFiles:
     """The images under `path`, as for `list_files`.
 
     Ignored are hidden files and folders (names that begin with a dot, and __MACOSX) and names without an extension of
-    EXTENSIONS. Errors: `UserError` as for `list_files`, for two names that differ only in upper and lower case, and
-    where there is no image.
+    EXTENSIONS. Errors: `UserError` as for `list_files`, and where there is no image.
     """
     found = list_files(path, scratch, stack)
     kept = sorted(filter(_is_image, found))
@@ -73,10 +75,6 @@ def find_images(path: Path, scratch: Path, stack: ExitStack) -> ImageFiles:
             f"{printable(path)}: holds no images ({', '.join(EXTENSIONS)}), {len(found):,} other files{listed}; "
             f"{advice} (data.path of conf/dataset/<name>.yaml)"
         )
-    for one, other in pairwise(sorted(kept, key=str.casefold)):
-        if one.casefold() == other.casefold():
-            problem = f"{one!r} and {other!r} differ only in case, so they are one file on some disks"
-            raise UserError(f"{printable(path)}: {problem}; rename one of them")
     files = [ImageFile(str(path / name), partial(_read, path / name, found[name])) for name in kept]
     # Of all names and of the bytes of some files, evenly spread: the same wherever a copy lies.
     digest = hashlib.sha256("\0".join(map(printable, kept)).encode())
@@ -95,7 +93,7 @@ def _is_image(name: str) -> bool:
 
 def _read(path: Path, opens: Callable[[], IO[bytes]]) -> bytes:
     try:
-        with undamaged(f"{printable(path)}: is damaged"), opens() as file:
+        with _undamaged(f"{printable(path)}: is damaged"), opens() as file:
             content = file.read(MAX_FILE + 1)
     except OSError as problem:
         raise _unreadable(path, problem) from None
@@ -133,6 +131,51 @@ def list_files(path: Path, scratch: Path, stack: ExitStack) -> Files:
     return below
 
 
+def lmdb_images(path: Path, scratch: Path, stack: ExitStack) -> ImageFiles | None:
+    """The images of a database in the order of their keys, to be read once. None where there is no database.
+
+    `path`: data.mdb, or a folder or archive that holds it; from an archive it is unpacked into `scratch`.
+    Errors: `UserError` where archive or database are damaged, and for several databases in an archive; `OSError` where
+    it cannot be unpacked. LMDB itself does not compare the file's size: reading a page beyond the end of the file would
+    kill the process.
+    """
+    file = _find_database(path, scratch, stack)
+    if file is None:
+        return None
+    try:
+        environment = stack.enter_context(lmdb.open(str(file.parent), readonly=True, lock=False, readahead=False))
+    except lmdb.Error as problem:
+        raise UserError(f"{file}: no readable LMDB database ({problem}); unpack or fetch it again") from None
+    size, needed = file.stat().st_size, (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
+    if size < needed:
+        raise UserError(f"{file}: has {size:,} bytes, its database {needed:,}; unpack or fetch it again")
+
+    def images() -> Iterator[ImageFile]:
+        try:
+            with environment.begin() as transaction:
+                for key, value in transaction.cursor():
+                    yield ImageFile(f"{file}: {key.decode('utf-8', 'backslashreplace')}", partial(bytes, value))
+        except lmdb.Error as problem:
+            raise UserError(f"{file}: damaged ({problem}); unpack or fetch it again") from None
+
+    return ImageFiles(files=images(), number=environment.stat()["entries"], facts={"order": "by key"})
+
+
+def _find_database(path: Path, scratch: Path, stack: ExitStack) -> Path | None:
+    if path.name == DATABASE:
+        return path
+    files = list_files(path, scratch, stack)
+    names = [name for name in files if PurePosixPath(name).name == DATABASE]
+    if len(names) > 1:
+        raise UserError(f"{path}: holds {len(names)} databases named {DATABASE}, expected one; name its folder in it")
+    if not names or path.is_dir():
+        return path / names[0] if names else None
+    damaged = _undamaged(f"{path}: {names[0]} is damaged")
+    with open(scratch / DATABASE, "wb") as target, damaged, files[names[0]]() as packed:
+        shutil.copyfileobj(packed, target, 1 << 20)
+    return scratch / DATABASE
+
+
 def split_inside(path: Path) -> tuple[Path, str]:
     """Split `photos.zip/train` into (photos.zip, "train"): the file, and the folder inside it ("" if there is none).
 
@@ -151,21 +194,18 @@ def is_tar(path: Path) -> bool:
     """Whether a file is a tar, compressed or not, and no zip. Errors: `UserError` where it is neither."""
     with open(path, "rb") as file:
         head = file.read(8)
-    for magic, kind in NOT_READ.items():
-        if head.startswith(magic):
-            raise UserError(f"{printable(path)}: a {kind} archive, which is not read; {UNPACK}")
     if head.startswith(b"PK") or not head:
         return False
     if head.startswith(COMPRESSED) or tarfile.is_tarfile(path):
         return True
     if not zipfile.is_zipfile(path):
-        raise UserError(f"{printable(path)}: neither a folder nor a zip or tar; name the folder of the images")
+        raise UserError(f"{printable(path)}: neither a folder nor a zip or tar; if it is another archive, {UNPACK}")
     return False
 
 
 def unpack_tar(path: Path, folder: Path) -> None:
     """Errors: `UserError` where it is damaged, or has members that tarfile's data filter refuses; `OSError`."""
-    with undamaged(f"{path}: cannot be unpacked"), tarfile.open(path) as archive:
+    with _undamaged(f"{path}: cannot be unpacked"), tarfile.open(path) as archive:
         archive.extractall(folder, filter="data")
 
 
@@ -189,7 +229,7 @@ def _open(path: Path) -> IO[bytes]:
 
 
 def _zip_files(path: Path, stack: ExitStack) -> Files:
-    with undamaged(f"{path}: no complete zip archive"):
+    with _undamaged(f"{path}: no complete zip archive"):
         archive = stack.enter_context(zipfile.ZipFile(path))
     found: Files = {}
     for member in archive.infolist():
@@ -220,7 +260,7 @@ def _unreadable(path: str | Path, problem: OSError) -> UserError:
 
 
 @contextmanager
-def undamaged(failure: str) -> Iterator[None]:
+def _undamaged(failure: str) -> Iterator[None]:
     """Turn what the libraries raise for damaged archives into a `UserError`."""
     try:
         yield

@@ -17,8 +17,7 @@ from pipeline.data.array import Split, in_memory
 from pipeline.data.config import SIDES, DataConfig, Source, settings_file
 from pipeline.data.decode import LIBRARY, decode_files, fit_chunks, resize_rule
 from pipeline.data.glyphs import Glyphs
-from pipeline.data.image_folder import EXTENSIONS, ImageFiles, find_images, split_inside, unpack_tar
-from pipeline.data.lsun import lmdb_images
+from pipeline.data.image_folder import EXTENSIONS, ImageFiles, find_images, lmdb_images, split_inside, unpack_tar
 from pipeline.data.sources import locate
 
 GLYPHS = 20_000  # images that are drawn where no number is given

@@ -73,15 +73,6 @@ def test_samples_and_features_are_those_of_one_device(cell, monkeypatch):
     assert np.array_equal(after.features, before.features) and np.array_equal(after.logits, before.logits)
 
 
-def test_features_in_files_are_those_of_one_device(tmp_path, three):
-    extractor = Extractor(name="small", sha256="0", features=5, resize="none", network=Network())
-    images = np.random.default_rng(0).integers(0, 256, (20, 3, 8, 8), dtype=np.uint8)
-    stored = extractor.extract_to(images, 6, tmp_path, what="test images")
-    both = extractor.extract(images, 6)
-    assert np.array_equal(np.load(tmp_path / "features.npy"), both.features)
-    assert np.array_equal(stored.features, both.features) and np.array_equal(stored.logits, both.logits)
-
-
 def test_a_cpu_is_one_device():
     assert devices(torch.device("cpu")) == [torch.device("cpu")]
 

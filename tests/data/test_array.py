@@ -1,11 +1,13 @@
 """A prepared dataset on disk: what was written is read, and nothing else is."""
 
+import os
+
 import numpy as np
 import pytest
 
 from pipeline.base.errors import UserError
 from pipeline.base.files import sha256
-from pipeline.data.array import Split, has_array, read_array, read_manifest, write_dataset
+from pipeline.data.array import Split, _write, has_array, in_memory, read_array, read_manifest, write_dataset
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 3, 4, 5), dtype=np.uint8)
 LABELS = np.arange(6, dtype=np.int64)
@@ -126,3 +128,18 @@ def test_chunks_of_another_shape_or_type_are_an_error(tmp_path, chunks):
     with pytest.raises(ValueError, match=r"images\.npy"):
         write_dataset(tmp_path / "set", Split(shape=IMAGES.shape, chunks=lambda: iter(chunks)), None, {})
     assert not (tmp_path / "set").exists()
+
+
+def test_fewer_images_than_announced_are_a_shorter_array(tmp_path):
+    split = Split(shape=(10**15, *IMAGES.shape[1:]), chunks=lambda: iter([IMAGES]))
+    write_dataset(tmp_path / "set", split, None, {})
+    np.save(tmp_path / "plain.npy", IMAGES)
+    assert (tmp_path / "set/images.npy").read_bytes() == (tmp_path / "plain.npy").read_bytes()
+    assert read_manifest(tmp_path / "set")["count"] == len(IMAGES)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+def test_a_full_disk_is_an_oserror(tmp_path):
+    (tmp_path / "images.npy").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        _write(tmp_path / "images.npy", in_memory(np.zeros((1 << 20, 1, 4, 4), np.uint8)), "title")

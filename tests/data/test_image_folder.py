@@ -110,11 +110,6 @@ def test_a_path_that_is_not_there_is_refused(tmp_path, name):
     assert message == inside if name == "images.zip/none" else f"{tmp_path / name}: no such file or folder" in message
 
 
-def test_names_that_differ_only_in_case_are_refused(tmp_path):
-    message = refused(write_zip(tmp_path / "images.zip", {"a/X.png": b"", "A/x.png": b""}))
-    assert "'A/x.png' and 'a/X.png' differ only in case" in message
-
-
 def test_a_name_twice_is_refused(tmp_path):
     path = tmp_path / "images.zip"
     with pytest.warns(UserWarning, match="Duplicate name"), zipfile.ZipFile(path, "w") as archive:
@@ -123,12 +118,13 @@ def test_a_name_twice_is_refused(tmp_path):
     assert "'a.png' is there twice under the same name" in refused(tmp_path / "images.zip")
 
 
-@pytest.mark.parametrize("content", [encoded(pixels()), b"no image", b"\x93NUMPY" + bytes(900)])
+@pytest.mark.parametrize(
+    "content", [encoded(pixels()), b"no image", b"\x93NUMPY" + bytes(900), b"Rar!\x1a\x07" + bytes(99)]
+)
 def test_a_file_that_is_no_archive_is_called_that(tmp_path, content):
     (tmp_path / "one.png").write_bytes(content)
-    assert refused(tmp_path / "one.png") == (
-        f"{tmp_path}/one.png: neither a folder nor a zip or tar; name the folder of the images"
-    )
+    advice = "if it is another archive, unpack it yourself and name the folder"
+    assert refused(tmp_path / "one.png") == f"{tmp_path}/one.png: neither a folder nor a zip or tar; {advice}"
 
 
 def test_what_is_no_file_and_no_folder_is_refused_and_not_waited_for(tmp_path):
@@ -194,13 +190,6 @@ def test_a_compression_that_python_does_not_read_is_named(tmp_path, method, name
     path.write_bytes(content)
     message = refused(path)
     assert f"'a.png' is packed by {name} (method {method}), which Python does not read; unpack it yourself" in message
-
-
-@pytest.mark.parametrize(("head", "kind"), [(b"7z\xbc\xaf\x27\x1c", "7z"), (b"Rar!\x1a\x07", "RAR")])
-def test_an_archive_of_another_kind_is_named(tmp_path, head, kind):
-    path = tmp_path / "images.zip"
-    path.write_bytes(head + bytes(100))
-    assert f"a {kind} archive, which is not read; unpack it yourself and name the folder" in refused(path)
 
 
 @pytest.mark.parametrize("inner", ["data.zip", "set/photos.tar.gz"])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from image_files import config, encoded, pixels
-from pipeline.base import arrays, machine
+from pipeline.base import machine
 from pipeline.base.errors import UserError
 from pipeline.data import array, decode, readers
 from pipeline.data import prepare as module
@@ -61,7 +61,7 @@ def test_a_disk_that_refuses_midway_leaves_what_was_there(images, tmp_path, monk
     def full(_):
         raise OSError(number, "the disk says no")
 
-    monkeypatch.setattr(arrays.os, "fsync", full)
+    monkeypatch.setattr(array.os, "fsync", full)
     with pytest.raises(
         UserError, match=rf"^{tmp_path}/out: could not be written \(the disk says no\); free some space"
     ) as error:
