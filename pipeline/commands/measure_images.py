@@ -52,11 +52,10 @@ def check_counts(protocols: list[Protocol], generated: Images, real: Images) -> 
         if protocol.split not in real.splits:
             raise UserError(f"{protocol.name}: {real.name} has no test split")
         least = protocol.least(SPLITS, 2)
-        needed = {generated.name: max(least, protocol.count or 0), real.name: least}
-        counts = {generated.name: len(generated.images), real.name: len(real.splits[protocol.split])}
-        for name, count in counts.items():
-            if count < needed[name]:
-                raise UserError(f"{protocol.name}: needs at least {needed[name]:,} images, {name} has {count:,}")
+        drawn = (generated.name, len(generated.images), max(least, protocol.count or 0))
+        for name, count, needed in (drawn, (real.name, len(real.splits[protocol.split]), least)):
+            if count < needed:
+                raise UserError(f"{protocol.name}: needs at least {needed:,} images, {name} has {count:,}")
 
 
 def extract(

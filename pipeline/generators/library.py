@@ -148,13 +148,11 @@ def walk(stations: Tensor, steps: int, *, loop: bool) -> Tensor:
     if len(stations) < 2:
         raise UserError(f"interpolation: given {len(stations)} seed; allowed: 2 or more")
     _check_positive("steps", steps)
-    ends = torch.cat([stations[1:], stations[:1]]) if loop else stations[1:]
-    starts = stations if loop else stations[:-1]
-    legs = [
-        sampling.interpolate(start, end, steps + 1).unflatten(0, (-1, steps + 1))[:, :steps].transpose(0, 1)
-        for start, end in zip(starts, ends, strict=True)
-    ]
-    return torch.cat(legs if loop else [*legs, stations[-1:]])
+    ends = stations.roll(-1, dims=0)
+    starts, ends = (stations, ends) if loop else (stations[:-1], ends[:-1])
+    frames = sampling.interpolate(starts.flatten(0, 1), ends.flatten(0, 1), steps + 1)
+    frames = frames.unflatten(0, (*starts.shape[:2], steps + 1))[:, :, :steps].transpose(1, 2).flatten(0, 1)
+    return frames if loop else torch.cat([frames, stations[-1:]])
 
 
 def _check_positive(name: str, value: int) -> None:

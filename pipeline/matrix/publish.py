@@ -36,7 +36,7 @@ from pipeline.plan.config import PARAMS
 
 ROOT = Path(__file__).parent.parent.parent
 PUBLISHED = "published"
-KEPT = {"history.csv": "history.csv", "machine.csv": "machine.csv", "progress.csv": "curve.csv"}  # of each cell
+KEPT = ("protocol.json", "history.csv", "machine.csv", "progress.csv")  # of each cell, where it has them
 GRIDS = {"samples": 8, "grids": 8, "interpolation": 9}  # contact sheets, and images a row of the picture made of each
 RECORD = ("revision", "kimg", "seconds", "device", "status", "peak_memory_mib", "parameters_g", "parameters_d")
 
@@ -104,13 +104,12 @@ def write_published(clone: Path, folder: Path) -> Path:
         rows.append({"cell": str(cell), **read_json(results.with_suffix(".json"))})
         record = read_json(results / "run.json")
         records[str(cell)] = {key: record[key] for key in RECORD if key in record} | {"dirty": changed}
-        for file, name in KEPT.items():
-            if (results / file).is_file():
-                shutil.copyfile(results / file, place / name)
+        for name in KEPT:
+            if (results / name).is_file():
+                shutil.copyfile(results / name, place / name.replace("progress", "curve"))
         for sheet, columns in GRIDS.items():
             if (results / f"{sheet}.png").is_file():
                 write_grid(results / sheet, place / f"{sheet}.png", columns)
-        shutil.copyfile(results / "protocol.json", place / "protocol.json")
         shutil.copyfile(cell.plan("train", clone / "plan"), place / "plan.yaml")
     answers = clone / "results" / cells[0].dataset / "reference.json"
     if answers.is_file():

@@ -182,6 +182,12 @@ def test_names_that_are_not_utf_8_are_measured(monkeypatch, project):
     assert report["n_images"] == 24 and report["images"] == source
 
 
+def test_images_against_themselves_are_counted_as_both_sides(monkeypatch, project, capsys):
+    with pytest.raises(SystemExit):
+        call(monkeypatch, "--images", "made", "--against", "made", "--metrics", "fid25_train_clean")
+    assert "fid25_train_clean: needs at least 25 images, made has 24" in capsys.readouterr().err
+
+
 def test_with_as_many_images_as_a_subset_the_kernel_distance_is_that_of_all(monkeypatch, project):
     report = measured(monkeypatch, "--images", "real", "--against", "made", "--n", 24, "--metrics", "kid")
     real, made = features(pixels(24, 1)), features(pixels(40, 0))[:24]
