@@ -9,9 +9,8 @@ from pipeline.commands.image_sources import Images
 from pipeline.metrics.config import MetricSettings
 from pipeline.metrics.extractors import weights
 from pipeline.metrics.extractors.extractor import DTYPE, Extractor, Features, best_device, load_extractor
-from pipeline.metrics.floors import BATCH
 from pipeline.metrics.registry import SPLITS, SPREAD, SUBSET_SIZE, SUBSETS, Protocol, column, extractors, parse
-from pipeline.metrics.suite import measure
+from pipeline.metrics.suite import BATCH, measure
 
 
 def measure_images(

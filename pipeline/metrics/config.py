@@ -1,7 +1,7 @@
 """Settings of evaluation, as a person writes them in params.yaml (`evaluate`, and that part of overlays)."""
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
@@ -75,15 +75,10 @@ def full_names(names: list[str], n_gen: int) -> list[str]:
 def measure_plan(config: EvaluateConfig) -> MeasurePlan:
     """What `measure` reads."""
     names = full_names(config.metrics, config.n_gen)
-    return MeasurePlan(
-        metrics=names,
-        curve=full_names(config.curve, config.n_gen),
-        n_gen=max(parse(name).count or config.n_gen for name in names),
-        seed=config.seed,
-        batch=config.batch,
-        threads=config.threads,
-        **_settings(config, names),
-    )
+    most = max(parse(name).count or config.n_gen for name in names)
+    given: dict[str, Any] = {key: getattr(config, key) for key in ("seed", "batch", "threads")}
+    curve = full_names(config.curve, config.n_gen)
+    return MeasurePlan(metrics=names, curve=curve, n_gen=most, **given, **_settings(config, names))
 
 
 def illustrate_plan(config: EvaluateConfig) -> IllustratePlan:
@@ -94,17 +89,15 @@ def illustrate_plan(config: EvaluateConfig) -> IllustratePlan:
 def reference_plan(config: EvaluateConfig) -> ReferencePlan:
     """What `reference` reads: metrics without counts, and only what they need of the real images."""
     names = list(dict.fromkeys(parse(name).countless.name for name in config.metrics))
-    used, reference = extractors(names), config.reference
-    return ReferencePlan(
-        metrics=names,
-        threads=reference.threads,
-        weights=reference.weights if any(name.startswith("inception") for name in used) else None,
-        digits_classifier=reference.digits_classifier if DIGITS in used else None,
-        **_settings(config, names),
-    )
+    used, given = extractors(names), dict(config.reference)
+    if not any(name.startswith("inception") for name in used):
+        given["weights"] = None
+    if DIGITS not in used:
+        given["digits_classifier"] = None
+    return ReferencePlan(metrics=names, **given, **_settings(config, names))
 
 
-def _settings(config: EvaluateConfig, names: list[str]) -> dict[str, int | None]:
+def _settings(config: EvaluateConfig, names: list[str]) -> dict[str, Any]:
     used = {setting for name in names for setting in parse(name).settings}
     return {name: getattr(config, name) if name in used else None for name in SETTINGS}
 

@@ -1,11 +1,5 @@
 """What the closed-form decoder of `pipeline.data.glyphs` says about generated glyphs, without any trained network.
 
-    valid       shares of samples of which a glyph explains more than 50, 70 and 90 per cent of the variance
-    modes       share of all combinations of factors that valid samples show (Stacked MNIST's modes, Unrolled GAN)
-    kl          divergence of the valid samples from uniform, of all combinations together and of each factor, in nats
-    agree       share of valid pairs whose two shapes are the same: 1 in real images, 0.1 by chance
-    memorised   share of samples nearer to a training image than to any of as many held-out ones: 0.5 by chance
-
 Samples are the decoder's rows (n, 1 + F + 1 + 192). Valid, for all but the first, is above VALID_SHARE; where no sample
 is, modes and agree are 0, and a divergence is that of samples that are all the same. What a perfect sampler gets from
 as many valid samples is exact, mean and standard deviation.
@@ -26,18 +20,18 @@ PAIRS = 1024  # samples whose distances are held at a time
 
 
 def valid(rows: np.ndarray) -> tuple[float, ...]:
-    """Shares of samples whose explained variance is above LEVELS."""
+    """Shares of samples of which a glyph explains more than 50, 70 and 90 per cent of the variance."""
     return tuple(float((rows[:, 0] > level / 100).mean()) for level in LEVELS)
 
 
 def modes(rows: np.ndarray) -> float:
-    """Share of all combinations that valid samples show."""
+    """Share of all combinations of factors that valid samples show (Stacked MNIST's modes, Unrolled GAN)."""
     glyphs, read = _valid(rows)
     return len(np.unique(read[:, -1])) / glyphs.cells
 
 
 def kl(rows: np.ndarray) -> tuple[float, ...]:
-    """Divergences from uniform: of the combinations, and of shape, place, hue, ground (mean over a pair's two)."""
+    """Divergences of valid samples from uniform, in nats: of all combinations, and of each factor (of two: mean)."""
     glyphs, read = _valid(rows)
     by_factor: dict[str, list[float]] = {}
     for column, (name, size) in enumerate(glyphs.factors.items()):
@@ -46,7 +40,10 @@ def kl(rows: np.ndarray) -> tuple[float, ...]:
 
 
 def agree(rows: np.ndarray) -> float:
-    """Share of valid pairs whose shapes agree. Errors: `UserError` for images that are no pairs."""
+    """Share of valid pairs whose two shapes are the same: 1 in real images, 0.1 by chance.
+
+    Errors: `UserError` for images that are no pairs.
+    """
     glyphs, read = _valid(rows)
     if not glyphs.pairs:
         raise UserError("agree_glyphs: given images of one glyph; allowed: glyphs_pairs")
@@ -55,7 +52,7 @@ def agree(rows: np.ndarray) -> float:
 
 
 def memorised(train: np.ndarray, test: np.ndarray, rows: np.ndarray) -> float:
-    """Share of samples that are nearer to one of `train` than to any of `test`, as many of each."""
+    """Share of samples nearer to a training image than to any of as many held-out ones: 0.5 by chance."""
     import torch
 
     count = min(len(train), len(test))
@@ -69,11 +66,9 @@ def memorised(train: np.ndarray, test: np.ndarray, rows: np.ndarray) -> float:
 
 def divergence(values: np.ndarray, size: int) -> float:
     """KL of the frequencies of integers (n,) in 0..size-1 from uniform, in nats; log(size) where there are none."""
-    if not len(values):
-        return float(np.log(size))
-    shares = np.bincount(values, minlength=size) / len(values)
+    shares = np.bincount(values, minlength=size) / max(len(values), 1)
     seen = shares[shares > 0]
-    return float((seen * np.log(seen * size)).sum())
+    return float((seen * np.log(seen * size)).sum()) if len(values) else float(np.log(size))
 
 
 def _valid(rows: np.ndarray) -> tuple[Glyphs, np.ndarray]:
@@ -116,11 +111,10 @@ def _perfect_kl(count: int, width: int) -> tuple[tuple[float, float], ...]:
     return tuple(uniform_divergence(count, size) for size in sizes)
 
 
-_DIVERGENCE = "divergence of the valid samples' factors from uniform, in nats"
-_READABLE = "share of samples that a glyph explains to more than so many per cent"
+_KL_NAMES = ("{name}", "{name}_shape", "{name}_place", "{name}_hue", "{name}_ground")
 KL = Formula(
     kl,
-    dict.fromkeys(("{name}", *(f"{{name}}_{factor}" for factor in ("shape", "place", "hue", "ground"))), _DIVERGENCE),
+    dict.fromkeys(_KL_NAMES, "divergence of the valid samples' factors from uniform, in nats"),
     lower=True,
     real=(),
     perfect=_perfect_kl,
@@ -132,18 +126,14 @@ MODES = Formula(
     real=(),
     perfect=lambda count, width: (covered(count, _glyphs(width).cells),),
 )
-VALID = Formula(valid, dict.fromkeys((f"{{name}}_{level}" for level in LEVELS), _READABLE), lower=False, real=())
-AGREE = Formula(
-    agree,
-    {"{name}": "share of valid pairs whose two shapes agree"},
-    lower=False,
-    real=(),
-    perfect=lambda count, width: ((1.0, 0.0),),
-)
+_LABEL = "share of samples that a glyph explains to more than so many per cent"
+VALID = Formula(valid, {f"{{name}}_{level}": _LABEL for level in LEVELS}, lower=False, real=())
+_LABEL = "share of valid pairs whose two shapes agree"
+AGREE = Formula(agree, {"{name}": _LABEL}, lower=False, real=(), perfect=lambda *_: ((1.0, 0.0),))
 MEMORISED = Formula(
     memorised,
     {"{name}": "share of samples nearer to a training than to a held-out image (0.5: none)"},
     lower=True,
     real=("train", "test"),
-    perfect=lambda count, width: ((0.5, 0.5 / count**0.5),),
+    perfect=lambda count, _: ((0.5, 0.5 / count**0.5),),
 )

@@ -33,13 +33,12 @@ def measure_run(plan: MeasurePlan, *, run: str | Path, reference: str | Path, ou
     values: dict[str, float] = {}
     unavailable: dict[str, str] = {}
     if (run / "generator_ema.safetensors").is_file():
-        device = best_device()
         advice = f"{run}: too little memory to draw or measure {plan.batch} images at a time; lower evaluate.batch"
         try:
             with memory_advice(advice):
-                generated = sampled_features(plan, known, run, device)
+                generated = sampled_features(plan, known, run)
             write_curve(plan, run=run, known=known, out=out)
-            values, unavailable = measure(plan, known.real, generated, seed=plan.seed, device=device)
+            values, unavailable = measure(plan, known.real, generated, seed=plan.seed, device=best_device())
         except UserError as error:
             raise UserError(str(error) if str(error).startswith(str(run)) else f"{run}: {error}") from None
         write_sample_sizes(plan.metrics, known.real, generated, out)
@@ -51,13 +50,13 @@ def measure_run(plan: MeasurePlan, *, run: str | Path, reference: str | Path, ou
 
 
 def sampled_features(
-    plan: MeasurePlan, known: Reference, run: Path, device: torch.device, weights: Path | None = None
+    plan: MeasurePlan, known: Reference, run: Path, weights: Path | None = None
 ) -> dict[str, Features]:
     """By network: features and logits of as many samples as its metrics take. Samples are drawn once, as uint8.
 
     `weights`: a generator that the run kept on its way; None: the last one.
     """
-    generator = load_generator(run, device, weights=weights)
+    generator = load_generator(run, best_device(), weights=weights)
     counts: dict[str, int] = {}
     for protocol in map(parse, plan.metrics):
         counts[protocol.extractor] = max(counts.get(protocol.extractor, 0), protocol.count or plan.n_gen)
@@ -71,20 +70,16 @@ def write_curve(plan: MeasurePlan, *, run: Path, known: Reference, out: Path) ->
 
     Nothing is written where the plan asks for no curve or the run kept no weights.
     """
-    kept = kept_weights(run)
-    if not plan.curve or not kept:
-        return
-    device, rows = best_device(), []
-    settings = plan.model_copy(update={"metrics": plan.curve})
-    for kimg, weights in kept:
-        generated = sampled_features(settings, known, run, device, weights)
-        values, _ = measure(settings, known.real, generated, seed=plan.seed, device=device)
+    settings, rows = plan.model_copy(update={"metrics": plan.curve}), []
+    for kimg, weights in kept_weights(run) if plan.curve else ():
+        generated = sampled_features(settings, known, run, weights)
+        values, _ = measure(settings, known.real, generated, seed=plan.seed, device=best_device())
         shown = {name: f"{value:.7g}" for name, value in values.items() if not name.endswith(SPREAD)}
         rows.append({"kimg": f"{kimg:g}", **shown})
         print(f"measure: {run}: {kimg:g} kimg: {', '.join(f'{k} {v}' for k, v in shown.items())}", flush=True)
-        if device.type == "cuda":
-            torch.cuda.empty_cache()
-    write_text(out / CURVE, pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
+        torch.cuda.empty_cache()  # does nothing without a GPU
+    if rows:
+        _write_table(out / CURVE, rows)
 
 
 def write_sample_sizes(
@@ -98,12 +93,17 @@ def write_sample_sizes(
     if protocol is None:
         return
     side, samples = real[protocol.extractor, protocol.split], generated[protocol.extractor]
-    most = protocol.count or len(samples)
-    counts = [count for count in dict.fromkeys(most // share for share in SHARES) if count >= LEAST]
-    values = [protocol.formula.compute(side.gaussian, samples.rows(slice(count)).gaussian) for count in counts]
-    if counts:
-        frame = pd.DataFrame({"n_gen": counts, protocol.countless.name: [f"{value:.7g}" for value in values]})
-        write_text(out / SAMPLE_SIZES, frame.to_csv(index=False, lineterminator="\n"))
+    most, rows = protocol.count or len(samples), []
+    for count in dict.fromkeys(most // share for share in SHARES):
+        if count >= LEAST:
+            value = protocol.formula.compute(side.gaussian, samples.rows(slice(count)).gaussian)
+            rows.append({"n_gen": count, protocol.countless.name: f"{value:.7g}"})
+    if rows:
+        _write_table(out / SAMPLE_SIZES, rows)
+
+
+def _write_table(path: Path, rows: list[dict[str, Any]]) -> None:
+    write_text(path, pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
 
 
 def protocols(plan: MeasurePlan, known: Reference) -> dict[str, dict[str, Any]]:

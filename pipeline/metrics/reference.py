@@ -16,8 +16,8 @@ from pipeline.metrics.extractors import weights
 from pipeline.metrics.extractors.extractor import DTYPE, check_finite, load_extractor
 from pipeline.metrics.extractors.own import accuracy, train_classifier, write_decoder
 from pipeline.metrics.extractors.registry import DIGITS, GLYPHS
-from pipeline.metrics.floors import BATCH, known_answers
 from pipeline.metrics.registry import Protocol, extractors, parse
+from pipeline.metrics.suite import BATCH, known_answers
 
 KNOWN_ANSWERS = "known_answers.json"
 

@@ -1,19 +1,10 @@
 """Every metric the project knows: names, formulas, networks, and the words of the report. Without torch.
 
-A metric's name is its protocol: it says what two values need to have in common before they may be compared.
-
-    fid<n>_<split>_<resize>     Fréchet distance: split train | test, resize legacy (TensorFlow) | clean (clean-fid)
-    is<n>                       Inception score, legacy resize
-    kid<n>                      kernel distance to the training split, clean resize
-    pr<n><k>                    precision and recall with the k-th neighbour by VGG-16, training split
-    pr<n><k>_inception          the same by the Inception network: other values, never comparable with VGG-16's
-    fd|is|kd|pr<n>_digits       their formulas in the features of the digits' own classifier, held-out images
-    valid|modes|kl|agree|memorised<n>_glyphs    what the decoder of the glyphs reads (pipeline/metrics/glyphs.py)
-
-<n> is the number of generated images: thousands as `50k`, any other number in full (`fid500_train_clean`). Before the k
-of precision and recall, a number in full ends in `_` (`pr50k3`, `pr500_3`). A name without a number
-(`fid_train_legacy`, `is`, `kid`, `pr3`, `fd_digits`) takes `evaluate.n_gen`; fid against a test split takes 10,000 at
-most (`fid10k_test_clean`). Results have full names alone.
+A metric's name is its protocol: it says what two values need to have in common before they may be compared. <n> is the
+number of generated images: thousands as `50k`, any other number in full (`fid500_train_clean`). Before <k>, the
+neighbour of precision and recall, a number in full ends in `_` (`pr50k3`, `pr500_3`). A name without a number
+(`fid_train_legacy`, `is`, `pr3`) takes `evaluate.n_gen`; fid against a test split takes 10,000 at most. Results have
+full names alone. legacy: TensorFlow's resize; clean: clean-fid's; digits, glyphs: the data set's own network.
 """
 
 import re
@@ -101,7 +92,7 @@ class Formula:
     """How a metric is computed, what it reads, and what its values are.
 
     `compute(*real, generated, **options)` gives a number, or a tuple of as many as `values` has. Each side is what
-    `reads` says: features (n, d), logits (n, classes), or the `distances.Gaussian` of the features. `options` are
+    `reads` names of `extractors.extractor.Features`: features (n, d), logits (n, classes), or gaussian. `options` are
     settings of `evaluate`, and seed, device, neighbours. `perfect(count, d)`: mean and standard deviation of each value
     of `count` perfect samples.
     """
@@ -130,8 +121,7 @@ class Protocol:
     @property
     def name(self) -> str:
         """The metric's name, with its count where it has one of its own."""
-        count = "" if self.count is None else str(self.count)
-        count = f"{count[:-3]}k" if count.endswith("000") else count
+        count = "" if self.count is None else re.sub("000$", "k", str(self.count))
         separator = "_" if "<k>" in self.key and count.isdigit() else ""
         return self.key.replace("<n>", f"{count}{separator}").replace("<k>", str(self.k))
 
@@ -141,27 +131,14 @@ class Protocol:
         return tuple(_value(template, self.name) for template in self.formula.values)
 
     @property
-    def own(self) -> bool:
-        """Whether its network is the data set's own."""
-        return NETWORKS[self.extractor].own
-
-    @property
     def settings(self) -> tuple[str, ...]:
         """Settings of `evaluate` that move its values."""
         return tuple(name for name in SETTINGS if name in self.formula.options)
 
     @property
-    def real(self) -> tuple[str, ...]:
-        """The splits of real images that it reads."""
-        return tuple(self.split if split == "own" else split for split in self.formula.real)
-
-    def least(self, splits: int | None, subset_size: int | None) -> int:
-        """The fewest samples on a side that give a value. A setting that the metric does not read may be None."""
-        if "splits" in self.settings:
-            return splits or 1
-        if "subset_size" in self.settings:
-            return max(subset_size or 0, 2)
-        return (self.k or 1) + 1
+    def own(self) -> bool:
+        """Whether its network is the data set's own."""
+        return NETWORKS[self.extractor].own
 
     @property
     def countless(self) -> "Protocol":
@@ -172,6 +149,12 @@ class Protocol:
         """With its count: its own, or `n_gen`, of fid against a test split at most what the usual ones hold."""
         most = min(n_gen, TEST) if self.split == "test" and not self.own else n_gen
         return replace(self, count=self.count or most)
+
+    def least(self, splits: int | None, subset_size: int | None) -> int:
+        """The fewest samples on a side that give a value. A setting that the metric does not read may be None."""
+        if "splits" in self.settings:
+            return splits or 1
+        return max(subset_size or 0, 2) if "subset_size" in self.settings else (self.k or 1) + 1
 
 
 def parse(name: str) -> Protocol:

@@ -1,13 +1,26 @@
-"""All metrics of one set of generated features against the real ones, by name."""
+"""All metrics of one set of features against the real ones, by name, and the floors: what each says where it is known.
 
-from collections.abc import Mapping
+The known answers are measured by the stage `reference`; the report shows them beside the values.
+"""
 
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
 import torch
+import torch.nn.functional as F
 
 from pipeline.base.errors import UserError
-from pipeline.metrics.config import MetricSettings
-from pipeline.metrics.extractors.extractor import Features, check_finite
-from pipeline.metrics.registry import UNAVAILABLE, parse
+from pipeline.base.images import to_float, to_uint8
+from pipeline.metrics.config import MetricSettings, ReferencePlan
+from pipeline.metrics.extractors.extractor import Extractor, Features, best_device, check_finite
+from pipeline.metrics.registry import SPREAD, UNAVAILABLE, parse
+
+MOST = 1000  # images of a case at most, as many as a run of the faces is measured with
+MEMORISED = 100
+BATCH = 500
+ROUND_TRIP = 500
 
 
 def measure(
@@ -39,7 +52,8 @@ def measure(
         count = protocol.count or len(samples)
         samples = first.setdefault((protocol.extractor, count), samples.rows(slice(count)))
         check_finite(rows[:count], name=name)
-        sides = [real[protocol.extractor, split] for split in protocol.real]
+        splits = [protocol.split if split == "own" else split for split in formula.real]
+        sides = [real[protocol.extractor, split] for split in splits]
         if fewest := [len(side) for side in sides if len(side) < least]:
             raise UserError(f"{name}: needs at least {least} real samples, has {fewest[0]}")
         known = {"seed": seed, "device": device, "neighbours": protocol.k}
@@ -48,3 +62,75 @@ def measure(
         found = formula.compute(*read, **{option: known[option] for option in formula.options})
         values |= dict(zip(protocol.values, found if isinstance(found, tuple) else (found,), strict=True))
     return values, unavailable
+
+
+def known_answers(
+    plan: ReferencePlan,
+    extractor: Extractor,
+    images: Mapping[str, np.ndarray],
+    seen: Mapping[str, Features],
+) -> dict[str, Any]:
+    """`<value>_<case>` and `n_<case>` of one network's metrics, flat; the cases are those of `_cases`.
+
+    By split (train, and test where the dataset has one): images (N, C, H, W) uint8, and as the network sees them.
+    Metrics that are compared with a test split, but for the digits' own, have no known
+    answers: the cases are about the generator's training images. A value that cannot be had is the text that says why.
+    """
+    answers: dict[str, Any] = {}
+    for split in images:
+        protocols = [protocol for protocol in map(parse, plan.metrics) if protocol.extractor == extractor.name]
+        names = [one.name for one in protocols if one.split == split and (split == "train" or one.own)]
+        for case, sides, generated in _cases(extractor, images, seen, split) if names else ():
+            smallest = min(len(sides[split]), len(generated))
+            size = plan.subset_size and min(plan.subset_size, smallest)
+            settings = plan.model_copy(update={"metrics": names, "subset_size": size})
+            real = {(extractor.name, name): side for name, side in sides.items()}
+            try:
+                values, unavailable = measure(settings, real, {extractor.name: generated}, device=best_device())
+            except UserError as error:
+                raise UserError(f"known answer {case}: {error}") from None
+            said = {name: value for name, value in (values | unavailable).items() if not name.endswith(SPREAD)}
+            answers |= {f"n_{case}": smallest} | {f"{name}_{case}": value for name, value in said.items()}
+    return answers
+
+
+def _cases(
+    extractor: Extractor,
+    images: Mapping[str, np.ndarray],
+    seen: Mapping[str, Features],
+    split: str,
+) -> Iterator[tuple[str, Mapping[str, Features], Features]]:
+    """Each case of the registry's CASES: name, real images by split, images in the place of generated ones.
+
+    Train and test stand for the other split, where there is one.
+    """
+    pictures, features, random = images[split], seen[split], np.random.default_rng(0)
+    order, half = random.permutation(len(pictures)), len(pictures) // 2
+    few = min(half, MOST)
+
+    def against(index: np.ndarray) -> dict[str, Features]:
+        return {**seen, split: features.rows(np.sort(index))}
+
+    def extracted(changed: np.ndarray) -> Features:
+        return extractor.extract(changed, BATCH, what="known answers")
+
+    yield "halves", against(order[:half]), features.rows(np.sort(order[half:]))
+    if few < half:
+        yield "rest", against(order[few:]), features.rows(np.sort(order[:few]))
+    for other in set(images) - {split}:
+        yield other, seen, seen[other]
+    yield "memorised", seen, seen["train"].rows(np.arange(few) % min(MEMORISED, len(images["train"])))
+    back = extracted(to_uint8(to_float(torch.from_numpy(np.array(pictures[:ROUND_TRIP])))).numpy())
+    rest = features.rows(slice(ROUND_TRIP, None))
+    logits = None if rest.logits is None or back.logits is None else np.concatenate([back.logits, rest.logits])
+    yield "round_trip", seen, replace(rest, features=np.concatenate([back.features, rest.features]), logits=logits)
+    blurred = F.avg_pool2d(
+        torch.from_numpy(np.array(pictures[:few])).float(), 3, stride=1, padding=1, count_include_pad=False
+    )
+    yield "blurred", seen, extracted(blurred.round().byte().numpy())
+    one = features.rows(np.zeros(few, dtype=int))
+    # A little noise on the features: of equal samples no neighbour is the nearest one.
+    noise = np.random.default_rng(0).normal(0, 1e-3, one.features.shape).astype(np.float32)
+    yield "one_image", seen, replace(one, features=one.features + noise)
+    yield "constant", seen, extracted(np.full_like(pictures[:1], 128)).rows(np.zeros(few, dtype=int))
+    yield "noise", seen, extracted(random.integers(0, 256, (few, *pictures.shape[1:]), dtype=np.uint8))

@@ -11,7 +11,7 @@ from pipeline.base.files import read_json, sha256, write_json
 from pipeline.data.array import read_manifest, write_dataset
 from pipeline.data.config import DataConfig
 from pipeline.data.readers import read_digits, split_digits
-from pipeline.metrics import floors, reference
+from pipeline.metrics import reference, suite
 from pipeline.metrics.config import MeasurePlan, ReferencePlan
 from pipeline.metrics.extractors import extractor as extracting
 from pipeline.metrics.extractors import weights
@@ -255,7 +255,7 @@ def test_a_full_disk_is_one_line(project, monkeypatch):
 
 
 def test_thousand_against_the_rest_where_there_are_more_than_two_thousand(project, monkeypatch):
-    monkeypatch.setattr(floors, "MOST", 20)
+    monkeypatch.setattr(suite, "MOST", 20)
     known = build(project(), plan("fid_train_clean", "kid"))
     assert known["n_rest"] == 20 and known["n_halves"] == 30 and known["n_noise"] == 20
     assert 0 < known["fid_train_clean_rest"] < known["fid_train_clean_blurred"] and "kid_rest" in known

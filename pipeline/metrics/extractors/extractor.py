@@ -149,10 +149,8 @@ def load_reference(folder: str | Path) -> Reference:
         check_sha256(folder / name, digest)
     networks = manifest["extractors"].items()
     extractors = {name: load_extractor(name, folder / facts["weights"]) for name, facts in networks}
-    real = {
-        (side["extractor"], side["split"]): Features(
-            np.load(folder / side["features"], mmap_mode="r", allow_pickle=False)
-        )
-        for side in manifest["sides"]
-    }
+    real: dict[tuple[str, str], Features] = {}
+    for side in manifest["sides"]:
+        features = np.load(folder / side["features"], mmap_mode="r", allow_pickle=False)
+        real[side["extractor"], side["split"]] = Features(features)
     return Reference(extractors, real, manifest)

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import torch
 from cleanfid.resize import build_resizer
@@ -23,7 +24,6 @@ from pipeline.metrics.extractors import weights
 from pipeline.metrics.extractors.extractor import Extractor, best_device
 
 SIDE = 299
-FEATURES, VGG_FEATURES = 2048, 4096
 LARGEST = 64  # images at a time: their activations take about a gigabyte
 RESIZERS = 4  # threads of the clean resize: Pillow takes 5 ms an image
 LAYERS = (
@@ -80,16 +80,9 @@ def load_inception(name: str, path: Path) -> Extractor:
     content = path.read_bytes()  # once: what is checked is what is loaded
     published = weights.identify(path, content, weights.INCEPTION)
     resize, words = RESIZES[name]
-    network = Inception(resize, *_network(content, published)).requires_grad_(False).eval().to(best_device())
-    return Extractor(
-        name=name,
-        sha256=published.checksum.split()[1],
-        features=FEATURES,
-        resize=words,
-        network=network,
-        no_logits=weights.NO_LOGITS if network.head is None else None,
-        largest=LARGEST,
-    )
+    network = Inception(resize, *_network(content, published)).requires_grad_(False)
+    no_logits = weights.NO_LOGITS if network.head is None else None
+    return _extractor(name, network, published, features=2048, resize=words, no_logits=no_logits)
 
 
 def load_vgg(name: str, path: Path) -> Extractor:
@@ -98,15 +91,13 @@ def load_vgg(name: str, path: Path) -> Extractor:
     published = weights.identify(path, content, (weights.VGG16,))
     torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)  # tensors alone, before the library reads it
     network = FeatureExtractorVGG16("vgg16", ["fc2_relu"], feature_extractor_weights_path=io.BytesIO(content))
-    return Extractor(
-        name=name,
-        sha256=published.checksum.split()[1],
-        features=VGG_FEATURES,
-        resize="bilinear as in TensorFlow 1 to 224 (torch-fidelity)",
-        network=network.eval().to(best_device()),
-        no_logits=weights.NO_LOGITS,
-        largest=LARGEST,
-    )
+    words = "bilinear as in TensorFlow 1 to 224 (torch-fidelity)"
+    return _extractor(name, network, published, features=4096, resize=words, no_logits=weights.NO_LOGITS)
+
+
+def _extractor(name: str, network: nn.Module, published: PublishedFile, **facts: Any) -> Extractor:
+    digest = published.checksum.removeprefix("sha256 ")
+    return Extractor(name=name, sha256=digest, network=network.eval().to(best_device()), largest=LARGEST, **facts)
 
 
 def _network(content: bytes, published: PublishedFile) -> tuple[nn.Module, Tensor | None]:
