@@ -154,7 +154,7 @@ def load(path: str | Path = PARAMS) -> dict[str, Any]:
 
 def data_config(content: Mapping[str, Any], dataset: str) -> DataConfig:
     """Where the images of a data set are; `content`: params.yaml as `load` returned it."""
-    data = compose_cell(content, dataset, content["matrix"]["variants"][0]).content["data"]
+    data = compose_cell(content, dataset, content["matrix"]["variants"][0]).content.get("data", {})
     return bind(DataConfig, data, file=f"{CONF}/dataset/{dataset}.yaml", prefix="data")
 
 
@@ -180,7 +180,6 @@ def _check_files(content: Mapping[str, Any]) -> None:
     for file, settings in group_files(Path(content["conf"])):
         path = file.removeprefix(f"{CONF}/").removesuffix(".yaml")
         parts = path.split("/")
-        _check_names(file, "name", parts)
         schema = next((schema for pattern, schema in SCHEMAS.items() if re.fullmatch(pattern, path)), None)
         if schema is None:
             raise ConfigError(file, "path", path, " | ".join(SCHEMAS).replace(r"\w+", "<name>"))
@@ -188,34 +187,26 @@ def _check_files(content: Mapping[str, Any]) -> None:
             if name not in known[group]:
                 group = group.replace("released", "dataset")
                 raise ConfigError(file, "name", name, f"a {group}: {choices(known[group], name)}")
-        defaults = settings.pop("defaults", None)
+        defaults = settings.pop("defaults", [])
         if schema is VariantFile:
-            extended |= _check_defaults(defaults, file, parts[1], known["variant"])
-        elif defaults is not None and not (isinstance(defaults, list) and defaults[-1] == "_self_"):
-            raise ConfigError(file, "defaults", defaults, "a list of files of conf/ that ends with _self_")
+            _check_defaults(defaults, file, parts[1], known["variant"])
+            extended |= {group for entry in defaults if isinstance(entry, dict) for group in entry}
         if len(parts) == 4 and parts[0] == "variant" and "/".join(parts[1:3]) not in extended:
             allowed = f"an entry `{parts[1]}/{parts[2]}:`, for {file}"
             raise ConfigError(f"{CONF}/variant/{parts[1]}.yaml", "defaults", "nothing", allowed)
         _refuse_references(settings, file)
         check_partial(schema, settings, file=file)
-        if schema is DatasetFile and not defaults:
-            if "data" not in settings:
-                raise ConfigError(file, "data", "nothing", "a value: this section is required")
-            bind(DataConfig, settings["data"], file=file, prefix="data")
 
 
-def _check_defaults(defaults: Any, file: str, variant: str, known: list[str]) -> set[str]:
-    """Check a variant's `defaults`; returns the groups of files that hold what it does differently."""
-    groups = {f"{variant}/{group}": None for group in ("dataset", "profile")}
-    entries = defaults if isinstance(defaults, list) else [] if defaults is None else [defaults]
-    for entry in entries:
-        if not (isinstance(entry, dict) and entry.items() <= groups.items() or entry == "_self_"):
-            others = [name for name in known if name != variant]
-            if entry not in others:
-                near = choices(others, entry if isinstance(entry, str) else None)
-                allowed = " | ".join(["_self_", *(f"{group}:" for group in groups), f"another variant: {near}"])
-                raise ConfigError(file, "defaults", entry, allowed)
-    return {group for entry in entries if isinstance(entry, dict) for group in entry}
+def _check_defaults(defaults: Any, file: str, variant: str, known: list[str]) -> None:
+    """Check a variant's `defaults`: other variants, itself, and the groups of files for what it does differently."""
+    groups = [f"{variant}/dataset", f"{variant}/profile"]
+    others = [name for name in known if name != variant]
+    for entry in defaults if isinstance(defaults, list) else [defaults]:
+        if entry not in ("_self_", *others, *({group: None} for group in groups)):
+            near = choices(others, entry if isinstance(entry, str) else None)
+            allowed = f"_self_ | {groups[0]}: | {groups[1]}: | another variant: {near}"
+            raise ConfigError(file, "defaults", entry, allowed)
 
 
 def resolve_cell(content: Mapping[str, Any], dataset: str, variant: str, *, released: bool = False) -> ResolvedCell:
@@ -231,7 +222,7 @@ def resolve_cell(content: Mapping[str, Any], dataset: str, variant: str, *, rele
     for choice in (composed.content["model"][network] for network in NETWORKS):
         for other in FAMILIES.keys() - {choice.get("family")}:  # what other families are set to is not read
             choice.pop(other, None)
-    merged = {key: composed.content[key] for key in DatasetFile.model_fields}
+    merged = {key: composed.content[key] for key in DatasetFile.model_fields if key in composed.content}
     settings = bind(DatasetFile, merged, file=f"{content['file']} or conf/dataset/{dataset}.yaml")
     data, train, evaluate = settings.data, settings.train, settings.evaluate
     network = resolve_networks(settings.model, data, composed, cell=f"{dataset}, {variant}")

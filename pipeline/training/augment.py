@@ -55,9 +55,7 @@ def sample_color(images: Tensor, config: AugmentConfig) -> Numbers:
 
 
 def apply_color(images: Tensor, brightness: Tensor, saturation: Tensor, contrast: Tensor) -> Tensor:
-    """Brightness + U(-0.5, 0.5); saturation x U(0, 2) about the pixel's channel mean; contrast x U(0.5, 1.5) about the
-    image mean.
-    """
+    """Brightness + U(-0.5, 0.5); saturation x U(0, 2) about a pixel's mean, contrast x U(0.5, 1.5) about the image's"""
     images = images + brightness
     images = torch.lerp(images.mean(dim=1, keepdim=True), images, saturation)
     return torch.lerp(images.mean(dim=(1, 2, 3), keepdim=True), images, contrast)
@@ -76,10 +74,7 @@ def apply_translation(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
 
 
 class Translation(torch.autograd.Function):
-    """`translated` whose derivative is the opposite translation, to any order.
-
-    A gather's own derivative is a scatter, which takes 36 kernels on a GPU where it has to be deterministic.
-    """
+    """`translated`, whose derivative is the opposite translation: a gather's own is a scatter, 36 kernels on a GPU."""
 
     @staticmethod
     def forward(ctx: Any, images: Tensor, down: Tensor, right: Tensor) -> Tensor:
@@ -191,8 +186,7 @@ def _bank(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
 
 
 def band_filters() -> Tensor:
-    """ADA's bank of four zero-phase band-pass filters from the sym2 wavelet, (4, taps), fp64; their sum is the
-    identity.
+    """ADA's four zero-phase band-pass filters from the sym2 wavelet, (4, taps), fp64; their sum is the identity.
 
     Source: Karras et al. 2020, appendix B: H_lo(z) H_lo(1/z) / 2 is dilated and applied once per octave.
     """

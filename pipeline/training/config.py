@@ -144,25 +144,23 @@ def effective_settings(train: TrainConfig) -> TrainConfig:
 
     Two trainings with equal effective settings are the same training.
     """
-    policy = set(train.augment.policy)
+    policy, anneal = set(train.augment.policy), train.anneal
     unread = [name for name, operations in READ_BY.items() if not policy & set(operations)]
+    clocks_agree = train.ema_kimg is None or train.critic_steps == 1  # they count the same images
     changes: dict[str, object] = {
         "kimg": kimg(train),
         "generator_steps": None,
         "augment": train.augment.model_copy(update=dict.fromkeys(unread)),
+        "ema_rampup": None if train.ema_kimg is None else train.ema_rampup,
+        "ema_clock": "real_images" if clocks_agree else train.ema_clock,
     }
-    anneal = train.anneal
     if train.penalty == NO_PENALTY or not (train.penalty_weight or (anneal and anneal.penalty_weight)):
         anneal = anneal and anneal.model_copy(update={"penalty_weight": None})
         changes |= {"penalty": NO_PENALTY, "penalty_weight": 0.0, "penalty_target": None, "penalty_interval": None}
     elif train.penalty != "gradient_norm":
-        changes |= {"penalty_target": None}
+        changes["penalty_target"] = None
     if anneal and {anneal.penalty_weight, anneal.lr, anneal.beta2} == {None}:
         anneal = None
-    if train.ema_kimg is None:
-        changes["ema_rampup"] = None
-    if train.ema_kimg is None or train.critic_steps == 1:  # then both clocks count the same images
-        changes["ema_clock"] = "real_images"
     return train.model_copy(update=changes | {"anneal": anneal})
 
 

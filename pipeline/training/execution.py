@@ -54,11 +54,10 @@ def _copies(tensors: Any, dtype: torch.dtype) -> tuple[Tensor, ...]:
 class StepNetwork:
     """`network` as a function for one step: `call(images)`; after the step's backward passes, `call.finish()`.
 
-    All passes of the step share what depends on parameters alone. bf16: weights of linear layers are cast to bf16 here,
-    everything else stays fp32 and the passes run under autocast, so that norms, sums of residuals and softmax keep fp32
-    where autocast says so. The casts are part of the graph: gradients arrive in the fp32 weights, and are summed there.
-    A shared tensor is a leaf whose gradient all passes add to; `finish` takes it through its computation once. With
-    `recompute` nothing is shared: a block that computes itself again must find the tensors it had.
+    All passes of the step share what depends on parameters alone: a leaf whose gradient they add to, which `finish`
+    takes through its computation once. bf16: weights of linear layers are cast here, as part of the graph, so that
+    gradients are summed in fp32; all else stays fp32 and runs under autocast. With `recompute` nothing is shared: a
+    block that computes itself again must find the tensors it had.
     """
 
     def __init__(self, network: Network, config: TrainConfig):
@@ -110,8 +109,5 @@ def compiled(function: Callable, execution: str) -> Callable:
 
 
 def copied_out(gradient: Tensor | None) -> Tensor | None:
-    """A hook of tensors with gradients: the next replay of a CUDA graph would overwrite one that is not copied.
-
-    None where a pass gives a parameter no gradient.
-    """
+    """A hook of tensors with gradients (None: there is none): the next replay of a CUDA graph would overwrite them."""
     return None if gradient is None else gradient.clone()

@@ -167,9 +167,7 @@ def _tick(outcome: Outcome, latents: tuple[Tensor, ...], kimg: float, observer: 
 
 
 def _row(outcome: Outcome, latents: tuple[Tensor, ...], kimg: float) -> dict[str, float]:
-    """Means over a tick of whatever the steps reported, and the state of G; the only time that scalars leave the
-    device.
-    """
+    """Means over a tick of what the steps reported, and the state of G; only here scalars leave the device."""
     networks = outcome.networks
     means = {name: torch.stack(values).float().mean() for name, values in outcome.scalars.items()}
     means["sample_spread"] = divergence.sample_spread(_draw(networks.ema, latents))

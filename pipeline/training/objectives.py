@@ -154,8 +154,7 @@ class FiniteDifference(Penalty):
 def slope(score: Score, images: Tensor) -> Tensor:
     """Gradient of each image's score with respect to its pixels, (B, C, H, W); it can be differentiated again.
 
-    Taken before augmentation, as released: the gradient passes through `score`'s augmentation and has the images'
-    dtype.
+    Taken before augmentation, as released: the gradient passes through `score`'s augmentation.
     """
 
     def total(inputs: Tensor) -> Tensor:

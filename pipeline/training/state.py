@@ -68,11 +68,10 @@ def update_ema(ema: Generator, generator: Generator, beta: float) -> None:
 
 
 def ema_beta(config: TrainConfig, images: int) -> float:
-    """Decay of the weight average per G step, for a half-life of `ema_kimg` (less while ramping up) in real images.
+    """Decay of the weight average per G step: half-life `ema_kimg`, less while ramping up; 0 without an average.
 
-    `images`: real images shown so far. Without an average (`ema_kimg` null) the decay is 0. With `ema_clock: released`
-    the images of one D step are taken for those between two G steps, as the released code does. Its real half-life is
-    critic_steps times the nominal one.
+    `images`: real images shown so far. With `ema_clock: released` the images of one D step are taken for those between
+    two G steps, as the released code does: its real half-life is critic_steps times the nominal one.
     """
     if config.ema_kimg is None:
         return 0.0
@@ -84,8 +83,7 @@ def ema_beta(config: TrainConfig, images: int) -> float:
 def scheduled(config: TrainConfig, done: float) -> TrainConfig:
     """The settings after the share `done` of a run, 0 <= done < 1: lr, Adam's beta2 and the penalty's weight move.
 
-    `anneal`: cosine from the setting's value to the other one (R3GAN, arXiv 2501.05441). `lr_decay`: then times 1 -
-    done.
+    `anneal`: cosine between two values (R3GAN, arXiv 2501.05441). `lr_decay`: then times 1 - done.
     """
     values = {name: getattr(config, name) for name in ("lr", "beta2", "penalty_weight")}
     if config.anneal is not None:

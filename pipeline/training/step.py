@@ -92,8 +92,8 @@ def generator_step(networks: Networks, config: TrainConfig, *, real: Tensor, ema
 def generator_gradients(networks: Networks, config: TrainConfig, *, real: Tensor) -> Scalars:
     """G's gradients, added up over the parts of the batch.
 
-    With `keep_generator_gradients` the gradients that D receives on the way stay, and the next D step adds its own to
-    them: the released code does not clear D's gradients after a G step (docs/explanation/released.md).
+    With `keep_generator_gradients` those that D receives on the way stay, and the next D step adds its own, as the
+    released code does not clear D's gradients after a G step (docs/explanation/released.md).
     """
     size, policy, compared, reports = config.batch_generator, config.augment, networks.loss.needs_real, []
     networks.discriminator.requires_grad_(config.keep_generator_gradients)

@@ -99,7 +99,7 @@ REFUSED = [
     case(
         f"{DIGITS}model.generator.transgan.stages.1.widht",
         128,
-        f"{UNKNOWN}upsample | width | depth (did you mean 'width'?)",
+        f"{UNKNOWN}upsample | width | depth | smooth (did you mean 'width'?)",
     ),
     case(f"{DIGITS}model.discriminator.transgan.stages.0.heads", 2, f"{UNKNOWN}width | depth | full_blocks"),
     # unknown values
@@ -177,8 +177,8 @@ REFUSED = [
     case("model", GONE, "required"),
     case("model.mlp_ratio", GONE, "required", at=f"{EITHER}model.mlp_ratio"),
     case(f"{DIGITS}evaluate.metrics", GONE, "required", at=f"{EITHER}evaluate.metrics"),
-    case(f"{CIFAR10}data", GONE, "required"),
-    case(f"{DIGITS}data.source", GONE, "required"),
+    case(f"{DIGITS}data", GONE, "required", at=f"{EITHER}data"),
+    case(f"{DIGITS}data.source", GONE, "required", at=f"{EITHER}data.source"),
     case(
         f"{FULL}model.generator.transgan.stages",
         [{"width": 8, "depth": 1}],
@@ -188,8 +188,8 @@ REFUSED = [
     ),
     # names and the matrix
     case("variants", {"no-norm": {}}, "letters, digits and _ only", given="no-norm"),
-    case("conf/variant/no-x.yaml:", {}, "letters, digits and _", at="conf/variant/no-x.yaml:name", given="no-x"),
-    case("conf/dataset/a b.yaml:", {}, "letters, digits and _ only", at="conf/dataset/a b.yaml:name", given="a b"),
+    case("conf/variant/no-x.yaml:", {}, "variant/<name>", at="conf/variant/no-x.yaml:path", given="variant/no-x"),
+    case("conf/dataset/a b.yaml:", {}, "dataset/<name>", at="conf/dataset/a b.yaml:path", given="dataset/a b"),
     case("conf/variants/mine.yaml:", {}, "dataset/<name> | ", at="conf/variants/mine.yaml:path", given="variants/mine"),
     case(
         "conf/variant/full/dataset/digit.yaml:",
