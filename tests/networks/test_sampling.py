@@ -128,7 +128,11 @@ def test_weights_of_another_network_are_refused(run, change):
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("network: [", "not valid YAML"), ("generator: {}", "generator: given {}; allowed: "), ("[1, 2]", "expected a mapping")],
+    [
+        ("network: [", "not valid YAML"),
+        ("generator: {}", "generator: given {}; allowed: "),
+        ("[1, 2]", "expected a mapping"),
+    ],
 )
 def test_settings_that_are_none_are_refused(run, text, said):
     (run / "network.yaml").write_text(text)
