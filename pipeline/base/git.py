@@ -109,8 +109,8 @@ def other_libraries(root: str | Path = ".", found: dict[str, str] | None = None)
     }
 
 
-def check_clean(root: str | Path = ".") -> str:
-    """The revision of a clone without changes. Errors: `UserError` where there is none, or it has changes."""
+def check_clean(root: str | Path = ".", *, any_libraries: bool = False) -> str:
+    """The revision of a clone. Errors: `UserError` where there is none, or changes, or other libraries than it pins."""
     at, found = revision(root), changes(root)
     if at is None or found is None:
         raise UserError(f"results must name the revision they come from: {no_revision(root)}")
@@ -119,14 +119,10 @@ def check_clean(root: str | Path = ".") -> str:
             f"{Path(root).absolute()}: has changes that no commit has ({found.split()[-1]}): commit or undo them; "
             "results must name the revision they come from"
         )
-    return at
-
-
-def check_libraries(root: str | Path = ".") -> None:
-    """Errors: `UserError` where libraries are not those that the revision pins."""
-    if others := other_libraries(root):
+    if others := {} if any_libraries else other_libraries(root):
         text = ", ".join(f"{name} {found} instead of {pinned}" for name, (found, pinned) in others.items())
         raise UserError(
             f"other library versions than requirements.txt pins: {text}; run `make setup`, or allow them with "
             "--other-libraries: run.json then says which they were, and `transgan gather` marks the results"
         )
+    return at

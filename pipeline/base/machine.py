@@ -31,12 +31,13 @@ Part = TypeVar("Part")
 Result = TypeVar("Result")
 MOST_CORES = 8  # trainings at a time on a machine without a GPU, at most
 AHEAD = 2  # parts per device that are begun before the first one's result is taken
+# What torch, CUDA, NCCL and its libraries say of a shortage in a plain RuntimeError.
 SHORTAGES = (
     "DefaultCPUAllocator",
     "CUDA error: out of memory",
-    "Cuda failure 2 'out of memory'",  # inside NCCL
+    "Cuda failure 2 'out of memory'",
     "STATUS_ALLOC_FAILED",
-)  # that are plain RuntimeErrors
+)
 UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
 
@@ -140,28 +141,24 @@ def devices(first: torch.device) -> list[torch.device]:
     return [first, *(device for device in others if device.index != (first.index or 0))]
 
 
-def replicas(network: nn.Module) -> list[nn.Module]:
-    """`network` itself, and a copy of it on every other device."""
-    first, *others = devices(device_of(network))
-    return [network, *(copy.deepcopy(network).to(device) for device in others)]
-
-
 def shared_out(
-    networks: list[nn.Module], work: Callable[[nn.Module, Part], Result], parts: Iterable[Part]
+    network: nn.Module, work: Callable[[nn.Module, Part], Result], parts: Iterable[Part]
 ) -> Iterator[Result]:
-    """`work(network, part)` of every part, in order; part k is the business of network k modulo their number.
+    """`work(copy of network, part)` of every part, in order; part k is the business of device k modulo their number.
 
-    A batch has the same rows, however many devices there are. Each network has a thread of its own. `work` must switch
-    off gradients itself: that is a property of a thread.
+    A batch has the same rows, however many devices there are. Each device has a copy and a thread of its own, the first
+    one `network` itself. `work` must switch off gradients itself: that is a property of a thread.
     """
-    if len(networks) == 1:
-        yield from (work(networks[0], part) for part in parts)
+    first, *others = devices(device_of(network))
+    if not others:
+        yield from (work(network, part) for part in parts)
         return
     with ExitStack() as stack:
-        places = [(stack.enter_context(ThreadPoolExecutor(1)), network) for network in networks]
+        copies = [network, *(copy.deepcopy(network).to(device) for device in others)]
+        places = [(stack.enter_context(ThreadPoolExecutor(1)), one) for one in copies]
         turns = zip(parts, cycle(places), strict=False)
-        futures = (pool.submit(work, network, part) for part, (pool, network) in turns)
-        yield from _results(futures, AHEAD * len(networks))
+        futures = (pool.submit(work, one, part) for part, (pool, one) in turns)
+        yield from _results(futures, AHEAD * len(copies))
 
 
 def in_parallel(work: Callable[[Part], Result], parts: Iterable[Part], threads: int | None = None) -> Iterator[Result]:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from pipeline.base.errors import UserError, command_line
 from pipeline.base.files import add_number, write_text
-from pipeline.base.git import check_clean, check_libraries
+from pipeline.base.git import check_clean
 from pipeline.matrix.dvc import check_remote, dvc, push
 from pipeline.matrix.gather import cell_states
 from pipeline.matrix.units import State, Unit, datasets, read_units
@@ -49,9 +49,7 @@ def prepare_job(root: Path, options: argparse.Namespace) -> Job | None:
     Prepared images are never pushed: several data sets must not be passed on, so each machine prepares its own.
     Errors: `UserError` where the head has changes, other libraries, or no remote that carries a run cache.
     """
-    revision = check_clean(root)
-    if not options.other_libraries:
-        check_libraries(root)
+    revision = check_clean(root, any_libraries=options.other_libraries)
     print(f"submit: revision {revision[:12]}, remote {check_remote(root)}; making and pushing references", flush=True)
     dvc("repro", "plan", root=root)
     units = read_units(root)

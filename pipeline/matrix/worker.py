@@ -19,7 +19,7 @@ from pathlib import Path
 from pipeline.base.cell import Cell
 from pipeline.base.errors import UserError, command_line
 from pipeline.base.files import read_json, say
-from pipeline.base.git import check_clean, check_libraries, clone_at
+from pipeline.base.git import check_clean, clone_at
 from pipeline.matrix.dvc import check_remote, dvc, push, share_cache
 from pipeline.matrix.units import State, Unit, find_unit, read_units, state_file, write_report
 from pipeline.runs.work_dirs import SHARED, WORKER, discard, lock, work_root
@@ -117,14 +117,12 @@ class Worker:
 
 def start(root: Path, options: argparse.Namespace) -> Worker:
     """A worker in `root` that listens to signals. Errors: `UserError` where results would not be the head's."""
-    at = check_clean(root)
+    at = check_clean(root, any_libraries=options.other_libraries)
     if options.revision is not None and at != options.revision:
         raise UserError(
             f"this clone is at {at[:12]}, the head at {options.revision[:12]}: results would be another revision's; "
             f"git fetch && git checkout {options.revision[:12]}"
         )
-    if not options.other_libraries:
-        check_libraries(root)
     worker = Worker(root, at)
     worker.handle_signals()
     return worker

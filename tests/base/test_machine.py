@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from pipeline.base import machine as module
-from pipeline.base.machine import devices, provenance, replicas, shared_out
+from pipeline.base.machine import devices, provenance, shared_out
 from pipeline.metrics.extractors.extractor import Extractor
 from pipeline.networks.interface import build_generator
 from pipeline.networks.sampling import sample
@@ -34,30 +34,29 @@ def three(monkeypatch):
     monkeypatch.setattr(module, "devices", lambda first: [first] * 3)
 
 
-def test_copies_are_separate_and_equal(three):
-    first, *others = replicas(network := Network())
-    assert first is network and len(others) == 2
-    assert all(other.weight is not network.weight and torch.equal(other.weight, network.weight) for other in others)
+def test_every_part_once_in_order_and_every_device_takes_its_share(three):
+    network, taken = Network(), []
 
-
-def test_every_part_once_in_order_and_every_device_takes_its_share():
-    networks, taken = [nn.Identity() for _ in range(3)], []
-
-    def work(network, part):
-        taken.append((networks.index(network), part, threading.get_ident()))
+    def work(one, part):
+        taken.append((one, part, threading.get_ident()))
         return part * 10
 
-    assert list(shared_out(networks, work, range(20))) == [part * 10 for part in range(20)]
-    assert sorted((part, place) for place, part, _ in taken) == [(part, part % 3) for part in range(20)]
-    assert len({thread for _, _, thread in taken}) == 3
+    assert list(shared_out(network, work, range(20))) == [part * 10 for part in range(20)]
+    copies = [next(one for one, part, _ in taken if part == place) for place in range(3)]
+    assert copies[0] is network and all(torch.equal(one.weight, network.weight) for one in copies)
+    assert len({id(one.weight) for one in copies}) == 3
+    assert all(one is copies[part % 3] for one, part, _ in taken) and sorted(part for _, part, _ in taken) == [
+        *range(20)
+    ]
+    assert len({thread for *_, thread in taken}) == 3
 
 
-def test_an_error_on_a_device_is_raised():
+def test_an_error_on_a_device_is_raised(three):
     def work(network, part):
         raise ValueError(part)
 
     with pytest.raises(ValueError, match="0"):
-        list(shared_out([nn.Identity(), nn.Identity()], work, range(5)))
+        list(shared_out(Network(), work, range(5)))
 
 
 def test_samples_and_features_are_those_of_one_device(cell, monkeypatch):

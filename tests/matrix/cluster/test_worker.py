@@ -13,7 +13,7 @@ import pytest
 from pipeline.base import git as revision
 from pipeline.base.cell import Cell
 from pipeline.base.errors import UserError
-from pipeline.base.git import check_libraries, other_libraries
+from pipeline.base.git import check_clean, other_libraries
 from pipeline.matrix import dvc, worker
 from pipeline.matrix.units import last_report
 from pipeline.matrix.worker import Stopped, Worker, parse, start
@@ -180,7 +180,7 @@ def test_other_library_versions_are_refused_unless_allowed(repository, monkeypat
     monkeypatch.setattr(revision, "installed", {"torch": "1.0+cu128", "numpy": "1.9"}.get)
     assert other_libraries(repository) == {"numpy": ("1.9", "2.0")}
     with pytest.raises(UserError, match="numpy 1.9 instead of 2.0; .*--other-libraries") as error:
-        check_libraries(repository)
+        check_clean(repository)
     assert "\n" not in str(error.value)
 
 
