@@ -12,52 +12,42 @@ from pipeline.plan.compose import group_files
 from pipeline.report import paper
 from pipeline.report.comparisons import Outcome, of_pair
 from pipeline.report.content import Table
-from pipeline.report.formats import NOT_RUN, duration, interval
+from pipeline.report.formats import NOT_RUN, duration
 from pipeline.report.pictures import SPACES
 from pipeline.report.results import Results, metrics_among, protocol_text
 
-PROVENANCE = (
-    "dataset", "variant", "seed", "state", "kimg", "kimg_planned", "seconds", "peak_memory_mib", "copied_from",
-    "resumed_at_kimg", "processes", "key", "revision", "dirty", "python", "libraries", "device", "threads", "platform",
-    "protocol", "detail",
+ORIGIN = (
+    "n_gen", "n_real", "kimg_planned", "seconds", "peak_memory_mib", "copied_from", "resumed_at_kimg", "processes",
+    "key", "revision", "dirty", "python", "libraries", "device", "threads", "platform", "protocol", "detail",
 )  # fmt: skip
 
 
 def reading(results: Results, dataset: str) -> str:
     """What the dataset's metrics mean, and their protocol."""
-    metrics = results.metrics(dataset)
-    if not metrics:
-        return "Nothing has been measured on this data set."
-    kinds = {metric: kind for metric in metrics if (kind := column(metric))}
     meanings: dict[str, list[str]] = {}
-    for metric, kind in kinds.items():
-        words = f"{kind.label}, {'lower' if kind.lower else 'higher'} is better"
-        meanings.setdefault(words, []).append(f"`{metric}`")
-    texts: dict[str, list[str]] = {}
-    for metric in metrics:
-        if known := results.protocol(dataset, metric):
-            texts.setdefault(protocol_text(known), []).append(f"`{metric}`")
-    said = next(iter(texts), "unknown") if len(texts) < 2 else _listed(texts)
-    return f"{_listed(meanings)}.\n\nProtocol: {said}."
+    protocols: dict[str, list[str]] = {}
+    for metric in results.metrics(dataset):
+        if kind := column(metric):
+            words = f"{kind.label}, {'lower' if kind.lower else 'higher'} is better"
+            meanings.setdefault(words, []).append(f"`{metric}`")
+        if facts := results.protocol(dataset, metric):
+            protocols.setdefault(protocol_text(facts), []).append(f"`{metric}`")
+    if not meanings:
+        return "Nothing has been measured on this data set."
+    said = [f"{', '.join(names)}: {words}" for words, names in meanings.items()]
+    common = list(protocols) if len(protocols) == 1 else [f"{', '.join(n)}: {words}" for words, n in protocols.items()]
+    return f"{'; '.join(said)}.\n\nProtocol: {'; '.join(common) or 'unknown'}."
 
 
-def _listed(texts: Mapping[str, Sequence[str]]) -> str:
-    """`a`, `b`: words; `c`: other words."""
-    return "; ".join(f"{', '.join(names)}: {words}" for words, names in texts.items())
-
-
-def cost(results: Results, trainings: Sequence[tuple[str, dict[str, Any]]]) -> Table:
-    """Size computed for every geometry; time and memory where the full model was trained, here or in published/.
-
-    `trainings`: name of the cell and record of every published one.
-    """
+def cost(results: Results, published: Sequence[Results]) -> Table:
+    """Size computed for every geometry; time and memory where the full model was trained, or any row of published/."""
     computed, rows = paper.packaged("cost_geometry.csv"), []
     for _, entry in computed[computed.variant == paper.MAIN_VARIANT].iterrows():
-        runs = results.done(entry.dataset, paper.MAIN_VARIANT).to_dict("records") or [
-            run for name, run in trainings if name.startswith(f"{entry.dataset}/") and {"seconds", "kimg"} <= {*run}
-        ]
-        paces = [run["seconds"] / run["kimg"] for run in runs if run.get("seconds") and run.get("kimg")]
-        memory = [run["peak_memory_mib"] for run in runs if run.get("peak_memory_mib")]
+        own = results.of(entry.dataset, paper.MAIN_VARIANT)
+        own = own[own.status == "ok"]
+        runs = pd.concat([run.of(entry.dataset) for run in published] or [own]) if own.empty else own
+        runs = runs.reindex(columns=["kimg", "seconds", "peak_memory_mib", "device"])
+        paces = (runs.seconds.astype(float) / runs.kimg.astype(float)).dropna()
         budget = paper.paper_kimg(entry.dataset)
         rows.append(
             {
@@ -67,12 +57,10 @@ def cost(results: Results, trainings: Sequence[tuple[str, dict[str, Any]]]) -> T
                 "parameters D": int(entry.parameters_d),
                 "GFLOP G, one image forward": float(entry.flops_g) / 1e9,
                 "GFLOP D, one image forward": float(entry.flops_d) / 1e9,
-                "measured: s/kimg": spread(paces, "{:,.3g}".format),
-                "measured: peak MiB": spread(memory, "{:,.0f}".format),
-                "time to the paper's budget": duration(sum(paces) / len(paces) * budget)
-                if paces and budget
-                else NOT_RUN,
-                "hardware": "; ".join(sorted({run["device"] for run in runs if isinstance(run.get("device"), str)})),
+                "measured: s/kimg": spread(list(paces), "{:,.3g}".format),
+                "measured: peak MiB": spread(list(runs.peak_memory_mib.dropna()), "{:,.0f}".format),
+                "time to the paper's budget": duration(paces.mean() * budget) if budget and len(paces) else NOT_RUN,
+                "hardware": "; ".join(sorted(set(runs.device.dropna()))),
             }
         )
     note = (
@@ -193,54 +181,32 @@ def _measured(results: Results, outcomes: list[Outcome], entry: Any) -> list[str
     return texts or ([NOT_RUN] if pairs or datasets or metrics else [])
 
 
-def means(results: Results) -> Table:
-    """Machine-readable: mean, half-width of the interval and count per dataset, variant and metric."""
-    rows = []
-    for dataset in results.datasets:
-        for variant in results.variants(dataset):
-            for metric in results.metrics(dataset):
-                row = results.measurement(dataset, variant, metric)
-                centre, half = interval(row.values, results.confidence) if len(row.values) else (None, None)
-                # Ten digits: the last ones of a sum differ between machines.
-                centre, half = (None if value is None else float(f"{value:.10g}") for value in (centre, half))
-                trouble = row.trouble if row.troubles else ""
-                rows.append([dataset, variant, metric, len(row.values), centre, half, results.confidence, trouble])
-    columns = ["dataset", "variant", "metric", "n", "mean", "half_width", "confidence", "not_averaged"]
-    frame = pd.DataFrame(rows, columns=columns)
-    return Table(name="summary", title="Means and intervals, as numbers", frame=frame, folded=True)
-
-
 def every_cell(results: Results) -> Table:
-    """Every value of every cell, one row each, with its protocol's sample counts."""
+    """A row a training: its values, and where they come from. What all share of that is said once, above the rows."""
     cells = results.cells
     metrics = list(dict.fromkeys(metric for dataset in results.datasets for metric in results.metrics(dataset)))
-    columns = ["dataset", "variant", "seed", "state", "kimg", *metrics, "n_gen", "n_real"]
-    frame = cells.reindex(columns=columns).astype({"n_gen": "Int64", "n_real": "Int64"})
-    for name, unavailable in cells.get("unavailable", pd.Series(dtype=object)).items():
-        for metric, reason in (unavailable if isinstance(unavailable, dict) else {}).items():
+    origin = [column for column in ORIGIN if column in cells]
+    frame = cells.reindex(columns=["dataset", "variant", "seed", "state", "kimg", *metrics, *origin])
+    for name, reasons in cells.get("unavailable", pd.Series(dtype=object)).dropna().items():
+        for metric, reason in reasons.items():
             frame[metric] = frame[metric].astype(object)
             frame.loc[name, metric] = reason
-    note = "The values of a diverged training are those of its last finite weights; they enter no mean."
-    return Table(name="cells", title="Every training, seed by seed", frame=frame, note=note, folded=True)
-
-
-def provenance(results: Results) -> Table:
-    """Where every cell's numbers come from. What all cells share is said once, above the rows; the CSV has it all."""
-    frame = results.cells.reindex(columns=[column for column in PROVENANCE if column in results.cells])
+    counts = [name for name in ("n_gen", "n_real") if name in origin]
+    frame[counts] = frame[counts].astype("Int64")
     if "libraries" in frame:
-        frame["libraries"] = frame.libraries.map(
-            lambda value: ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else ""
-        )
-    shared = {
-        column: str(frame[column].iloc[0])
-        for column in frame
-        if column not in ("dataset", "variant", "seed") and len(set(frame[column].astype(str))) == 1
-    }
+        frame["libraries"] = [
+            ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else ""
+            for value in frame.libraries
+        ]
+    shared = {c: str(frame[c].iloc[0]) for c in origin if len(set(frame[c].astype(str))) == 1}
     said = "; ".join(f"{column.replace('_', ' ')}: {value}" for column, value in shared.items() if value != "nan")
-    note = "`key`: hash of all that a training depends on. `dirty`: code or parameters differed from the revision."
-    note = f"Shared by all: {said}. {note}" if said else note
-    hidden = (*shared, "protocol")
-    return Table(name="provenance", title="Provenance", frame=frame, note=note, hidden=hidden, folded=True)
+    note = (
+        "The values of a diverged training are those of its last finite weights; they enter no mean. The CSV also has "
+        "time, memory, `key` (hash of all that a training depends on) and `dirty` (code or parameters differed from "
+        f"the revision). Shared by all: {said or 'nothing'}."
+    )
+    title = "Every training, seed by seed"
+    return Table(name="cells", title=title, frame=frame, note=note, hidden=tuple(origin), folded=True)
 
 
 def settings(params: dict[str, Any]) -> Table:
@@ -259,16 +225,10 @@ def settings_of(params: dict[str, Any], conf: str | Path | None) -> dict[str, An
     chosen = {*matrix.get("datasets", []), *matrix.get("variants", []), params.get("profile")}
     for name, content in group_files(Path(conf)) if conf else ():
         if set(Path(name).with_suffix("").parts[2::2]) <= chosen:
-            found |= {f"{name}:{key}": value for key, value in flat(content).items() if key}
+            found |= {f"{name}:{key}": value for key, value in flat(content).items()}
     return found
 
 
-def flat(content: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as dotted keys; lists stay whole."""
-    if not isinstance(content, dict) or not content:
-        return {prefix: content}
-    return {
-        key: value
-        for name, inner in content.items()
-        for key, value in flat(inner, f"{prefix}.{name}" if prefix else str(name)).items()
-    }
+def flat(content: dict[str, Any]) -> dict[str, Any]:
+    """Nested mappings as dotted keys; lists stay whole, empty mappings have none."""
+    return {str(key): value for key, value in pd.json_normalize(content).to_dict("records")[0].items()}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.base.errors import command_line
 from pipeline.base.files import user_path
-from pipeline.plan.config import PARAMS, load
+from pipeline.plan.config import load
 
 
 @command_line
@@ -15,14 +15,14 @@ def main() -> None:
     parser.add_argument("first", help="A: commit, branch, experiment, or workspace")
     parser.add_argument("second", help="B: the same")
     parser.add_argument("--out", type=user_path, default=Path("compare"), help="folder to write (compare)")
-    arguments = parser.parse_args()
+    given = parser.parse_args()
 
     from pipeline.report.compare import compare, snapshot  # imports matplotlib
 
-    confidence = load(PARAMS)["report"]["confidence"]
+    confidence = load()["report"]["confidence"]
     with tempfile.TemporaryDirectory() as scratch:
-        first, second = (snapshot(name, Path(scratch), confidence) for name in (arguments.first, arguments.second))
-        path = compare(first, second, arguments.out)
+        first, second = (snapshot(name, Path(scratch), confidence) for name in (given.first, given.second))
+        path = compare(first, second, given.out)
     print(f"compare: {path}, {path.with_name('index.html')}", flush=True)
 
 

@@ -3,24 +3,22 @@
 A and B: commits, branches, tags, names of experiments, or `workspace`. Reads git alone; trains and restores nothing.
 """
 
-import io
-import subprocess
-import tarfile
+import shutil
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from pipeline.base.errors import UserError
-from pipeline.base.git import ask
+from pipeline.base.git import ask, git
 from pipeline.base.schema import read_yaml
 from pipeline.plan.config import CONF, PARAMS, ReportConfig
 from pipeline.report.appendix import settings_of
 from pipeline.report.charts import training_curves
-from pipeline.report.content import Content, Figure, Section, Table, Text
+from pipeline.report.content import Content, Figure, Section, Table
 from pipeline.report.curves import ending
 from pipeline.report.decide import Kind, Question, compare_rows
 from pipeline.report.drawing import Tile, contact_sheet
@@ -31,12 +29,10 @@ from pipeline.report.pictures import grid
 from pipeline.report.results import Results, lower_is_better, protocol_difference
 
 WORKSPACE = "workspace"
-NEEDED = ("plan", "results", PARAMS, CONF)
 IMAGES = 64
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """One side of a comparison: its results, and its settings by key, with the files of conf/."""
 
     name: str
@@ -44,48 +40,39 @@ class Snapshot:
     params: dict[str, Any]
 
 
-def experiments() -> dict[str, str]:
-    """Names of DVC's experiments and their commits: refs/exps/<2>/<38>/<name>, without queues and running ones."""
-    listed = ask("for-each-ref", "--sort=committerdate", "--format=%(refname) %(objectname)", "refs/exps") or ""
-    entries = [(reference.split("/"), commit) for reference, commit in (line.split() for line in listed.splitlines())]
-    return {parts[-1]: commit for parts, commit in entries if len(parts) == 5 and len(parts[2]) == 2}
-
-
 def snapshot(name: str, scratch: Path, confidence: float = 0.95) -> Snapshot:
     """Read `name` (a revision, an experiment, or `workspace`), using `scratch` for its files.
 
     Errors: `UserError` for an unknown name, or a revision without results in git.
     """
-    folder = Path(".") if name == WORKSPACE else _extracted(name, scratch)
+    folder = Path(".")
+    if name != WORKSPACE:
+        # DVC keeps an experiment as refs/exps/<2>/<38>/<name>.
+        known = ask("for-each-ref", "--sort=-committerdate", "--format=%(objectname)", f"refs/exps/??/*/{name}")
+        commit = (known or "").partition("\n")[0] or ask("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+        if not commit:
+            raise UserError(
+                f"{name}: no such revision or experiment; `dvc exp list` and `git branch` name them, `{WORKSPACE}` is "
+                "what lies in the folder"
+            )
+        folder = scratch / commit
+        paths = [p for p in ("plan", "results", PARAMS, CONF) if ask("cat-file", "-e", f"{commit}:{p}") is not None]
+        folder.mkdir(parents=True, exist_ok=True)
+        git("archive", f"--output={folder}.tar", commit, *paths)
+        shutil.unpack_archive(f"{folder}.tar", folder, filter="data")
     if not (folder / "plan/index.json").is_file():
         raise UserError(f"{name}: has no plan/index.json; plan/ and results/ have to be committed with it")
     results = Results.load(folder / "plan", folder / "results", confidence)
     return Snapshot(name, results, settings_of(read_yaml(folder / PARAMS), folder / CONF))
 
 
-def _extracted(name: str, scratch: Path) -> Path:
-    commit = experiments().get(name) or ask("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
-    if not commit:
-        raise UserError(
-            f"{name}: no such revision or experiment; `dvc exp list` and `git branch` name them, `{WORKSPACE}` is what "
-            "lies in the folder"
-        )
-    present = [path for path in NEEDED if ask("cat-file", "-e", f"{commit}:{path}") is not None]
-    command = ["git", "archive", "--format=tar", commit, *present]
-    archive = subprocess.run(command, capture_output=True, check=True).stdout
-    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        tar.extractall(scratch / commit, filter="data")
-    return scratch / commit
-
-
 def compare(first: Snapshot, second: Snapshot, out: Path) -> Path:
     """Write the comparison of two snapshots to `out`; returns the path of README.md."""
     sections = [
-        Section(title=name_of(dataset), anchor=dataset, link=dataset, content=changed(first, second, dataset, out))
+        Section(name_of(dataset), dataset, changed(first, second, dataset, out), dataset)
         for dataset in second.results.datasets
     ]
-    settings: list[Content] = [changed_settings(first, second)]
-    sections.append(Section(title="Settings that differ", anchor="settings", link="Settings", content=settings))
+    sections.append(Section("Settings that differ", "settings", [changed_settings(first, second)], "Settings"))
     head = f"A is `{first.name}`, B is `{second.name}`. What B does not have is left out."
     return write_report(f"{first.name} and {second.name}", head, sections, out)
 
@@ -97,10 +84,9 @@ def short_report(results: Results, params: dict[str, Any], config: ReportConfig,
     """
     cell = results.cells.iloc[0]
     here = Snapshot("this experiment", results, settings_of(params, params.get("conf")))
+    texts: dict[str, Callable[[Any], str]] = {"kimg": "{:g} kimg".format, "seconds": duration, "device": str}
     facts = [f"`{cell.dataset}/{cell.variant}/seed{cell.seed}`", ending(cell.to_dict())]
-    facts += [f"{cell.kimg:g} kimg"] if cell.get("kimg") else []
-    facts += [duration(cell.seconds)] if cell.get("seconds") else []
-    facts += [str(cell.device)] if cell.get("device") else []
+    facts += [text(cell[name]) for name, text in texts.items() if cell.get(name)]
     with tempfile.TemporaryDirectory() as scratch:
         try:
             head = snapshot("HEAD", Path(scratch), config.confidence)
@@ -108,12 +94,12 @@ def short_report(results: Results, params: dict[str, Any], config: ReportConfig,
         except (UserError, OSError):
             head = Snapshot("HEAD", Results({"datasets": [], "cells": []}, "", ""), {})
             revision, settings = "no results", []
-        content = [Text("; ".join(facts) + "."), *changed(head, here, cell.dataset, out), *settings]
-    history, path = results.history(cell), out / f"figures/{cell.dataset}_curves.png"
+        content = ["; ".join(facts) + ".", *changed(head, here, cell.dataset, out), *settings]
+    history, path = results.series(cell, "history"), out / f"figures/{cell.dataset}_curves.png"
     runs = {cell.variant: [history]} if history is not None else {}
     if curves := training_curves(runs, cell.dataset, path, config.dpi):
         content.append(curves)
-    section = Section(title=f"{cell.variant} on {name_of(cell.dataset)}", anchor=cell.dataset, content=content)
+    section = Section(f"{cell.variant} on {name_of(cell.dataset)}", cell.dataset, content)
     text = f"One training beside HEAD ({revision}). One training decides nothing: the report of a matrix has verdicts."
     return write_report("TransGAN: one training", text, [section], out)
 
@@ -126,13 +112,11 @@ def changed(first: Snapshot, second: Snapshot, dataset: str, out: Path) -> list[
 
 def changed_settings(first: Snapshot, second: Snapshot) -> Table:
     """Dotted keys of params.yaml whose values differ, with both; `absent` where one side has no such key."""
-    keys = dict.fromkeys([*second.params, *first.params])
-    pairs = {key: (first.params.get(key, "absent"), second.params.get(key, "absent")) for key in keys}
-    rows = [
-        {"key": key, f"A: {first.name}": str(one), f"B: {second.name}": str(two)}
-        for key, (one, two) in pairs.items()
-        if one != two
-    ]
+    rows = []
+    for key in dict.fromkeys([*second.params, *first.params]):
+        one, two = (side.params.get(key, "absent") for side in (first, second))
+        if one != two:
+            rows.append({"key": key, f"A: {first.name}": str(one), f"B: {second.name}": str(two)})
     return Table(name="changed_settings", title=PARAMS, frame=pd.DataFrame(rows))
 
 
@@ -155,11 +139,10 @@ def differences(first: Snapshot, second: Snapshot, dataset: str) -> Table:
             if had == has != []:
                 same += 1
                 continue
-            says = str(found.kind) + among(had, has, lower) if had and has else "-"
-            row = {"variant": variant, "metric": metric}
-            row |= {f"{k}: {s.name}": s.results.measurement(dataset, variant, metric).text
-                    for k, s in (("A", first), ("B", second))}  # fmt: skip
-            rows.append(row | {"B / A": found.ratio_text, "B is": f"not comparable ({odd})" if odd else says})
+            says = f"not comparable ({odd})" if odd else f"{found.kind}{among(had, has, lower)}" if had and has else "-"
+            texts = [side.measurement(dataset, variant, metric).text for side in (one, two)]
+            rows.append({"variant": variant, "metric": metric, f"A: {first.name}": texts[0],
+                         f"B: {second.name}": texts[1], "B / A": found.ratio_text, "B is": says})  # fmt: skip
     rows.sort(key=lambda row: (row["B is"] == "-", row["B is"].startswith(Kind.OPEN)))
     note = (
         f"Values that are equal in both and left out: {same}. Verdicts follow the report's rule, all rows of both "
@@ -173,9 +156,8 @@ def among(had: list[float], has: list[float], lower: bool) -> str:
     if len(has) > 1:
         return ""
     low, high = min(had), max(had)
-    place = (
-        "among those" if low <= has[0] <= high else "better than all" if (has[0] < low) == lower else "worse than all"
-    )
+    outside = "better than all" if (has[0] < low) == lower else "worse than all"
+    place = "among those" if low <= has[0] <= high else outside
     return f": {place} of A ({number(low)} to {number(high)})"
 
 
@@ -188,11 +170,8 @@ def samples(first: Snapshot, second: Snapshot, dataset: str, out: Path) -> Figur
         two = second.results.sheet(cell, "samples")
         if one and two and np.array_equal(one.images, two.images):
             continue
-        tiles = [
-            Tile(f"{letter}: {cell.variant}, seed {cell.seed}", grid(sheet.images[0][:IMAGES]))
-            for letter, sheet in (("A", one), ("B", two))
-            if sheet
-        ]
+        name = f"{cell.variant}, seed {cell.seed}"
+        tiles = [Tile(f"{k}: {name}", grid(s.images[0][:IMAGES])) for k, s in (("A", one), ("B", two)) if s]
         rows += [("", tiles)] if tiles else []
     if not rows:
         return None

@@ -1,10 +1,9 @@
 """The pairs of rows whose order means something, what the paper says of each, and what the trainings say."""
 
+import math
 from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
-
-import numpy as np
 
 from pipeline.report import paper
 from pipeline.report.decide import FEWEST_SEEDS, MARGIN, MOST_SEEDS, Kind, Question, Verdict, compare_rows
@@ -35,22 +34,17 @@ class Comparison(NamedTuple):
         return self.table in ("ablation", "augmentation", "models")
 
 
-class PaperOrder(NamedTuple):
-    """What the paper says of two rows: whether the first is better (None: no order), and from which values."""
-
-    improves: bool | None = None
-    text: str = "no order"
-
-
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """What was measured about a comparison, by the dataset's main metric.
 
-    `texts`: of variant and base, mean and interval, or what happened instead; `others`: metrics that say the opposite.
+    `improves`, `paper`: of `paper_order`; `texts`: of variant and base, mean and interval, or what happened instead;
+    `others`: metrics that say the opposite.
     """
 
     comparison: Comparison
-    paper: PaperOrder
+    improves: bool | None
+    paper: str
     texts: tuple[str, str]
     verdict: Verdict
     twins: bool = False  # both rows are one training
@@ -64,7 +58,7 @@ class Outcome:
             return "the same training"
         if found.kind != Kind.OPEN:
             text = SAME[found.kind]
-        elif np.isnan(found.ratio):
+        elif math.isnan(found.ratio):
             text = f"open: {min(found.seeds)} trainings" if max(found.seeds) else NOT_RUN
         else:
             text = f"open: {found.seeds_needed or f'more than {MOST_SEEDS}'} trainings a row would decide"
@@ -78,8 +72,8 @@ COMPARISONS = [
 ]
 
 
-def paper_order(comparison: Comparison, dataset: str) -> PaperOrder:
-    """Whether the paper's FID improves from base to variant, by which values.
+def paper_order(comparison: Comparison, dataset: str) -> tuple[bool | None, str]:
+    """Whether the paper's FID improves from base to variant (None: no order), by which values.
 
     The dataset's own values decide where the paper has them, else the sign that all its datasets share. Values whose
     protocols are known to differ give no order.
@@ -94,18 +88,17 @@ def paper_order(comparison: Comparison, dataset: str) -> PaperOrder:
     pairs = {dataset: pairs[dataset]} if dataset in pairs else pairs
     signs = {(own.value or 0) < (base.value or 0) for own, base in pairs.values()}
     if len(signs) != 1:
-        return PaperOrder()
+        return None, "no order"
     improves, (name, (own, base)) = signs.pop(), next(iter(pairs.items()))
     marks = dict.fromkeys(value.mark for pair in pairs.values() for value in pair if value.mark)
     origin = ", ".join([own.source, *marks])
     text = f"{'better' if improves else 'worse'}: {own.value:g} / {base.value:g}, {paper.name_of(name)} ({origin})"
-    return PaperOrder(improves, text)
+    return improves, text
 
 
 def listed(results: Results, dataset: str) -> list[Comparison]:
     """The comparisons of rows.csv of which the matrix holds both rows; a variant that it does not name: with `full`."""
-    own = results.variants(dataset)
-    named = {name for entry in COMPARISONS for name in entry[:2]} | {*paper.HYBRIDS, *paper.SCALING}
+    own, named = results.variants(dataset), set(paper.packaged("rows.csv").variant)
     rest = [Comparison(v, paper.MAIN_VARIANT, v.replace("_", " "), OFF_FULL) for v in own if v not in named]
     return [entry for entry in (*COMPARISONS, *rest) if entry.variant in own and entry.base in own]
 
@@ -128,16 +121,16 @@ def compared(results: Results, dataset: str, asked: list[Comparison] | None = No
     rows = {name: results.measurement(dataset, name, metric) for name in results.variants(dataset)}
     verdicts = compare_rows(
         {name: list(row.values) for name, row in rows.items()},
-        [Question(entry.variant, entry.base, order.improves) for entry, order in zip(asked, orders, strict=True)],
+        [Question(entry.variant, entry.base, improves) for entry, (improves, _) in zip(asked, orders, strict=True)],
         lower_is_better=lower_is_better(metric), confidence=results.confidence,
     )  # fmt: skip
     twins = [{row.variant, row.twin_of} for row in results.of(dataset).itertuples() if row.twin_of]
     return [
         Outcome(
-            comparison=entry, paper=order, verdict=verdict, twins={entry.variant, entry.base} in twins,
-            texts=(rows[entry.variant].text, rows[entry.base].text), others=disagreeing(results, dataset, entry),
+            comparison=entry, improves=improves, paper=text, texts=(rows[entry.variant].text, rows[entry.base].text),
+            verdict=verdict, twins={*entry[:2]} in twins, others=disagreeing(results, dataset, entry),
         )
-        for entry, order, verdict in zip(asked, orders, verdicts, strict=True)
+        for entry, (improves, text), verdict in zip(asked, orders, verdicts, strict=True)
     ]  # fmt: skip
 
 
@@ -146,18 +139,14 @@ def disagreeing(results: Results, dataset: str, comparison: Comparison) -> str:
 
     By means over trainings, FEWEST_SEEDS of each row at least, and by more than MARGIN.
     """
-    texts: list[str] = []
-    leads, main = None, results.main_metric(dataset)
+    texts, leads, main = [], 0.0, results.main_metric(dataset)
     for metric in results.metrics(dataset):
-        if metric.startswith(f"{main}_"):  # a part of the main metric
-            continue
-        own, base = (results.measurement(dataset, name, metric).values for name in comparison[:2])
+        own, base = (results.values(dataset, name, metric) for name in comparison[:2])
         if min(len(own), len(base)) < FEWEST_SEEDS or min(own.mean(), base.mean()) <= 0:
             continue
-        ratio = own.mean() / base.mean() if lower_is_better(metric) else base.mean() / own.mean()  # < 1: better
-        if leads is None:
-            leads = ratio < 1
-        elif (ratio > 1 + MARGIN) if leads else (ratio < 1 / (1 + MARGIN)):
+        gain = math.log(base.mean() / own.mean()) * (1 if lower_is_better(metric) else -1)
+        leads = leads or gain  # of the main metric, or of the first that both rows have
+        if gain * leads < 0 and abs(gain) > math.log1p(MARGIN) and not metric.startswith(f"{main}_"):  # a part of it
             texts.append(f"{metric} {number(own.mean())} against {number(base.mean())}")
     return ", ".join(texts)
 

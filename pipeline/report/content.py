@@ -2,22 +2,14 @@
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from pipeline.base.files import write_text
 from pipeline.report.formats import cell_text
 
 ABSENT = ("not run", "not reported", "not measured", "not in this matrix", "other protocol", "-")
-
-
-@dataclass(frozen=True)
-class Text:
-    """A paragraph or a list, in Markdown."""
-
-    markdown: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,22 +37,27 @@ class Table:
         return sum(any(not str(text).startswith(ABSENT) for text in row) for row in self.frame[columns].to_numpy())
 
     def shown(self) -> tuple[pd.DataFrame, str]:
-        """The frame that a reader sees, and the note with what all its rows share.
+        """The texts that a reader sees, and the note with what all rows share.
 
-        Left out: hidden columns, columns that are empty or repeat another one, and a column `source` that says the same
-        in every row, which the note then names.
+        Left out are hidden columns; of two rows or more also those that are empty or repeat another one, and `source`
+        where it says the same in every row, which the note then names.
         """
-        frame, note = self.frame.drop(columns=list(self.hidden), errors="ignore"), self.note
-        texts = {column: tuple(map(cell_text, frame[column])) for column in frame}
+        texts, note = self.frame.drop(columns=list(self.hidden), errors="ignore").map(cell_text), self.note
+        if len(texts) < 2:
+            return texts, note
         shared = set(texts.get("source", ())) - {"-"}
-        if len(frame) > 1 and len(shared) == 1:
+        if len(shared) == 1:
             note = f"{note} Source of the paper's values: {shared.pop()}.".strip()
-            texts.pop("source")
-        kept: dict[tuple[str, ...], str] = {}
-        for column, values in texts.items():
-            if len(frame) < 2 or (set(values) != {"-"} and values not in kept):
-                kept[(*values, column) if len(frame) < 2 else values] = column
-        return frame[list(kept.values())], note
+            texts = texts.drop(columns="source")
+        return texts.loc[:, (texts != "-").any() & ~texts.T.duplicated()], note
+
+    def file(self, out: Path) -> str:
+        """Its address from the report's folder."""
+        return f"tables/{self.name}.csv"
+
+    def markdown(self, out: Path) -> str:
+        texts, note = self.shown()
+        return "\n\n".join(part for part in (note, markdown_rows(texts), f"[CSV]({self.file(out)})") if part)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,71 +75,51 @@ class Figure:
     def anchor(self) -> str:
         return f"{self.name or self.path.stem}_chart"
 
+    def file(self, out: Path) -> str:
+        """Its address from the report's folder."""
+        return address(self.path, out)
 
-Content = Text | Table | Figure
+    def markdown(self, out: Path) -> str:
+        picture = f"![{re.sub(r'[][]', '', self.alt)}]({self.file(out)})"
+        return "\n\n".join(part for part in (self.note, picture) if part)
 
 
-@dataclass(frozen=True, kw_only=True)
+Content = str | Table | Figure  # text is Markdown
+
+
+@dataclass(frozen=True)
 class Section:
     """A heading with what stands under it. `link`: its word in the navigation, '' for none."""
 
     title: str
     anchor: str
-    content: list[Content] = field(default_factory=list)
+    content: list[Content]
     link: str = ""
 
     def markdown(self, out: Path, *, whole: bool) -> str:
         """The section for a reader in `out`. `whole`: with its folded parts, which else are links to their files."""
         parts, links = [f'## <a id="{self.anchor}"></a>{self.title}'], []
         for part in self.content:
-            if isinstance(part, Text):
-                parts.append(part.markdown)
+            if isinstance(part, str):
+                parts.append(part)
             elif part.folded and not whole:
-                file = f"tables/{part.name}.csv" if isinstance(part, Table) else address(part.path, out)
-                links.append(f"[{part.title}]({file})")
+                links.append(f"[{part.title}]({part.file(out)})")
             else:
-                title = f'<a id="{part.anchor}"></a>{part.title}'
-                text = _table(part) if isinstance(part, Table) else _figure(part, out)
+                title, text = f'<a id="{part.anchor}"></a>{part.title}', part.markdown(out)
                 folded = f"<details><summary>{title}</summary>\n\n{text}\n\n</details>"
                 parts.append(folded if part.folded else f"### {title}\n\n{text}")
-        if links:
-            parts.append("More: " + "; ".join(links) + ".")
+        parts += [f"More: {'; '.join(links)}."] if links else []
         return "\n\n".join(part for part in parts if part)
 
 
-def write_tables(sections: list[Section], out: Path) -> list[Path]:
-    """Write every table's CSV; returns the files."""
-    tables = [part for section in sections for part in section.content if isinstance(part, Table)]
-    for table in tables:
-        write_text(out / "tables" / f"{table.name}.csv", table.frame.to_csv(index=False))
-    return [out / "tables" / f"{table.name}.csv" for table in tables]
-
-
-def document(title: str, head: str, sections: list[Section], out: Path) -> str:
-    """README.md, which a repository's browser renders."""
-    parts = [f"# {title}", head, *(section.markdown(out, whole=False) for section in sections)]
-    return "\n\n".join(part for part in parts if part) + "\n"
+def address(path: Path, out: Path) -> str:
+    """Where a file lies, from the report's folder."""
+    return Path(os.path.relpath(path, out)).as_posix()
 
 
 def markdown_rows(frame: pd.DataFrame) -> str:
     """A data frame as a Markdown table; an empty one says so."""
     if frame.empty:
         return "*none*"
-    lines = [list(map(str, frame.columns)), ["---"] * len(frame.columns)]
-    lines += [[cell_text(value) for value in row] for row in frame.itertuples(index=False)]
-    return "\n".join("| " + " | ".join(re.sub(r"\|", r"\\|", text) for text in line) + " |" for line in lines)
-
-
-def _table(table: Table) -> str:
-    frame, note = table.shown()
-    return "\n\n".join(part for part in (note, markdown_rows(frame), f"[CSV](tables/{table.name}.csv)") if part)
-
-
-def _figure(figure: Figure, out: Path) -> str:
-    alt = re.sub(r"[\[\]]", "", figure.alt)
-    return "\n\n".join(part for part in (figure.note, f"![{alt}]({address(figure.path, out)})") if part)
-
-
-def address(path: Path, out: Path) -> str:
-    """A file's address from the report's folder."""
-    return Path(os.path.relpath(path, out)).as_posix()
+    lines = [list(map(str, frame.columns)), ["---"] * len(frame.columns), *frame.map(cell_text).to_numpy().tolist()]
+    return "\n".join("| " + " | ".join(text.replace("|", r"\|") for text in line) + " |" for line in lines)

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.report import paper
 from pipeline.report.content import Table
 from pipeline.report.formats import number
 from pipeline.report.results import Results
@@ -24,7 +23,7 @@ SPIKE = 10.0  # a tick is a spike if its gradient norm is more than so many time
 def curve_numbers(results: Results, dataset: str) -> Table:
     """What the curves of every training of the dataset hold, a row a training."""
     rows = [
-        {"variant": cell.variant, "seed": cell.seed} | curve_summary(cell.to_dict(), results.history(cell))
+        {"variant": cell.variant, "seed": cell.seed} | curve_summary(cell.to_dict(), results.series(cell, "history"))
         for _, cell in results.of(dataset).iterrows()
     ]
     note = (
@@ -89,13 +88,3 @@ def _largest(kimg: pd.Series, norms: pd.Series) -> str:
     times = f", {finite.max() / median:,.3g} x the median" if median > 0 else ""
     counted = f"{spikes} spike{'s' * (spikes != 1)} in {len(norms)} ticks"
     return f"{number(finite.max())} at {kimg[finite.idxmax()]:g} kimg{times}; {counted}"
-
-
-def is_cnn(results: Results, dataset: str, variant: str) -> bool:
-    """Whether no network of a row is a transformer, by its plan; without a plan, by the paper's names."""
-    network = results.trainings.get((dataset, variant), {}).get("network")
-    if not network:
-        return variant in paper.CNNS
-    family = network.get("family", "transgan")
-    pair = [(network.get(part) or {}).get("family", family) for part in ("generator", "discriminator")]
-    return not any(str(name).startswith("transgan") for name in pair)

@@ -22,6 +22,8 @@ POWER = 0.8  # of the test that `seeds_needed` plans
 MOST_SEEDS = 50  # a question that needs more seeds than this is out of reach, and says so
 SAME_SPREAD = 0.05  # below this p of Levene's test the rows do not share one spread
 
+Logs = NDArray[np.float64]  # of a row's values, one a training
+
 
 class Kind(StrEnum):
     """What the trainings say about a row against another, or against the paper's value."""
@@ -40,14 +42,6 @@ class Question(NamedTuple):
     variant: str
     base: str
     improves: bool | None = None
-
-
-class Spread(NamedTuple):
-    """The standard deviation of the logarithms within rows, its degrees of freedom, and whether all rows share it."""
-
-    deviation: float
-    freedom: int
-    shared: bool
 
 
 class Verdict(NamedTuple):
@@ -75,7 +69,7 @@ class Difference(NamedTuple):
     error: float
     freedom: float
     deviation: float
-    margin: float
+    margin: float = MARGIN
 
     @property
     def p(self) -> float:
@@ -101,7 +95,7 @@ class Difference(NamedTuple):
 
 
 def compare_rows(rows: Mapping[str, Sequence[float]], questions: Sequence[Question], *, lower_is_better: bool = True,
-                 confidence: float = 0.95, margin: float = MARGIN) -> list[Verdict]:  # fmt: skip
+                 confidence: float = 0.95) -> list[Verdict]:  # fmt: skip
     """A verdict per question. `rows`: the values of the main metric by row, one per training that ended well.
 
     A row that holds a value of zero or below (an unbiased kernel distance may) has no logarithm: its comparisons are
@@ -109,7 +103,7 @@ def compare_rows(rows: Mapping[str, Sequence[float]], questions: Sequence[Questi
     """
     logs = {name: np.log(np.asarray(row, dtype=float)) for name, row in rows.items() if all(v > 0 for v in row)}
     spread = pooled_spread(logs)
-    found = [_difference(logs.get(q.variant), logs.get(q.base), spread, margin) for q in questions]
+    found = [_difference(logs.get(q.variant), logs.get(q.base), spread) for q in questions]
     corrected = holm([one.p for one in found if one])
     left, verdicts = iter(corrected), []
     for question, one in zip(questions, found, strict=True):
@@ -121,50 +115,45 @@ def compare_rows(rows: Mapping[str, Sequence[float]], questions: Sequence[Questi
         kind = one.kind(p, question.improves, lower_is_better, 1 - confidence)
         half = float(stats.t.ppf((1 + confidence) / 2, one.freedom)) * one.error
         ratio, low, high = (math.exp(one.value + shift) for shift in (0, -half, half))
-        more = seeds_needed(one.value, one.deviation, len(corrected), margin) if kind == Kind.OPEN else None
+        more = seeds_needed(one.value, one.deviation, len(corrected)) if kind == Kind.OPEN else None
         verdicts.append(Verdict(kind, seeds, ratio, low, high, p, one.p_equivalent, more))
     return verdicts
 
 
-def against_value(values: Sequence[float], paper: float, *, lower_is_better: bool, confidence: float = 0.95,
-                  margin: float = PAPER_MARGIN) -> Kind:  # fmt: skip
+def against_value(values: Sequence[float], paper: float, *, lower_is_better: bool, confidence: float = 0.95) -> Kind:
     """A row against the paper's value, by the spread of its own trainings."""
     if len(values) < FEWEST_SEEDS or min(values) <= 0:
         return Kind.OPEN
     logs = np.log(np.asarray(values, dtype=float) / paper)
     deviation = float(logs.std(ddof=1))
-    found = Difference(float(logs.mean()), deviation / math.sqrt(len(logs)), len(logs) - 1, deviation, margin)
+    found = Difference(float(logs.mean()), deviation / math.sqrt(len(logs)), len(logs) - 1, deviation, PAPER_MARGIN)
     # A row within the margin agrees, however surely it differs from the value.
     p = 1.0 if found.p_equivalent < 1 - confidence else found.p
     return found.kind(p, None, lower_is_better, 1 - confidence)
 
 
-def pooled_spread(logs: Mapping[str, NDArray[np.float64]]) -> Spread | None:
-    """The common spread of all rows of logarithms; None where no row has two values."""
+def pooled_spread(logs: Mapping[str, Logs]) -> tuple[float, int, bool]:
+    """Standard deviation within rows, its degrees of freedom (0 without two values), and whether all rows share it."""
     several = [row for row in logs.values() if len(row) > 1]
     freedom = sum(len(row) - 1 for row in several)
-    if not freedom:
-        return None
-    deviation = math.sqrt(sum(float(((row - row.mean()) ** 2).sum()) for row in several) / freedom)
+    deviation = math.sqrt(sum(float(((row - row.mean()) ** 2).sum()) for row in several) / max(freedom, 1))
     with np.errstate(divide="ignore", invalid="ignore"):  # rows without any spread
         p = float(stats.levene(*several, center="median").pvalue) if len(several) > 1 else math.nan
-    return Spread(deviation, freedom, not p < SAME_SPREAD)
+    return deviation, freedom, not p < SAME_SPREAD
 
 
-def _difference(own: NDArray[np.float64] | None, base: NDArray[np.float64] | None, spread: Spread | None,
-                margin: float) -> Difference | None:  # fmt: skip
+def _difference(own: Logs | None, base: Logs | None, spread: tuple[float, int, bool]) -> Difference | None:
     """Two rows of logarithms compared; None with fewer than FEWEST_SEEDS trainings in one of them."""
-    if own is None or base is None or spread is None or min(len(own), len(base)) < FEWEST_SEEDS:
+    if own is None or base is None or min(len(own), len(base)) < FEWEST_SEEDS:
         return None
-    value = float(own.mean() - base.mean())
-    if spread.shared:
-        error = spread.deviation * math.sqrt(1 / len(own) + 1 / len(base))
-        return Difference(value, error, spread.freedom, spread.deviation, margin)
+    value, (deviation, pooled, shared) = float(own.mean() - base.mean()), spread
+    if shared:
+        return Difference(value, deviation * math.sqrt(1 / len(own) + 1 / len(base)), pooled, deviation)
     first, second = (float(row.var(ddof=1)) for row in (own, base))
     parts = first / len(own), second / len(base)
     weights = parts[0] ** 2 / (len(own) - 1) + parts[1] ** 2 / (len(base) - 1)
-    freedom = sum(parts) ** 2 / weights if weights else spread.freedom
-    return Difference(value, math.sqrt(sum(parts)), freedom, math.sqrt((first + second) / 2), margin)
+    freedom = sum(parts) ** 2 / weights if weights else pooled
+    return Difference(value, math.sqrt(sum(parts)), freedom, math.sqrt((first + second) / 2))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -176,7 +165,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(value) for value in adjusted]
 
 
-def seeds_needed(difference: float, deviation: float, family: int, margin: float = MARGIN) -> int | None:
+def seeds_needed(difference: float, deviation: float, family: int) -> int | None:
     """Trainings per row until an order (at 5 % / `family`) or an equivalence (at 5 %) is decided with chance POWER.
 
     `difference` and `deviation` are taken as the true ones. None: more than MOST_SEEDS.
@@ -185,7 +174,7 @@ def seeds_needed(difference: float, deviation: float, family: int, margin: float
         return None
     for seeds in range(FEWEST_SEEDS, MOST_SEEDS + 1):
         error, freedom = deviation * math.sqrt(2 / seeds), 2 * seeds - 2
-        shift, room = abs(difference) / error, math.log1p(margin) / error
+        shift, room = abs(difference) / error, math.log1p(MARGIN) / error
         order = stats.nct.sf(stats.t.ppf(1 - 0.05 / family / 2, freedom), freedom, shift)
         one_sided = stats.t.ppf(0.95, freedom)
         same = stats.nct.sf(one_sided, freedom, room - shift) + stats.nct.sf(one_sided, freedom, room + shift) - 1

@@ -1,24 +1,30 @@
 """What was found, in at most ten sentences made from the numbers."""
 
+import pandas as pd
+
 from pipeline.report import paper
 from pipeline.report.comparisons import Outcome
-from pipeline.report.curves import is_cnn
 from pipeline.report.published import Published, counted
 from pipeline.report.results import Results
 
 MOST = 10  # lines
-# By dataset: the variants whose settings were chosen by their own metric, and the seed they were tried with. All other
-# variants take the settings of the first one.
-TUNED = {"digits": ([paper.MAIN_VARIANT, "stylegan2", "finite_difference_penalty"], 0)}
+# By dataset: the seed that settings were tried with, and the variants whose own metric chose theirs; others take those
+# of `full`.
+TUNED = {"digits": (0, ("stylegan2", "finite_difference_penalty"))}
 WHY = "they need GPUs for days (CIFAR-10 took its authors 1.5 days on 8 GPUs: VITA-Group/TransGAN, issue 48)"
 
 
 def findings(results: Results, outcomes: dict[str, list[Outcome]], published: list[Published]) -> str:
-    """A list: what was trained and what was not, what the comparisons say, CNNs, tuning, machines, published runs."""
+    """A list: what was trained and what was not, what the comparisons say, tuning, machines, published runs."""
     lines = [trained(results), not_trained(results)]
     for dataset, found in outcomes.items():
-        lines += [*decided(dataset, found), cnns(results, dataset), tuned_on(results, dataset)]
-    lines += [machines(results), beside(published)]
+        lines += [*decided(dataset, found), tuned_on(results, dataset)]
+    if devices := sorted(set(results.cells.get("device", pd.Series(dtype=str)).dropna())):
+        after = "Another kind of processor gives other values, as another seed does (docs/notes/)"
+        lines.append(f"**Machine:** {'; '.join(devices)}. {after}.")
+    if published:
+        runs = (f"[{run.title}](#{run.anchor}){': ' * bool(run.best)}{run.best}" for run in published)
+        lines.append(f"**Published beside the matrix:** {'; '.join(runs)}.")
     return "\n".join([f"- {line}" for line in lines if line][:MOST])
 
 
@@ -40,12 +46,9 @@ def not_trained(results: Results) -> str:
     """Which of the paper's data sets have no result, and why."""
     done = set(results.cells[results.cells.status == "ok"].dataset)
     missing = [name for name in (*paper.ABLATION_DATASETS, *paper.MAIN_DATASETS) if name not in done]
-    if not missing:
-        return ""
     names = ", ".join(paper.name_of(name) for name in dict.fromkeys(missing))
-    planned = set(missing) & set(results.datasets)
-    why = "some are in the matrix, but no training of them has ended well" if planned else WHY
-    return f"**Not trained:** {names}: {why}."
+    why = "some are in the matrix, but no training of them has ended well" if {*missing} & {*results.datasets} else WHY
+    return f"**Not trained:** {names}: {why}." if missing else ""
 
 
 def decided(dataset: str, found: list[Outcome]) -> list[str]:
@@ -60,40 +63,12 @@ def decided(dataset: str, found: list[Outcome]) -> list[str]:
     return lines
 
 
-def cnns(results: Results, dataset: str) -> str:
-    """How far each CNN comes against the full model; '' where one of the two sides has no value."""
-    metric = results.main_metric(dataset)
-    base = results.mean(dataset, paper.MAIN_VARIANT, metric) if metric else None
-    texts = [
-        f"`{variant}` {mean / base:.2f} times"
-        for variant in results.variants(dataset)
-        if base and metric and is_cnn(results, dataset, variant) and (mean := results.mean(dataset, variant, metric))
-    ]
-    return f"**CNNs**, mean `{metric}` over that of `{paper.MAIN_VARIANT}`: {', '.join(texts)}." if texts else ""
-
-
 def tuned_on(results: Results, dataset: str) -> str:
-    """On which cells the settings were chosen, and whether they are among those reported."""
-    if dataset not in TUNED:
-        return ""
-    (main, *others), seed = TUNED[dataset]
-    own = results.of(dataset)
-    mine = [f"`{variant}`" for variant in others if variant in set(own.variant)]
-    inside = "is" if seed in set(own.seed) else "is not"
-    by = f", those of {' and '.join(mine)} by their own" if mine else ""
-    return f"**Tuned** by the metric of `{main}`, seed {seed}{by}; that seed {inside} among those reported."
-
-
-def machines(results: Results) -> str:
-    """Which machines the numbers are from: another kind of processor gives other ones."""
-    if "device" not in results.cells or results.cells.device.dropna().empty:
-        return ""
-    names = "; ".join(sorted(set(results.cells.device.dropna())))
-    return f"**Machine:** {names}. Another kind of processor gives other values, as another seed does (docs/notes/)."
-
-
-def beside(published: list[Published]) -> str:
-    """What was published beside the matrix, with the best setting of each run."""
-    texts = (f"[{run.title}](#{run.anchor}): {run.best}" if run.best else f"[{run.title}](#{run.anchor})"
-             for run in published)  # fmt: skip
-    return f"**Published beside it:** {'; '.join(texts)}." if published else ""
+    """On which cells the settings were chosen, and whether they are among those reported; '' where nobody chose."""
+    seed, others = TUNED.get(dataset, (None, ()))
+    by = "".join(f", those of `{variant}` by its own" for variant in others if variant in results.variants(dataset))
+    inside = "is" if seed in set(results.of(dataset).seed) else "is not"
+    text = (
+        f"**Tuned** by the metric of `{paper.MAIN_VARIANT}`, seed {seed}{by}; that seed {inside} among those reported."
+    )
+    return text if dataset in TUNED else ""

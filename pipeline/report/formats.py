@@ -15,9 +15,8 @@ def interval(values: Sequence[float], confidence: float) -> tuple[float, float |
     Two values have one degree of freedom: their interval is wider than any range that was seen, and says nothing.
     """
     series = pd.Series(list(values), dtype=float)
-    if len(series) < 3:
-        return float(series.mean()), None
-    return float(series.mean()), float(stats.t.ppf((1 + confidence) / 2, len(series) - 1) * series.sem(ddof=1))
+    half = stats.t.ppf((1 + confidence) / 2, len(series) - 1) * series.sem() if len(series) > 2 else None
+    return float(series.mean()), None if half is None else float(half)
 
 
 def mean_text(values: Sequence[float], confidence: float) -> str:

@@ -16,7 +16,7 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 
 from pipeline.base.files import write_text
-from pipeline.report.content import Figure, Section, document, write_tables
+from pipeline.report.content import Figure, Section, Table
 
 
 def write_report(title: str, head: str, sections: list[Section], out: Path) -> Path:
@@ -24,8 +24,15 @@ def write_report(title: str, head: str, sections: list[Section], out: Path) -> P
 
     Every file is written whole, and stale ones go last: a report that is killed in between can be read.
     """
-    kept = {*write_tables(sections, out), *(p.path for s in sections for p in s.content if isinstance(p, Figure))}
-    write_text(out / "README.md", document(title, head, sections, out))
+    kept = set()
+    for part in (part for section in sections for part in section.content):
+        if isinstance(part, Table):
+            write_text(out / part.file(out), part.frame.to_csv(index=False))
+            kept.add(out / part.file(out))
+        elif isinstance(part, Figure):
+            kept.add(part.path)
+    parts = [f"# {title}", head, *(section.markdown(out, whole=False) for section in sections)]
+    write_text(out / "README.md", "\n\n".join(part for part in parts if part) + "\n")
     write_text(out / "index.html", page(title, head, sections, out))
     written = {*out.glob("figures/*.png"), *out.glob("tables/*.csv")}  # with what a killed report began to write
     for path in (*(written - kept), *out.glob(".README.md.*"), *out.glob(".index.html.*")):

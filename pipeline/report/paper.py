@@ -30,10 +30,8 @@ def rows_of(table: str) -> dict[str, str]:
 MAIN_VARIANT = "full"
 ABLATION_DATASETS = ("celeba64", "celeba128", "church256")
 MAIN_DATASETS = ("cifar10", "stl10", "celeba128", "celebahq256", "church256")
-AUGMENTATION, HYBRIDS, SCALING, BEYOND = map(rows_of, ("augmentation", "hybrid_v1", "scaling_v1", "beyond"))
-CNNS = [variant for variant, row in AUGMENTATION.items() if not row.startswith("TransGAN")]
-PLAIN = [variant for variant, row in AUGMENTATION.items() if "+" not in row]  # every model without augmentation
-MIXED = ("transformer_g_autogan_d", "autogan_g_transformer_d")  # neither transformer nor CNN alone
+PLAIN = [variant for variant, row in rows_of("augmentation").items() if "+" not in row]  # models without augmentation
+HYBRIDS, SCALING = rows_of("hybrid_v1"), rows_of("scaling_v1")
 NAMES = {
     "cifar10": "CIFAR-10",
     "stl10": "STL-10 48",

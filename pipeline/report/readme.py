@@ -29,13 +29,13 @@ def block(results: Results, published: list[Published]) -> str:
         metric = results.main_metric(dataset)
         value = results.measurement(dataset, paper.MAIN_VARIANT, metric).text
         orders = counted([found for found in compared(results, dataset) if found.comparison.of_paper])
-        trained = f"{done.variant.nunique()} rows, {len(done)} trainings of {done.kimg.astype(float).mean():g} kimg"
+        kimg = done.get("kimg", pd.Series(dtype=float)).astype(float).mean()
+        trained = f"{done.variant.nunique()} rows, {len(done)} trainings of {kimg:g} kimg" if len(done) else NOT_RUN
         outcome = f"`{paper.MAIN_VARIANT}` `{metric}` {value}; the paper's orders: {orders or 'none compared'}"
-        rows.append([paper.name_of(dataset), trained if len(done) else NOT_RUN, outcome])
+        rows.append([paper.name_of(dataset), trained, outcome])
     for run in published:
-        kimg = [record["kimg"] for record in run.records.values() if "kimg" in record]
-        trained = f"{len(run.records)} training{'s' * (len(run.records) > 1)}"
-        trained += f" of {max(kimg):g} kimg" if kimg else ""
+        cells = run.results.cells
+        trained = f"{len(cells)} training{'s' * (len(cells) > 1)} of {cells.kimg.max():g} kimg" if len(cells) else "-"
         rows.append([f"[{run.title}]({run.folder.as_posix()})", trained, run.best or "-"])
     if missing := [paper.name_of(name) for name in paper.MAIN_DATASETS if name not in results.datasets]:
         rows.append([", ".join(missing), "never", "-"])

@@ -1,6 +1,7 @@
 """The results that a report is made of: the plan's cells with what was measured of them, all from files in git."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -54,35 +55,26 @@ class Sheet:
 class Results:
     """The cells of a plan, a row each in `cells`: names, `status`, `state` (in words), metrics, record of the run."""
 
-    def __init__(self, index: dict[str, Any], plan: str | Path, results: str | Path, confidence: float = 0.95):
+    def __init__(self, index: dict[str, Any], plan: str | Path, results: str | Path, confidence: float = 0.95,
+                 cells: pd.DataFrame | None = None):  # fmt: skip
+        """`index`: of the plan; `cells` stands in place of its cells. `confidence`: of the intervals over seeds."""
         self.index, self.plan, self.folder, self.confidence = index, Path(plan), Path(results), confidence
         self.datasets: list[str] = index["datasets"]
         self._protocols: dict[tuple[str, str], dict[str, Any] | None] = {}
         # Imported weights are the same for every seed: one row.
-        rows = [self._row(cell) for cell in index["cells"] if not cell.get("repeats")]
-        self.cells = pd.DataFrame(rows, columns=None if rows else ["dataset", "variant", "seed", "status", "state"])
+        rows = [_row(cell, self.folder) for cell in index["cells"] if not cell.get("repeats")]
+        columns = None if rows else ["dataset", "variant", "seed", "status", "state"]
+        self.cells = pd.DataFrame(rows, columns=columns) if cells is None else cells
 
     @classmethod
     def load(cls, plan: str | Path = "plan", results: str | Path = "results", confidence: float = 0.95) -> Self:
-        """Read plan/index.json and results/. `confidence`: of the intervals over seeds."""
+        """Read plan/index.json and results/."""
         return cls(read_json(Path(plan) / "index.json"), plan, results, confidence)
-
-    @classmethod
-    def of_cells(cls, cells: pd.DataFrame, folder: Path, confidence: float) -> Self:
-        """The results of trainings that no plan holds. `cells`: with dataset, variant, seed, status, state, metrics."""
-        found = cls({"datasets": list(dict.fromkeys(cells.dataset)), "cells": []}, folder, folder, confidence)
-        found.cells = cells
-        return found
 
     def of(self, dataset: str, variant: str | None = None) -> pd.DataFrame:
         """The cells of a dataset, of one variant if it is named."""
         own = self.cells[self.cells.dataset == dataset]
         return own if variant is None else own[own.variant == variant]
-
-    def done(self, dataset: str, variant: str) -> pd.DataFrame:
-        """The cells of a variant that ended well."""
-        own = self.of(dataset, variant)
-        return own[own.status == "ok"]
 
     def variants(self, dataset: str) -> list[str]:
         return list(dict.fromkeys(self.of(dataset).variant))
@@ -97,7 +89,7 @@ class Results:
         own = self.of(dataset)
         measured = metrics_among(own.dropna(axis=1, how="all").columns)
         missing = {name for reasons in own.get("unavailable", pd.Series(dtype=object)).dropna() for name in reasons}
-        return [*measured[:1], *(name for name in metrics_among({*measured, *missing}) if name not in measured[:1])]
+        return list(dict.fromkeys([*measured[:1], *metrics_among({*measured, *missing})]))
 
     def main_metric(self, dataset: str) -> str | None:
         """The metric by which the dataset's rows are compared."""
@@ -137,11 +129,12 @@ class Results:
         return self.measurement(dataset, variant, metric).values
 
     def mean(self, dataset: str, variant: str, fact: str) -> float | None:
-        """Mean of a metric, or of a fact of the run (`kimg`, `seconds`, `parameters_g`); None where nothing is known.
+        """Mean of a metric or of a fact of the run (`seconds`) over trainings that ended well; None where it has none.
 
         Time is of cells that were trained, not copied from a twin.
         """
-        done = self.done(dataset, variant)
+        own = self.of(dataset, variant)
+        done = own[own.status == "ok"]
         if fact == "seconds" and "copied_from" in done:
             done = done[done.copied_from.isna()]
         known = pd.to_numeric(done[fact], errors="coerce").dropna() if fact in done else pd.Series(dtype=float)
@@ -152,14 +145,11 @@ class Results:
         seconds, kimg = (self.mean(dataset, variant, fact) for fact in ("seconds", "kimg"))
         return seconds / kimg if seconds and kimg else None
 
-    def history(self, cell: Any) -> pd.DataFrame | None:
-        """One row a tick: losses, norms, scores; None without a history."""
-        return self.series(cell, "history")
-
     def series(self, cell: Any, name: str) -> pd.DataFrame | None:
         """A CSV of a cell, a row per measurement; None where the file is missing or empty.
 
-        `progress`: kimg, seconds, metrics; `sample_size`: n_gen, metrics. Seconds are the machine's, of machine.csv.
+        `history`: losses, norms, scores by kimg; `progress`: kimg, seconds, metrics; `sample_size`: n_gen, metrics.
+        Seconds are the machine's, of machine.csv.
         """
         path = self.folder / str(Cell.of(cell)) / f"{name}.csv"
         frame = pd.read_csv(path) if path.is_file() else pd.DataFrame()
@@ -172,10 +162,9 @@ class Results:
     def sheet(self, cell: Any, name: str) -> Sheet | None:
         """The picture sheet `name` of a cell, None where it has none."""
         path = self.folder / str(Cell.of(cell)) / f"{name}.png"
-        facts_file = path.with_suffix(".json")
-        if not (path.is_file() and facts_file.is_file()):
+        if not (path.is_file() and path.with_suffix(".json").is_file()):
             return None
-        facts = read_json(facts_file)
+        facts = read_json(path.with_suffix(".json"))
         height, width = facts["image"]
         with Image.open(path) as picture:
             pixels = np.asarray(picture.convert("RGB"))
@@ -184,8 +173,7 @@ class Results:
 
     def maps(self, cell: Any, name: str) -> Sheet | None:
         """Maps of floats (R, N, H, W) as they were before they were stored as grey levels."""
-        sheet = self.sheet(cell, name)
-        if sheet is None:
+        if (sheet := self.sheet(cell, name)) is None:
             return None
         low, high = (np.array(sheet.facts[bound])[..., None, None] for bound in ("low", "high"))
         return Sheet(low + sheet.images[..., 0] / 255 * (high - low), sheet.facts)
@@ -193,30 +181,30 @@ class Results:
     @cached_property
     def trainings(self) -> dict[tuple[str, str], dict[str, Any]]:
         """What every dataset x variant is trained with (`network`, `train`), {} where there is no such plan."""
-        files = {
-            (c["dataset"], c["variant"]): Cell.of(c).plan("train", self.plan) for c in reversed(self.index["cells"])
-        }
-        return {names: read_yaml(path) if path.is_file() else {} for names, path in reversed(files.items())}
-
-    def _row(self, cell: dict[str, Any]) -> dict[str, Any]:
-        folder = self.folder / str(Cell.of(cell))
-        # The plan's `kimg` is the budget; the result's is what was trained.
-        row: dict[str, Any] = {key: cell[key] for key in ("dataset", "variant", "seed", "twin_of")}
-        row |= {"kimg_planned": cell["kimg"], "status": NOT_RUN}
-        if folder.with_suffix(".json").is_file():
-            row |= read_json(folder.with_suffix(".json")) | protocols_in(folder)
-            for name in RECORDS:
-                if (folder / name).is_file():
-                    row |= {key: value for key, value in read_json(folder / name).items() if key not in row}
-        row["state"] = row["status"]
-        if row["status"] == "diverged":
-            row["state"] = f"diverged at {row['kimg']:g} kimg"
-        elif row["status"] == "ok" and row.get("imported_from"):
-            row["state"] = "imported"
-        return row
+        files: dict[tuple[str, str], Path] = {}
+        for cell in self.index["cells"]:
+            files.setdefault((cell["dataset"], cell["variant"]), Cell.of(cell).plan("train", self.plan))
+        return {names: read_yaml(path) if path.is_file() else {} for names, path in files.items()}
 
 
-def metrics_among(names: Any) -> list[str]:
+def _row(cell: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """A cell of the plan with its results and records. `kimg_planned` is its budget, `kimg` what was trained."""
+    path = folder / str(Cell.of(cell))
+    row: dict[str, Any] = {key: cell[key] for key in ("dataset", "variant", "seed", "twin_of")}
+    row |= {"kimg_planned": cell["kimg"], "status": NOT_RUN}
+    if path.with_suffix(".json").is_file():
+        row |= read_json(path.with_suffix(".json")) | protocols_in(path)
+        for name in RECORDS:
+            if (path / name).is_file():
+                row = read_json(path / name) | row
+    imported = row["status"] == "ok" and row.get("imported_from")
+    row["state"] = "imported" if imported else row["status"]
+    if row["status"] == "diverged":
+        row["state"] = f"diverged at {row['kimg']:g} kimg"
+    return row
+
+
+def metrics_among(names: Iterable[str]) -> list[str]:
     """The metrics among `names`, in the order of the registry's columns, then by name."""
     found = [(columns().index(kind), name) for name in names if (kind := column(name))]
     return [name for _, name in sorted(found)]
@@ -229,25 +217,22 @@ def lower_is_better(metric: str) -> bool:
     raise KeyError(metric)
 
 
-def protocol_text(facts: dict[str, Any] | None) -> str:
+def protocol_text(facts: dict[str, Any]) -> str:
     """The circumstances under which two values of one metric may be compared."""
-    if not facts:
-        return "unknown"
     counts = f"{facts['n_gen']:,} generated, {facts['n_real']:,} real, split {facts['split']}"
     extractor = f"{facts['extractor']} {(facts.get('extractor_sha256') or '')[:8]}".strip()
     return f"{counts}, resize {facts['resize']}, {extractor}, {facts['dtype']}, latents seed {facts['seed']}"
 
 
 def protocol_difference(own: dict[str, Any] | None, other: dict[str, Any] | None) -> str:
-    """What two protocols differ in, both named; empty where values of the two may be joined."""
+    """What two protocols differ in, both named, a hash by its first digits; '' where their values may be joined."""
     own, other = own or {}, other or {}
-    keys = [key for key in FACTS if own.get(key) != other.get(key)]
-    return ", ".join(f"{key} {_short(own.get(key))}, not {_short(other.get(key))}" for key in keys)
-
-
-def _short(value: object) -> str:
-    """A hash by its first digits, anything else as it is."""
-    return "unknown" if value is None else value[:8] if isinstance(value, str) and len(value) == 64 else str(value)
+    texts = []
+    for key in FACTS:
+        if own.get(key) != other.get(key):
+            values = ("unknown" if facts.get(key) is None else str(facts[key]) for facts in (own, other))
+            texts.append(f"{key} {', not '.join(v[:8] if len(v) == 64 else v for v in values)}")
+    return ", ".join(texts)
 
 
 def protocols_in(folder: Path) -> dict[str, Any]:

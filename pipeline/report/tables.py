@@ -25,7 +25,8 @@ class Layout:
 
     `first`: heading of their names; `columns`: of the paper, heading -> its data set and metric; `own`: TransGAN's row,
     whose protocol the columns have: values of others get a column of their own; `more`: columns of this pipeline, from
-    the results, a data set and a row; `least`: measured rows from which on the table is open.
+    the results, a data set and a row; `least`: measured rows from which on the table is open;
+    `whole`: all metrics are shown, not the main one alone.
     """
 
     title: str
@@ -35,7 +36,7 @@ class Layout:
     note: str = ""
     more: Callable[[Results, str, Any], dict[str, str]] = lambda *_: {}
     least: int = 2
-    all_metrics: bool = False
+    whole: bool = False
 
 
 def size(results: Results, dataset: str, row: Any) -> dict[str, str]:
@@ -63,44 +64,36 @@ def shares(results: Results, dataset: str, row: Any) -> dict[str, str]:
 
 
 CIFAR = {f"{kind} CIFAR-10": ("cifar10", kind) for kind in ("FID", "IS")}
-SIZE_NOTE = (
+SIZE = (
     "Parameters are from the trainings, arithmetic from the networks' definitions (2 FLOP per multiply-add), time per "
     "thousand images shown to D is measured."
 )
 LAYOUTS = {
     "ablation": Layout(
-        title="Ablation: the paper's rows (A) to (E)",
-        first="paper's row",
+        title="Ablation: the paper's rows (A) to (E)", first="paper's row",
         columns={f"FID {paper.name_of(name)}": (name, "FID") for name in paper.ABLATION_DATASETS},
     ),
     "augmentation": Layout(
-        title="Transformer and CNN, with and without augmentation",
-        first="method",
-        columns=CIFAR,
-        own="TransGAN + DiffAug",
-        more=size,
-        note=f"{SIZE_NOTE} Each model has its own recipe.",
+        title="Transformer and CNN, with and without augmentation", first="method", columns=CIFAR,
+        own="TransGAN + DiffAug", more=size, note=f"{SIZE} Each model has its own recipe.",
     ),
     "components": Layout(
-        title="Normalisation and position",
-        first="what",
-        note="The paper's own figures (its appendix) were not found.",
+        title="Normalisation and position", first="what", note="The paper's own figures (its appendix) were not found.",
     ),
     "beyond": Layout(
-        title="Beyond the paper",
-        first="what it changes",
-        more=shares,
+        title="Beyond the paper", first="what it changes", more=shares, least=1,
         note="Ideas from later work, on the networks of `full`.",
-        least=1,
     ),
-    "scaling_v1": Layout(title="Sizes of TransGAN (v1)", first="paper's row", columns=CIFAR, more=size, note=SIZE_NOTE),
+    "scaling_v1": Layout(
+        title="Sizes of TransGAN (v1)", first="paper's row", columns=CIFAR, more=size, note=SIZE,
+    ),
     "hybrid_v1": Layout(
-        title="Transformer and CNN mixed (v1)", first="paper's row", columns=CIFAR, more=size, note=SIZE_NOTE
+        title="Transformer and CNN mixed (v1)", first="paper's row", columns=CIFAR, more=size, note=SIZE,
     ),
     OFF_FULL: Layout(
-        title="Off the full model", first="what", note="Changes off the full model that the paper has no row for."
+        title="Off the full model", first="what", note="Changes off the full model that the paper has no row for.",
     ),
-}
+}  # fmt: skip
 
 
 def row_table(results: Results, dataset: str, name: str, outcomes: list[Outcome]) -> Table | None:
@@ -134,13 +127,9 @@ def side_by_side(results: Results, dataset: str, name: str, rows: pd.DataFrame, 
             line["as in the paper?"] = found.answer if found else "-"
         lines.append(line)
     frame = pd.DataFrame(lines)
-    table = Table(
-        name=f"{dataset}_{name}",
-        title=layout.title,
-        frame=frame,
-        note=" ".join(part for part in (layout.note, paper.explained(frame)) if part),
-        hidden=() if layout.all_metrics else tuple(f"measured: {metric}" for metric in metrics[1:]),
-    )
+    hidden = () if layout.whole else tuple(f"measured: {metric}" for metric in metrics[1:])
+    note = " ".join(part for part in (layout.note, paper.explained(frame)) if part)
+    table = Table(name=f"{dataset}_{name}", title=layout.title, frame=frame, note=note, hidden=hidden)
     measured = table.measured_rows
     if measured >= max(layout.least, len(frame) / 2):
         return table
@@ -162,8 +151,8 @@ def paper_columns(table: str, row: str, layout: Layout) -> dict[str, str]:
     return columns | {"source": paper.sources(values)}
 
 
-def decisions(results: Results, dataset: str, outcomes: list[Outcome], name: str, title: str) -> Table:
-    """What the paper says of two rows, what was measured, and whether it holds."""
+def decisions(results: Results, dataset: str, outcomes: list[Outcome], name: str, title: str) -> Table | None:
+    """What the paper says of two rows, what was measured, and whether it holds; None without comparisons."""
     rows, metric = [], results.main_metric(dataset)
     better = "lower" if metric and lower_is_better(metric) else "higher"
     note = (
@@ -172,13 +161,13 @@ def decisions(results: Results, dataset: str, outcomes: list[Outcome], name: str
     )
     for entry in outcomes:
         own, base, subject, _ = entry.comparison
-        found, improves = entry.verdict, entry.paper.improves
-        relation = {True: "better than", False: "worse than", None: "against"}[improves]
+        found = entry.verdict
+        relation = {True: "better than", False: "worse than", None: "against"}[entry.improves]
         ratio = "" if found.ratio_text == "-" else f"; ratio {found.ratio_text}"
         rows.append(
             {
                 "claim": f"{subject[:1].upper()}{subject[1:]}{': ' * bool(subject)}`{own}` {relation} `{base}`",
-                "paper (source)": entry.paper.text,
+                "paper (source)": entry.paper,
                 "measured": f"{entry.texts[0]} / {entry.texts[1]}{ratio}",
                 "same?": entry.answer,
                 "variant": own, "base": base, "verdict": str(found.kind), "ratio": found.ratio, "low": found.low,
@@ -188,7 +177,8 @@ def decisions(results: Results, dataset: str, outcomes: list[Outcome], name: str
         )  # fmt: skip
     frame = pd.DataFrame(rows)
     frame = frame.map(lambda value: float(f"{value:.4g}") if isinstance(value, float) else value)
-    return Table(name=f"{name}_decisions", title=title, frame=frame, note=note, hidden=tuple(frame.columns[4:]))
+    hidden = tuple(frame.columns[4:])
+    return Table(name=f"{name}_decisions", title=title, frame=frame, note=note, hidden=hidden) if rows else None
 
 
 def overview(results: Results) -> Table:
@@ -207,32 +197,26 @@ def overview(results: Results) -> Table:
 
 def main_results(results: Results, dataset: str) -> Table:
     """The paper's Table 1 on one dataset: every method it lists, and what this pipeline measured of it."""
-    protocols, metrics = paper_protocols(dataset), results.metrics(dataset)
     methods = list(dict.fromkeys(paper.paper_rows("main", dataset).row)) or ["TransGAN"]
     variants = {row: variant for variant, row in paper.rows_of("main").items()}
-
-    def verdicts(results: Results, dataset: str, row: Any) -> dict[str, str]:
-        values = {kind: paper.paper_value("main", row.row, dataset, kind) for kind in protocols}
-        found = "; ".join(dict.fromkeys(value.protocol for value in values.values() if value))
-        columns = {"protocol of the paper's value": found}
-        if not metrics:
-            columns |= {f"measured: {metric}": NOT_RUN for metric in protocols.values()}
-        for kind, value in values.items():
-            metric = protocols[kind] if protocols[kind] in metrics else next(iter(metrics), protocols[kind])
-            columns[f"verdict on {kind}"] = against_paper(results, dataset, row.variant, metric, value)
-        return columns
-
-    layout = Layout(
-        title=f"Main results: {paper.name_of(dataset)}",
-        first="method",
-        columns={kind: (dataset, kind) for kind in protocols},
-        own="TransGAN",
-        more=verdicts,
-        least=1,
-        all_metrics=True,
-    )
+    title, columns = f"Main results: {paper.name_of(dataset)}", {kind: (dataset, kind) for kind in ("FID", "IS")}
+    layout = Layout(title=title, first="method", columns=columns, own="TransGAN", more=verdicts, least=1, whole=True)
     rows = pd.DataFrame({"row": methods, "variant": [variants.get(method, "") for method in methods], "against": ""})
     return side_by_side(results, dataset, "main", rows, layout, {})
+
+
+def verdicts(results: Results, dataset: str, row: Any) -> dict[str, str]:
+    """A method of the paper's Table 1 against the paper's own values."""
+    protocols, metrics = paper_protocols(dataset), results.metrics(dataset)
+    values = {kind: paper.paper_value("main", row.row, dataset, kind) for kind in protocols}
+    found = "; ".join(dict.fromkeys(value.protocol for value in values.values() if value))
+    columns = {"protocol of the paper's value": found}
+    if not metrics:
+        columns |= {f"measured: {metric}": NOT_RUN for metric in protocols.values()}
+    for kind, value in values.items():
+        metric = protocols[kind] if protocols[kind] in metrics else next(iter(metrics), protocols[kind])
+        columns[f"verdict on {kind}"] = against_paper(results, dataset, row.variant, metric, value)
+    return columns
 
 
 def against_paper(results: Results, dataset: str, variant: str, metric: str, value: PaperValue | None) -> str:
@@ -249,13 +233,14 @@ def against_paper(results: Results, dataset: str, variant: str, metric: str, val
         return f"no verdict: {metric} is not the paper's protocol"
     if value.value is None:
         return "contrary to the paper: it ran out of memory" + mark
-    off, kimg = f"{measured.values.mean() - value.value:+.2f}", results.mean(dataset, variant, "kimg") or 0
+    values, kimg = list(measured.values), results.mean(dataset, variant, "kimg") or 0
     if not value.kimg:
-        return f"no verdict: the paper's training length is not known ({off}){mark}"
-    if kimg < ENOUGH * value.kimg:
-        return f"no verdict: {kimg / value.kimg:.1%} of the paper's training ({off}){mark}"
-    if len(measured.values) < FEWEST_SEEDS:
-        return f"no verdict: {len(measured.values)} of {FEWEST_SEEDS} trainings ({off}){mark}"
-    kind = against_value(list(measured.values), value.value, lower_is_better=lower_is_better(metric),
-                         confidence=results.confidence)  # fmt: skip
-    return f"{kind} ({off}){mark}"
+        found = "no verdict: the paper's training length is not known"
+    elif kimg < ENOUGH * value.kimg:
+        found = f"no verdict: {kimg / value.kimg:.1%} of the paper's training"
+    elif len(values) < FEWEST_SEEDS:
+        found = f"no verdict: {len(values)} of {FEWEST_SEEDS} trainings"
+    else:
+        lower = lower_is_better(metric)
+        found = against_value(values, value.value, lower_is_better=lower, confidence=results.confidence)
+    return f"{found} ({measured.values.mean() - value.value:+.2f}){mark}"

@@ -14,8 +14,7 @@ def test_a_geometry_that_only_a_published_run_has_trained_has_its_cost(project, 
     records = {f"faces/full/seed{k}": {"kimg": 10.0, "seconds": 500.0 + 100 * k, "device": "a card"} for k in (1, 2)}
     (run / "run.json").write_text(json.dumps({"cells": records}))
     results = Results.load(project / "plan", project / "results")
-    (run,) = published_runs(tmp_path / "published")
-    table = cost(results, list(run.records.items())).frame.set_index("geometry")
+    table = cost(results, [run.results for run in published_runs(tmp_path / "published")]).frame.set_index("geometry")
     assert table["measured: s/kimg"]["Faces 32 (CelebA)"] == "60 to 70"
     assert table.hardware["Faces 32 (CelebA)"] == "a card" and table["measured: s/kimg"]["CIFAR-10"] == "not run"
     assert table["measured: s/kimg"]["Digits 8 (demo)"] == "37.5"

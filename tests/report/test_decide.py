@@ -47,7 +47,7 @@ def test_equivalence_is_two_one_sided_t_tests():
 def test_rows_of_unlike_spread_are_compared_by_welch():
     rng = np.random.default_rng(0)
     rows = {"a": np.exp(rng.normal(0, 0.02, 12)), "b": np.exp(rng.normal(0.2, 0.5, 12))}
-    assert not pooled_spread({name: np.log(row) for name, row in rows.items()}).shared
+    assert not pooled_spread({name: np.log(row) for name, row in rows.items()})[2]
     expected = stats.ttest_ind(np.log(rows["a"]), np.log(rows["b"]), equal_var=False)
     assert ask(rows).p == pytest.approx(expected.pvalue)
 
@@ -117,7 +117,7 @@ def test_two_rows_of_the_same_number_each_among_rows_that_spread():
     """Welch's degrees of freedom have no value there; the report was not rendered."""
     rng = np.random.default_rng(4)
     rows = {"a": [2.0] * 3, "b": [2.0] * 3} | {f"r{k}": np.exp(rng.normal(0, 10.0**-k, 12)) for k in range(3)}
-    assert not pooled_spread({name: np.log(row) for name, row in rows.items()}).shared
+    assert not pooled_spread({name: np.log(row) for name, row in rows.items()})[2]
     assert ask(rows).kind == Kind.EQUIVALENT
 
 

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 import chromium
-from pipeline.report.content import Section, Text
+from pipeline.report.content import Section
 from pipeline.report.page import page as rendered
 from repository import ROOT
 
@@ -57,7 +57,7 @@ def test_identifiers_are_unique_and_every_reference_has_its_target(page, outline
 
 
 def test_pictures_are_described(outline):
-    assert len(outline.all("img")) > 10
+    assert len(outline.all("img")) >= 10
     assert all(len(attributes["alt"]) > 15 and "](" not in attributes["alt"] for attributes in outline.all("img"))
 
 
@@ -74,9 +74,7 @@ def test_the_navigation_has_at_most_eight_words(page):
 
 def test_two_code_spans_in_a_line_do_not_cross(tmp_path):
     """Once `a*` and `*b` in one line gave <code>a<em></code> and <code></em>b</code>."""
-    text = rendered(
-        "T", "", [Section(title="S", anchor="s", content=[Text("`a*` and `*b`, `x_y_` **c**, 1 < 2")])], tmp_path
-    )
+    text = rendered("T", "", [Section(title="S", anchor="s", content=["`a*` and `*b`, `x_y_` **c**, 1 < 2"])], tmp_path)
     assert "<code>a*</code> and <code>*b</code>, <code>x_y_</code> <strong>c</strong>, 1 &lt; 2" in text
 
 

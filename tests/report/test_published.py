@@ -23,7 +23,9 @@ def write_run(folder):
     (run / "README.md").write_text(
         "# CIFAR-10, 2,000 kimg\n\nTrained on\none [GPU](../../docs/gpu.md) ([card](https://a.example/card)).\n\nMore.\n"
     )
-    (run / "run.json").write_text(json.dumps({"revision": "a" * 40, "kimg": 2000.0, "device": "a card"}))
+    (run / "run.json").write_text(
+        json.dumps({"cells": {"cifar10/full/seed1": {"revision": "a" * 40, "kimg": 2000.0, "device": "a card"}}})
+    )
     (run / "settings.yaml").write_text("train: {}\n")
     (run / "metrics.csv").write_text("cell,status,fid10k_train_legacy\ncifar10/full/seed1,ok,35.5\n")
     (run / "curve.csv").write_text("kimg,fid10k_train_legacy\n1000,50\n2000,35.5\n")
@@ -80,7 +82,7 @@ def test_every_cell_of_a_published_run_has_samples_revision_settings_and_a_line(
     cells = write_cells(tmp_path)
     run, part = shown(tmp_path)
     for place, cell in enumerate(cells):
-        assert f"- `{cell}`: revision `{str(place) * 12}`; 40 kimg" in part
+        assert f"- `{cell[:-6]}`, seed 1: revision `{str(place) * 12}`; 40 kimg" in part
         assert f"[plan.yaml](../published/faces32/{cell}/plan.yaml)" in part
         assert f"](../published/faces32/{cell}/samples.png)" in part
     assert (tmp_path / "reports/figures/published_faces32_curve.png").is_file()
@@ -116,9 +118,10 @@ def test_rows_of_several_seeds_get_verdicts_by_the_rule(tmp_path):
     lines = "".join(f"{cell},ok,40,{value},{value / 2},0.9,0.75,4000,6000\n" for cell, value in cells.items())
     header = "cell,status,kimg,kl4k_glyphs,kl4k_glyphs_hue,modes4k_glyphs,valid4k_glyphs_70,n_gen,n_real\n"
     (run / "metrics.csv").write_text(header + lines)
-    (run / "protocol.json").write_text(
-        json.dumps({"metrics": {"kl4k_glyphs": FACTS | {"extractor": "glyphs_decoder"}}})
-    )
+    for cell in cells:
+        (run / cell).mkdir(parents=True)
+        protocol = {"metrics": {"kl4k_glyphs": FACTS | {"extractor": "glyphs_decoder"}}}
+        (run / cell / "protocol.json").write_text(json.dumps(protocol))
     found, part = shown(tmp_path)
     assert "| glyphs/standard_attention | 1, 2, 3, 4 | 0.401 ± 0.025 | 0.201 ± 0.012 | 0.900 | 0.750 |" in part
     outcomes = {entry.comparison[:2]: entry for entry in found.outcomes["glyphs"]}
@@ -148,7 +151,7 @@ def test_an_open_pair_says_how_many_trainings_would_decide(tmp_path):
     }
     rows = [f"glyphs/{name}/seed{k},ok,{value}\n" for name, row in values.items() for k, value in enumerate(row)]
     (run / "metrics.csv").write_text("cell,status,kl4k_glyphs\n" + "".join(rows))
-    (run / "run.json").write_text(json.dumps({"kimg": 40.0}))
+    (run / "run.json").write_text(json.dumps({"cells": {row.split(",")[0]: {"kimg": 40.0} for row in rows}}))
     found, _ = shown(tmp_path)
     outcomes = {entry.comparison[:2]: entry.answer for entry in found.outcomes["glyphs"]}
     assert outcomes["grid_attention", "standard_attention"] == "open: 22 trainings a row would decide"
