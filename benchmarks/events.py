@@ -32,24 +32,19 @@ def spent_on_events(plan: TrainPlan, folder: Path) -> dict[str, float]:
 
     imported = time.perf_counter() - before
     from pipeline.runs.checkpoint_schedule import CheckpointSchedule
-    from pipeline.runs.progress import EventLog, Progress
+    from pipeline.runs.events import EventLog
     from pipeline.training.loop import train
 
     spent = [0.0]
 
     class Timed(EventLog):
-        def resume(self, outcome):
+        def copy(self, outcome):
             began = time.perf_counter()
-            super().resume(outcome)
+            super().copy(outcome)
             spent[0] += time.perf_counter() - began
 
-        def after_iteration(self, outcome):
-            began = time.perf_counter()
-            super().after_iteration(outcome)
-            spent[0] += time.perf_counter() - began
-
-    progress, device = Progress("cell", io.StringIO()), torch.device("cpu")
-    schedule = CheckpointSchedule(folder / "work", "key", plan.train, device, progress, least=20.0)
+    device = torch.device("cpu")
+    schedule = CheckpointSchedule(folder / "work", plan, device, "cell", io.StringIO())
     schedule.events = Timed(folder / "events", print)
     began = time.perf_counter()
     train(plan, images, device, schedule)

@@ -1,6 +1,5 @@
 """Stage `train@<cell>`: both networks of one cell trained, or imported where its plan says so -> runs/<cell>/."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -28,16 +27,11 @@ def main() -> None:
     if (why := no_revision()) is not None:
         say(f"train: {name}: note: the record will name no revision: {why}")
     from pipeline.released.import_networks import import_run  # torch, which takes seconds
-    from pipeline.runs.processes import under_torchrun
-    from pipeline.runs.rank import follow_cell
     from pipeline.runs.run import run_cell
 
     if isinstance(plan, ImportPlan):
         record = import_run(plan, Path("runs") / name)
         say(f"train: {name}: imported from {record['imported_from']} -> runs/{name}/")
-        return
-    if under_torchrun() and int(os.environ["RANK"]):
-        follow_cell(plan, data=f"data/{dataset}", out=f"runs/{name}", name=name)
         return
     record = run_cell(plan, data=f"data/{dataset}", out=f"runs/{name}", name=name)
     origin = f"copied from its twin {record['copied_from']}" if record["copied_from"] else f"{record['seconds']:,.0f} s"

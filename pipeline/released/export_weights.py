@@ -17,14 +17,9 @@ from pipeline.networks.interface import build_discriminator, build_generator
 from pipeline.networks.sampling import read_networks
 from pipeline.networks.spec import NetworkSpec
 from pipeline.networks.transgan.attention import AxisAttention
-from pipeline.released.names import PREFIX, computed, discriminator_places, generator_places, to_released
+from pipeline.released.names import PREFIX, STATES, computed, places, to_released
 from pipeline.training.augment import band_filters
 
-FILES = {
-    "avg_gen_state_dict": "generator_ema.safetensors",
-    "gen_state_dict": "generator.safetensors",
-    "dis_state_dict": "discriminator.safetensors",
-}
 FILTER = "Hz_fbank"  # D's filter bank, there in models trained with the augmentation `filter`
 
 
@@ -36,12 +31,12 @@ def export_released(run: Path, out: Path, *, filter_bank: bool = False) -> list[
     spec = read_networks(run)
     _check_expressible(spec, run)
     content: dict[str, object] = {"epoch": 0}
-    for key, name in FILES.items():
-        if (run / name).is_file():
-            content[key] = _released_state(run / name, spec, discriminator=key == "dis_state_dict")
-    if "avg_gen_state_dict" not in content:
-        raise UserError(f"{run}: the run left no generator ({FILES['avg_gen_state_dict']} is missing)")
-    bank = content.get("dis_state_dict")
+    for name, key in STATES.items():
+        if (weights := run / f"{name}.safetensors").is_file():
+            content[key] = _released_state(weights, spec, discriminator=name == "discriminator")
+        elif name == "generator_ema":
+            raise UserError(f"{run}: the run left no generator ({weights.name} is missing)")
+    bank = content.get(STATES["discriminator"])
     if filter_bank and isinstance(bank, dict):
         bank[f"{PREFIX}{FILTER}"] = band_filters().float()
     with atomic_write(out) as temporary, open(temporary, "wb") as file:
@@ -51,11 +46,10 @@ def export_released(run: Path, out: Path, *, filter_bank: bool = False) -> list[
 
 def _released_state(path: Path, spec: NetworkSpec, *, discriminator: bool) -> dict[str, Tensor]:
     network: nn.Module = build_discriminator(spec) if discriminator else build_generator(spec)
-    places = (discriminator_places if discriminator else generator_places)(network, spec)
-    state = load_file(path)
-    if state.keys() != places.keys():
+    fitting, state = places(spec, discriminator=discriminator), load_file(path)
+    if state.keys() != fitting.keys():
         raise UserError(f"{path}: does not fit network.yaml")
-    found = to_released(state, places) | computed(network, places)
+    found = to_released(state, fitting) | computed(network, fitting)
     return {f"{PREFIX}{name}": tensor.contiguous() for name, tensor in found.items()}
 
 

@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.errors import UserError, command_line
+from pipeline.base.errors import command_line
 from pipeline.base.files import check_output, user_path
 from pipeline.plan.config import PARAMS, load
 from pipeline.plan.released import DATASETS, released_specs
@@ -18,29 +18,14 @@ def import_weights(path: Path, *, dataset: str, out: Path, params: str = PARAMS)
     """Write the released checkpoint `path` of `dataset` as the run `out`; returns the record that is out/run.json.
 
     Everything is checked before anything is written.
-    Errors: `UserError` where the file cannot be read, does not fit (the first tensors that differ are named), or where
-    `out` holds something.
+    Errors: `UserError` as for `import_networks`, and where `out` holds something.
     """
-    from pipeline.released.import_networks import DoesNotFit, import_networks  # imports torch
+    from pipeline.released.import_networks import import_networks  # imports torch
 
     check_output(out, option="--out", folder=True)
     content = load(params)
-    specs = released_specs(content, dataset)
-    try:
-        return import_networks(path, dataset=dataset, specs=specs, out=out)
-    except DoesNotFit as error:
-        other = fitting_datasets(error.generator, content)
-        hint = f" (it fits {other[0]})" if other and dataset not in other else ""
-        raise UserError(f"{error}{hint}") from None
-
-
-def fitting_datasets(state: dict[str, Any], content: dict[str, Any]) -> list[str]:
-    """The datasets whose released generator a learned state dict is; `content`: params.yaml."""
-    from pipeline.released.checkpoint import generator_side, with_noise
-    from pipeline.released.names import differences
-
-    specs = [(name, with_noise(spec, state, None)) for name in DATASETS for spec in released_specs(content, name)]
-    return [name for name, spec in specs if not differences(state, generator_side(spec).places)]
+    specs = {name: released_specs(content, name) for name in (dataset, *DATASETS)}
+    return import_networks(path, dataset=dataset, specs=specs, out=out)
 
 
 @command_line

@@ -12,12 +12,10 @@ difference shows. Needs 6 GB of memory and about three minutes.
 import argparse
 import collections.abc
 import contextlib
-import copy
-import functools
 import importlib
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,8 +28,7 @@ from torch import Tensor
 from pipeline.base.errors import UserError, command_line
 from pipeline.networks.spec import NetworkSpec
 from pipeline.plan.config import load, resolve_cell
-from pipeline.released.checkpoint import discriminator_side, generator_side
-from pipeline.released.names import learned, to_released
+from pipeline.released.names import learned, places, to_released
 from pipeline.training.config import TrainConfig
 from pipeline.training.state import Networks, build
 from pipeline.training.step import discriminator_step, generator_step
@@ -47,45 +44,50 @@ SCRIPT = (
 )
 
 
-@dataclass(frozen=True)
 class Draws:
     """Random numbers of all steps, in order; both loops take the same."""
 
-    real: list[Tensor]
-    latents: list[Tensor]  # of every D and every G step
-    alpha: list[Tensor]  # the share of the real image where each D step's penalty is taken
-
-    @classmethod
-    def sample(cls, latent_dim: int) -> "Draws":
+    def __init__(self, latent_dim: int) -> None:
         numbers, critic = torch.Generator().manual_seed(1), STEPS.count("D")
         fp64: dict[str, Any] = {"generator": numbers, "dtype": torch.float64}
-        return cls(
-            real=[torch.rand(BATCH, 3, 32, 32, **fp64) * 2 - 1 for _ in range(critic)],
-            latents=[torch.randn(BATCH, latent_dim, **fp64) for _ in STEPS],
-            alpha=[torch.rand(BATCH, 1, 1, 1, **fp64) for _ in range(critic)],
-        )
+        self.real = [torch.rand(BATCH, 3, 32, 32, **fp64) * 2 - 1 for _ in range(critic)]
+        self.latents = [torch.randn(BATCH, latent_dim, **fp64) for _ in STEPS]
+        self.alpha = [torch.rand(BATCH, 1, 1, 1, **fp64) for _ in range(critic)]  # the real image's share, by penalty
 
 
 @dataclass
 class Record:
-    """What a loop did: the loss of each step, and the gradients after clipping and the weights after it, by name."""
+    """What a loop did: the loss of each step, the gradients after clipping and the weights after it as one vector."""
 
     losses: list[float] = field(default_factory=list)
-    gradients: list[dict[str, Tensor]] = field(default_factory=list)
-    weights: list[dict[str, Tensor]] = field(default_factory=list)
+    gradients: list[Tensor] = field(default_factory=list)
+    weights: list[Tensor] = field(default_factory=list)
 
-    def watch(self, optimizer: torch.optim.Optimizer, state: Callable[[bool], dict[str, Tensor]]) -> None:
-        """Record gradients before and weights after every step of `optimizer`. `state(gradients)` gives either."""
-        optimizer.register_step_pre_hook(lambda *_: self.gradients.append(state(True)))
-        optimizer.register_step_post_hook(lambda *_: self.weights.append(state(False)))
+    def watch(self, optimizer: torch.optim.Optimizer, parameters: list[Tensor]) -> None:
+        """Record gradients (0 where there is none) before and weights after every step of `optimizer`."""
+
+        def gradients(*_: Any) -> None:
+            found = [torch.zeros_like(one) if one.grad is None else one.grad for one in parameters]
+            self.gradients.append(torch.cat([gradient.flatten() for gradient in found]))
+
+        optimizer.register_step_pre_hook(gradients)
+        optimizer.register_step_post_hook(
+            lambda *_: self.weights.append(torch.cat([one.detach().flatten() for one in parameters]))
+        )
 
 
-def released_record(folder: Path, ours: Networks, spec: NetworkSpec, draws: Draws, config: TrainConfig) -> Record:
-    """Run the released loop of the clone in `folder` from the weights of `ours`.
+def _networks(spec: NetworkSpec, config: TrainConfig) -> Networks:
+    """Both networks with the same initial weights every time."""
+    torch.manual_seed(0)
+    return build(spec, config, torch.device("cpu"))
+
+
+def released_record(folder: Path, spec: NetworkSpec, draws: Draws, config: TrainConfig) -> Record:
+    """Run the released loop of the clone in `folder` from the same weights.
 
     Errors: `UserError` where its networks are not those of the CIFAR-10 script.
     """
-    record = Record()
+    record, ours = Record(), _networks(spec, config)
     with _released_imports(folder), _on_the_cpu(draws):
         cfg, functions = importlib.import_module("cfg"), importlib.import_module("functions")
         generator_module = importlib.import_module("models_search.ViT_custom_rp")
@@ -94,54 +96,43 @@ def released_record(folder: Path, ours: Networks, spec: NetworkSpec, draws: Draw
             args = cfg.parse_args()
         args.gpu, args.world_size = 0, 1
         networks = []
-        for module, side, mine in (
-            (generator_module.Generator, generator_side(spec), ours.generator),
-            (discriminator_module.Discriminator, discriminator_side(spec), ours.discriminator),
+        for module, mine in (
+            (generator_module.Generator, ours.generator),
+            (discriminator_module.Discriminator, ours.discriminator),
         ):
-            network = module(args=args)
-            missing = network.load_state_dict(to_released(mine.state_dict(), side.places), strict=False)
+            network, names = module(args=args), places(spec, discriminator=mine is ours.discriminator)
+            missing = network.load_state_dict(to_released(mine.state_dict(), names), strict=False)
             if missing.unexpected_keys or learned(dict.fromkeys(missing.missing_keys)):  # type: ignore[arg-type]
                 raise UserError(f"RELEASED: the networks of {folder} are not those of the CIFAR-10 script: {missing}")
             optimizer = torch.optim.Adam(network.parameters(), config.lr, (config.beta1, config.beta2))
-            record.watch(optimizer, functools.partial(_ours, network, side))
+            parameters = dict(network.named_parameters())
+            record.watch(optimizer, [parameters[names[name].name] for name, _ in mine.named_parameters()])
             networks.append((network, optimizer))
         (generator, optimizer_g), (discriminator, optimizer_d) = networks
+        averaged = [parameter.detach().clone() for parameter in generator.parameters()]
         writer = types.SimpleNamespace(
-            add_scalar=lambda name, value, *_: record.losses.append(value) if name.endswith("loss") else None
+            add_scalar=lambda name, value, *_: record.losses.append(float(value)) if name.endswith("loss") else None
         )
-        functions.train(
-            args,
-            generator,
-            discriminator,
-            optimizer_g,
-            optimizer_d,
-            [parameter.detach().clone() for parameter in generator.parameters()],
-            [(_Batch(real), None) for real in draws.real],
-            0,
-            {"writer": writer, "train_global_steps": 0},
-            None,
-        )
+        real, state = [(images, None) for images in draws.real], {"writer": writer, "train_global_steps": 0}
+        both = (generator, discriminator, optimizer_g, optimizer_d)
+        functions.train(args, *both, averaged, real, 0, state, None)
     return record
 
 
-def our_record(networks: Networks, draws: Draws, config: TrainConfig) -> Record:
+def our_record(spec: NetworkSpec, draws: Draws, config: TrainConfig) -> Record:
     """Make the same steps with this project's training code."""
-    record, real = Record(), iter(draws.real)
-    for network, optimizer in (
-        (networks.generator, networks.optimizer_g),
-        (networks.discriminator, networks.optimizer_d),
-    ):
-        record.watch(optimizer, functools.partial(_tensors, network))
+    record, real, networks = Record(), iter(draws.real), _networks(spec, config)
+    record.watch(networks.optimizer_g, list(networks.generator.parameters()))
+    record.watch(networks.optimizer_d, list(networks.discriminator.parameters()))
     shown = draws.real[0]
     with _our_numbers(draws):
         for kind in STEPS:
             if kind == "D":
                 shown = next(real)
                 scalars = discriminator_step(networks, shown, config, weight=config.penalty_weight)
-                record.losses.append(float(scalars["loss_d"]))
             else:
                 scalars = generator_step(networks, config, real=shown, ema_beta=0.5)
-                record.losses.append(float(scalars["loss_g"]))
+            record.losses.append(float(scalars[f"loss_{kind.lower()}"]))
     return record
 
 
@@ -160,40 +151,9 @@ def compare(released: Record, ours: Record) -> list[tuple[str, float]]:
     return lines
 
 
-def _difference(first: dict[str, Tensor], second: dict[str, Tensor]) -> float:
-    """||a - b|| / ||a|| over all tensors of a network."""
-    distance = sum(float((first[name] - second[name]).square().sum()) for name in first)
-    return (distance / sum(float(tensor.square().sum()) for tensor in first.values())) ** 0.5
-
-
-def _tensors(network: torch.nn.Module, gradients: bool) -> dict[str, Tensor]:
-    """Copies of a network's parameters, or of their gradients (0 where there is none)."""
-    return {
-        name: (torch.zeros_like(parameter) if parameter.grad is None else parameter.grad.clone())
-        if gradients
-        else parameter.detach().clone()
-        for name, parameter in network.named_parameters()
-    }
-
-
-def _ours(network: torch.nn.Module, side: Any, gradients: bool) -> dict[str, Tensor]:
-    """The same of a released network, by this project's names."""
-    tensors = learned(_tensors(network, gradients))
-    return {
-        name: tensors[place.name].reshape(side.shapes[name])
-        for name, place in side.places.items()
-        if place.name in tensors
-    }
-
-
-class _Batch:
-    """Real images as the released loop takes them from its loader."""
-
-    def __init__(self, images: Tensor) -> None:
-        self.images, self.shape = images, images.shape
-
-    def type(self, _: object) -> Tensor:
-        return self.images
+def _difference(first: Tensor, second: Tensor) -> float:
+    """||a - b|| / ||a||"""
+    return float((first - second).norm() / first.norm())
 
 
 @contextlib.contextmanager
@@ -212,6 +172,7 @@ def _on_the_cpu(draws: Draws) -> Iterator[None]:
     latents, alpha = iter(draws.latents), iter(draws.alpha)
     with (
         mock.patch.object(torch.Tensor, "cuda", lambda self, *_, **__: self),
+        mock.patch.object(torch.Tensor, "type", lambda self, *_: self),
         mock.patch.object(torch.Tensor, "get_device", lambda self: self.device),
         mock.patch.object(torch.cuda, "FloatTensor", lambda values: torch.as_tensor(values, dtype=torch.float64)),
         mock.patch.object(np.random, "normal", lambda *_: next(latents).numpy()),
@@ -254,18 +215,12 @@ def main() -> None:
     augment = cell.train.augment.model_copy(update={"policy": []})
     update = {"batch_discriminator": BATCH, "batch_generator": BATCH, "augment": augment}
     config = cell.train.model_copy(update=update)
-    draws = Draws.sample(cell.network.generator.latent_dim)
-    torch.manual_seed(0)
-    networks = build(cell.network, config, torch.device("cpu"))
-    initial = copy.deepcopy((networks.generator.state_dict(), networks.discriminator.state_dict()))
+    draws = Draws(cell.network.generator.latent_dim)
     print(f"parity: {len(STEPS)} steps of batch {BATCH} in fp64, released and here, about three minutes", flush=True)
-    released = released_record(folder, networks, cell.network, draws, config)
+    released = released_record(folder, cell.network, draws, config)
     worst = 0.0
     for kept in (True, False):
-        networks = build(cell.network, config, torch.device("cpu"))
-        networks.generator.load_state_dict(initial[0])
-        networks.discriminator.load_state_dict(initial[1])
-        ours = our_record(networks, draws, config.model_copy(update={"keep_generator_gradients": kept}))
+        ours = our_record(cell.network, draws, config.model_copy(update={"keep_generator_gradients": kept}))
         print(f"keep_generator_gradients: {str(kept).lower()}")
         lines = compare(released, ours)
         print("\n".join(f"  {text}" for text, _ in lines), flush=True)

@@ -1,12 +1,9 @@
 """The state of an unfinished training on disk: exact to the bit, written whole or not at all, never trusted unchecked.
 
 A checkpoint is a pair: `step-<n>.pt` holds the state (tensors, numbers and text, no code: `weights_only`), and
-`step-<n>.json` what others read of it, the key of the training, the hash of the state and its own. The JSON is written
-last. The newest two pairs are kept.
+`step-<n>.json` the key of the training and the hash of the state. The JSON is written last. The newest two are kept.
 """
 
-import hashlib
-import json
 import pickle
 import time
 from collections.abc import Callable
@@ -22,6 +19,7 @@ from pipeline.runs.work_dirs import stored
 from pipeline.training.loop import Outcome
 
 GENERATIONS = 2
+NETWORKS = ("generator", "ema", "discriminator", "optimizer_g", "optimizer_d")
 # Fields of an Outcome that are stored as they are.
 FACTS = ("status", "detail", "kimg", "history", "machine", "grids_kimg", "step", "seconds", "resumed", "processes")
 
@@ -32,11 +30,12 @@ def capture(outcome: Outcome, device: torch.device) -> dict[str, Any]:
     The order of the real images is a function of seed and position, and the position is a function of the step.
     """
     networks = outcome.networks
-    names = ("generator", "ema", "discriminator", "optimizer_g", "optimizer_d")
+    random = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        random["cuda"] = torch.cuda.get_rng_state(device)
     return {
-        "states": {name: getattr(networks, name).state_dict() for name in names},
-        "random": {"cpu": torch.get_rng_state()}
-        | ({"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {}),
+        "states": {name: getattr(networks, name).state_dict() for name in NETWORKS},
+        "random": random,
         # What a G step left in D for the next D step, where the setting `keep_generator_gradients` is on.
         "gradients": {n: p.grad for n, p in networks.discriminator.named_parameters() if p.grad is not None},
         "last_good": outcome.last_good,
@@ -47,9 +46,7 @@ def capture(outcome: Outcome, device: torch.device) -> dict[str, Any]:
 
 
 def put_back(outcome: Outcome, state: dict[str, Any], device: torch.device) -> None:
-    """Make `outcome`, of a freshly begun run, and the random number generators what they were when `state` was
-    captured.
-    """
+    """Make `outcome`, of a freshly begun run, and the random number generators what they were at `capture`."""
     for name, content in state["states"].items():
         getattr(outcome.networks, name).load_state_dict(content)
     for name, parameter in outcome.networks.discriminator.named_parameters():
@@ -67,8 +64,8 @@ def put_back(outcome: Outcome, state: dict[str, Any], device: torch.device) -> N
         torch.cuda.set_rng_state(state["random"]["cuda"], device)
 
 
-def save(folder: Path, state: dict[str, Any], *, key: str, step: int, facts: dict[str, Any]) -> None:
-    """Write a generation and remove those before the one before it. `facts` are for others: cell, kimg, history.
+def save(folder: Path, state: dict[str, Any], *, key: str, step: int) -> None:
+    """Write a generation and remove those before the one before it.
 
     Errors: OSError where the disk does not take it; older generations are then untouched.
     """
@@ -78,12 +75,9 @@ def save(folder: Path, state: dict[str, Any], *, key: str, step: int, facts: dic
             try:
                 torch.save(state, file)
             except RuntimeError as error:  # torch's own words about the file, not the disk's
-                if isinstance(error.__context__, OSError):
-                    raise error.__context__ from None
-                raise
+                raise (error.__context__ if isinstance(error.__context__, OSError) else error) from None
         digest = sha256(temporary)
-    content = {"key": key, "saved": time.time(), **facts, "state_sha256": digest}
-    write_json(stem.with_suffix(".json"), {**content, "sha256": _digest(content)})
+    write_json(stem.with_suffix(".json"), {"key": key, "step": step, "saved": time.time(), "state_sha256": digest})
     for path in stored(folder)[GENERATIONS:]:
         path.unlink()
         path.with_suffix(".pt").unlink(missing_ok=True)
@@ -98,33 +92,19 @@ def save_weights(path: Path, network: torch.nn.Module) -> None:
 def load(folder: Path, key: str, say: Callable[[str], None]) -> dict[str, Any] | None:
     """The newest checkpoint that is whole and of this very training: the content of its JSON, and its `state`.
 
-    What is passed over is said, and why. None where nothing usable is left.
+    What is passed over (damaged, without its other half, of another training) is said, and why. None where nothing
+    usable is left.
     """
     paths = stored(folder)
     for path in paths:
         try:
-            return _read(path, key)
-        except UserError as error:
-            say(f"checkpoint not used: {error}")
+            content, file = read_json(path), path.with_suffix(".pt")
+            if content["key"] != key:
+                raise UserError(f"{path}: of another training (key {content['key'][:12]}, this one is {key[:12]})")
+            check_sha256(file, content["state_sha256"])
+            return {**content, "state": torch.load(file, map_location="cpu", weights_only=True)}
+        except (UserError, KeyError, TypeError, RuntimeError, pickle.UnpicklingError) as error:
+            say(f"checkpoint not used: {path.stem}: {' '.join(str(error).split())}")
     if paths:
         say("no checkpoint can be used; training starts from the beginning")
     return None
-
-
-def _read(path: Path, key: str) -> dict[str, Any]:
-    """Errors: `UserError` where either file is missing, damaged, or of another training."""
-    content = read_json(path)
-    if not isinstance(content, dict) or content.pop("sha256", None) != _digest(content):
-        raise UserError(f"{path}: damaged, it is not what was written")
-    if content["key"] != key:
-        raise UserError(f"{path}: of another training (key {content['key'][:12]}, this one is {key[:12]})")
-    file = path.with_suffix(".pt")
-    check_sha256(file, content["state_sha256"])
-    try:
-        return {**content, "state": torch.load(file, map_location="cpu", weights_only=True)}
-    except (RuntimeError, pickle.UnpicklingError) as error:
-        raise UserError(f"{file}: not readable ({' '.join(str(error).split())})") from None
-
-
-def _digest(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()

@@ -1,115 +1,86 @@
 """When the state of a training is stored, and how a training is stopped."""
 
+import hashlib
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 import torch
 from safetensors import SafetensorError
 
 from pipeline.base.errors import UserError
-from pipeline.networks.distributed import all_reduce_max, world
+from pipeline.base.files import write_json
+from pipeline.base.schema import dump
+from pipeline.networks.distributed import all_reduce_max, rank, world
 from pipeline.runs.checkpoint import capture, load, put_back, save, save_weights
-from pipeline.runs.progress import EventLog, Progress, events_folder
-from pipeline.training.config import TrainConfig
-from pipeline.training.loop import Observer, Outcome
+from pipeline.runs.events import EventLog, events_folder
+from pipeline.runs.progress import Progress
+from pipeline.training.config import TrainPlan
+from pipeline.training.loop import Outcome
 
 LEAST = 20.0  # seconds between two checkpoints, at least; the environment's CHECKPOINT_SECONDS instead
 SHARE = 0.01  # of the time, at most, goes into checkpoints: after one that took a second, the next waits a hundred
 WEIGHTS = "weights"  # folder of the averaged generators that are kept, one file each, named by kimg
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-ABANDONED = "the end of the process that started it"
-REASONS = ("", *(one.name for one in SIGNALS), ABANDONED)  # to stop; processes agree on one by its place here
+STOP = "stop"  # file of the work directory: the number of a signal to the process that started several
+STARTER = os.getppid()
+GONE = 1000  # a reason to stop beside the numbers of signals: several processes whose starter was killed
 
 
 class Stopped(UserError):
     """Training ended after an iteration as it was asked to, its state is stored."""
 
 
-class CheckpointSchedule(Observer):
-    """Stores the state of the training `key` in `folder` by the clock, puts it back, and ends the training on a
-    signal.
+class CheckpointSchedule(Progress):
+    """Also stores the state of the training by the clock, puts it back, keeps curves, and ends it on a signal.
 
-    Of several processes on one cell each has its own: all stop after the same iteration, and one `writes`.
-    `asked`: a reason to stop beside signals, or None.
+    Of several processes on one cell each has its own: all stop after the same iteration, and the first one writes.
+    `folder`: the work directory, named by the training's key.
     """
 
     def __init__(
-        self,
-        folder: Path,
-        key: str,
-        config: TrainConfig,
-        device: torch.device,
-        progress: Progress,
-        *,
-        least: float,
-        share: float = SHARE,
-        asked: Callable[[], str | None] = lambda: None,
-        writes: bool = True,
-        facts: dict[str, str] | None = None,
-    ):
-        """`facts`: for people, written into checkpoints."""
-        self.asked, self.writes, self.facts = asked, writes, facts or {}
-        self.folder, self.key, self.config, self.device, self.progress = folder, key, config, device, progress
-        self.least, self.share = least, share
-        progress.file = folder / "progress.json" if writes else None
-        self.events = EventLog(events_folder(progress.name, key), progress.note) if writes else Observer()
-        self.due = time.monotonic() + least
-        self.signal: str | None = None
+        self, folder: Path, plan: TrainPlan, device: torch.device, name: str, stream: TextIO | None = None
+    ) -> None:
+        super().__init__(name, stream)
+        self.folder, self.device, self.writes = folder, device, rank() == 0
+        self.images_a_step = plan.train.critic_steps * plan.train.batch_discriminator
+        self.planned, self.seen = plan.train.kimg or 0.0, (0, 0)
+        # What others see of this training, in progress.json; the hash is that of the plan file.
+        self.about = {"cell": name, "plan_sha256": hashlib.sha256(dump(plan).encode()).hexdigest()}
+        self.events = EventLog(events_folder(name, folder.name), self.note)
+        self.least = least_seconds()
+        self.due = time.monotonic() + self.least
+        self.signal = 0  # the number of the first one
         self.iterations = 0  # of this sitting
 
-    def start(self, total_kimg: float, *, kimg: float, seconds: float) -> None:
-        self.progress.start(total_kimg, kimg=kimg, seconds=seconds)
-
-    def seconds(self) -> float:
-        return self.progress.seconds()
-
-    def tick(self, row: dict[str, float], device: torch.device) -> dict[str, float]:
-        return self.progress.tick(row, device)
-
-    def stop(self, status: str) -> None:
-        self.progress.stop(status)
-        self.events.stop(status)
-
-    def weights(self, outcome: Outcome, kimg: float) -> None:
-        """Errors: `UserError` where the disk does not take it."""
-        if not self.writes:
-            return
-        path = self.folder / WEIGHTS / f"{kimg:012.3f}.safetensors"
-        with explain_disk_error(f"{path}: could not be written; once that is mended the same command goes on"):
-            save_weights(path, outcome.networks.ema)
-
-    def kimg(self, outcome: Outcome) -> float:
-        return outcome.step * self.config.critic_steps * self.config.batch_discriminator / 1000
+    def _kimg(self, outcome: Outcome) -> float:
+        return outcome.step * self.images_a_step / 1000
 
     def resume(self, outcome: Outcome) -> None:
         """Put back the newest usable checkpoint, if there is one. Every process reads it from the disk.
 
         Errors: `UserError` where processes found different ones.
         """
-        found = load(self.folder, self.key, self.progress.note)
+        found = load(self.folder, self.folder.name, self.note)
         if found is not None:
             put_back(outcome, found["state"], self.device)
-            outcome.resumed.append(self.kimg(outcome))
-            kimg, saved = self.kimg(outcome), time.strftime("%H:%M:%S", time.localtime(found["saved"]))
-            self.progress.note(f"resumed at {kimg:,.1f} kimg from the checkpoint of {saved}{self.now_by(outcome)}")
+            kimg, before, by = self._kimg(outcome), outcome.processes[-1][1], ""
+            outcome.resumed.append(kimg)
+            if before != world():
+                outcome.processes.append([kimg, world()])
+                by = f", by {world()} process{'es' if world() > 1 else ''} where it was {before:.0f} before"
+            saved = time.strftime("%H:%M:%S", time.localtime(found["saved"]))
+            self.note(f"resumed at {kimg:,.1f} kimg from the checkpoint of {saved}{by}")
         if all_reduce_max(outcome.step) != outcome.step:
             raise UserError(
                 f"{self.folder}: not every process could read the newest checkpoint; the same command tries again"
             )
-        self.events.resume(outcome)
-
-    def now_by(self, outcome: Outcome) -> str:
-        """Keeps and says by how many processes the training goes on, where it was another number before."""
-        before = outcome.processes[-1][1]
-        if before == world():
-            return ""
-        outcome.processes.append([self.kimg(outcome), world()])
-        return f", by {world()} process{'es' if world() > 1 else ''} where it was {before:.0f} before"
+        self._publish(outcome)
 
     def after_iteration(self, outcome: Outcome) -> None:
         """After every iteration: store the state when it is due.
@@ -117,56 +88,73 @@ class CheckpointSchedule(Observer):
         Errors: `Stopped` after a signal, once the state is stored; `UserError` where it cannot be stored.
         """
         self.iterations += 1
-        self.events.after_iteration(outcome)
-        reason = REASONS[all_reduce_max(REASONS.index(self.signal or self.asked() or ""))]
+        if (len(outcome.history), len(outcome.grids)) != self.seen:
+            self._publish(outcome)
+        reason = all_reduce_max(self._reason())
         if reason or time.monotonic() >= self.due:
             self.save(outcome)
         if reason:
             all_reduce_max(0)  # the state is stored before any process ends
+            by = "the end of the process that started it" if reason == GONE else signal.Signals(reason).name
             raise Stopped(
-                f"{self.progress.name}: stopped by {reason} at {self.kimg(outcome):,.1f} of "
-                f"{self.config.kimg:,.1f} kimg, its state is stored; the same command goes on from there"
+                f"{self.name}: stopped by {by} at {self._kimg(outcome):,.1f} of {self.planned:,.1f} kimg, "
+                "its state is stored; the same command goes on from there"
             )
+
+    def _reason(self) -> int:
+        """Why training has to stop: the number of a signal, GONE, or 0."""
+        if self.signal or world() == 1:
+            return self.signal
+        if os.getppid() != STARTER:
+            return GONE
+        stop = self.folder / STOP
+        return int(stop.read_text() or 0) if self.writes and stop.exists() else 0
 
     def save(self, outcome: Outcome) -> None:
         """Errors: `UserError` where the disk does not take it; the checkpoints before it stay."""
         if not self.writes:
             return
-        began, kimg = time.monotonic(), self.kimg(outcome)
+        began = time.monotonic()
         with explain_disk_error(
-            f"{self.folder}: the checkpoint at {kimg:,.1f} kimg could not be written; "
+            f"{self.folder}: the checkpoint at {self._kimg(outcome):,.1f} kimg could not be written; "
             "once that is mended the same command goes on from the one before"
         ):
-            save(
-                self.folder,
-                capture(outcome, self.device),
-                key=self.key,
-                step=outcome.step,
-                facts={
-                    "cell": self.progress.name,
-                    "kimg": kimg,
-                    "kimg_planned": self.config.kimg,
-                    "history": outcome.history,
-                    "machine": outcome.machine,
-                    **self.facts,
-                },
-            )
+            save(self.folder, capture(outcome, self.device), key=self.folder.name, step=outcome.step)
         ended = time.monotonic()
-        self.due = ended + max(self.least, (ended - began) / self.share)
+        self.due = ended + max(self.least, (ended - began) / SHARE)
+        self._publish(outcome)
+
+    def _publish(self, outcome: Outcome) -> None:
+        """Curves and progress.json; a disk that refuses does not end the training, its checkpoint will say so."""
+        if not self.writes:
+            return
+        self.events.copy(outcome)
+        self.seen = len(outcome.history), len(outcome.grids)
+        kimg, pace = self._kimg(outcome), outcome.machine[-1]["sec_per_kimg"] if outcome.machine else None
+        left = None if pace is None else max(0.0, self.planned - kimg) * pace
+        facts = {"kimg": kimg, "of": self.planned, "s_per_kimg": pace, "seconds_left": left, "updated": time.time()}
+        with suppress(OSError):
+            write_json(self.folder / "progress.json", self.about | facts | {"history": outcome.history})
+
+    def weights(self, outcome: Outcome, kimg: float) -> None:
+        """Errors: `UserError` where the disk does not take it."""
+        path = self.folder / WEIGHTS / f"{kimg:012.3f}.safetensors"
+        if self.writes:
+            with explain_disk_error(f"{path}: could not be written; once that is mended the same command goes on"):
+                save_weights(path, outcome.networks.ema)
 
     @contextmanager
     def stoppable(self) -> Iterator[None]:
         """SIGTERM, Ctrl-C and a closed terminal end the training after its iteration, the same one again at once."""
 
         def remember(number: int) -> None:
-            self.signal = self.signal or signal.Signals(number).name
+            self.signal = self.signal or number
 
-        with handled_signals(remember):
-            try:
+        try:
+            with handled_signals(remember):
                 yield
-            finally:
-                self.progress.newline()
-                self.events.stop("")  # its file is closed however the training ends
+        finally:
+            self.events.close()
 
 
 @contextmanager
@@ -185,7 +173,7 @@ def handled_signals(handle: Callable[[int], None]) -> Iterator[None]:
 
     # One that is ignored (nohup) stays so; Python lets only the main thread handle any.
     main = threading.current_thread() is threading.main_thread()
-    handled = [one for one in SIGNALS if signal.getsignal(one) != signal.SIG_IGN] if main else []
+    handled = [one for one in SIGNALS if main and signal.getsignal(one) != signal.SIG_IGN]
     before = {one: signal.signal(one, remember) for one in handled}
     try:
         yield
@@ -207,11 +195,8 @@ def least_seconds() -> float:
     """Of the environment, as it is no part of an experiment: it changes no byte of what is trained."""
     given = os.environ.get("CHECKPOINT_SECONDS", str(LEAST))
     try:
-        seconds = float(given)
+        if 0 <= float(given) < float("inf"):
+            return float(given)
     except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < float("inf"):
-        raise UserError(
-            f"CHECKPOINT_SECONDS: given {given!r}; allowed: least seconds between two checkpoints, 0 or more"
-        )
-    return seconds
+        pass
+    raise UserError(f"CHECKPOINT_SECONDS: given {given!r}; allowed: least seconds between two checkpoints, 0 or more")

@@ -1,186 +1,137 @@
 """The processes of one training: those that train a cell together, and the worker that may have started it.
 
-Started by torchrun's library inside the train stage, or by torchrun itself. What ended each is told by notes.
+Every process computes its rows of every batch; process 0 says, stores and writes.
 """
 
-import logging
+import multiprocessing
 import os
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 import torch.distributed as dist
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from pipeline.base.errors import UserError
-from pipeline.base.files import read_json, write_json, write_text
-from pipeline.base.machine import bytes_asked
-from pipeline.base.schema import dump
-from pipeline.runs.checkpoint_schedule import handled_signals
-from pipeline.runs.work_dirs import WORKER, held, stored
-from pipeline.training.config import TrainConfig, TrainPlan
+from pipeline.runs.checkpoint_schedule import SIGNALS, STOP, handled_signals
+from pipeline.runs.job import Job, own_device
+from pipeline.runs.work_dirs import WORKER, held, lock, stored
 
-# A dead process is noticed by its closed connections. This is for a host that vanished, and longer than any checkpoint.
+# A dead process is noticed by its closed connections. This is for one that hangs, and longer than any checkpoint.
 PATIENCE = timedelta(hours=1)
 LOST = 75  # exit status of a process that ends because another one did
-PLAN = "plan.yaml"  # in the work directory: what the processes train
-STOP = "stop"  # there: the name of the signal that the stage got, for process 0 to find
+LOST_SIGNS = ("gloo", "Connection closed by peer")  # in errors of communication
 GRACE = 20  # seconds between the end of one process and that of others which still wait for it
-POLL = 0.5  # seconds
+POLL = 0.2  # seconds
+
+Shortage = dict[str, Any]  # what is to say of a shortage of memory
+Attempt = Callable[[Job, TextIO | None], Shortage | None]  # `run.attempt`
 
 
-def under_torchrun() -> bool:
-    """Whether this process is one of several that torchrun has started."""
-    return dist.is_torchelastic_launched() and int(os.environ.get("WORLD_SIZE", "1")) > 1
+def train_together(job: Job, attempt: Attempt) -> Shortage | None:
+    """Train by `train.processes` processes of this host; process 0 writes the run.
 
-
-def own_device() -> torch.device:
-    """This process's GPU, or the CPU. Errors: `UserError` where there are fewer GPUs than processes on this host."""
-    if not torch.cuda.is_available():
-        return torch.device("cpu")
-    check_devices(int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-
-
-def check_devices(processes: int) -> None:
-    """Errors: `UserError` where this host has GPUs, but fewer than `processes`."""
-    count = torch.cuda.device_count()
-    if 0 < count < processes:
-        raise UserError(f"train.processes: given {processes}; allowed: {count} at most, the GPUs visible on this host")
-
-
-def join(device: torch.device, config: TrainConfig) -> None:
-    """Meet the other processes: NCCL between GPUs, gloo between CPUs and for what is agreed on the host.
-
-    Errors: `UserError` where batches cannot be divided by as many processes as torchrun has started.
-    """
-    processes = int(os.environ["WORLD_SIZE"])
-    for size in (config.batch_generator // config.parts, config.batch_discriminator // config.parts):
-        if size % processes:
-            raise UserError(
-                f"torchrun: given {processes} processes; allowed: a divisor of {size}, the images of a batch"
-            )
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
-
-
-def another_one_ended(error: BaseException) -> bool:
-    """Whether an error of communication: the process at the other end is no more."""
-    signs = ("gloo", "Connection closed by peer")
-    return isinstance(error, dist.DistError) or any(sign in str(error) for sign in signs)
-
-
-def write_note(work: Path, rank: int, content: dict[str, Any]) -> None:
-    """How process `rank` ended: `done`, `oom` with what is said of a shortage, or `error` with a line for people."""
-    write_json(work / f"ended-{rank}.json", content)
-
-
-def shortage(error: BaseException, config: TrainConfig) -> dict[str, Any]:
-    """What a person needs to know who wants that cell to fit: the facts of a run that ended as `oom`.
-
-    `would_help`: settings that need less memory than these; the first two leave the gradients what they are.
-    """
-    would_help = [
-        *([] if config.recompute else ["train.recompute: true"]),
-        f"train.accumulate: {2 * config.parts}",
-        *([] if config.precision == "bf16" else ["train.precision: bf16"]),
-        "smaller train.batch_discriminator and train.batch_generator",
-    ]
-    return {
-        "detail": (str(error).splitlines() or [type(error).__name__])[0],
-        "bytes_asked": bytes_asked(str(error)),
-        "batch_discriminator": config.batch_discriminator,
-        "batch_generator": config.batch_generator,
-        "would_help": ", ".join(would_help),
-    }
-
-
-def train_together(
-    plan: TrainPlan, *, data: Path, out: Path, work: Path, key: str, name: str, parts: int
-) -> dict[str, Any] | None:
-    """Train by `plan.train.processes` processes of this host, batches in `parts`; process 0 writes `out`.
-
-    Returns None where it did, or the note of a process that was short of memory, for which nothing was written.
+    Returns None where it did, or what a process said that was short of memory, as `attempt`.
     Errors: `UserError` after a signal, and where a process ended for another reason; checkpoints stay.
     """
-    processes = plan.train.processes
-    check_devices(processes)
-    for path in [*work.glob("ended-*.json"), work / STOP]:
-        path.unlink(missing_ok=True)
-    write_text(work / PLAN, dump(plan))
+    own_device(job.plan.train.processes)
+    (job.work / STOP).unlink(missing_ok=True)
     # Processes of one host meet over its loopback device, whatever the host's name resolves to.
-    loopback = {name for _, name in socket.if_nameindex()} & {"lo", "lo0"}
-    if loopback:
+    if loopback := {name for _, name in socket.if_nameindex()} & {"lo", "lo0"}:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", loopback.pop())
-    config = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=processes,
-        run_id=uuid.uuid4().hex,
-        rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0",
-        local_addr="localhost",
-        max_restarts=0,
-        # Signals are ours: processes finish their iteration and store their state, however long that takes.
-        signals_to_handle="SIGUSR2",
-        shutdown_timeout=GRACE,
-    )
-    arguments = ["-m", "pipeline.runs.rank", str(data), str(out), str(work), key, name, str(parts)]
-    codes: dict[int, int] = {}
-
-    def pass_on(number: int) -> None:
-        if not (work / STOP).exists():
-            (work / STOP).write_text(signal.Signals(number).name)  # process 0 finds it and has all stop together
-
-    with handled_signals(pass_on), _quiet():
+    spawn, members, notes, failed = multiprocessing.get_context("spawn"), [], [], float("inf")
+    with tempfile.TemporaryDirectory() as meeting, handled_signals(lambda number: _ask_to_stop(job, number)):
         try:
-            elastic_launch(config, sys.executable)(*arguments)
-        except ChildFailedError as error:
-            codes = {rank: failure.exitcode for rank, failure in error.failures.items()}
-    return _verdict(codes, work, processes, name)
+            blocked = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # in them for good: signals are ours
+            for rank in range(job.plan.train.processes):
+                receiver, sender = spawn.Pipe(duplex=False)
+                member = spawn.Process(
+                    target=_train_as_one, args=(attempt, job, rank, f"file://{meeting}/store", sender)
+                )
+                member.start()
+                members.append((member, receiver))
+                sender.close()
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+            while any(member.is_alive() for member, _ in members) and time.monotonic() < failed + GRACE:
+                time.sleep(POLL)
+                if any(member.exitcode for member, _ in members):
+                    failed = min(failed, time.monotonic())
+            codes = {rank: member.exitcode for rank, (member, _) in enumerate(members) if member.exitcode}
+        finally:
+            for member, _ in members:
+                member.kill()
+                member.join()
+    for _, receiver in members:
+        with suppress(EOFError):
+            notes.append(receiver.recv())
+    return _verdict(codes, notes, job)
 
 
-def _verdict(codes: dict[int, int], work: Path, processes: int, name: str) -> dict[str, Any] | None:
-    """How it ended, from the notes that processes left and the exit statuses of those that failed."""
-    notes = [read_json(path) for path in sorted(work.glob("ended-*.json"))]
-    if any("done" in note for note in notes):
+def _ask_to_stop(job: Job, number: int) -> None:
+    if not (job.work / STOP).exists():
+        (job.work / STOP).write_text(str(number))  # process 0 finds it and has all stop together
+
+
+def _verdict(codes: dict[int, int], notes: list[dict[str, Any]], job: Job) -> Shortage | None:
+    """How it ended, by what processes said and the exit statuses of those that failed by themselves."""
+    found = {kind: content for note in reversed(notes) for kind, content in note.items()}
+    if found.get("done"):
         return None
-    for note in notes:
-        if "oom" in note:
-            return note
-    for note in notes:
-        if "error" in note:
-            raise UserError(note["error"])
+    if "shortage" in found:
+        return dict(found["shortage"])
+    if "error" in found:
+        raise UserError(found["error"])
     rank, code = min(codes.items(), key=lambda item: (item[1] == LOST, item[1]))
     how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"failed (exit status {code})"
     kept = "its last checkpoint is kept, the same command goes on from there"
     lost = "no checkpoint was stored yet, the same command begins anew"
     raise UserError(
-        f"{name}: process {rank} of {processes} {how} and the others were ended; {kept if stored(work) else lost}"
+        f"{job.name}: process {rank} of {job.plan.train.processes} {how} and the others were ended; "
+        f"{kept if stored(job.work) else lost}"
     )
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """torchrun's own pages about a failed process are left out: the stage says it in one line."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    try:
-        yield
-    finally:
-        logging.disable(before)
+def _train_as_one(attempt: Attempt, job: Job, rank: int, meeting: str, sender: Connection) -> None:
+    """One of the processes: train as number `rank`, say how it ended, and exit.
+
+    Its lock is held as long as it lives: if its starter is killed, the next one waits (`work_folder`).
+    """
+    count = job.plan.train.processes
+    with lock(job.work / f"process-{rank}.lock", job.name, lambda who: None):
+        note: dict[str, Any] = {}
+        try:
+            device, backend = own_device(count, rank), "gloo"  # gloo also for what is agreed on the host
+            if device.type == "cuda":
+                torch.cuda.set_device(device)
+                backend = "cpu:gloo,cuda:nccl"
+            dist.init_process_group(backend, init_method=meeting, rank=rank, world_size=count, timeout=PATIENCE)
+            with open(os.devnull, "w", encoding="utf-8") as nowhere:
+                shortage = attempt(job, nowhere if rank else None)
+            # A shortage comes before the next question: NCCL reports its own ones as lost connections.
+            note = {"shortage": shortage} if shortage else {"done": rank == 0}
+        except UserError as error:
+            note = {"error": str(error)}
+        except Exception as error:
+            note = {"lost": isinstance(error, dist.DistError) or any(sign in str(error) for sign in LOST_SIGNS)}
+            if not note["lost"]:
+                traceback.print_exc()
+        with suppress(OSError):  # its starter may be gone
+            sender.send(note)
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        status = 0 if "done" in note else LOST if note.get("lost") else 1
+        os._exit(status)  # the usual clean-up of a group waits for members that may be gone
 
 
 def end_with_worker() -> None:

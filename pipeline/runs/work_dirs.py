@@ -13,7 +13,7 @@ import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -35,10 +35,8 @@ def work_root() -> Path:
 
     Errors: `UserError` for a relative path, which would name a different folder in each clone.
     """
-    given = os.environ.get(SHARED)
-    if not given:
-        return local_root()
-    if not os.path.isabs(given):
+    given = os.environ.get(SHARED) or local_root()
+    if given != local_root() and not os.path.isabs(given):
         raise UserError(f"{SHARED}: given {given!r}; allowed: an absolute path")
     return Path(given)
 
@@ -55,7 +53,7 @@ def lock(path: Path, name: str, busy: Callable[[str], None]) -> Iterator[None]:
         try:
             own.acquire(timeout=timeout)
         except Timeout:
-            busy(holder(path) or "another process")
+            busy(holder(path))
             timeout = -1.0  # `busy` did not raise, so we wait
         except FileNotFoundError:  # whoever held it before has just removed the directory
             continue
@@ -67,12 +65,11 @@ def lock(path: Path, name: str, busy: Callable[[str], None]) -> Iterator[None]:
         own.release()
 
 
-def holder(path: Path) -> str | None:
+def holder(path: Path) -> str:
     """`process 123 (digits/full/seed0)`: who holds the lock, or held it last."""
-    try:
-        return path.read_text(encoding="utf-8") or None
-    except FileNotFoundError:
-        return None
+    with suppress(FileNotFoundError):
+        return path.read_text(encoding="utf-8") or "another process"
+    return "another process"
 
 
 def held(path: Path) -> bool:

@@ -10,7 +10,6 @@ from torch.utils._pytree import tree_map
 
 from pipeline.runs.checkpoint import capture, load, put_back, save
 from pipeline.runs.checkpoint_schedule import CheckpointSchedule
-from pipeline.runs.progress import Progress
 from pipeline.runs.run import run_cell
 from pipeline.training.loop import train
 
@@ -60,7 +59,7 @@ def test_a_state_put_back_is_the_state_that_was_stored(plan, images, device, tmp
         def after_iteration(self, outcome):
             if outcome.step == 3 and not states:
                 state = capture(outcome, device)
-                save(tmp_path, state, key="key", step=3, facts={})
+                save(tmp_path, state, key="key", step=3)
                 states.append(copied(state))
                 raise Cut
 
@@ -71,10 +70,10 @@ def test_a_state_put_back_is_the_state_that_was_stored(plan, images, device, tmp
                 states.append(copied(capture(outcome, device)))
 
     settings = plan(precision=precision)
-    schedule = (tmp_path, "key", settings.train, device, Progress("cell", io.StringIO()))
+    schedule = (tmp_path, settings, device, "cell", io.StringIO())
     with pytest.raises(Cut):
-        train(settings, images, device, Observer(*schedule, least=0.0))
-    outcome = train(settings, images, device, Observer(*schedule, least=0.0))
+        train(settings, images, device, Observer(*schedule))
+    outcome = train(settings, images, device, Observer(*schedule))
     assert same(states[0], states[1])
     assert outcome.status == "ok" and [row["step"] for row in outcome.history] == [2, 4, 6, 8]
     assert all(math.isfinite(value) for row in outcome.history for value in row.values())

@@ -21,9 +21,9 @@ from pipeline.networks.interface import build_discriminator
 from pipeline.networks.sampling import read_networks
 from pipeline.plan.config import load, resolve_cell
 from pipeline.plan.released import released_specs
-from pipeline.released.checkpoint import discriminator_side, generator_side
 from pipeline.released.export_weights import export_released
 from pipeline.released.import_weights import import_weights
+from pipeline.released.names import places
 from settings_files import copy_settings
 
 ROOT = Path(__file__).parent.parent.parent
@@ -109,11 +109,11 @@ def plain(state):
 @pytest.mark.parametrize("dataset", MODELS)
 def test_every_name_and_shape_of_the_released_modules(dataset):
     spec = released_specs(load(ROOT / "params.yaml"), dataset)[0]
-    for side, shapes in (
-        (generator_side(spec), official.generator_shapes(MODELS[dataset])),
-        (discriminator_side(spec), official.discriminator_shapes(MODELS[dataset])),
+    for found, shapes in (
+        (places(spec, discriminator=False), official.generator_shapes(MODELS[dataset])),
+        (places(spec, discriminator=True), official.discriminator_shapes(MODELS[dataset])),
     ):
-        assert {place.name: place.shape for place in side.places.values()} == shapes
+        assert {place.name: place.shape for place in found.values()} == shapes
 
 
 def test_the_shapes_that_tests_go_by_have_the_released_parameter_count():

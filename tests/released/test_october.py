@@ -17,9 +17,9 @@ from pipeline.networks.interface import build_discriminator
 from pipeline.networks.sampling import read_networks
 from pipeline.plan.config import load
 from pipeline.plan.released import released_specs
-from pipeline.released.checkpoint import discriminator_side, generator_side
 from pipeline.released.export_weights import export_released
 from pipeline.released.import_weights import import_weights
+from pipeline.released.names import places
 from settings_files import copy_settings
 
 ROOT = Path(__file__).parent.parent.parent
@@ -63,11 +63,11 @@ def imported(params, content, tmp_path_factory):
 
 def test_every_name_and_shape_and_the_counts_of_the_released_modules():
     spec = released_specs(load(ROOT / "params.yaml"), "celebahq256")[1]
-    for side, shapes, count in (
-        (generator_side(spec), october.generator_shapes(WHOLE), 212_903_275),
-        (discriminator_side(spec), october.discriminator_shapes(WHOLE), 13_334_593),
+    for found, shapes, count in (
+        (places(spec, discriminator=False), october.generator_shapes(WHOLE), 212_903_275),
+        (places(spec, discriminator=True), october.discriminator_shapes(WHOLE), 13_334_593),
     ):
-        assert {place.name: place.shape for place in side.places.values()} == shapes
+        assert {place.name: place.shape for place in found.values()} == shapes
         assert sum(map(math.prod, shapes.values())) == count
 
 

@@ -11,7 +11,7 @@ from pipeline.released.parity import STEPS, Record, _noise, compare
 
 
 def record(scale=1.0):
-    tensors = {"a": torch.ones(3) * scale, "b": torch.ones(2, 2)}
+    tensors = torch.cat([torch.ones(3) * scale, torch.ones(4)])
     return Record(losses=[1.0] * len(STEPS), gradients=[tensors] * len(STEPS), weights=[tensors] * len(STEPS))
 
 

@@ -1,13 +1,17 @@
 """When a state is stored, and how a training is stopped."""
 
+import hashlib
 import io
 import os
 import signal
+import time
 
 import pytest
 import torch
 
 from pipeline.base.errors import UserError
+from pipeline.base.files import read_json
+from pipeline.base.schema import dump
 from pipeline.runs import checkpoint_schedule as module
 from pipeline.runs.checkpoint_schedule import CheckpointSchedule, explain_disk_error, least_seconds
 from pipeline.runs.progress import Progress
@@ -17,13 +21,13 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def schedule(tmp_path, settings):
-    """(**options) -> the checkpoint schedule of a training of 8 iterations of 8 images."""
+def schedule(tmp_path, plan):
+    """(least seconds between checkpoints) -> the checkpoint schedule of a training of 8 iterations of 8 images."""
 
-    def make(**options):
-        return CheckpointSchedule(
-            tmp_path, "key", settings(), CPU, Progress("cell", io.StringIO()), **{"least": 1000.0} | options
-        )
+    def make(least=1000.0):
+        one = CheckpointSchedule(tmp_path, plan(), CPU, "cell", io.StringIO())
+        one.least, one.due = least, time.monotonic() + least
+        return one
 
     return make
 
@@ -41,7 +45,8 @@ def test_the_next_checkpoint_waits_a_hundred_times_what_the_last_one_cost(schedu
     monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
     monkeypatch.setattr(module, "capture", lambda *_: {})
     monkeypatch.setattr(module, "save", lambda *_, **__: clock.__setitem__(0, clock[0] + cost))
-    outcome, one = type("Outcome", (), {"step": 1, "history": [], "machine": []})(), schedule(least=least)
+    nothing = {"history": [], "machine": [], "grids": [], "grids_kimg": [], "seconds": 0.0}
+    outcome, one = type("Outcome", (), {"step": 1, **nothing})(), schedule(least=least)
     assert one.due == 500.0 + least
     one.save(outcome)
     assert one.due == pytest.approx(500.0 + cost + expected)
@@ -53,8 +58,9 @@ def test_nothing_is_stored_before_its_time(schedule, plan, images, tmp_path):
     assert saved(tmp_path) == []
 
 
-def test_storing_after_every_iteration_changes_nothing(schedule, plan, images, tmp_path):
-    one = schedule(least=0.0, share=float("inf"))
+def test_storing_after_every_iteration_changes_nothing(schedule, plan, images, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "SHARE", float("inf"))
+    one = schedule(least=0.0)
     often = train(plan(), images, CPU, one)
     never = train(plan(), images, CPU, Progress("cell", io.StringIO()))
     assert saved(tmp_path) == [7, 8] and often.history == never.history
@@ -76,6 +82,20 @@ def test_an_interval_that_is_none_is_refused(monkeypatch, given):
     monkeypatch.setenv("CHECKPOINT_SECONDS", given)
     with pytest.raises(UserError, match="CHECKPOINT_SECONDS: given .*; allowed: least seconds"):
         least_seconds()
+
+
+# ---- what others see ----
+def test_others_see_how_far_a_training_is(schedule, plan, images, tmp_path):
+    train(plan(), images, CPU, schedule())
+    seen = read_json(tmp_path / "progress.json")
+    assert (seen["cell"], seen["kimg"], seen["of"], len(seen["history"])) == ("cell", 0.064, 0.064, 4)
+    assert seen["s_per_kimg"] > 0 and seen["seconds_left"] == 0
+    assert seen["plan_sha256"] == hashlib.sha256(dump(plan()).encode()).hexdigest()
+
+
+def test_a_disk_that_refuses_progress_does_not_end_the_training(schedule, plan, images, tmp_path):
+    (tmp_path / "progress.json").mkdir()
+    assert train(plan(), images, CPU, schedule()).status == "ok"
 
 
 # ---- signals ----
@@ -115,7 +135,7 @@ def test_two_different_signals_are_one_event(schedule):
     with one.stoppable():
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGINT)
-    assert one.signal == "SIGTERM"
+    assert one.signal == signal.SIGTERM
 
 
 def test_a_signal_that_is_ignored_stays_ignored(schedule):
@@ -124,7 +144,7 @@ def test_a_signal_that_is_ignored_stays_ignored(schedule):
         one = schedule()
         with one.stoppable():
             os.kill(os.getpid(), signal.SIGHUP)
-        assert one.signal is None
+        assert not one.signal
     finally:
         signal.signal(signal.SIGHUP, before)
 

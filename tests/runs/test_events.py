@@ -15,9 +15,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from pipeline.base.files import read_json
 from pipeline.base.schema import dump
-from pipeline.runs import progress as events
+from pipeline.runs import events
 from pipeline.runs.checkpoint_schedule import CheckpointSchedule
-from pipeline.runs.progress import EventFile, EventLog, events_folder, grid_picture
+from pipeline.runs.events import EventLog, events_folder, grid_picture
 from pipeline.runs.record import read_record, record_folder
 from pipeline.runs.run import run_cell
 
@@ -129,12 +129,12 @@ def test_a_divergence_takes_back_the_pictures_after_the_last_healthy_tick(plan, 
 def test_a_disk_that_does_not_take_them_ends_no_training(plan, data, tmp_path, work, monkeypatch, capsys):
     written = []
 
-    def scalars(self, values, *, step, wall_time):
-        written.append(step)
+    def write(self, values, kimg, seconds):
+        written.append(kimg)
         if len(written) == 2:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(EventFile, "scalars", scalars)
+    monkeypatch.setattr(EventLog, "_write", write)
     record = run_cell(plan(), data=data, out=tmp_path / "runs/digits/full/seed0", name="cell")
     assert record["status"] == "ok" and len(written) == 2
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "TensorBoard" in line]
@@ -147,15 +147,18 @@ def test_the_newest_trainings_of_a_cell_are_kept(tmp_path, work):
         folder.mkdir(parents=True)
         os.utime(folder, (1000 - age, 1000 - age))
     outcome = type("Outcome", (), {"seconds": 0.0, "history": [], "machine": [], "grids": [], "grids_kimg": []})()
-    EventLog(events_folder("cell", "g" * 64), print).resume(outcome)
+    EventLog(events_folder("cell", "g" * 64), print).copy(outcome)
     assert {path.name[0] for path in (work / "events/cell").iterdir()} == {*"abcd", "g"}
     assert events.KEPT == 5
 
 
 def test_the_file_of_a_later_sitting_is_the_last_by_name_also_where_the_clock_was_put_back(tmp_path, monkeypatch):
+    outcome = type("Outcome", (), {"seconds": 0.0, "history": [], "machine": [], "grids": [], "grids_kimg": []})()
     for now in (2000.5, 1000.0, 1000.0):
         monkeypatch.setattr(events.time, "time", lambda now=now: now)
-        EventFile(tmp_path).close()
+        log = EventLog(tmp_path, print)
+        log.copy(outcome)
+        log.close()
     assert [path.name.split(".")[3] for path in sorted(tmp_path.iterdir())] == ["2000", "2001", "2002"]
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pipeline.base.machine import bytes_asked, out_of_memory, peak_memory
-from pipeline.runs.processes import shortage
+from pipeline.runs.run import shortage_facts
 
 CUDA = (
     "CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has a total capacity of 79.10 GiB of which 1.02 GiB is free."
@@ -36,7 +36,7 @@ def test_a_real_refusal_of_the_cpu_is_understood():
 
 
 def test_the_facts_say_what_was_asked_for_and_what_would_help(settings):
-    facts = shortage(torch.OutOfMemoryError(CUDA), settings(batch_discriminator=64, batch_generator=128))
+    facts = shortage_facts(torch.OutOfMemoryError(CUDA), settings(batch_discriminator=64, batch_generator=128))
     assert facts["detail"] == CUDA.splitlines()[0] and facts["bytes_asked"] == 2684354560
     assert (facts["batch_discriminator"], facts["batch_generator"]) == (64, 128)
     assert facts["would_help"] == (
@@ -46,12 +46,12 @@ def test_the_facts_say_what_was_asked_for_and_what_would_help(settings):
 
 
 def test_what_is_already_on_is_not_advised(settings):
-    facts = shortage(MemoryError(), settings(recompute=True, precision="bf16", accumulate=4))
+    facts = shortage_facts(MemoryError(), settings(recompute=True, precision="bf16", accumulate=4))
     assert facts["would_help"].startswith("train.accumulate: 8, smaller")
 
 
 def test_an_error_without_words_has_a_name(settings):
-    assert shortage(MemoryError(), settings())["detail"] == "MemoryError"
+    assert shortage_facts(MemoryError(), settings())["detail"] == "MemoryError"
 
 
 @pytest.mark.parametrize(

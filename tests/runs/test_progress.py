@@ -8,22 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.base.files import read_json, say
+from pipeline.base.files import say
 from pipeline.runs import progress as module
 from pipeline.runs.progress import Progress
 
 ROOT = Path(__file__).parent.parent.parent
-CLEAR = "\r\x1b[K"
 CPU = torch.device("cpu")
-
-
-class Stream(io.StringIO):
-    def __init__(self, terminal):
-        super().__init__()
-        self.terminal = terminal
-
-    def isatty(self):
-        return self.terminal
 
 
 @pytest.fixture(autouse=True)
@@ -42,11 +32,11 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def run(clock):
-    """(terminal, seconds between ticks, ticks) -> everything written by a run of 1,000 kimg, 100 kimg a tick."""
+    """(seconds between ticks, ticks) -> everything written by a run of 1,000 kimg, 100 kimg a tick."""
 
-    def play(terminal, seconds, ticks, sitting=None):
+    def play(seconds, ticks, sitting=None):
         sitting = sitting or {}
-        progress = Progress("digits/full/seed0", stream := Stream(terminal))
+        progress = Progress("digits/full/seed0", stream := io.StringIO())
         progress.start(1000.0, **sitting)
         for tick in range(1, ticks + 1):
             clock[0] += seconds
@@ -58,7 +48,7 @@ def run(clock):
 
 
 def test_a_log_gets_a_whole_line_a_tick_without_control_characters(run):
-    text = run(False, 30.0, 3)
+    text = run(30.0, 3)
     assert "\r" not in text and "\x1b" not in text and text.endswith("\n")
     lines = text.splitlines()
     assert len(lines) == 5 and all(line.startswith("train: digits/full/seed0: ") for line in lines)
@@ -66,19 +56,19 @@ def test_a_log_gets_a_whole_line_a_tick_without_control_characters(run):
 
 
 def test_a_line_says_how_far_how_fast_how_long_and_how_much_memory(run):
-    line = run(False, 30.0, 2).splitlines()[2]
+    line = run(30.0, 2).splitlines()[2]
     # 60 s for 200 of 1,000 kimg: 0.3 s each, 240 s left.
     for part in ("200.0/1,000.0 kimg", "0.30 s/kimg", "4.0 min left", "2,048 MiB", "W 0.25"):
         assert part in line
 
 
 def test_what_is_left_is_reckoned_from_this_sitting_and_the_time_from_all(run):
-    lines = run(False, 30.0, 2, {"kimg": 600.0, "seconds": 5000.0}).splitlines()
+    lines = run(30.0, 2, {"kimg": 600.0, "seconds": 5000.0}).splitlines()
     assert "800.0/1,000.0 kimg, 0.30 s/kimg, 1.0 min left" in lines[2] and "ok after 5,060 s" in lines[-1]
 
 
 def test_a_tick_gives_the_row_of_what_the_machine_did(clock):
-    progress = Progress("cell", Stream(False))
+    progress = Progress("cell", io.StringIO())
     progress.start(10.0, kimg=2.0, seconds=100.0)
     rows = []
     for seconds, kimg in ((4.0, 3.0), (1.0, 5.0)):
@@ -90,19 +80,8 @@ def test_a_tick_gives_the_row_of_what_the_machine_did(clock):
     ]
 
 
-def test_a_terminal_gets_one_line_that_renews_itself_at_every_tick(run):
-    text = run(True, 1.0, 5)
-    assert text.count("\n") == 2  # the first line and the last; everything between is overwritten
-    first, rest = text.split("\n", 1)
-    assert CLEAR not in first
-    renewals = rest.split(CLEAR)
-    assert renewals[0] == "" and len(renewals) == 7
-    assert all("kimg" in line for line in renewals[1:-1]) and "500.0/1,000.0" in renewals[-2]
-    assert renewals[-1] == "train: digits/full/seed0: ok after 5 s\n"
-
-
 def test_the_status_is_the_last_word():
-    progress = Progress("cell", stream := Stream(False))
+    progress = Progress("cell", stream := io.StringIO())
     progress.start(1.0)
     progress.stop("diverged")
     assert "cell: diverged after" in stream.getvalue().splitlines()[-1]
@@ -113,44 +92,12 @@ def test_standard_output_is_the_default(capsys):
     assert capsys.readouterr().out == "train: cell: 12.0 kimg\n"
 
 
-@pytest.mark.parametrize(("terminal", "ends"), [(True, 1), (False, 0)])
-def test_a_line_that_renews_itself_is_ended_before_anything_else_is_said(terminal, ends):
-    progress = Progress("cell", stream := Stream(terminal))
-    progress.start(2.0)
-    progress.tick({"kimg": 1.0, "wasserstein": 0.0}, CPU)
-    before = stream.getvalue()
-    progress.newline()
-    progress.newline()
-    assert stream.getvalue() == before + "\n" * ends
-
-
-def test_others_see_how_far_a_training_is(clock, tmp_path):
-    progress = Progress("cell", Stream(terminal=False))
-    progress.file = tmp_path / "progress.json"
-    progress.start(1000.0)
-    assert read_json(progress.file) | {"updated": 0} == {
-        "cell": "cell", "kimg": 0.0, "of": 1000.0, "s_per_kimg": None, "seconds_left": None, "updated": 0,
-    }  # fmt: skip
-    clock[0] += 200.0
-    progress.tick({"kimg": 100.0, "wasserstein": 0.0}, CPU)
-    seen = read_json(progress.file)
-    assert (seen["kimg"], seen["s_per_kimg"], seen["seconds_left"]) == (100.0, 2.0, 1800.0)
-
-
-def test_a_disk_that_refuses_does_not_end_the_training(clock, tmp_path):
-    progress = Progress("cell", Stream(terminal=False))
-    (tmp_path / "file").touch()
-    progress.file = tmp_path / "file/progress.json"
-    progress.start(1000.0)
-    assert "1,000.0 kimg" in progress.stream.getvalue()
-
-
 # ---- nothing about a line decides over a training ----
-class Broken(Stream):
+class Broken(io.StringIO):
     """A stream whose reader is gone, or whose disk is full."""
 
     def __init__(self, error):
-        super().__init__(False)
+        super().__init__()
         self.error = error
 
     def write(self, text):
@@ -167,15 +114,14 @@ def test_a_line_that_cannot_be_written_ends_nothing(clock, error):
     progress.start(10.0)
     clock[0] += 1.0
     assert progress.tick({"kimg": 1.0, "wasserstein": 0.0}, CPU)["memory_mib"] == 2048
-    progress.newline()
     progress.stop("ok")
 
 
 def test_a_closed_stream_and_none_at_all_end_nothing(monkeypatch):
-    stream = Stream(False)
+    stream = io.StringIO()
     stream.close()
     Progress("cell", stream).stop("ok")
-    monkeypatch.setattr(module.sys, "stdout", None)
+    monkeypatch.setattr(sys, "stdout", None)
     Progress("cell").start(1.0)
     Progress("cell").stop("ok")
 

@@ -1,6 +1,7 @@
 """A run's folder, the key it is known by, and twins that are copied instead of trained again."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,9 +16,11 @@ from pipeline.base.images import to_uint8
 from pipeline.base.schema import bind, read_yaml
 from pipeline.data.array import read_manifest, write_dataset
 from pipeline.networks.transgan.networks import Discriminator, Generator
+from pipeline.runs import job
 from pipeline.runs import run as module
+from pipeline.runs.job import Job, find_twin, run_key
 from pipeline.runs.record import read_record, record_folder
-from pipeline.runs.run import find_twin, more_parts, run_cell, run_key
+from pipeline.runs.run import run_cell
 from pipeline.runs.work_dirs import WORKER, stored, work_root
 from pipeline.training.config import TrainPlan
 
@@ -214,12 +217,11 @@ def test_a_given_number_of_parts_batch_statistics_and_odd_batches_stay_as_they_a
     assert record["status"] == "oom" and len(tried) == 1
 
 
-def test_parts_are_shared_by_all_processes(plan):
-    assert more_parts(plan(accumulate="auto", processes=2), 1) == 2
-    assert (
-        more_parts(plan(accumulate="auto", processes=4), 1) == 2
-        and more_parts(plan(accumulate="auto", processes=4), 2) is None
-    )
+@pytest.mark.parametrize(("processes", "parts", "more"), [(2, 1, 2), (4, 1, 2), (4, 2, None)])
+def test_parts_are_shared_by_all_processes(plan, processes, parts, more):
+    train = plan(accumulate="auto", processes=processes)
+    one = Job(name="cell", plan=train, data=Path(), out=Path(), work=Path(), key="ab", parts=parts).in_more_parts()
+    assert (one and one.parts) == more
 
 
 def test_auto_is_the_same_training_as_one_part(plan):
@@ -233,7 +235,7 @@ def test_the_key_names_an_architecture_and_no_card(plan, monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: pytest.fail("its name"))
     a100 = run_key(plan(), "images", torch.device("cuda"))
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
-    assert run_key(plan(), "images", torch.device("cuda"))[: module.TRAINING] == a100[: module.TRAINING]
+    assert run_key(plan(), "images", torch.device("cuda"))[: job.TRAINING] == a100[: job.TRAINING]
     assert run_key(plan(), "images", torch.device("cuda")) != a100
 
 
@@ -241,9 +243,10 @@ def test_the_state_that_another_kind_of_machine_left_is_named_before_the_trainin
     plan, data, tmp_path, monkeypatch, capsys
 ):
     key = run_key(plan(), read_manifest(data)["images_sha256"], torch.device("cpu"))
-    other = work_root() / f"{key[: module.TRAINING]}{'0' * module.TRAINING}"
+    other = work_root() / f"{key[: job.TRAINING]}{'0' * job.TRAINING}"
     other.mkdir(parents=True)
-    write_json(other / "step-000000012.json", {"kimg": 12.5})
+    write_json(other / "step-000000012.json", {})
+    write_json(other / "progress.json", {"kimg": 12.5})
     monkeypatch.setattr(module, "train", lambda *_, **__: pytest.fail(capsys.readouterr().out))
     with pytest.raises(pytest.fail.Exception, match=f"another kind of machine.* 12.5 kimg .*{other}"):
         run_cell(plan(), data=data, out=tmp_path / "runs/digits/full/seed0", name="digits/full/seed0")
@@ -251,7 +254,7 @@ def test_the_state_that_another_kind_of_machine_left_is_named_before_the_trainin
 
 
 def test_compiling_without_a_compiler_is_refused_before_any_work(plan, data, tmp_path, untrainable, monkeypatch):
-    monkeypatch.setattr(module, "_has_compiler", lambda: False)
+    monkeypatch.setattr(job, "_has_compiler", lambda: False)
     with pytest.raises(UserError, match=r"train\.execution: given 'compiled', which needs a C\+\+ compiler.*: eager$"):
         run_cell(plan(execution="compiled"), data=data, out=tmp_path / "runs/digits/full/seed0", name="cell")
 
@@ -261,7 +264,7 @@ def test_a_compiler_is_looked_for_where_cxx_says(monkeypatch):
     from torch._inductor import cpp_builder
 
     cpp_builder.get_cpp_compiler.cache_clear() if hasattr(cpp_builder.get_cpp_compiler, "cache_clear") else None
-    assert not module._has_compiler()
+    assert not job._has_compiler()
 
 
 def test_any_other_failure_is_a_failure(plan, data, tmp_path, monkeypatch):
@@ -367,13 +370,13 @@ def test_a_cell_is_not_its_own_twin_and_other_datasets_have_none(runs):
 
 def test_a_run_of_another_machine_is_a_twin_and_no_state_to_go_on_from(runs, plan, monkeypatch):
     original = plan()
-    here = module.run_key(original, "images", torch.device("cpu"))
-    monkeypatch.setattr(module, "processor", lambda: "Another Processor, 2 cores")
-    there = module.run_key(original, "images", torch.device("cpu"))
-    assert here != there and here[: module.TRAINING] == there[: module.TRAINING] and len(there) == 64
+    here = run_key(original, "images", torch.device("cpu"))
+    monkeypatch.setattr(job, "processor", lambda: "Another Processor, 2 cores")
+    there = run_key(original, "images", torch.device("cpu"))
+    assert here != there and here[: job.TRAINING] == there[: job.TRAINING] and len(there) == 64
     key = read_json(runs / "full/seed0/run.json")["key"]
-    assert find_twin(runs / "grid_attention/seed0", key[: module.TRAINING] + "0" * 32) == runs / "full/seed0"
-    assert find_twin(runs / "grid_attention/seed0", "0" * 32 + key[module.TRAINING :]) is None
+    assert find_twin(runs / "grid_attention/seed0", key[: job.TRAINING] + "0" * 32) == runs / "full/seed0"
+    assert find_twin(runs / "grid_attention/seed0", "0" * 32 + key[job.TRAINING :]) is None
 
 
 def test_a_folder_without_a_record_is_no_finished_run(runs, tmp_path):
@@ -399,7 +402,7 @@ def test_a_copy_that_failed_halfway_is_no_finished_run(runs, plan, data, monkeyp
 
 
 def test_cuda_graphs_are_refused_without_a_gpu(plan, data, tmp_path, monkeypatch):
-    monkeypatch.setattr(module.torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(job.torch.cuda, "is_available", lambda: False)
     with pytest.raises(
         UserError, match=r"train\.execution: given 'compiled_graphs', which needs a GPU; allowed .*: eager"
     ):

@@ -16,7 +16,8 @@ from pipeline.base.errors import UserError
 from pipeline.base.files import read_json
 from pipeline.base.schema import dump
 from pipeline.runs import processes
-from pipeline.runs.run import run_cell, run_key
+from pipeline.runs.job import Job, run_key
+from pipeline.runs.run import run_cell
 from runs import content
 
 ROOT = Path(__file__).parent.parent.parent
@@ -172,18 +173,17 @@ def test_the_number_of_processes_is_no_part_of_the_key(plan):
 @pytest.mark.parametrize(
     ("notes", "codes", "found"),
     [
-        ({0: {"done": True}}, {1: 75}, None),
-        ({1: {"oom": {"detail": "too little"}}}, {1: 1, 0: 75}, {"oom": {"detail": "too little"}}),
-        ({0: {"error": "disk full"}}, {0: 1}, "disk full"),
-        ({}, {0: 75, 1: -9}, "cell: process 1 of 2 was killed by SIGKILL and the others were ended; no checkpoint"),
-        ({}, {0: 75, 1: 1}, r"cell: process 1 of 2 failed \(exit status 1\)"),
+        ([{"done": True}], {1: 75}, None),
+        ([{"lost": True}, {"shortage": {"detail": "too little"}}], {1: 1, 0: 75}, {"detail": "too little"}),
+        ([{"error": "disk full"}], {0: 1}, "disk full"),
+        ([], {0: 75, 1: -9}, "cell: process 1 of 2 was killed by SIGKILL and the others were ended; no checkpoint"),
+        ([], {0: 75, 1: 1}, r"cell: process 1 of 2 failed \(exit status 1\)"),
     ],
 )
-def test_what_became_of_it_is_said_by_whoever_was_first(notes, codes, found, tmp_path):
-    for rank, note in notes.items():
-        processes.write_note(tmp_path, rank, note)
+def test_what_became_of_it_is_said_by_whoever_was_first(plan, notes, codes, found, tmp_path):
+    job = Job(name="cell", plan=plan(processes=2), data=tmp_path, out=tmp_path, work=tmp_path, key="ab", parts=1)
     if isinstance(found, str):
         with pytest.raises(UserError, match=found):
-            processes._verdict(codes, tmp_path, 2, "cell")
+            processes._verdict(codes, notes, job)
     else:
-        assert processes._verdict(codes, tmp_path, 2, "cell") == found
+        assert processes._verdict(codes, notes, job) == found

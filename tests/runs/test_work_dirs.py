@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.base.errors import UserError
+from pipeline.base.files import write_json
 from pipeline.runs import unfinished as command
 from pipeline.runs import work_dirs
 from pipeline.runs.checkpoint import save
@@ -149,7 +150,8 @@ def three(root, elsewhere):
     for key in ("aaa1", "aaa2"):
         with work_folder(key, f"digits/{key}/seed0", print) as folder:
             if key == "aaa1":
-                save(folder, {"a": 1}, key=key, step=3, facts={"cell": f"digits/{key}/seed0", "kimg": 1.5})
+                save(folder, {"a": 1}, key=key, step=3)
+                write_json(folder / "progress.json", {"cell": f"digits/{key}/seed0", "kimg": 1.5})
     return elsewhere("work_folder('bbb1', 'digits/bbb/seed0', print)")
 
 
@@ -157,9 +159,9 @@ def test_a_list_says_which_cell_how_far_how_large_how_old_and_whether_it_runs(ro
     monkeypatch.setattr(sys, "argv", ["unfinished"])
     command.main()
     lines = capsys.readouterr().out.splitlines()
-    assert re.fullmatch(r"aaa1: 0\.0 MiB  digits/aaa1/seed0  1\.5 kimg  \d s ago  interrupted", lines[0])
-    assert "aaa2: 0.0 MiB  digits/aaa2/seed0  0.0 kimg" in lines[1] and lines[1].endswith("interrupted")
-    assert lines[2].startswith("bbb1: ") and lines[2].endswith(f"at work: process {three.pid}")
+    assert re.fullmatch(r"aaa1: digits/aaa1/seed0  1\.5 kimg  \d s ago  interrupted  0\.0 MiB", lines[0])
+    assert "aaa2: digits/aaa2/seed0  0.0 kimg" in lines[1] and lines[1].endswith("interrupted  0.0 MiB")
+    assert lines[2].startswith("bbb1: ") and lines[2].endswith(f"at work: process {three.pid}  0.0 MiB")
 
 
 def test_one_is_removed_by_the_beginning_of_its_key(root, three):

@@ -1,0 +1,125 @@
+"""Curves and pictures for TensorBoard: .work/events/<cell>/<key>/.
+
+They are a copy of what the training itself collects, so nothing depends on them. A training that goes on after an
+interruption writes its file anew from its checkpoint: whatever the old file said beyond that moment is gone.
+"""
+
+import io
+import os
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.record_writer import RecordWriter
+
+from pipeline.base.arrays import tile
+from pipeline.runs.work_dirs import EVENTS, work_root
+from pipeline.training.loop import Outcome
+
+MARK = "tfevents"  # TensorBoard reads the files that have this in their name
+KEPT = 5  # trainings of a cell whose curves are kept, the newest
+KEY_DIGITS = 8  # of a training's key, in the name of its folder
+GRID_TAG = "fixed latents"
+GRID_SIDE, GRID_PIXELS = 8, 1024  # images a side of a grid, and pixels a side, at most
+CLOCK = ("kimg", "step")  # columns of the history that say when; TensorBoard's step is the number of real images shown
+
+
+def events_folder(name: str, key: str) -> Path:
+    """Where the curves of training `key` of cell `name` are."""
+    return work_root() / EVENTS / name / key[:KEY_DIGITS]
+
+
+class EventLog:
+    """Keeps the event file in `folder` equal to an outcome's history, machine rows and grids.
+
+    A disk that does not take it ends the copying with one line, never the training.
+    """
+
+    def __init__(self, folder: Path, say: Callable[[str], None]):
+        self.folder, self.say = folder, say
+        self.file: RecordWriter | None = None
+        self.rows = self.grids = 0  # that the file has
+        self.origin = time.time()  # when the training would have begun, had it never been interrupted
+        self.closed = False
+
+    def copy(self, outcome: Outcome) -> None:
+        """Add what is new since the last call.
+
+        A file of its own replaces those of earlier sittings at the first call, and after a divergence, which takes back
+        the grids drawn after the last healthy tick.
+        """
+        if self.closed:
+            return
+        try:
+            if self.file is None or len(outcome.grids) < self.grids:
+                self._begin(outcome)
+            for row, machine in zip(outcome.history[self.rows :], outcome.machine[self.rows :], strict=True):
+                values = {f"training/{name}": value for name, value in row.items() if name not in CLOCK}
+                values |= {f"machine/{name}": value for name, value in machine.items() if name not in CLOCK}
+                points = [Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
+                self._write(points, row["kimg"], machine.get("seconds", 0.0))
+            for grid, kimg in zip(outcome.grids[self.grids :], outcome.grids_kimg[self.grids :], strict=True):
+                ticks = [machine.get("seconds", 0.0) for machine in outcome.machine if machine["kimg"] <= kimg]
+                self._write([Summary.Value(tag=GRID_TAG, image=_image(grid))], kimg, max(ticks, default=0.0))
+            self.rows, self.grids = len(outcome.history), len(outcome.grids)
+        except OSError as error:
+            self.close()
+            self.say(f"{self.folder}: no curves for TensorBoard from here on ({error}); the training goes on")
+
+    def close(self) -> None:
+        """Nothing is copied from now on."""
+        self.closed = True
+        if self.file is not None:
+            with suppress(OSError):  # a full disk costs the last curves and no training
+                self.file.close()
+
+    def _begin(self, outcome: Outcome) -> None:
+        """A new event file. A reader forgets what earlier ones said; the newest trainings of the cell are kept."""
+        if self.file is not None:
+            self.file.close()
+        others = [path for path in self.folder.parent.glob("*") if path != self.folder]
+        for old in sorted(others, key=lambda path: path.stat().st_mtime, reverse=True)[KEPT - 1 :]:
+            shutil.rmtree(old)
+        for old in self.folder.glob(f"*{MARK}*"):
+            os.truncate(old, 0)  # not removed: a TensorBoard that has it open would never come to the next one
+        self.folder.mkdir(parents=True, exist_ok=True)
+        now, self.rows, self.grids = time.time(), 0, 0
+        self.origin = now - outcome.seconds
+        # TensorBoard goes from file to file by their names: the new one is the last, also where the clock was put back.
+        earlier = [float(old.name.split(f"{MARK}.")[1].rpartition(".")[0]) for old in self.folder.glob(f"*{MARK}*")]
+        name = f"events.out.{MARK}.{max(now, max(earlier, default=0.0) + 1):.6f}.{os.getpid()}"
+        self.file = RecordWriter(open(self.folder / name, "xb"))  # noqa: SIM115
+        self._append(wall_time=now, file_version="brain.Event:2")
+        self._append(wall_time=now, step=0, session_log=SessionLog(status=SessionLog.START))
+
+    def _write(self, values: list[Any], kimg: float, seconds: float) -> None:
+        """Points or pictures of one moment; a point is kept as float32."""
+        self._append(wall_time=self.origin + seconds, step=round(kimg * 1000), summary=Summary(value=values))
+
+    def _append(self, **content: Any) -> None:
+        """A record, on disk before the next."""
+        assert self.file is not None
+        self.file.write(Event(**content).SerializeToString())
+        self.file.flush()
+
+
+def grid_picture(grid: np.ndarray) -> Image.Image:
+    """The first images of a grid (N, C, H, W) uint8 as one RGB picture of about GRID_PIXELS a side at most."""
+    side = grid.shape[-1]
+    columns = max(2, min(GRID_SIDE, GRID_PIXELS // side))
+    shown = tile(grid[: columns * columns], columns=columns, scale=max(1, 32 // side))
+    return Image.fromarray(shown.squeeze()).convert("RGB")
+
+
+def _image(grid: np.ndarray) -> Any:
+    picture, png = grid_picture(grid), io.BytesIO()
+    picture.save(png, "PNG")
+    facts = {"width": picture.width, "height": picture.height, "colorspace": 3}
+    return Summary.Image(**facts, encoded_image_string=png.getvalue())

@@ -1,0 +1,135 @@
+"""Which training it is, and whether this machine can do it."""
+
+import hashlib
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from pipeline.base.errors import UserError
+from pipeline.base.files import read_json
+from pipeline.base.machine import processor
+from pipeline.base.schema import dump
+from pipeline.plan.fingerprint import fingerprint
+from pipeline.runs.work_dirs import stored
+from pipeline.training.config import TrainPlan, same_training
+
+TRAINING = 32  # hexadecimal digits of a key that name the training; the others name the machine
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One training: what is trained on which images, where it is written to, and where its state is kept."""
+
+    name: str  # of the cell
+    plan: TrainPlan
+    data: Path
+    out: Path
+    work: Path
+    key: str
+    parts: int  # that a batch is computed in; the plan's `accumulate` may say `auto`
+
+    def plan_in_parts(self) -> TrainPlan:
+        train = self.plan.train.model_copy(update={"accumulate": self.parts})
+        return self.plan.model_copy(update={"train": train})
+
+    def in_more_parts(self) -> "Job | None":
+        """Twice as many parts, where `accumulate: auto` may take as many: their gradients are those of the batch."""
+        train, divided = self.plan.train, 2 * self.parts * self.plan.train.processes
+        if train.accumulate != "auto" or self.plan.network.batch_statistics:
+            return None
+        if train.batch_generator % divided or train.batch_discriminator % divided:
+            return None
+        return replace(self, parts=2 * self.parts)
+
+
+def run_key(plan: TrainPlan, images_sha256: str, device: torch.device) -> str:
+    """Hash of everything a training's bytes depend on: its plan (settings and code), images, torch, kernels.
+
+    Kernels: a GPU's architecture, or a processor's maker and its widest vector instructions. Names would tell cards
+    with more memory apart, which compute the same.
+
+    The first half (`TRAINING` digits) is of the plan and the images alone: what is trained, on whatever machine.
+
+    The number of processes is left out, though the order of sums depends on it: an interrupted training may go on
+    with another number, and its record says which there were.
+    """
+    kernels = (
+        "sm_{}{}".format(*torch.cuda.get_device_capability(device))
+        if device.type == "cuda"
+        else f"{processor().split()[0]} {torch.backends.cpu.get_cpu_capability()}"
+    )
+    alike = plan.model_copy(update={"train": same_training(plan.train)})
+    training, machine = (dump(alike), images_sha256), (torch.__version__, device.type, kernels)
+    return "".join(hashlib.sha256("".join(parts).encode()).hexdigest()[:TRAINING] for parts in (training, machine))
+
+
+def find_twin(out: Path, key: str) -> Path | None:
+    """A finished run beside `out` (runs/<dataset>/*/seed*) of the same training as `key`'s, on whatever machine."""
+    for record in sorted(out.parent.parent.glob("*/seed*/run.json")):
+        facts = read_json(record) if record.parent != out else {}
+        if facts.get("key", "")[:TRAINING] == key[:TRAINING] and facts["status"] != "oom":
+            return record.parent
+    return None
+
+
+def say_other_machines(work: Path, say: Callable[[str], None]) -> None:
+    """Name the state that another kind of machine left of this training: kernels round differently, so it stays there.
+
+    `work`: the work directory of a key; a state in it is gone on from, and nothing has to be said.
+    """
+    for other in [] if stored(work) else sorted(work.parent.glob(f"{work.name[:TRAINING]}*")):
+        if stored(other):
+            with suppress(UserError):
+                kimg = read_json(other / "progress.json")["kimg"]
+                say(
+                    f"begins at 0: another kind of machine, or another torch, has trained {kimg:,.1f} kimg of it and "
+                    f"can go on; that state stays in {other}"
+                )
+
+
+def check_code(plan: TrainPlan, name: str) -> None:
+    """Errors: `UserError` where the code is no longer what the plan was made for: it would train something else."""
+    now = fingerprint(plan.network, plan.train)
+    if plan.code != now:
+        changed = sorted({*plan.code.items()} ^ {*now.items()})
+        raise UserError(
+            f"plan/train/{name}.yaml: {changed[0][0]} has changed since the plan was made; "
+            "`dvc repro plan` makes it anew, `dvc repro` does so by itself"
+        )
+
+
+def own_device(processes: int, rank: int = 0) -> torch.device:
+    """The GPU of process `rank`, or the CPU. Errors: `UserError` where there are GPUs, but fewer than `processes`."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    if (count := torch.cuda.device_count()) < processes:
+        raise UserError(f"train.processes: given {processes}; allowed: {count} at most, the GPUs visible on this host")
+    return torch.device("cuda", rank)
+
+
+def check_device(plan: TrainPlan, device: torch.device, name: str) -> None:
+    """Errors: `UserError` for settings that this device cannot have; `plan` does not know the device."""
+    execution = plan.train.execution
+    if execution == "compiled_graphs" and device.type != "cuda":
+        needs, allowed = "a GPU", "eager | compiled"
+    elif execution != "eager" and not _has_compiler():
+        needs, allowed = "a C++ compiler (g++, or the one that CXX names)", "eager"
+    else:
+        return
+    raise UserError(
+        f"plan/train/{name}.yaml: train.execution: given {execution!r}, which needs {needs}; "
+        f"allowed on this machine: {allowed}"
+    )
+
+
+def _has_compiler() -> bool:
+    from torch._inductor.cpp_builder import get_cpp_compiler
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    try:
+        return bool(get_cpp_compiler())
+    except InvalidCxxCompiler:
+        return False
