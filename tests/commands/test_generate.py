@@ -2,6 +2,7 @@
 
 import io
 import os
+import resource
 import subprocess
 import sys
 import zipfile
@@ -130,18 +131,17 @@ def test_what_cannot_be_written_is_one_line_before_any_image_is_drawn(monkeypatc
 
 
 @pytest.mark.parametrize("out", ["full.npz", "full.zip", "full.png", "folder", "full.gif"])
-def test_a_full_disk_is_one_line_and_leaves_nothing(run, tmp_path, out):
+def test_a_full_disk_is_one_line_and_leaves_nothing(monkeypatch, capsys, run, tmp_path, out):
     """A limit on the size of files stands for the disk: writing more is an OSError as well."""
-    code = (
-        "import resource, sys; from pipeline.commands.generate import main\n"
-        "import pipeline.generators.library, pipeline.generators.write_images\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (60, 60))\n"
-        "main()"
-    )
-    arguments = ["--run", run, "--n", "40", "--steps", "2", "--out", tmp_path / out]
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert done.stderr.splitlines()[-1].startswith("error: ") and "File too large" in done.stderr
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60, before[1]))
+        with pytest.raises(SystemExit) as end:
+            call(monkeypatch, "--run", run, "--n", 40, "--steps", 2, "--out", tmp_path / out)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    error = capsys.readouterr().err
+    assert end.value.code == 1 and error.startswith("error: ") and error.count("\n") == 1 and "File too large" in error
     assert not list(tmp_path.iterdir())
 
 
