@@ -122,25 +122,19 @@ def _write_images(generator: "TrainedGenerator", arguments: argparse.Namespace, 
     return count
 
 
-def _write_walk(generator: "TrainedGenerator", arguments: argparse.Namespace) -> int:
+def _write_walk(generator: "TrainedGenerator", given: argparse.Namespace) -> int:
     """Without --seeds: a grid of --n images, each on a walk of its own. With: one image that passes every seed."""
-    from tqdm import tqdm
-
     from pipeline.generators.library import walk
 
-    batch, n = arguments.batch, arguments.n
-    if arguments.seeds is not None:
-        frames = generator.interpolate(
-            arguments.seeds, arguments.steps, loop=True, truncation=arguments.truncation, batch=batch
-        )[:, None]
+    if given.seeds is not None:
+        options = {"loop": True, "truncation": given.truncation, "batch": given.batch}
+        frames = generator.interpolate(given.seeds, given.steps, **options)[:, None]
     else:
-        stations = generator.latents(arguments.keyframes * n, arguments.seed, arguments.truncation)
-        path = walk(stations.unflatten(0, (arguments.keyframes, n)), arguments.steps, loop=True)
-        parts = generator.batches(path.flatten(0, 1), seed=arguments.seed, batch=batch)
-        total = math.ceil(len(path) * n / batch)
-        drawn = np.concatenate(list(tqdm(parts, desc="generate", unit="batch", total=total, disable=None)))
-        frames = drawn.reshape(len(path), n, *drawn.shape[1:])
-    write_images.write_video(arguments.out, frames, (arguments.columns, arguments.scale), fps=arguments.fps)
+        stations = generator.latents(given.keyframes * given.n, given.seed, given.truncation)
+        path = walk(stations.unflatten(0, (given.keyframes, given.n)), given.steps, loop=True)
+        drawn = generator.draw(path.flatten(0, 1), seed=given.seed, batch=given.batch)
+        frames = drawn.reshape(len(path), given.n, *drawn.shape[1:])
+    write_images.write_video(given.out, frames, (given.columns, given.scale), fps=given.fps)
     return len(frames)
 
 

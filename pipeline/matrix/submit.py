@@ -34,28 +34,26 @@ RETRIES = 3  # of Ray, after a lost node or a killed Ray worker
 
 @dataclass(frozen=True)
 class Job:
-    """What an engine needs to know."""
+    """What an engine needs to know, beside the head's repository, which is the current folder, and TRANSGAN_WORK."""
 
     folder: Path  # scripts and logs
-    root: Path  # the head's repository, which workers clone
-    work: Path  # TRANSGAN_WORK
     units: list[Unit]
-    options: tuple[str, ...]  # of every worker
+    worker: tuple[str, ...]  # options of every worker
 
 
-def prepare_job(root: Path, options: argparse.Namespace) -> Job | None:
+def prepare_job(options: argparse.Namespace) -> Job | None:
     """Check the head, make and push what every cell needs, and the job's folder; None where every cell is done.
 
     Prepared images are never pushed: several data sets must not be passed on, so each machine prepares its own.
     Errors: `UserError` where the head has changes, other libraries, or no remote that carries a run cache.
     """
-    revision = check_clean(root, any_libraries=options.other_libraries)
-    print(f"submit: revision {revision[:12]}, remote {check_remote(root)}; making and pushing references", flush=True)
-    dvc("repro", "plan", root=root)
-    units = read_units(root)
+    revision = check_clean(any_libraries=options.other_libraries)
+    print(f"submit: revision {revision[:12]}, remote {check_remote()}; making and pushing references", flush=True)
+    dvc("repro", "plan")
+    units = read_units()
     references = [f"reference@{dataset}" for dataset in datasets(units)]
-    dvc("repro", "--pull", *references, root=root)
-    push(partial(dvc, root=root), references)
+    dvc("repro", "--pull", *references)
+    push(dvc, references)
     states = cell_states(units, revision)
     left = [unit for unit in units if any(states[cell][0] is not State.DONE for cell in unit.cells)]
     print(f"submit: {len(units)} trainings, {len(units) - len(left)} are done, {len(left)} to do", flush=True)
@@ -63,10 +61,10 @@ def prepare_job(root: Path, options: argparse.Namespace) -> Job | None:
         return None
     folder = work_root().absolute() / "jobs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
     (folder / "logs").mkdir(parents=True)
-    worker = ["--revision", revision, "--source", str(root.absolute())]
+    worker = ["--revision", revision, "--source", str(Path.cwd())]
     worker += ["--clones", options.clones] if options.clones else []
     worker += ["--other-libraries"] if options.other_libraries else []
-    return Job(folder, root.absolute(), work_root().absolute(), left, tuple(worker))
+    return Job(folder, left, tuple(worker))
 
 
 def slurm(job: Job, options: argparse.Namespace) -> list[str]:
@@ -74,15 +72,15 @@ def slurm(job: Job, options: argparse.Namespace) -> list[str]:
 
     Errors: `UserError` where there is no sbatch, or it refuses.
     """
-    shared = {SHARED: str(job.work), "HEAD": str(job.root), "PYTHON": sys.executable}
-    exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in shared.items())
+    shared = {SHARED: work_root().absolute(), "HEAD": Path.cwd(), "PYTHON": sys.executable}
+    exports = "".join(f"export {name}={shlex.quote(str(value))}\n" for name, value in shared.items())
     gather = job.folder / "gather.sh"
     write_text(gather, f'#!/bin/bash\n{exports}cd "$HEAD" && "$PYTHON" -m pipeline.matrix.gather --restore\n')
     arrays = []
     for processes in sorted({unit.processes for unit in job.units}):
         units = [unit for unit in job.units if unit.processes == processes]
         script, logs = job.folder / f"array{processes}.sh", job.folder / f"logs/cells{processes}"
-        named = f"{exports}cells=({shlex.join(map(str, units))})\noptions=({shlex.join(job.options)})\n"
+        named = f"{exports}cells=({shlex.join(map(str, units))})\noptions=({shlex.join(job.worker)})\n"
         write_text(script, ARRAY.read_text(encoding="utf-8").replace("# SETTINGS\n", named))
         logs.mkdir()
         array = [f"--array=1-{len(units)}{f'%{options.at_once}' if options.at_once else ''}"]
@@ -135,9 +133,9 @@ def ray(job: Job, options: argparse.Namespace) -> None:
         for unit in job.units:
             resources = {"num_gpus": unit.processes * options.gpus, "num_cpus": 1}
             task = engine.remote(run_worker).options(**resources, max_retries=RETRIES)
-            command = [sys.executable, "-m", "pipeline.matrix.worker", "--cell", str(unit), *job.options]
+            command = [sys.executable, "-m", "pipeline.matrix.worker", "--cell", str(unit), *job.worker]
             log = job.folder / "logs" / f"{str(unit).replace('/', '-')}.log"
-            tasks[task.remote(command, str(job.root), str(job.work), str(log))] = unit, log
+            tasks[task.remote(command, str(Path.cwd()), str(work_root().absolute()), str(log))] = unit, log
         while tasks:
             (reference,), _ = engine.wait(list(tasks), num_returns=1)
             unit, log = tasks.pop(reference)
@@ -197,7 +195,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 @command_line
 def main() -> None:
     options = parse()
-    job = prepare_job(Path.cwd(), options)
+    job = prepare_job(options)
     if job is None:
         print("submit: nothing to do; `transgan gather --restore` brings the cells home", flush=True)
     else:

@@ -23,11 +23,14 @@ def options(**given) -> argparse.Namespace:
 
 
 @pytest.fixture
-def job(tmp_path):
+def job(tmp_path, monkeypatch):
     """Three trainings: one in one process, two in four."""
+    (tmp_path / "a head").mkdir()
     (tmp_path / "logs").mkdir()
+    monkeypatch.chdir(tmp_path / "a head")
+    monkeypatch.setenv("TRANSGAN_WORK", str(tmp_path / "shared"))
     units = [unit("a"), unit("b", 4), unit("c", 4)]
-    return Job(tmp_path, Path("/a head"), Path("/work"), units, ("--revision", "abc", "--source", "/a head"))
+    return Job(tmp_path, units, ("--revision", "abc", "--source", "/a head"))
 
 
 @pytest.fixture
@@ -57,7 +60,7 @@ def test_an_array_for_each_number_of_processes_and_the_gathering_after_them(job,
         subprocess.run(["bash", "-n", str(script)], check=True)
     text = (job.folder / "array4.sh").read_text()
     assert "cells=(d/b/seed0 d/c/seed0)\n" in text  # their twins come with them
-    assert "export HEAD='/a head'\n" in text and "options=(--revision abc --source '/a head')\n" in text
+    assert f"export HEAD='{Path.cwd()}'\n" in text and "options=(--revision abc --source '/a head')\n" in text
     assert "pipeline.matrix.gather --restore" in (job.folder / "gather.sh").read_text()
 
 
@@ -95,7 +98,7 @@ def test_the_task_script_hands_a_signal_on_and_asks_to_be_requeued(job, sbatch, 
     for file in (fake, tmp_path / "scontrol"):
         file.chmod(0o755)
     monkeypatch.setattr(submit.sys, "executable", str(fake))
-    submit.slurm(Job(**{**vars(job), "root": tmp_path}), options())
+    submit.slurm(job, options())
     process = subprocess.Popen(
         ["bash", str(tmp_path / "array1.sh")],
         env={"PATH": f"{tmp_path}:/usr/bin:/bin", "SLURM_ARRAY_TASK_ID": "1", "SLURM_JOB_ID": "7"},
