@@ -156,10 +156,10 @@ def test_the_file_of_a_later_sitting_is_the_last_by_name_also_where_the_clock_wa
     outcome = type("Outcome", (), {"seconds": 0.0, "history": [], "machine": [], "grids": [], "grids_kimg": []})()
     for now in (2000.5, 1000.0, 1000.0):
         monkeypatch.setattr(events.time, "time", lambda now=now: now)
-        log = EventLog(tmp_path, print)
+        log = EventLog(tmp_path / "cell/key", print)
         log.copy(outcome)
         log.close()
-    assert [path.name.split(".")[3] for path in sorted(tmp_path.iterdir())] == ["2000", "2001", "2002"]
+    assert [path.name.split(".")[3] for path in sorted((tmp_path / "cell/key").iterdir())] == ["2000", "2001", "2002"]
 
 
 @pytest.mark.parametrize(("channels", "side", "shown"), [(3, 8, 64), (1, 8, 64), (3, 256, 16), (3, 1024, 4)])
