@@ -26,9 +26,7 @@ def small(name="inception_legacy", *, logits=True, largest=10_000):
     return Extractor(
         name=name,
         sha256="cd" * 32,
-        features=12,
         resize="none",
         network=Small(logits).eval(),
-        no_logits=None if logits else "these weights have no logits",
         largest=largest,
     )

@@ -10,7 +10,7 @@ import torch
 from pipeline.base.errors import UserError
 from pipeline.base.files import read_json, write_json, write_text
 from pipeline.metrics.config import MeasurePlan
-from pipeline.metrics.extractors.extractor import Features, Reference, best_device, load_reference
+from pipeline.metrics.extractors.extractor import DTYPE, Features, Reference, best_device, load_reference
 from pipeline.metrics.registry import SPREAD, parse
 from pipeline.metrics.suite import measure
 from pipeline.networks.sampling import draw_images, draw_latents, kept_weights, load_generator, memory_advice
@@ -121,7 +121,7 @@ def protocols(plan: MeasurePlan, known: Reference) -> dict[str, dict[str, Any]]:
         facts = {
             "extractor": protocol.extractor,
             "extractor_sha256": network["sha256"],
-            "dtype": network["dtype"],
+            "dtype": DTYPE,
             "split": side["images"],
             "resize": ", then ".join(steps) or "none",
             "n_real": side["n_real"],
@@ -132,7 +132,7 @@ def protocols(plan: MeasurePlan, known: Reference) -> dict[str, dict[str, Any]]:
         }
         facts_of |= {value: facts for value in protocol.values if not value.endswith(SPREAD)}
         if protocol.formula.perfect is not None:
-            perfect = protocol.formula.perfect(count, known.extractors[protocol.extractor].features)
+            perfect = protocol.formula.perfect(count, known.real[protocol.extractor, protocol.split].features.shape[1])
             for value, (mean, spread) in zip(protocol.values, perfect, strict=True):
                 facts_of[value] = facts | {"perfect": mean, "perfect_std": spread}
     return facts_of

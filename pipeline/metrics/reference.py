@@ -13,7 +13,7 @@ from pipeline.base.files import atomic_write, sha256, write_json
 from pipeline.data.array import has_array, read_array, read_manifest
 from pipeline.metrics.config import ReferencePlan
 from pipeline.metrics.extractors import weights
-from pipeline.metrics.extractors.extractor import DTYPE, check_finite, load_extractor
+from pipeline.metrics.extractors.extractor import check_finite, load_extractor
 from pipeline.metrics.extractors.own import accuracy, train_classifier, write_decoder
 from pipeline.metrics.extractors.registry import DIGITS, GLYPHS
 from pipeline.metrics.registry import Protocol, extractors, parse
@@ -42,13 +42,8 @@ def build_reference(plan: ReferencePlan, *, data: str, out: str) -> dict[str, An
         for name in extractors(plan.metrics):
             path, facts = _network(name, plan, data, folder)
             extractor = load_extractor(name, path)
-            content["extractors"][name] = {
-                "sha256": extractor.sha256,
-                "weights": path.name,
-                "resize": extractor.resize,
-                "dtype": DTYPE,
-                "no_logits": extractor.no_logits,
-            }
+            network = {"sha256": extractor.sha256, "weights": path.name, "resize": extractor.resize}
+            content["extractors"][name] = network
             seen = {split: extractor.extract(images[split], BATCH, what=f"{split} images") for split in images}
             known = facts | {"n_real": len(images["train"])} | known | known_answers(plan, extractor, images, seen)
             for split, features in seen.items():

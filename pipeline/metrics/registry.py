@@ -22,7 +22,7 @@ TEST = 10_000  # images of CIFAR-10's test split: fid10k_test_clean is what othe
 DEFAULT = ("fid_train_legacy", "fid_train_clean", "is", "kid", "pr3_inception")  # of `transgan measure`
 SUBSETS, SUBSET_SIZE, SPLITS = 100, 1000, 10  # of `transgan measure`, as the libraries have them
 SPREAD = "_std"  # ends the name of a value that is another value's standard deviation
-UNAVAILABLE = "not available: "  # begins the text that stands in place of a value, with the reason
+NO_LOGITS = "not available: these weights have no logits"  # stands in place of a value
 SETTINGS = ("splits", "subsets", "subset_size")  # of `evaluate`, that move the values of some metrics
 
 # Name -> formula ("module:attribute"), network, split of the real images. A new metric is one line here. The report has

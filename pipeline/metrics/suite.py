@@ -15,7 +15,7 @@ from pipeline.base.errors import UserError
 from pipeline.base.images import to_float, to_uint8
 from pipeline.metrics.config import MetricSettings, ReferencePlan
 from pipeline.metrics.extractors.extractor import Extractor, Features, best_device, check_finite
-from pipeline.metrics.registry import SPREAD, UNAVAILABLE, parse
+from pipeline.metrics.registry import NO_LOGITS, SPREAD, parse
 
 MOST = 1000  # images of a case at most, as many as a run of the faces is measured with
 MEMORISED = 100
@@ -44,7 +44,7 @@ def measure(
         formula, samples = protocol.formula, generated[protocol.extractor]
         rows = samples.logits if formula.reads == "logits" else samples.features
         if rows is None:
-            unavailable[name] = f"{UNAVAILABLE}{samples.no_logits}"
+            unavailable[name] = NO_LOGITS
             continue
         least = protocol.least(settings.splits, settings.subset_size)
         if len(samples) < (needed := max(least, protocol.count or 0)):

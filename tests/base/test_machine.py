@@ -62,7 +62,7 @@ def test_an_error_on_a_device_is_raised(three):
 def test_samples_and_features_are_those_of_one_device(cell, monkeypatch):
     generator = build_generator(cell("digits", "full").network).eval()
     network = Network()
-    extractor = Extractor(name="small", sha256="0", features=5, resize="none", network=network)
+    extractor = Extractor(name="small", sha256="0", resize="none", network=network)
     alone = sample(generator, 20, 3, 4)
     before = extractor.extract(alone, 6)
     monkeypatch.setattr(module, "devices", lambda first: [first] * 3)

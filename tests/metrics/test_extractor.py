@@ -47,7 +47,7 @@ def test_memory_maps_are_read_as_arrays_are(tmp_path):
         assert np.array_equal(ours, whole)
 
 
-def test_a_selection_has_its_rows_and_its_reason():
+def test_a_selection_has_its_rows():
     found = small(logits=False).extract(IMAGES, 8).rows(np.array([5, 5, 1]))
     assert np.array_equal(found.features, both(small(), 8)[0][[5, 5, 1]])
-    assert found.logits is None and found.no_logits == "these weights have no logits"
+    assert found.logits is None

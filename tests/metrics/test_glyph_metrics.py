@@ -59,7 +59,7 @@ def test_real_images_are_valid_and_spread_as_a_perfect_sampler_does(built):
 
 
 def perfect(built, *names):
-    width = built[False][0].extractors["glyphs_decoder"].features
+    width = built[False][0].real["glyphs_decoder", "train"].features.shape[1]
     found = {}
     for name in names:
         protocol = parse(name)

@@ -105,7 +105,7 @@ def test_true_values_of_synthetic_images():
     for extractor, distance, theirs in both:
         real = extractor.extract(flat, 8)
         noise = extractor.extract(images(8, 32), 8)
-        assert real.features.shape == (8, 2048) and (noise.logits is None) == (extractor.no_logits is not None)
+        assert real.features.shape == (8, 2048) and (noise.logits is None) == (extractor.network.head is None)
         assert distance(fit(real.features), fit(real.features)) == pytest.approx(0, abs=1e-3)
         assert distance(fit(real.features), fit(noise.features)) == pytest.approx(theirs, rel=1e-3)
 
@@ -120,7 +120,7 @@ def test_vgg_is_torch_fidelitys_layer_and_read_without_pickles(tmp_path, monkeyp
     torch.save(state, path)  # expanded: a file of a few kilobytes
     monkeypatch.setattr(weights, "VGG16", replace(weights.VGG16, checksum=f"sha256 {sha256(path)}"))
     features = inception.load_vgg("vgg16", path).extract(images(2, 32), 2)
-    assert features.features.shape == (2, 4096) and features.logits is None and features.no_logits
+    assert features.features.shape == (2, 4096) and features.logits is None
     torch.save({"weight": Path}, path)
     monkeypatch.setattr(weights, "VGG16", replace(weights.VGG16, checksum=f"sha256 {sha256(path)}"))
     with pytest.raises(UnpicklingError):

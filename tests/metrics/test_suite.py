@@ -45,7 +45,7 @@ def measured(settings, real, generated, logits, **options):
     return measure(
         settings,
         both,
-        dict.fromkeys(NETWORKS, Features(generated, logits, no_logits="these weights have no logits")),
+        dict.fromkeys(NETWORKS, Features(generated, logits)),
         **options,
     )
 

@@ -1,7 +1,7 @@
 """What a network says about images: features, logits, a Gaussian; the networks and real images of a data set."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from pkgutil import resolve_name
@@ -59,11 +59,10 @@ def fit(features: np.ndarray) -> Gaussian:
 
 @dataclass(frozen=True)
 class Features:
-    """Images as one network sees them: features (n, d), logits (n, classes), or why there are none."""
+    """Images as one network sees them: features (n, d), and logits (n, classes) where its weights have any."""
 
     features: np.ndarray
     logits: np.ndarray | None = None
-    no_logits: str | None = field(default=None, kw_only=True)
 
     def __len__(self) -> int:
         return len(self.features)
@@ -88,10 +87,8 @@ class Extractor:
 
     name: str
     sha256: str  # of its weights' file
-    features: int  # d
     resize: str  # in words; none where images are read as they are
     network: nn.Module
-    no_logits: str | None = None  # why it has none
     largest: int = 10_000  # images at a time at most, whatever is asked for: memory
 
     def extract(self, images: np.ndarray, batch: int, *, what: str = "images") -> Features:
@@ -114,7 +111,7 @@ class Extractor:
                     array[done : done + len(part)] = part
                 done += len(found[0])
                 bar.update(len(found[0]))
-        return Features(*arrays, no_logits=self.no_logits)
+        return Features(*arrays)
 
 
 @torch.inference_mode()

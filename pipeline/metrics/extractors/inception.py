@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import torch
 from cleanfid.resize import build_resizer
@@ -81,8 +80,7 @@ def load_inception(name: str, path: Path) -> Extractor:
     published = weights.identify(path, content, weights.INCEPTION)
     resize, words = RESIZES[name]
     network = Inception(resize, *_network(content, published)).requires_grad_(False)
-    no_logits = weights.NO_LOGITS if network.head is None else None
-    return _extractor(name, network, published, features=2048, resize=words, no_logits=no_logits)
+    return _extractor(name, network, published, words)
 
 
 def load_vgg(name: str, path: Path) -> Extractor:
@@ -91,13 +89,12 @@ def load_vgg(name: str, path: Path) -> Extractor:
     published = weights.identify(path, content, (weights.VGG16,))
     torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)  # tensors alone, before the library reads it
     network = FeatureExtractorVGG16("vgg16", ["fc2_relu"], feature_extractor_weights_path=io.BytesIO(content))
-    words = "bilinear as in TensorFlow 1 to 224 (torch-fidelity)"
-    return _extractor(name, network, published, features=4096, resize=words, no_logits=weights.NO_LOGITS)
+    return _extractor(name, network, published, "bilinear as in TensorFlow 1 to 224 (torch-fidelity)")
 
 
-def _extractor(name: str, network: nn.Module, published: PublishedFile, **facts: Any) -> Extractor:
-    digest = published.checksum.removeprefix("sha256 ")
-    return Extractor(name=name, sha256=digest, network=network.eval().to(best_device()), largest=LARGEST, **facts)
+def _extractor(name: str, network: nn.Module, published: PublishedFile, resize: str) -> Extractor:
+    digest, network = published.checksum.removeprefix("sha256 "), network.eval().to(best_device())
+    return Extractor(name=name, sha256=digest, resize=resize, network=network, largest=LARGEST)
 
 
 def _network(content: bytes, published: PublishedFile) -> tuple[nn.Module, Tensor | None]:

@@ -79,8 +79,7 @@ def accuracy(network: DigitsClassifier, images: np.ndarray, labels: np.ndarray) 
 
 def digits_extractor(network: DigitsClassifier, digest: str) -> Extractor:
     """The classifier as the metrics read it; `digest`: sha256 of the file that holds its weights."""
-    width = network.hidden.out_features
-    return Extractor(name=DIGITS, sha256=digest, features=width, resize="none", network=network.eval())
+    return Extractor(name=DIGITS, sha256=digest, resize="none", network=network.eval())
 
 
 def load_classifier(name: str, path: Path) -> Extractor:
@@ -127,8 +126,7 @@ def load_decoder(name: str, path: Path) -> Extractor:
     glyphs = Glyphs(facts["resolution"], pairs=facts["pairs"])
     if _drawn(glyphs) != facts["drawn_sha256"]:
         raise UserError(f"{path}: the font is drawn otherwise here; prepare the data set and its reference again")
-    width = 1 + len(glyphs.factors) + 1 + 3 * GLYPH_SIDE**2
-    return Extractor(name=name, sha256=sha256(path), features=width, resize="none", network=Decoder(glyphs).eval())
+    return Extractor(name=name, sha256=sha256(path), resize="none", network=Decoder(glyphs).eval())
 
 
 def _drawn(glyphs: Glyphs) -> str:

@@ -13,7 +13,6 @@ from pipeline.base.files import expand_home
 from pipeline.metrics.extractors.registry import VGG
 
 SETTING = "evaluate.reference.weights"
-NO_LOGITS = "these weights have no logits"
 
 
 def _known(file: str, sha256: str, size: int, folder: str = "") -> PublishedFile:
