@@ -34,15 +34,9 @@ class StandIn(ModuleType):
         return getattr(importlib.import_module(self.__name__), name)
 
 
-def defer_compiler() -> None:
-    """Put the stand-ins in place, unless the compiler is there already."""
-    if COMPILER not in sys.modules:
-        for name, functions in STAND_INS.items():
-            module = StandIn(name)
-            vars(module).update(functions)
-            sys.modules[name] = module
-
-
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read once, by the first import of torch
 os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # a GPU's number is that of nvidia-smi
-defer_compiler()
+if COMPILER not in sys.modules:
+    for name, functions in STAND_INS.items():
+        sys.modules[name] = StandIn(name)
+        vars(sys.modules[name]).update(functions)

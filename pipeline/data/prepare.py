@@ -59,16 +59,13 @@ def stale(folder: str | Path, dataset: str, config: DataConfig) -> str:
     Errors: `UserError` where the manifest is missing.
     """
     manifest, asked = read_manifest(folder), settings(config)
-    recorded = manifest.get("data")
-    if recorded is None:
-        return f"{folder} was prepared by an earlier version, which did not record its settings"
+    recorded = manifest.get("data", {})
     for key in (*asked, *recorded):
         then, now = recorded.get(key), asked.get(key)
         if then != now:
             return f"{folder} was prepared with {key}: {then}, {settings_file(dataset)} says {now}"
     path = local_copy(dataset, config)
-    file = None if path is None else split_inside(path)[0]
-    if path is None or "files_sha256" not in manifest or (file and file.is_file() and is_tar(file)):
+    if path is None or "files_sha256" not in manifest or ((file := split_inside(path)[0]).is_file() and is_tar(file)):
         return ""
     with ExitStack() as stack, tempfile.TemporaryDirectory() as scratch:
         same = find_images(path, Path(scratch), stack).facts["files_sha256"] == manifest["files_sha256"]
@@ -78,10 +75,8 @@ def stale(folder: str | Path, dataset: str, config: DataConfig) -> str:
 def _announce(content: Content, dataset: str, folder: Path) -> None:
     """Print how much will be written. Errors: `UserError` where the disk has too little room."""
     count, channels, height, width = content.images.shape
-    needed, free = (
-        content.images.size + (content.test.size if content.test else 0),
-        shutil.disk_usage(folder.parent).free,
-    )
+    needed = content.images.size + (content.test.size if content.test else 0)
+    free = shutil.disk_usage(folder.parent).free
     test = f" and {content.test.shape[0]:,} of the test split" if content.test else ""
     images = f"{count:,} images{test} as {channels} x {height} x {width} uint8"
     print(f"prepare: {dataset}: {images} -> {folder}/, {_bytes(needed)} ({_bytes(free)} free)", flush=True)

@@ -208,7 +208,7 @@ def test_other_images_than_those_prepared_are_noticed_and_a_move_is_none(images,
 
 def test_a_dataset_of_an_earlier_version_is_stale(tmp_path):
     array.write_dataset(tmp_path / "out", np.zeros((2, 3, 8, 8), np.uint8), None, {})
-    assert "did not record its settings" in module.stale(tmp_path / "out", "mine", config())
+    assert "was prepared with source: None, conf" in module.stale(tmp_path / "out", "mine", config())
 
 
 def test_drawn_images_are_compared_by_their_settings(tmp_path):
