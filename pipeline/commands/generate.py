@@ -17,7 +17,7 @@ from pipeline.base.files import add_number, check_output, user_path
 from pipeline.generators import write_images
 from pipeline.generators.pretrained import add_network, find_run
 
-if TYPE_CHECKING:  # torch is imported once the arguments are known to be good
+if TYPE_CHECKING:  # torch is imported once the options are known to be good
     from pipeline.generators.library import TrainedGenerator
 
 FILES, VIDEOS = (".png", ".npz", ".zip"), (".gif", ".mp4")
@@ -27,19 +27,19 @@ MOST_SEEDS = 1_000_000
 
 @command_line
 def main() -> None:
-    arguments = _arguments()
-    run, kind = find_run(arguments.network), _kind(arguments)
-    check_output(arguments.out, option="--out", folder=kind == "folder")
+    options = parse_options()
+    run, kind = find_run(options.network), _kind(options)
+    check_output(options.out, option="--out", folder=kind == "folder")
 
     from pipeline.generators.library import load_generator
 
     generator = load_generator(run)
     if kind in VIDEOS:
-        drawn = f"{_write_walk(generator, arguments)} frames"
+        drawn = f"{_write_walk(generator, options)} frames"
     else:
-        drawn = f"{_write_images(generator, arguments, kind)} samples"
-    seeds = f"seed {arguments.seed}" if arguments.seeds is None else f"{len(arguments.seeds)} seeds"
-    print(f"{drawn} of {arguments.network}, {seeds} -> {arguments.out}")
+        drawn = f"{_write_images(generator, options, kind)} samples"
+    seeds = f"seed {options.seed}" if options.seeds is None else f"{len(options.seeds)} seeds"
+    print(f"{drawn} of {options.network}, {seeds} -> {options.out}")
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -61,7 +61,7 @@ def parse_seeds(text: str) -> list[int]:
     raise UserError(f"--seeds: given {text!r}; allowed: {allowed}")
 
 
-def _arguments() -> argparse.Namespace:
+def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="transgan generate", description="Samples of a weight-averaged generator.")
     add_network(parser)
     add_number(parser, "--n", 1, default=64, help="number of images (64)")
@@ -75,45 +75,45 @@ def _arguments() -> argparse.Namespace:
     add_number(parser, "--keyframes", 2, default=4, help="video: latents that every image passes (4)")
     add_number(parser, "--steps", 1, default=24, help="video: frames from one latent to the next (24)")
     add_number(parser, "--fps", 1, default=24, help="video: frames a second (24)")
-    arguments = parser.parse_args()
-    if arguments.truncation is not None and not 0 < arguments.truncation < math.inf:
-        raise UserError(f"--truncation: given {arguments.truncation}; allowed: more than 0, in standard deviations")
-    return arguments
+    options = parser.parse_args()
+    if options.truncation is not None and not 0 < options.truncation < math.inf:
+        raise UserError(f"--truncation: given {options.truncation}; allowed: more than 0, in standard deviations")
+    return options
 
 
-def _kind(arguments: argparse.Namespace) -> str:
+def _kind(options: argparse.Namespace) -> str:
     """What --out asks for: one of FILES or VIDEOS, or `folder`. Errors: `UserError` for a name with another ending."""
-    ending = arguments.out.suffix.lower()
-    if ending in VIDEOS and arguments.seeds is not None and len(arguments.seeds) < 2:
-        raise UserError(f"--seeds: given {len(arguments.seeds)} for a video; allowed: 2 or more")
-    write_images.check_mp4(arguments.out)
+    ending = options.out.suffix.lower()
+    if ending in VIDEOS and options.seeds is not None and len(options.seeds) < 2:
+        raise UserError(f"--seeds: given {len(options.seeds)} for a video; allowed: 2 or more")
+    write_images.check_mp4(options.out)
     if ending in FILES + VIDEOS:
         return ending
-    if re.fullmatch(r"\.[a-z]{1,4}\d?", ending) and not arguments.out.is_dir():  # samples_t0.7 is a folder
-        raise UserError(f"--out: given {str(arguments.out)!r}; allowed: a name that ends in {FORMATS}")
+    if re.fullmatch(r"\.[a-z]{1,4}\d?", ending) and not options.out.is_dir():  # samples_t0.7 is a folder
+        raise UserError(f"--out: given {str(options.out)!r}; allowed: a name that ends in {FORMATS}")
     return "folder"
 
 
-def _write_images(generator: "TrainedGenerator", arguments: argparse.Namespace, kind: str) -> int:
+def _write_images(generator: "TrainedGenerator", options: argparse.Namespace, kind: str) -> int:
     """The images as one picture, an array or single files; returns their number. On a terminal with a progress bar."""
     from tqdm import tqdm
 
-    out, seeds = arguments.out, arguments.seeds
-    count = arguments.n if seeds is None else len(seeds)
+    out, seeds = options.out, options.seeds
+    count = options.n if seeds is None else len(seeds)
 
     def drawn() -> Iterator[np.ndarray]:
         if seeds is None:
-            latents = generator.latents(count, arguments.seed, arguments.truncation)
-            parts = generator.batches(latents, seed=arguments.seed, batch=arguments.batch)
+            latents = generator.latents(count, options.seed, options.truncation)
+            parts = generator.batches(latents, seed=options.seed, batch=options.batch)
         else:
-            parts = (generator.sample(1, seed, arguments.truncation) for seed in seeds)
+            parts = (generator.sample(1, seed, options.truncation) for seed in seeds)
         with tqdm(total=count, desc="generate", unit="image", disable=None) as bar:
             for images in parts:
                 yield images
                 bar.update(len(images))
 
     if kind == ".png":
-        write_images.write_grid(out, drawn(), (arguments.columns, arguments.scale))
+        write_images.write_grid(out, drawn(), (options.columns, options.scale))
     elif kind == ".npz":
         write_images.write_array(out, drawn())
     else:
@@ -122,19 +122,19 @@ def _write_images(generator: "TrainedGenerator", arguments: argparse.Namespace, 
     return count
 
 
-def _write_walk(generator: "TrainedGenerator", given: argparse.Namespace) -> int:
+def _write_walk(generator: "TrainedGenerator", options: argparse.Namespace) -> int:
     """Without --seeds: a grid of --n images, each on a walk of its own. With: one image that passes every seed."""
     from pipeline.generators.library import walk
 
-    if given.seeds is not None:
-        options = {"loop": True, "truncation": given.truncation, "batch": given.batch}
-        frames = generator.interpolate(given.seeds, given.steps, **options)[:, None]
+    if options.seeds is not None:
+        how = {"loop": True, "truncation": options.truncation, "batch": options.batch}
+        frames = generator.interpolate(options.seeds, options.steps, **how)[:, None]
     else:
-        stations = generator.latents(given.keyframes * given.n, given.seed, given.truncation)
-        path = walk(stations.unflatten(0, (given.keyframes, given.n)), given.steps, loop=True)
-        drawn = generator.draw(path.flatten(0, 1), seed=given.seed, batch=given.batch)
-        frames = drawn.reshape(len(path), given.n, *drawn.shape[1:])
-    write_images.write_video(given.out, frames, (given.columns, given.scale), fps=given.fps)
+        stations = generator.latents(options.keyframes * options.n, options.seed, options.truncation)
+        path = walk(stations.unflatten(0, (options.keyframes, options.n)), options.steps, loop=True)
+        drawn = generator.draw(path.flatten(0, 1), seed=options.seed, batch=options.batch)
+        frames = drawn.reshape(len(path), options.n, *drawn.shape[1:])
+    write_images.write_video(options.out, frames, (options.columns, options.scale), fps=options.fps)
     return len(frames)
 
 

@@ -35,44 +35,44 @@ class Images:
         return self.splits["train"]
 
 
-def read_images(given: str, scratch: Path, *, params: str = PARAMS) -> Images:
-    """The images that `given` means: a path that exists comes first, then the name of a dataset.
+def read_images(name: str, scratch: Path, *, params: str = PARAMS) -> Images:
+    """The images that `name` means: a path that exists comes first, then the name of a dataset.
 
     A dataset is read from data/<name>/ where `dvc repro` has prepared it, and prepared into `scratch` otherwise.
     Errors: `UserError` where there is nothing, and for images that are damaged, of several sizes, not square, of more
     than 8 bits, or transparent.
     """
-    path, folder, resize = expand_home(given), scratch, "none"
+    path, folder, resize = expand_home(name), scratch, "none"
     if path.suffix == ".npz" and path.is_file():
         write_dataset(scratch, _array(path), None, {})
     elif path.exists():
-        _prepare_files(path, given, scratch)
+        _prepare_files(path, name, scratch)
     else:
-        config = dataset_settings(given, params)
-        if (PREPARED / given / "manifest.json").is_file():
-            if reason := stale(PREPARED / given, given, config):
+        config = dataset_settings(name, params)
+        if (PREPARED / name / "manifest.json").is_file():
+            if reason := stale(PREPARED / name, name, config):
                 print(f"{reason}: prepared again for this", flush=True)
             else:
-                folder = PREPARED / given
+                folder = PREPARED / name
         if folder == scratch:
-            prepare(config, given, folder)
+            prepare(config, name, folder)
         resize = read_manifest(folder)["resize"]
     splits = {"train": read_array(folder)} | ({"test": read_array(folder, "test")} if has_array(folder, "test") else {})
     if splits["train"].shape[1] != 3:
-        raise UserError(f"{given}: images of {splits['train'].shape[1]} channel; allowed: 3")
-    return Images(name=given, splits=splits, resize=resize)
+        raise UserError(f"{name}: images of {splits['train'].shape[1]} channel; allowed: 3")
+    return Images(name=name, splits=splits, resize=resize)
 
 
-def dataset_settings(given: str, params: str = PARAMS) -> DataConfig:
+def dataset_settings(name: str, params: str = PARAMS) -> DataConfig:
     """The images' settings of a dataset. Errors: `UserError` where there is none of that name."""
     content = load(params) if Path(params).is_file() else {}
     datasets = names(content, "dataset") if content else []
-    if given not in datasets:
-        raise UserError(f"{given}: no such folder, zip or .npz; datasets: {choices(datasets, given) or 'none here'}")
-    return data_config(content, given)
+    if name not in datasets:
+        raise UserError(f"{name}: no such folder, zip or .npz; datasets: {choices(datasets, name) or 'none here'}")
+    return data_config(content, name)
 
 
-def _prepare_files(path: Path, given: str, scratch: Path) -> None:
+def _prepare_files(path: Path, name: str, scratch: Path) -> None:
     """A folder or zip of images that all have the size of the first one."""
     with ExitStack() as stack:
         first = next(iter(find_images(path, scratch, stack).files))
@@ -86,11 +86,11 @@ def _prepare_files(path: Path, given: str, scratch: Path) -> None:
         raise UserError(f"{first.name}: {width} x {height}; allowed: square images")
     config = DataConfig(source="folder", resolution=width, channels=3)
     config = config.model_copy(update={"path": str(path)})  # unchecked: it may have bytes that are no UTF-8
-    prepare(config, given, scratch)
+    prepare(config, name, scratch)
     counts = read_manifest(scratch)["images"]
     if others := max(counts["resized"], counts["cropped"]):
         raise UserError(
-            f"{given}: {others:,} images are not {width} x {height} as the first one; allowed: images of one size, "
+            f"{name}: {others:,} images are not {width} x {height} as the first one; allowed: images of one size, "
             "for resizing them is part of the protocol that made them"
         )
 

@@ -35,7 +35,7 @@ def full_names(given: str | None, n: int) -> list[str]:
     return names
 
 
-def parse_arguments() -> argparse.Namespace:
+def parse_options() -> argparse.Namespace:
     about = "FID, KID, Inception score, precision and recall of images from anywhere."
     parser = argparse.ArgumentParser(prog="transgan measure", description=about)
     for option, text in (
@@ -56,33 +56,34 @@ def parse_arguments() -> argparse.Namespace:
 
 @command_line
 def main() -> None:
-    given = parse_arguments()
+    options = parse_options()
     # What ends in an error ends before any image of the real side is read, prepared or fetched.
-    names = full_names(given.metrics, 2 if given.metrics else SPLITS)
-    if given.json is not None:
-        check_output(given.json, option="--json")
-    if not expand_home(given.against).exists():
-        dataset_settings(given.against, given.params)
+    names = full_names(options.metrics, 2 if options.metrics else SPLITS)
+    if options.json is not None:
+        check_output(options.json, option="--json")
+    if not expand_home(options.against).exists():
+        dataset_settings(options.against, options.params)
 
     import torch  # takes seconds
 
     from pipeline.commands.measure_images import measure_images, table
     from pipeline.metrics.extractors import weights
 
-    if given.threads is not None:
-        torch.set_num_threads(given.threads)
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory(prefix="transgan-measure-") as folder:
         scratch = Path(folder)
-        images = read_images(given.images, scratch / "images", params=given.params)
-        if given.n is not None and given.n > len(images.images):
-            raise UserError(f"--n: given {given.n}; allowed: at most {len(images.images)}, the images of {images.name}")
+        images = read_images(options.images, scratch / "images", params=options.params)
+        if options.n is not None and options.n > len(images.images):
+            most = f"at most {len(images.images)}, the images of {images.name}"
+            raise UserError(f"--n: given {options.n}; allowed: {most}")
         for network in extractors(names):
-            weights.find(network, given.weights, setting="--weights")
-        real = read_images(given.against, scratch / "real", params=given.params)
-        names = full_names(given.metrics, given.n or len(images.images))
-        report = measure_images(images, real, names, weights_file=given.weights, seed=given.seed)
-    if given.json is not None:
-        write_json(given.json, report)
+            weights.find(network, options.weights, setting="--weights")
+        real = read_images(options.against, scratch / "real", params=options.params)
+        names = full_names(options.metrics, options.n or len(images.images))
+        report = measure_images(images, real, names, weights_file=options.weights, seed=options.seed)
+    if options.json is not None:
+        write_json(options.json, report)
     print("\n".join(table(report)))
 
 

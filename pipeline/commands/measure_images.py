@@ -35,11 +35,11 @@ def measure_images(
         extractor = load_extractor(name, weights.find(name, weights_file, setting="--weights"))
         steps = [step for step in (generated.resize, extractor.resize) if step != "none"]
         facts = {"extractor_sha256": extractor.sha256, "resize": ", then ".join(steps), "dtype": DTYPE}
-        own = [protocol for protocol in protocols if protocol.extractor == name]
-        drawn, splits = extract(extractor, own, generated, real)
-        for protocol in own:
-            found, missing = measure_protocol(protocol, drawn, splits[protocol.split], seed)
-            values |= {value: numbers | facts for value, numbers in found.items()}
+        group = [protocol for protocol in protocols if protocol.extractor == name]
+        drawn, splits = extract(extractor, group, generated, real)
+        for protocol in group:
+            numbers, missing = measure_protocol(protocol, drawn, splits[protocol.split], seed)
+            values |= {value: entry | facts for value, entry in numbers.items()}
             report["unavailable"] |= missing
     order = [value for protocol in protocols for value in protocol.values]
     return report | {"metrics": {value: values[value] for value in order if value in values}}
@@ -63,11 +63,11 @@ def extract(
     """Features of the generated images that the protocols read, and of the splits of the real ones."""
     most = max(protocol.count or 0 for protocol in protocols)
     splits = dict.fromkeys(protocol.split for protocol in protocols)
-    seen = []
+    features = []
     for source, images in ((generated, generated.images[:most]), *((real, real.splits[split]) for split in splits)):
         print(f"measure: {extractor.name} reads {len(images):,} images of {source.name}", flush=True)
-        seen.append(extractor.extract(images, BATCH, what=f"images of {source.name}"))
-    return seen[0], dict(zip(splits, seen[1:], strict=True))
+        features.append(extractor.extract(images, BATCH, what=f"images of {source.name}"))
+    return features[0], dict(zip(splits, features[1:], strict=True))
 
 
 def measure_protocol(
@@ -113,9 +113,9 @@ def table(report: dict[str, Any]) -> list[str]:
     for name, facts in report["metrics"].items():
         kind = column(name)
         spread = "" if facts["std"] is None else f" ± {facts['std']:.2g}"
-        known = "too few images" if facts["real_against_real"] is None else f"{facts['real_against_real']:.4g}"
+        floor = "too few images" if facts["real_against_real"] is None else f"{facts['real_against_real']:.4g}"
         words = f"{kind.label}, {'lower' if kind.lower else 'higher'} is better" if kind else ""
-        rows.append((name, f"{facts['value']:.4g}{spread}", f"{known} (n={facts['n_real_against_real']:,})", words))
+        rows.append((name, f"{facts['value']:.4g}{spread}", f"{floor} (n={facts['n_real_against_real']:,})", words))
     rows += [(name, why, "", "") for name, why in report["unavailable"].items()]
     widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]

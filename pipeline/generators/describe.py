@@ -70,14 +70,14 @@ def main() -> None:
     parser.add_argument("--released", action="store_true", help=released)
     parser.add_argument("--json", action="store_true", help="machine-readable")
     parser.add_argument("--params", default=PARAMS, help="parameter file (params.yaml)")
-    given = parser.parse_args()
-    content = load(given.params)
-    for group, name in (("dataset", given.dataset), ("variant", given.variant)):
-        if name not in (known := names(content, group)):
-            raise ConfigError("conf/", group, name, choices(known, name))
-    cell = resolve_cell(content, given.dataset, given.variant, released=given.released)
-    description = describe(cell) | {"released": given.released}
-    print(json.dumps(description, indent=2) if given.json else "\n".join(lines(description)))
+    options = parser.parse_args()
+    content = load(options.params)
+    for group, name in (("dataset", options.dataset), ("variant", options.variant)):
+        if name not in (allowed := names(content, group)):
+            raise ConfigError("conf/", group, name, choices(allowed, name))
+    cell = resolve_cell(content, options.dataset, options.variant, released=options.released)
+    description = describe(cell) | {"released": options.released}
+    print(json.dumps(description, indent=2) if options.json else "\n".join(lines(description)))
 
 
 if __name__ == "__main__":

@@ -41,18 +41,18 @@ def main() -> None:
     parser.add_argument("--layout", choices=ENDINGS, default="torch", help="torch: a torch.export program (default)")
     parser.add_argument("--out", required=True, type=user_path, help="file to write: .pt2 (torch) or .pth (released)")
     parser.add_argument("--filter-bank", action="store_true", help="released: add D's filter bank, as CelebA-HQ's has")
-    given = parser.parse_args()
-    if given.out.suffix != ENDINGS[given.layout]:
-        raise UserError(f"--out: given {str(given.out)!r}; allowed: a name that ends in {ENDINGS[given.layout]}")
-    run = find_run(given.network)
-    check_output(given.out, option="--out")
-    if given.layout == "torch":
-        export_program(run, given.out)
+    options = parser.parse_args()
+    if options.out.suffix != ENDINGS[options.layout]:
+        raise UserError(f"--out: given {str(options.out)!r}; allowed: a name that ends in {ENDINGS[options.layout]}")
+    run = find_run(options.network)
+    check_output(options.out, option="--out")
+    if options.layout == "torch":
+        export_program(run, options.out)
     else:
         from pipeline.released.export_weights import export_released
 
-        export_released(run, given.out, filter_bank=given.filter_bank)
-    print(f"export: {given.network} -> {given.out}")
+        export_released(run, options.out, filter_bank=options.filter_bank)
+    print(f"export: {options.network} -> {options.out}")
 
 
 if __name__ == "__main__":

@@ -36,13 +36,13 @@ class Row:
 class Board:
     """All units of a matrix. `event` may be called by any thread."""
 
-    def __init__(self, units: list[Unit], places: int, console: Console | None = None):
-        """`places`: units at a time."""
+    def __init__(self, units: list[Unit], slots: int, console: Console | None = None):
+        """`slots`: units at a time."""
         recorded = {unit: seconds for unit in units if (seconds := recorded_seconds(unit))}
         paces = [seconds / unit.kimg for unit, seconds in recorded.items() if unit.kimg]
         pace = sum(paces) / len(paces) if paces else 1.0
         self.rows = {str(unit): Row(unit, recorded.get(unit, pace * unit.kimg)) for unit in units}
-        self.places, self.console = places, console or Console(highlight=False, soft_wrap=True)
+        self.slots, self.console = slots, console or Console(highlight=False, soft_wrap=True)
         self.live = Live(console=self.console, get_renderable=self.table, refresh_per_second=1, transient=True)
 
     def event(self, unit: Unit, state: State, *, stage: str = "", text: str = "") -> None:
@@ -92,7 +92,7 @@ class Board:
         pace = sum(row.seconds for row in timed) / sum(row.expected * row.share for row in timed)
         waiting = [row for row in self.rows.values() if row.state not in ENDED]
         work = sum(row.expected * (1 - row.share) * pace + OVERHEAD * len(row.unit.cells) for row in waiting)
-        return work / max(1, min(self.places, len(waiting))) + REPORT
+        return work / max(1, min(self.slots, len(waiting))) + REPORT
 
 
 def recorded_seconds(unit: Unit) -> float | None:

@@ -99,18 +99,18 @@ def write_published(clone: Path, folder: Path) -> Path:
     # The settings differ from the revision by what settings.yaml says. Other changes of the clone are no revision's.
     changed = bool(changes(clone, aside=SETTINGS))
     for cell in cells:
-        results, place = clone / "results" / str(cell), folder if len(cells) == 1 else folder / str(cell)
-        place.mkdir(parents=True, exist_ok=True)
+        results, target = clone / "results" / str(cell), folder if len(cells) == 1 else folder / str(cell)
+        target.mkdir(parents=True, exist_ok=True)
         rows.append({"cell": str(cell), **read_json(results.with_suffix(".json"))})
         record = read_json(results / "run.json")
         records[str(cell)] = {key: record[key] for key in RECORD if key in record} | {"dirty": changed}
         for name in KEPT:
             if (results / name).is_file():
-                shutil.copyfile(results / name, place / name.replace("progress", "curve"))
+                shutil.copyfile(results / name, target / name.replace("progress", "curve"))
         for sheet, columns in GRIDS.items():
             if (results / f"{sheet}.png").is_file():
-                write_grid(results / sheet, place / f"{sheet}.png", columns)
-        shutil.copyfile(cell.plan("train", clone / "plan"), place / "plan.yaml")
+                write_grid(results / sheet, target / f"{sheet}.png", columns)
+        shutil.copyfile(cell.plan("train", clone / "plan"), target / "plan.yaml")
     answers = clone / "results" / cells[0].dataset / "reference.json"
     if answers.is_file():
         shutil.copyfile(answers, folder / answers.name)
@@ -135,8 +135,8 @@ def keep_networks(clone: Path, folder: Path, cells: list[Cell]) -> None:
         print(f"publish: not kept: {error}", flush=True)
         return
     for cell in kept:
-        place = folder / pretrained.KEPT / cell.variant
-        pretrained.keep(cell, clone, place, name=f"{folder.name}/{cell.variant}")
+        target = folder / pretrained.KEPT / cell.variant
+        pretrained.keep(cell, clone, target, name=f"{folder.name}/{cell.variant}")
 
 
 def write_grid(sheet: Path, out: Path, columns: int) -> None:
@@ -148,8 +148,8 @@ def write_grid(sheet: Path, out: Path, columns: int) -> None:
     with Image.open(sheet.with_suffix(".png")) as picture:
         pixels = np.asarray(picture.convert("RGB"))
     images = pixels.reshape(len(pixels) // height, height, -1, width, 3).transpose(0, 2, 4, 1, 3)
-    shown = images if len(images) == 1 else images[:, :columns]
-    grid = tile(shown.reshape(-1, 3, height, width), columns, scale=max(1, 96 // height))
+    images = images if len(images) == 1 else images[:, :columns]
+    grid = tile(images.reshape(-1, 3, height, width), columns, scale=max(1, 96 // height))
     with atomic_write(out) as temporary:
         # A palette: a third of the bytes, for pictures that people look at and nothing measures.
         Image.fromarray(grid).quantize(256, kmeans=1, dither=Image.Dither.NONE).save(temporary, optimize=True)
@@ -163,11 +163,11 @@ def main() -> None:
     parser.add_argument(
         "--from", dest="clone", type=user_path, help="a finished clone: its results are written, nothing runs"
     )
-    given = parser.parse_args()
-    folder = ROOT / PUBLISHED / given.name
+    options = parser.parse_args()
+    folder = ROOT / PUBLISHED / options.name
     if not (folder / "settings.yaml").is_file():
         raise UserError(f"{folder}/settings.yaml: no such file; it says what is trained")
-    written = write_published(given.clone, folder) if given.clone else publish(given.name, data=given.data)
+    written = write_published(options.clone, folder) if options.clone else publish(options.name, data=options.data)
     print(f"publish: {written}/")
 
 

@@ -64,23 +64,23 @@ def up_to_date() -> bool:
     return dvc("status", "--json").splitlines()[-1:] == ["{}"]
 
 
-def run_units(units: list[Unit], places: list[dict[str, str]]) -> None:
-    """All units, one in each of `places` (environment variables) at a time; all are tried, also after a failure.
+def run_units(units: list[Unit], slots: list[dict[str, str]]) -> None:
+    """All units, one in each of `slots` (environment variables) at a time; all are tried, also after a failure.
 
     Errors: `UserError` of the first that failed, after the last has ended.
     """
     logs = local_root() / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    print(f"repro: {len(units)} trainings, {len(places)} at a time; each cell's log is in {logs}", flush=True)
-    board, thread, left = Board(units, len(places)), threading.local(), list(places)
+    print(f"repro: {len(units)} trainings, {len(slots)} at a time; each cell's log is in {logs}", flush=True)
+    board, thread, left = Board(units, len(slots)), threading.local(), list(slots)
 
-    def take_place() -> None:
-        thread.place = left.pop(0)
+    def take_slot() -> None:
+        thread.slot = left.pop(0)
 
     def run(unit: Unit) -> None:
-        run_unit(unit, thread.place, board, logs / f"{str(unit).replace('/', '-')}.log")
+        run_unit(unit, thread.slot, board, logs / f"{str(unit).replace('/', '-')}.log")
 
-    with board.live, ThreadPoolExecutor(len(places), initializer=take_place) as pool:
+    with board.live, ThreadPoolExecutor(len(slots), initializer=take_slot) as pool:
         try:
             failures = [work.exception() for work in [pool.submit(run, unit) for unit in units]]
         except KeyboardInterrupt:
@@ -91,7 +91,7 @@ def run_units(units: list[Unit], places: list[dict[str, str]]) -> None:
         raise failure
 
 
-def run_unit(unit: Unit, place: dict[str, str], board: Board, path: Path) -> None:
+def run_unit(unit: Unit, slot: dict[str, str], board: Board, path: Path) -> None:
     """One unit: its processes write to its log. Errors: `UserError` where a stage fails; the other units go on."""
     with open(path, "a", encoding="utf-8") as log:
         try:  # a lock for this process and those that inherit the log
@@ -101,7 +101,7 @@ def run_unit(unit: Unit, place: dict[str, str], board: Board, path: Path) -> Non
             fcntl.flock(log, fcntl.LOCK_EX)
         log.truncate(0)
         command = [*DVC, "--wait-for-lock", "repro", "--single-item", *unit.addresses(STAGES)]
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment() | place)
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment() | slot)
         ended = False
         while not ended:
             ended = process.poll() is not None  # looked at before the log: nothing is written after it

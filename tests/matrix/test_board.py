@@ -26,9 +26,9 @@ def work(tmp_path, monkeypatch):
     (tmp_path / "key/progress.json").write_text(json.dumps(seen | {"updated": time.time()}))
 
 
-def board(*units: Unit, terminal: bool = False, places: int = 1) -> Board:
+def board(*units: Unit, terminal: bool = False, slots: int = 1) -> Board:
     console = Console(file=io.StringIO(), force_terminal=terminal, width=120, soft_wrap=True)
-    return Board(list(units or (A, B, TWINS)), places, console)
+    return Board(list(units or (A, B, TWINS)), slots, console)
 
 
 def record(folder, unit: Unit, seconds: float) -> None:
@@ -49,7 +49,7 @@ def drawn(one: Board) -> list[str]:
 
 
 def test_a_log_has_a_line_for_each_event_and_none_for_stages_between():
-    one = board(places=2)
+    one = board(slots=2)
     for stage in ("train", "measure", "illustrate"):
         one.event(A, State.RUNNING, stage=stage)
         one.read_progress()
@@ -83,7 +83,7 @@ def test_what_is_left_counts_every_stage_and_every_unit():
 def test_rows_that_took_longer_on_the_machine_of_the_record_are_expected_to_take_longer(tmp_path):
     record(tmp_path, A, 120.0)
     record(tmp_path, B, 480.0)
-    one = board(A, B, places=2)
+    one = board(A, B, slots=2)
     one.event(A, State.RUNNING, stage="train")
     one.read_progress()
     # 60 s of a quarter of a's 120 s: half the record's pace.
