@@ -1,8 +1,6 @@
 """Files that are written whole or not at all, lines that end no work, hashes, and options as a person gives them."""
 
 import argparse
-import atexit
-import errno
 import hashlib
 import json
 import os
@@ -118,17 +116,9 @@ def say(text: str, *, end: str = "\n", stream: TextIO | None = None) -> None:
     try:
         encoding = stream.encoding or "utf-8"
         print(text.encode(encoding, "replace").decode(encoding), end=end, file=stream, flush=True)
-    except (OSError, ValueError) as error:
-        if getattr(error, "errno", None) == errno.ENOSPC:  # there may be room for the next line
-            atexit.register(_drop, stream)
-        else:
-            _drop(stream)
-
-
-def _drop(stream: TextIO) -> None:
-    """What is still to be written to `stream`, by the interpreter at its end too, goes nowhere."""
-    with suppress(OSError, ValueError), open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), stream.fileno())
+    except (OSError, ValueError):  # what is still to be written, by the interpreter at its end too, goes nowhere
+        with suppress(OSError, ValueError), open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def expand_home(path: str | Path) -> Path:
