@@ -66,6 +66,7 @@ def prepare_clone(name: str, settings: dict[str, Any], data: Path | None, root: 
         raise UserError("publish: commit your changes first: a published run names the revision it was made with")
     clone = root / ".work" / PUBLISHED / name
     clone_at(root, clone, git("rev-parse", "HEAD", root=root))
+    git("clean", "--quiet", "--force", "--", "conf", root=clone)  # files that earlier settings laid there
     share_cache(clone, clone.parent / "cache")
     lay_over(clone, settings, data)
     return clone

@@ -146,3 +146,11 @@ def test_clones_share_one_cache_and_follow_the_repositorys_revision(source):
     (folder / "params.yaml").write_text("a: 3\nmatrix: {datasets: [faces]}\n")
     git("commit", "--quiet", "-am", "two")
     assert OmegaConf.load(publish.prepare_clone("one", {}, None, folder) / "params.yaml").a == 3
+
+
+def test_what_settings_no_longer_say_is_gone(source):
+    folder, _ = source
+    given = [{"train": {"kimg": 1}, "evaluate": {"curve": ["kid"]}}, {"train": {"kimg": 2}}]
+    for overlay in given:
+        clone = publish.prepare_clone("one", {"conf/profile/own.yaml": overlay}, None, folder)
+    assert OmegaConf.load(clone / "conf/profile/own.yaml") == given[1]
