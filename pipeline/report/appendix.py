@@ -1,6 +1,5 @@
 """Tables about the results: every training and its origin, known answers, cost, settings, claims, deviations."""
 
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import pandas as pd
 from pipeline.metrics.registry import CASES, column
 from pipeline.plan.compose import group_files
 from pipeline.report import paper
-from pipeline.report.comparisons import Outcome, of_pair
+from pipeline.report.comparisons import Outcome, counted, of_pair
 from pipeline.report.content import Table
 from pipeline.report.formats import NOT_RUN, duration
 from pipeline.report.pictures import SPACES
@@ -174,8 +173,7 @@ def _measured(results: Results, outcomes: list[Outcome], entry: Any) -> list[str
     done = results.cells[results.cells.status == "ok"]
     named = [of_pair(outcomes, *pair.split("/")) for pair in pairs if pair != "all"]
     found = outcomes if pairs == ["all"] else [outcome for outcome in named if outcome]
-    kinds = Counter(str(outcome.verdict.kind) for outcome in found)
-    texts = [f"{count} {kind}" if len(found) > 1 else kind for kind, count in kinds.items()]
+    texts = [counted(found)] if found else []
     texts += [f"{paper.name_of(name)} trained" for name in datasets if (done.dataset == name).any()]
     texts += [f"`{name}` measured" for name in metrics if name in done and done[name].notna().any()]
     return texts or ([NOT_RUN] if pairs or datasets or metrics else [])

@@ -1,6 +1,7 @@
 """The pairs of rows whose order means something, what the paper says of each, and what the trainings say."""
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
@@ -154,3 +155,9 @@ def disagreeing(results: Results, dataset: str, comparison: Comparison) -> str:
 def of_pair(outcomes: list[Outcome], variant: str, base: str) -> Outcome | None:
     """The outcome of one pair, None where the matrix does not hold both rows."""
     return next((entry for entry in outcomes if entry.comparison[:2] == (variant, base)), None)
+
+
+def counted(outcomes: list[Outcome]) -> str:
+    """`3 seen, 2 open`: how often each verdict was given."""
+    kinds = Counter(str(entry.verdict.kind) for entry in outcomes)
+    return ", ".join(f"{count} {kind}" for kind, count in kinds.items())

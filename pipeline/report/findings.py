@@ -3,8 +3,8 @@
 import pandas as pd
 
 from pipeline.report import paper
-from pipeline.report.comparisons import Outcome
-from pipeline.report.published import Published, counted
+from pipeline.report.comparisons import Outcome, counted
+from pipeline.report.published import Published
 from pipeline.report.results import Results
 
 MOST = 10  # lines

@@ -7,7 +7,6 @@ any columns). Of a run of several trainings each has its samples.png, curve.csv 
 
 import posixpath
 import re
-from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +19,7 @@ from pipeline.base.files import read_json
 from pipeline.metrics.registry import recorded_name
 from pipeline.report.appendix import known_answers_table, reading, spread
 from pipeline.report.charts import axis_label
-from pipeline.report.comparisons import Outcome, compared, every_pair
+from pipeline.report.comparisons import Outcome, compared, counted, every_pair
 from pipeline.report.content import Content, Figure, Section, Table, address
 from pipeline.report.decide import FEWEST_SEEDS
 from pipeline.report.drawing import Panel, lines
@@ -65,7 +64,9 @@ class Published:
         if len(self.metrics):
             metrics = {name: self.results.main_metric(name) or "" for name in self.results.datasets}
             parts += [reading(self.results, name) for name, metric in metrics.items() if not metric.startswith("fid")]
-            parts.append(Table(name=f"{self.anchor}_means", title="Metrics", frame=self.means()))
+            means = self.means()
+            small = tuple(name for name in means if name.startswith(tuple(f"{metric}_" for metric in metrics.values())))
+            parts.append(Table(name=f"{self.anchor}_means", title="Metrics", frame=means, hidden=small))
             tables = (decisions(self.results, dataset, found, self.anchor, "Rows compared")
                       for dataset, found in self.outcomes.items())  # fmt: skip
             parts += [table for table in tables if table]
@@ -140,12 +141,6 @@ class Published:
         lines(path, {name: frames for name, frames in runs.items() if frames}, panels, dpi, columns=min(2, len(names)))
         alt = f"{', '.join(names)} of {', '.join(runs)}, published as {self.folder.name}, against kimg"
         return Figure(title="Over training", path=path, alt=alt, folded=True)
-
-
-def counted(outcomes: list[Outcome]) -> str:
-    """`3 seen, 2 open`: how often each verdict was given."""
-    kinds = Counter(str(entry.verdict.kind) for entry in outcomes)
-    return ", ".join(f"{count} {kind}" for kind, count in kinds.items())
 
 
 def published_runs(folder: str | Path, confidence: float = 0.95) -> list[Published]:

@@ -12,10 +12,10 @@ import pandas as pd
 from pipeline.base.errors import UserError, command_line
 from pipeline.base.files import write_text
 from pipeline.report import paper
-from pipeline.report.comparisons import compared
+from pipeline.report.comparisons import compared, counted
 from pipeline.report.content import markdown_rows
 from pipeline.report.formats import NOT_RUN
-from pipeline.report.published import Published, counted, published_runs
+from pipeline.report.published import Published, published_runs
 from pipeline.report.results import Results
 
 BEGIN, END = "<!-- measured: python -m pipeline.report.readme -->", "<!-- /measured -->"

@@ -118,7 +118,7 @@ def side_by_side(results: Results, dataset: str, name: str, rows: pd.DataFrame, 
         line = {layout.first: row.row, "variant": row.variant or "-"}
         if row.variant and not len(results.of(dataset, row.variant)):
             line["variant"] = "not in this matrix"
-        line |= paper_columns(name, row.row, layout) | layout.more(results, dataset, row)
+        line |= paper_columns(name, row.row, layout.columns, layout.own) | layout.more(results, dataset, row)
         line |= {f"measured: {m}": results.measurement(dataset, row.variant, m).text for m in metrics}
         if compared:
             found = compared.get(row.variant)
@@ -136,25 +136,28 @@ def side_by_side(results: Results, dataset: str, name: str, rows: pd.DataFrame, 
     return replace(table, folded=True, title=f"{table.title} ({measured or 'nothing'} measured)")
 
 
-def paper_columns(table: str, row: str, layout: Layout) -> dict[str, str]:
+def paper_columns(table: str, row: str, places: dict[str, tuple[str, str]], own: str = "") -> dict[str, str]:
     """A column per value of the paper, one for values of another protocol than TransGAN's own, one for all sources."""
-    values = {head: paper.paper_value(table, row, *place) for head, place in layout.columns.items()}
-    if not values:
-        return {}
-    own = {head: paper.paper_value(table, layout.own, *place) for head, place in layout.columns.items()}
-    other = {head: value for head, value in values.items() if value and value.differs_from(own[head])}
+    values = {head: paper.paper_value(table, row, *place) for head, place in places.items()}
+    other = {
+        head: value
+        for head, value in values.items()
+        if value and value.differs_from(paper.paper_value(table, own, *places[head]))
+    }
     columns = {f"paper: {head}": value.text if value else "not reported" for head, value in values.items()}
     columns |= dict.fromkeys((f"paper: {head}" for head in other), "other protocol")
-    if layout.own:
+    if own:
         said = (f"{head.partition(' ')[0]} {value.text} by {value.protocol}" for head, value in other.items())
         columns["paper: under another protocol"] = "; ".join(said) or "-"
-    return columns | {"source": paper.sources(values)}
+    return columns | ({"source": paper.sources(values)} if values else {})
 
 
 def decisions(results: Results, dataset: str, outcomes: list[Outcome], name: str, title: str) -> Table | None:
     """What the paper says of two rows, what was measured, and whether it holds; None without comparisons."""
-    rows, metric = [], results.main_metric(dataset)
-    better = "lower" if metric and lower_is_better(metric) else "higher"
+    if not outcomes:
+        return None
+    rows, metric = [], str(results.main_metric(dataset))
+    better = "lower" if lower_is_better(metric) else "higher"
     note = (
         f"*Measured*: `{metric}`, {better} is better, of the first row / of the second, and their ratio with its "
         f"{results.confidence:.0%} interval. *Same?* by [the rule](#verdicts)."
@@ -177,16 +180,15 @@ def decisions(results: Results, dataset: str, outcomes: list[Outcome], name: str
         )  # fmt: skip
     frame = pd.DataFrame(rows)
     frame = frame.map(lambda value: float(f"{value:.4g}") if isinstance(value, float) else value)
-    hidden = tuple(frame.columns[4:])
-    return Table(name=f"{name}_decisions", title=title, frame=frame, note=note, hidden=hidden) if rows else None
+    return Table(name=f"{name}_decisions", title=title, frame=frame, note=note, hidden=tuple(frame.columns[4:]))
 
 
 def overview(results: Results) -> Table:
     """The paper's own results in one table: a row per data set, with what was measured here under the same protocol."""
     rows = []
     for dataset in dict.fromkeys([*(d for d in results.datasets if paper.in_paper(d)), *paper.MAIN_DATASETS]):
-        layout = Layout(title="", first="", columns={kind: (dataset, kind) for kind in ("FID", "IS")})
-        row = {"data set": paper.name_of(dataset)} | paper_columns("main", "TransGAN", layout)
+        columns = {kind: (dataset, kind) for kind in ("FID", "IS")}
+        row = {"data set": paper.name_of(dataset)} | paper_columns("main", "TransGAN", columns)
         for kind, metric in paper_protocols(dataset).items():
             row[f"measured: {kind}"] = results.measurement(dataset, paper.MAIN_VARIANT, metric).text
         rows.append(row)

@@ -59,12 +59,12 @@ def test_every_claim_of_the_reading_has_code_that_exists_and_what_it_names_is_kn
 
 def test_claims_say_what_is_built_shown_and_measured(report, tmp_path):
     table = pd.read_csv(report / "tables/claims.csv", keep_default_na=False).set_index("no.")
-    assert "[relative position](#digits_relative_position_chart)" in table.shown[26] and table.measured[27] == "open"
+    assert "[relative position](#digits_relative_position_chart)" in table.shown[26] and table.measured[27] == "1 open"
     assert table.measured[30] == "" and table.measured[34] == "not run" and "`pipeline/networks" in table.built[28]
     folder = write_project(tmp_path, {"full": [20.0, 21.0, 22.0], "no_augment": [10.0, 10.5, 11.0]})
     results = Results.load(folder / "plan", folder / "results")
     counts, fresh = claims(results, compared(results, "digits"), [])
-    assert fresh.frame.set_index("no.").measured[23] == "contradicted"
+    assert fresh.frame.set_index("no.").measured[23] == "1 contradicted"
     assert counts.startswith("Of 36 claims of the paper, ") and " 0 are shown in pictures" in counts
 
 

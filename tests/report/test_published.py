@@ -4,7 +4,8 @@ import json
 
 from PIL import Image
 
-from pipeline.report.published import Published, counted, published_runs
+from pipeline.report.comparisons import counted
+from pipeline.report.published import Published, published_runs
 
 FACTS = {"n_gen": 4000, "n_real": 6000, "split": "train", "resize": "none", "dtype": "float32", "seed": 0}
 
@@ -123,7 +124,7 @@ def test_rows_of_several_seeds_get_verdicts_by_the_rule(tmp_path):
         protocol = {"metrics": {"kl4k_glyphs": FACTS | {"extractor": "glyphs_decoder"}}}
         (run / cell / "protocol.json").write_text(json.dumps(protocol))
     found, part = shown(tmp_path)
-    assert "| glyphs/standard_attention | 1, 2, 3, 4 | 0.401 ± 0.025 | 0.201 ± 0.012 | 0.900 | 0.750 |" in part
+    assert "| glyphs/standard_attention | 1, 2, 3, 4 | 0.401 ± 0.025 | 0.900 | 0.750 |" in part
     outcomes = {entry.comparison[:2]: entry for entry in found.outcomes["glyphs"]}
     assert len(outcomes) == 10
     answers = {
