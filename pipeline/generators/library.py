@@ -1,11 +1,7 @@
-"""Trained generators as a Python library.
+"""Trained generators as a Python library (docs/how-to/networks.md):
 
-    from pipeline.generators.library import load_generator
-    generator = load_generator("digits/full")            # a name under pretrained/, or the folder of a run
-    images = generator.sample(16, seed=0)                # uint8 (16, height, width, channels)
-    frames = generator.interpolate([0, 1, 2], steps=10)  # uint8 (21, height, width, channels)
-
-docs/how-to/networks.md has a longer example.
+generator = load_generator("digits/full")            # a name under pretrained/, or the folder of a run
+images = generator.sample(16, seed=0)                # uint8 (16, height, width, channels)
 """
 
 import math

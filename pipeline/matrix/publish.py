@@ -1,14 +1,9 @@
-"""Runs that are worth keeping: trained in a clone of this repository, their results written to published/<name>/.
-
-    transgan publish faces32 --data /path/to/faces.zip
-    make publish NAME=faces32 DATA=/path/to/faces.zip               # the same
+"""Long runs, trained in a clone of this repository, their results kept in published/<name>/ (see its README.md).
 
 published/<name>/settings.yaml says what is trained: settings laid over params.yaml, and under names such as
-conf/profile/faces.yaml what is laid over a file of conf/ or makes a new one. The work goes on in a clone at this
-revision, .work/published/<name>, so neither `plan` nor `dvc repro` here knows of it. All such clones share one DVC
-cache, so that runs on the same images prepare and measure those once. The same command goes on after an interruption.
-Results are tables, pictures of samples, settings, provenance and the averaged generators, which
-`transgan generate --pretrained <name>/<variant>` finds. No image of the training data is written.
+conf/profile/faces.yaml what is laid over a file of conf/ or makes a new one. The clone, .work/published/<name>, is at
+this revision, so neither `plan` nor `dvc repro` here knows of it. All clones share one DVC cache: runs on the same
+images prepare and measure those once. No image of the training data is written.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """`dvc repro` with cells side by side: transgan repro [--jobs 2], or make repro
 
-DVC runs stages one after the other. Cells do not depend on each other, and a small training keeps no more than one core
-or GPU busy; so cells are started several at a time, one on each GPU, each trained, measured and drawn by its own
-`dvc repro --single-item`, and a plain `dvc repro` does whatever is left. The result is that of `dvc repro` alone.
+Cells do not depend on each other, and a small training keeps no more than one core or GPU busy. So each cell is
+trained, measured and drawn by its own `dvc repro --single-item`, several at a time, one on each GPU, and a plain
+`dvc repro` does whatever is left. The result is that of `dvc repro` alone.
 
 Each cell's processes write to .work/logs/<cell>.log themselves and hold a lock on it. Ctrl-C ends them with their state
 stored. A killed `make repro` leaves them at work; the next one waits for them.

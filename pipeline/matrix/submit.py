@@ -1,10 +1,10 @@
-"""Hand the cells that are not done to an engine:
+"""Hand the cells that are not done to an engine (docs/how-to/cluster.md):
 
     transgan submit --engine slurm -- --partition=gpu --time=24:00:00    # or: make submit ENGINE=slurm SBATCH="..."
     transgan submit --engine ray --address ray://head:10001              # without an address: a cluster of this machine
 
-SLURM gets array.sh, an array job with a task a unit (a cell with its twins), and a job that gathers after
-it; this program then ends. With Ray (pip install '.[ray]') it stays until the last cell is done.
+SLURM gets array jobs, a task a unit, and a job that gathers after them. With Ray this program stays until the last
+unit is done.
 """
 
 import argparse
