@@ -85,7 +85,7 @@ class TrainConfig(Strict):
     """Settings of a training, as a person writes them under `train`."""
 
     loss: Annotated[str, _one_of(*LOSSES)]  # wgan_gp (the paper) | hinge | non_saturating | relativistic
-    # On D's slope: gradient_norm (WGAN-GP, the paper) | r1 | r2 | r1_r2 | finite_difference | none.
+    # on D's slope: gradient_norm (WGAN-GP, the paper) | r1 | r2 | r1_r2 | finite_difference | none
     penalty: Annotated[str, _one_of(*PENALTIES, NO_PENALTY)]
     penalty_weight: NotNegative  # lambda of gradient_norm, 10; gamma of the others
     penalty_target: Positive | None  # phi, the norm that gradient_norm pulls to; 1

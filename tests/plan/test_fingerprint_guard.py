@@ -5,6 +5,7 @@ modules that the plan names.
 """
 
 import ast
+import itertools
 import json
 import os
 import subprocess
@@ -94,8 +95,7 @@ for plan_file in sys.argv[1:]:
 # Every objective, every kind of attention and norm, every way to compute a step: name -> variant, changed settings.
 CELLS = {
     f"{loss}-{penalty}": ("full", {"loss": loss, "penalty": penalty})
-    for loss in LOSSES
-    for penalty in [*PENALTIES, NO_PENALTY]
+    for loss, penalty in zip(itertools.cycle(LOSSES), [*PENALTIES, NO_PENALTY], strict=False)
 } | {
     "nystrom": ("nystrom_attention", {"recompute": True, "accumulate": 2}),
     "axis": ("axis_attention", {"precision": "bf16"}),

@@ -48,8 +48,7 @@ def distance(ours, theirs):
 
 
 @pytest.mark.parametrize("variant", ["full", "layer_norm", "axis_attention", "nystrom_attention"])
-@pytest.mark.parametrize("parts", [2, 8])
-@pytest.mark.parametrize("loss", ["wgan_gp", "hinge"])
+@pytest.mark.parametrize(("parts", "loss"), [(2, "wgan_gp"), (8, "hinge")])
 def test_parts_of_a_batch_add_up_to_the_whole_batch(gradients, variant, parts, loss):
     whole = gradients(variant, loss=loss, drift_weight=0.5)
     divided = gradients(variant, loss=loss, drift_weight=0.5, accumulate=parts)

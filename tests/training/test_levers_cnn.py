@@ -98,6 +98,7 @@ def test_bf16_is_close_to_fp32(gradients, variant):
     assert 1e-5 < of_d < 0.1 and 1e-5 < of_g < 0.1
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("variant", ["wgan_gp", "sngan", "stylegan2"])
 def test_what_the_compiler_traces_equals_eager(gradients, monkeypatch, variant):
     compiler = torch.compile
