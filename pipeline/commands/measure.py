@@ -27,7 +27,8 @@ def full_names(given: str | None, n: int) -> list[str]:
         except ValueError as problem:
             raise UserError(f"--metrics: given {name!r}; allowed: {problem}") from None
         if protocol.own:
-            raise UserError(f"--metrics: given {name}, measured by `dvc repro` alone; allowed: {ALLOWED}")
+            others = ALLOWED.partition("; or ")[0]
+            raise UserError(f"--metrics: given {name}, measured by `dvc repro` alone; allowed: {others}")
         if given is not None or protocol.least(SPLITS, 2) <= max(n, 2):
             names.append(protocol.name)
     if len(set(names)) != len(names):

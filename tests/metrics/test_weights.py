@@ -151,6 +151,12 @@ def test_a_configured_file_has_to_exist_and_to_be_known(places):
         found(str(put(places / "other.pth", b"something else")))
 
 
+def test_a_file_is_known_by_its_content_whatever_its_name(places):
+    assert weights.identify(places / "mine.bin", b"the same network", weights.INCEPTION).file == "packaged.pt"
+    with pytest.raises(UserError, match=r"mine\.bin: sha256 is .*; allowed are the weights own\.pth"):
+        weights.identify(places / "mine.bin", b"another network", weights.INCEPTION)
+
+
 def test_the_published_files():
     assert [(published.file, published.size) for published in weights.INCEPTION] == [
         ("weights-inception-2015-12-05-6726825d.pth", 95_628_359),
