@@ -77,8 +77,12 @@ def dvc(
                 show(line.rstrip("\n"))
     output = "".join(lines)
     if process.returncode:
+        error, locks = first_error(output).rstrip("."), Path(root) / ".dvc/tmp/rwlock"
+        if "Unable to read RWLock-file" in error and locks.is_file():  # a killed dvc left it half-written
+            locks.unlink()
+            return dvc(*arguments, root=root, show=show, variables=variables, started=started)
         resumable = f"; {RESUMABLE}" if arguments[0] != "status" else ""
-        raise DvcError(f"dvc {' '.join(arguments[:2])}: {first_error(output).rstrip('.')}{resumable}", output)
+        raise DvcError(f"dvc {' '.join(arguments[:2])}: {error}{resumable}", output)
     return output
 
 

@@ -164,17 +164,30 @@ REFUSALS = {
 }
 
 
-@pytest.mark.pipeline
-@pytest.mark.parametrize("name", REFUSALS)
-def test_what_dvc_refuses_is_one_line(tmp_path, monkeypatch, capsys, name):
+@pytest.fixture
+def real(tmp_path, monkeypatch):
+    """A repository of one stage, with the real dvc."""
     root = tmp_path / "clone"
     root.mkdir()
     for command in (["git", "init", "--quiet"], [sys.executable, "-m", "dvc", "init", "--quiet"]):
         subprocess.run(command, cwd=root, check=True)
     (root / "dvc.yaml").write_text("stages:\n  a:\n    cmd: echo\n")
-    REFUSALS[name](root)
     monkeypatch.chdir(root)
     monkeypatch.setattr(dvc, "DVC", [sys.executable, "-m", "dvc"])
+    return root
+
+
+@pytest.mark.pipeline
+def test_locks_that_a_killed_dvc_left_half_written_are_removed(real):
+    """dvc refuses the file for ever, and with it every command that changes the repository."""
+    (real / ".dvc/tmp/rwlock").touch()
+    assert "Running stage 'a'" in dvc.dvc("repro", "a", root=real)
+
+
+@pytest.mark.pipeline
+@pytest.mark.parametrize("name", REFUSALS)
+def test_what_dvc_refuses_is_one_line(real, name):
+    REFUSALS[name](real)
     with pytest.raises(UserError) as error:
         real_up_to_date()
     told = {"a conflict marker in dvc.lock": "dvc.lock' is invalid", "a tab in dvc.yaml": "dvc.yaml"}.get(
