@@ -1,6 +1,7 @@
 """Files that are written whole or not at all, lines that end no work, hashes, and options as a person gives them."""
 
 import argparse
+import errno
 import hashlib
 import json
 import os
@@ -21,7 +22,7 @@ _typed_in: Path | None = None  # the folder the user was in, where that is anoth
 def atomic_write(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`: on success it replaces `path` and is synced, on failure it is removed.
 
-    Errors: `OSError` of the file system.
+    Errors: `OSError` of the file system; that of a full disk names `path`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -34,6 +35,10 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
         _sync(path.parent, os.O_RDONLY)  # only then does the new name survive a power failure
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -83,9 +83,11 @@ def main() -> None:
         real = read_images(options.against, scratch / "real", params=options.params)
         names = full_names(options.metrics, options.n or len(images.images))
         report = measure_images(images, real, names, weights_file=options.weights, seed=options.seed)
-    if options.json is not None:
-        write_json(options.json, report)
-    print("\n".join(table(report)))
+    try:
+        if options.json is not None:
+            write_json(options.json, report)
+    finally:  # a disk that is full by now costs the file, not the values
+        print("\n".join(table(report)), flush=True)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,14 @@ def test_a_failing_body_leaves_the_old_file_and_nothing_else(old, failure):
     assert list(old.parent.iterdir()) == [old]
 
 
+def test_the_error_of_a_full_disk_names_the_file(old):
+    with pytest.raises(OSError, match=rf"No space left on device: '{old}'"), atomic_write(old) as temporary:
+        temporary.write_text("half of the n")
+        with open("/dev/full", "w") as file:
+            file.write("ew")
+    assert old.read_text() == "old"
+
+
 def test_a_failing_body_makes_no_new_file(tmp_path):
     with pytest.raises(RuntimeError), atomic_write(tmp_path / "new.npy"):
         raise RuntimeError

@@ -174,6 +174,17 @@ def test_the_file_is_written_before_a_terminal_without_signs_is_printed_to(monke
     assert (project / "other.json").is_file()
 
 
+def test_a_disk_that_is_full_at_the_end_costs_the_file_and_not_the_values(monkeypatch, project, capsys):
+    def full(path, _):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(measure, "write_json", full)
+    with pytest.raises(SystemExit):
+        call(monkeypatch, "--images", "made", "--against", "real", "--metrics", "kid", "--json", "out.json")
+    said = capsys.readouterr()
+    assert "\nkid24 " in said.out and said.err == "error: out.json: No space left on device\n"
+
+
 def test_names_that_are_not_utf_8_are_measured(monkeypatch, project):
     source = os.fsdecode(b"m\xe9")
     os.rename("made", source)

@@ -251,6 +251,7 @@ def test_the_state_that_another_kind_of_machine_left_is_named_before_the_trainin
     with pytest.raises(pytest.fail.Exception, match=f"another kind of machine.* 12.5 kimg .*{other}"):
         run_cell(plan(), data=data, out=tmp_path / "runs/digits/full/seed0", name="digits/full/seed0")
     assert stored(other)
+    shutil.rmtree(other)
 
 
 def test_compiling_without_a_compiler_is_refused_before_any_work(plan, data, tmp_path, untrainable, monkeypatch):
