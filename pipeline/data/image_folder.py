@@ -204,9 +204,16 @@ def is_tar(path: Path) -> bool:
 
 
 def unpack_tar(path: Path, folder: Path) -> None:
-    """Errors: `UserError` where it is damaged, or has members that tarfile's data filter refuses; `OSError`."""
+    """Unpack a tar; a backslash in a name parts folders, as a program of Windows means it and as in a zip.
+
+    Errors: `UserError` where it is damaged, or has members that tarfile's data filter refuses; `OSError`.
+    """
+
+    def plain(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo:
+        return tarfile.data_filter(member.replace(name=member.name.replace("\\", "/"), deep=False), folder)
+
     with _undamaged(f"{path}: cannot be unpacked"), tarfile.open(path) as archive:
-        archive.extractall(folder, filter="data")
+        archive.extractall(folder, filter=plain)
 
 
 def _walk(root: Path) -> Files:

@@ -171,6 +171,10 @@ def test_what_may_not_be_read_is_refused(tmp_path, monkeypatch):
 
 def test_folders_that_a_program_of_windows_wrote_are_folders(tmp_path):
     content = {f"set\\{name}".replace("/", "\\"): data for name, data in members().items()}
+    tar = write_tar(tmp_path / "images.tar", content)
+    with ExitStack() as stack:
+        files = find_images(tar, tmp_path / "unpacked", stack).files
+        assert [file.name for file in files] == [str(tar / "set" / name) for name in ORDERED]
     path = write_zip(tmp_path / "images.zip", content | {"set\\": b""})
     with ExitStack() as stack:
         for below, names in (("", ORDERED), ("set/a", ["10.PNG", "9.png", "deep/er/x.webp"])):
@@ -216,6 +220,7 @@ def test_a_truncated_tar_is_refused(tmp_path, ending, keep):
         ({"type": tarfile.SYMTYPE, "linkname": "/etc/passwd"}, "absolute path"),
         ({"type": tarfile.LNKTYPE, "linkname": "absent.png"}, "'absent.png' not found"),
         ({"type": tarfile.FIFOTYPE}, "is a special file"),
+        ({"name": "x\\..\\..\\a.png"}, "outside the destination"),
     ],
 )
 def test_unsafe_members_of_a_tar_are_refused(tmp_path, changes, message):
