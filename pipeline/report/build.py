@@ -121,7 +121,7 @@ def ablation(results: Results, dataset: str, outcomes: list[Outcome], figures: P
         pictures.attention(results, dataset, figures),
         pictures.relative_positions(results, dataset, figures),
         appendix.memorisation(results, dataset),
-        appendix.known_answers_table(read_json(answers) if answers.is_file() else {}, f"{dataset}_evaluator"),
+        appendix.known_answers_table(read_json(answers), f"{dataset}_evaluator") if answers.is_file() else None,
     ]  # fmt: skip
 
 

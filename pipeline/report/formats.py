@@ -47,10 +47,8 @@ def number(value: float) -> str:
 
 def duration(seconds: float) -> str:
     """Seconds, minutes or hours, whichever reads as a number above one."""
-    for limit, unit, name in ((90, 1, "s"), (5400, 60, "min"), (math.inf, 3600, "h")):
-        if seconds < limit:
-            return f"{seconds / unit:,.2g} {name}" if seconds / unit < 10 else f"{seconds / unit:,.0f} {name}"
-    return NOT_RUN
+    unit, name = (1, "s") if seconds < 90 else (60, "min") if seconds < 5400 else (3600, "h")
+    return f"{seconds / unit:,.2g} {name}" if seconds / unit < 10 else f"{seconds / unit:,.0f} {name}"
 
 
 def cell_text(value: object) -> str:

@@ -67,9 +67,8 @@ class Published:
             means = self.means()
             small = tuple(name for name in means if name.startswith(tuple(f"{metric}_" for metric in metrics.values())))
             parts.append(Table(name=f"{self.anchor}_means", title="Metrics", frame=means, hidden=small))
-            tables = (decisions(self.results, dataset, found, self.anchor, "Rows compared")
-                      for dataset, found in self.outcomes.items())  # fmt: skip
-            parts += [table for table in tables if table]
+            for dataset, found in self.outcomes.items():
+                parts += filter(None, [decisions(self.results, dataset, found, self.anchor, "Rows compared")])
             parts.append(Table(name=self.anchor, title="Every training", frame=self.metrics, folded=True))
         for path in sorted(self.folder.glob("**/reference.json")):
             name = "_".join((self.anchor, *path.parent.relative_to(self.folder).parts, "evaluator"))

@@ -44,11 +44,10 @@ def block(results: Results, published: list[Published]) -> str:
 
 def updated(text: str, measured: str) -> str:
     """README's text with `measured` between its two marks. Errors: `UserError` where a mark is missing."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
+    begin, end = text.find(BEGIN), text.find(END)
+    if not 0 <= begin < end:
         raise UserError(f"README.md: {BEGIN} and {END} are needed around its measured part")
-    return f"{before}{BEGIN}\n{measured}\n{END}{after}"
+    return f"{text[:begin]}{BEGIN}\n{measured}\n{text[end:]}"
 
 
 @command_line
