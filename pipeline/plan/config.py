@@ -25,16 +25,6 @@ from pipeline.training.config import TrainConfig
 
 PARAMS = "params.yaml"
 CONF = "conf"
-Text = Annotated[str, Field(min_length=1)]
-
-
-def _once(given: list[Any]) -> list[Any]:
-    if len(set(given)) != len(given):
-        raise ValueError("every entry once")
-    return given
-
-
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class Overlay(Strict):
@@ -60,7 +50,7 @@ class VariantFile(Overlay):
 class ReleasedFile(Overlay):
     """conf/released/<name>.yaml: what the released code does differently from the paper's figure."""
 
-    weights: Text | None  # checkpoint of the released code, for variants that import
+    weights: Annotated[str, Field(min_length=1)] | None  # checkpoint of the released code, for variants that import
 
 
 class DatasetFile(Overlay):
@@ -79,12 +69,18 @@ SCHEMAS: dict[str, type[Strict]] = {  # of the files of conf/, by their path
 }
 
 
+def _once(given: list[Any]) -> list[Any]:
+    if len(set(given)) != len(given):
+        raise ValueError("every entry once")
+    return given
+
+
 class Matrix(Strict):
     """The cells: every dataset x variant x seed."""
 
     datasets: Annotated[list[str], Field(min_length=1), AfterValidator(_once)]
     variants: Annotated[list[str], Field(min_length=1), AfterValidator(_once)]
-    seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(_once)]
+    seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**63)]], Field(min_length=1), AfterValidator(_once)]
 
 
 class ReportConfig(Strict):
@@ -223,18 +219,17 @@ def resolve_cell(content: Mapping[str, Any], dataset: str, variant: str, *, rele
         for other in FAMILIES.keys() - {choice.get("family")}:  # what other families are set to is not read
             choice.pop(other, None)
     merged = {key: composed.content[key] for key in DatasetFile.model_fields if key in composed.content}
-    settings = bind(DatasetFile, merged, file=f"{content['file']} or conf/dataset/{dataset}.yaml")
-    data, train, evaluate = settings.data, settings.train, settings.evaluate
-    network = resolve_networks(settings.model, data, composed, cell=f"{dataset}, {variant}")
-    check_cell(data, network, train, evaluate, composed)
-    return ResolvedCell(dataset, variant, data, network, train, evaluate, imports, composed)
+    given = bind(DatasetFile, merged, file=f"{content['file']} or conf/dataset/{dataset}.yaml")
+    network = resolve_networks(given.model, given.data, composed, cell=f"{dataset}, {variant}")
+    check_cell(given.data, network, given.train, given.evaluate, composed)
+    return ResolvedCell(dataset, variant, given.data, network, given.train, given.evaluate, imports, composed)
 
 
 def overridden(cells: list[ResolvedCell]) -> dict[str, list[str]]:
     """Base keys that every one of `cells` overrides, and in which files: in params.yaml they change nothing."""
     found = {}
     for key in sorted({key for cell in cells for key in leaves(cell.composed.layers[0].content)}):
-        last = [cell.composed.last(key) for cell in cells]
-        if all(layer not in (None, cell.composed.layers[0]) for layer, cell in zip(last, cells, strict=True)):
-            found[key] = sorted({layer.key or layer.file for layer in last if layer})
+        last = [(cell.composed.last(key), cell.composed.layers[0]) for cell in cells]
+        if all(layer not in (None, base) for layer, base in last):
+            found[key] = sorted({layer.key or layer.file for layer, _ in last if layer})
     return found
