@@ -55,7 +55,7 @@ class CheckpointSchedule(Progress):
         self.events = EventLog(events_folder(name, folder.name), self.note)
         self.least = least_seconds()
         self.due = time.monotonic() + self.least
-        self.signal = 0  # the number of the first one
+        self.signals: list[int] = []  # numbers of those received
         self.iterations = 0  # of this sitting
 
     def _kimg(self, outcome: Outcome) -> float:
@@ -103,8 +103,8 @@ class CheckpointSchedule(Progress):
 
     def _reason(self) -> int:
         """Why training has to stop: the number of a signal, GONE, or 0."""
-        if self.signal or world() == 1:
-            return self.signal
+        if self.signals or world() == 1:
+            return next(iter(self.signals), 0)
         if os.getppid() != STARTER:
             return GONE
         stop = self.folder / STOP
@@ -146,19 +146,15 @@ class CheckpointSchedule(Progress):
     @contextmanager
     def stoppable(self) -> Iterator[None]:
         """SIGTERM, Ctrl-C and a closed terminal end the training after its iteration, the same one again at once."""
-
-        def remember(number: int) -> None:
-            self.signal = self.signal or number
-
         try:
-            with handled_signals(remember):
+            with handled_signals(self.signals.append):
                 yield
         finally:
             self.events.close()
 
 
 @contextmanager
-def handled_signals(handle: Callable[[int], None]) -> Iterator[None]:
+def handled_signals(handle: Callable[[int], object]) -> Iterator[None]:
     """`handle` is called for the first signal of each kind; the same one again is a `KeyboardInterrupt`.
 
     Two different ones may be one event: a batch system tells every process, and the worker tells its training.

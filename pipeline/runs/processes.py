@@ -50,7 +50,9 @@ def train_together(job: Job, attempt: Attempt) -> Shortage | None:
     if loopback := {name for _, name in socket.if_nameindex()} & {"lo", "lo0"}:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", loopback.pop())
     spawn, members, notes, failed = multiprocessing.get_context("spawn"), [], [], float("inf")
-    with tempfile.TemporaryDirectory() as meeting, handled_signals(lambda number: _ask_to_stop(job, number)):
+    # Process 0 finds the number of a signal in a file, and has all stop together.
+    told = handled_signals(lambda number: (job.work / STOP).write_text(str(number)))
+    with tempfile.TemporaryDirectory() as meeting, told:
         try:
             blocked = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # in them for good: signals are ours
             for rank in range(job.plan.train.processes):
@@ -75,11 +77,6 @@ def train_together(job: Job, attempt: Attempt) -> Shortage | None:
         with suppress(EOFError):
             notes.append(receiver.recv())
     return _verdict(codes, notes, job)
-
-
-def _ask_to_stop(job: Job, number: int) -> None:
-    if not (job.work / STOP).exists():
-        (job.work / STOP).write_text(str(number))  # process 0 finds it and has all stop together
 
 
 def _verdict(codes: dict[int, int], notes: list[dict[str, Any]], job: Job) -> Shortage | None:

@@ -135,7 +135,7 @@ def test_two_different_signals_are_one_event(schedule):
     with one.stoppable():
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGINT)
-    assert one.signal == signal.SIGTERM
+    assert one.signals[0] == signal.SIGTERM
 
 
 def test_a_signal_that_is_ignored_stays_ignored(schedule):
@@ -144,7 +144,7 @@ def test_a_signal_that_is_ignored_stays_ignored(schedule):
         one = schedule()
         with one.stoppable():
             os.kill(os.getpid(), signal.SIGHUP)
-        assert not one.signal
+        assert not one.signals
     finally:
         signal.signal(signal.SIGHUP, before)
 

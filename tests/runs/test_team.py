@@ -22,7 +22,7 @@ from runs import content
 
 ROOT = Path(__file__).parent.parent.parent
 NAME = "digits/full/seed0"
-LONG = {"kimg": 0.8, "ticks": 50}
+LONG = {"kimg": 0.48, "ticks": 30}
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_ended_in_every_way_it_goes_on_and_with_another_number_too(plan, start):
     stage.process.send_signal(signal.SIGTERM)
     (line,) = errors(stage.end())
     assert re.fullmatch(
-        rf"error: {NAME}: stopped by SIGTERM at [\d.]+ of 0.8 kimg, "
+        rf"error: {NAME}: stopped by SIGTERM at [\d.]+ of 0.5 kimg, "
         r"its state is stored; the same command goes on from there",
         line,
     )
