@@ -72,7 +72,7 @@ class GeneratorSettings(OwnSettings):
     latent_dim: Positive | None = None  # z ~ N(0, I); 256 for CIFAR-10, 512 elsewhere (released code)
     base_side: Positive | None = None  # side of the first token map, 8 (12 for STL-10)
     stages: Annotated[list[GeneratorStage], Field(min_length=1)] | None = None
-    cross_attention: bool = False  # of every block, to z as a sequence as long as the first map (October 2021)
+    cross_attention: bool = False  # of every block, to z as a sequence (October 2021)
 
 
 class DiscriminatorStage(Strict):
@@ -87,7 +87,7 @@ class DiscriminatorSettings(OwnSettings):
     """`model.discriminator.transgan`."""
 
     patch: Positive | None = None  # pixels a side of the finest patches, P; coarser scales are 2P, 4P
-    overlap: NotNegative = 0  # pixels that the finest patches reach beyond P on each side; P / 2 in October 2021
+    overlap: NotNegative = 0  # pixels that the finest patches reach beyond P on each side
     stages: Annotated[list[DiscriminatorStage], Field(min_length=1)] | None = None
     cls_depth: Positive | None = None  # blocks after the [cls] token joined (1 in the released code)
 
