@@ -111,7 +111,11 @@ def train():
             write(out / "run.json", json.dumps(json.loads(twin.read_text()) | {"copied_from": "full"}))
             return
         state = work / "step.json"
-        for step in range(json.loads(state.read_text()) if state.is_file() else 0, STEPS):
+        stored = json.loads(state.read_text()) if state.is_file() else 0
+        logged = open(os.environ["STUB_LOG"]).read().splitlines()
+        with open(os.environ["STUB_LOG"], "a") as log:  # a step that was stored, and its process killed before this
+            log.writelines(f"{cell} {step}\\n" for step in range(stored) if f"{cell} {step}" not in logged)
+        for step in range(stored, STEPS):
             time.sleep(SECONDS)
             write_json(work / "progress.json", dict(cell=cell, kimg=step + 1, of=STEPS, s_per_kimg=SECONDS,
                        seconds_left=(STEPS - step - 1) * SECONDS, updated=time.time()))
