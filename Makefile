@@ -125,7 +125,7 @@ smoke: $(READY) ## the whole pipeline on tiny budgets, in a clone that is remove
 # The index pip is configured for is uv's too.
 # The project itself is installed last, editable and without its dependencies, so that `transgan` is a command.
 $(READY): requirements.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "error: Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; name another one: make PYTHON=python3.12 ...")'
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11, 4) else "error: Python 3.11.4 or newer is needed, this is " + sys.version.split()[0] + "; name another one: make PYTHON=python3.12 ...")'
 	@$(PYTHON) -m venv $(VENV) || { echo "error: $(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	@sed -n '/^uv==/,/[^\\]$$/p' requirements.txt > $(VENV)/uv.txt
 	@echo "setup: installing the pinned requirements into $(VENV) (about 6 GB on Linux, half a minute to three minutes)"
