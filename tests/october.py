@@ -11,6 +11,25 @@ import torch.nn.functional as F
 from torch import Tensor
 
 HEADS, BASE, SIDE, PATCH = 4, 8, 256, 2
+# The same make for images of 8 x 8, as settings of `model.generator.transgan` and `model.discriminator.transgan`.
+GENERATOR = {
+    "latent_dim": 16,
+    "base_side": 2,
+    "stages": [
+        {"upsample": "none", "width": 64, "depth": 0},
+        {"upsample": "bicubic", "width": 64, "depth": 1},
+        {"upsample": "pixel_shuffle", "width": 16, "depth": 2, "smooth": True},
+    ],
+    "cross_attention": True,
+}
+DISCRIMINATOR = {
+    "patch": 2,
+    "overlap": 1,
+    "stages": [{"width": 16, "depth": 2, "full_blocks": 1}, {"width": 32, "depth": 1}],
+    "cls_depth": 1,
+    "relative_position": False,
+    "norm": "layer",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from october import DISCRIMINATOR, GENERATOR
 from pipeline.base.schema import dump
 from pipeline.networks import families
 from pipeline.plan import fingerprint as module
@@ -118,27 +119,8 @@ NETWORKS = {
     },
 }
 OCTOBER = {  # what only its networks have: cross-attention, smoothing, overlapping patches
-    "generator": {
-        "transgan": {
-            "latent_dim": 16,
-            "base_side": 2,
-            "stages": [
-                {"upsample": "none", "width": 64, "depth": 0},
-                {"upsample": "bicubic", "width": 64, "depth": 1},
-                {"upsample": "pixel_shuffle", "width": 16, "depth": 1, "smooth": True},
-            ],
-            "cross_attention": True,
-        },
-    },
-    "discriminator": {
-        "transgan": {
-            "patch": 2,
-            "overlap": 1,
-            "stages": [{"width": 16, "depth": 1}, {"width": 32, "depth": 1}],
-            "cls_depth": 1,
-            "relative_position": False,
-        },
-    },
+    "generator": {"transgan": GENERATOR},
+    "discriminator": {"transgan": DISCRIMINATOR},
     "attention_from": 4,
     "window": 2,
 }

@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from october import DISCRIMINATOR, GENERATOR
 from pipeline.base.errors import ConfigError
 from pipeline.generators.describe import describe
 from pipeline.networks.interface import build_discriminator, build_generator
@@ -18,25 +19,6 @@ from pipeline.networks.transgan.attention_maps import attention_maps
 from pipeline.networks.transgan.blocks import resample, smoothing_matrix, to_map, to_tokens
 from pipeline.networks.transgan.networks import OverlappingPatches
 from pipeline.plan.config import resolve_cell
-
-GENERATOR = {
-    "latent_dim": 16,
-    "base_side": 2,
-    "stages": [
-        {"upsample": "none", "width": 64, "depth": 0},
-        {"upsample": "bicubic", "width": 64, "depth": 1},
-        {"upsample": "pixel_shuffle", "width": 16, "depth": 2, "smooth": True},
-    ],
-    "cross_attention": True,
-}
-DISCRIMINATOR = {
-    "patch": 2,
-    "overlap": 1,
-    "stages": [{"width": 16, "depth": 2, "full_blocks": 1}, {"width": 32, "depth": 1}],
-    "cls_depth": 1,
-    "relative_position": False,
-    "norm": "layer",
-}
 
 
 @pytest.fixture
