@@ -13,7 +13,7 @@ from pipeline.base.errors import UserError
 from pipeline.base.files import atomic_write, read_json, write_json, write_text
 from pipeline.runs.work_dirs import work_root
 
-MEASURED = ("protocol.json", "progress.csv", "sample_size.csv")  # of measured/<cell>/, where they were asked for
+MEASURED = ("protocol.json", "progress.csv")  # of measured/<cell>/, where they were asked for
 RECORD, MACHINE = "run.json", "machine.csv"
 DIGITS = 7  # of a number in results/: the others differ between machines of one kind
 SUMMARY, CURVES = "results/summary.json", "results/curves.csv"

@@ -1,6 +1,5 @@
 """One cell's numbers: samples of the averaged generator measured against the reference, at its end and on its way."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,11 @@ from pipeline.metrics.registry import SPREAD, parse
 from pipeline.metrics.suite import measure
 from pipeline.networks.sampling import draw_images, draw_latents, kept_weights, load_generator, memory_advice
 
-CURVE, SAMPLE_SIZES = "progress.csv", "sample_size.csv"
-SHARES = (8, 4, 2, 1)  # the first 1/8, 1/4, 1/2 and all of the samples
-LEAST = 50  # samples; with fewer a Fréchet distance says nothing
+CURVE = "progress.csv"
 
 
 def measure_run(plan: MeasurePlan, *, run: str | Path, reference: str | Path, out: str | Path) -> dict[str, Any]:
-    """Measure the averaged generator in `run` and write metrics.json (flat), protocol.json and the two CSVs.
+    """Measure the averaged generator in `run` and write metrics.json (flat), protocol.json and progress.csv.
 
     The files hold no time and no machine: the same run, settings and device give the same bytes. A run that
     ended without a generator (out of memory) keeps its status and has no values.
@@ -41,7 +38,6 @@ def measure_run(plan: MeasurePlan, *, run: str | Path, reference: str | Path, ou
             values, unavailable = measure(plan, known.real, generated, seed=plan.seed, device=best_device())
         except UserError as error:
             raise UserError(str(error) if str(error).startswith(str(run)) else f"{run}: {error}") from None
-        write_sample_sizes(plan.metrics, known.real, generated, out)
     facts = {"n_gen": plan.n_gen, "n_real": known.manifest["n_real"]}
     result = {"status": record["status"], "kimg": record["kimg"], **values, **facts}
     write_json(out / "protocol.json", {"metrics": protocols(plan, known), "unavailable": unavailable})
@@ -79,31 +75,7 @@ def write_curve(plan: MeasurePlan, *, run: Path, known: Reference, out: Path) ->
         print(f"measure: {run}: {kimg:g} kimg: {', '.join(f'{k} {v}' for k, v in shown.items())}", flush=True)
         torch.cuda.empty_cache()  # does nothing without a GPU
     if rows:
-        _write_table(out / CURVE, rows)
-
-
-def write_sample_sizes(
-    metrics: list[str], real: Mapping[tuple[str, str], Features], generated: Mapping[str, Features], out: Path
-) -> None:
-    """Write sample_size.csv: n_gen, and the first Fréchet distance of `metrics` from that many samples.
-
-    The column has the metric's name without its count. Nothing is written where no metric is a Fréchet distance.
-    """
-    protocol = next((found for found in map(parse, metrics) if found.formula.reads == "gaussian"), None)
-    if protocol is None:
-        return
-    side, samples = real[protocol.extractor, protocol.split], generated[protocol.extractor]
-    most, rows = protocol.count or len(samples), []
-    for count in dict.fromkeys(most // share for share in SHARES):
-        if count >= LEAST:
-            value = protocol.formula.compute(side.gaussian, samples.rows(slice(count)).gaussian)
-            rows.append({"n_gen": count, protocol.countless.name: f"{value:.7g}"})
-    if rows:
-        _write_table(out / SAMPLE_SIZES, rows)
-
-
-def _write_table(path: Path, rows: list[dict[str, Any]]) -> None:
-    write_text(path, pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
+        write_text(out / CURVE, pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
 
 
 def protocols(plan: MeasurePlan, known: Reference) -> dict[str, dict[str, Any]]:

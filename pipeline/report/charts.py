@@ -69,48 +69,33 @@ def papers_number(dataset: str, metric: str) -> dict[str, float]:
     return {"paper": own[0]} if own else {}
 
 
-def series(results: Results, dataset: str, name: str, x: str) -> dict[str, list[pd.DataFrame]]:
+def series(results: Results, dataset: str, name: str) -> dict[str, list[pd.DataFrame]]:
     """The optional files `name`.csv of a dataset's cells by variant: those with two rows or more."""
     found: dict[str, list[pd.DataFrame]] = {}
     for _, cell in results.of(dataset).iterrows():
         frame = results.series(cell, name)
-        if frame is not None and x in frame and len(frame) > 1:
+        if frame is not None and len(frame) > 1:
             found.setdefault(cell.variant, []).append(frame)
     return found
 
 
-def progress(results: Results, dataset: str, folder: Path, dpi: int) -> Figure | None:
-    """Metrics on the way against kimg and time; None where no training was measured twice."""
-    runs, path = series(results, dataset, "progress", "kimg"), folder / f"{dataset}_progress.png"
-    axes = {"kimg": (KIMG, 1.0), "seconds": ("minutes of training", 60.0)}
-    return _metrics_against(axes, runs, dataset, path, dpi, "Metrics over training", BAND)
-
-
-def sample_sizes(results: Results, dataset: str, folder: Path, dpi: int) -> Figure | None:
-    """Metrics against the number of generated images; None where that was not measured."""
-    runs, path = series(results, dataset, "sample_size", "n_gen"), folder / f"{dataset}_sample_sizes.png"
-    note = "A distance from few samples is too large: values of different sample sizes are not compared. " + BAND
-    axes = {"n_gen": ("images generated", 1.0)}
-    return _metrics_against(axes, runs, dataset, path, dpi, "How many samples a metric needs", note)
-
-
-def _metrics_against(axes: dict[str, tuple[str, float]], runs: Runs, dataset: str, path: Path, dpi: int, title: str,
-                     note: str) -> Figure | None:  # fmt: skip
-    """A panel for every metric and each of the columns in `axes`: their labels and units."""
+def progress(results: Results, dataset: str, path: Path, dpi: int) -> Figure | None:
+    """Metrics on the way, a panel for each against kimg and against time; None where no training was measured twice."""
+    runs = series(results, dataset, "progress")
     measured = pd.concat([pd.DataFrame(), *(frame for frames in runs.values() for frame in frames)])
-    metrics, axes = metrics_among(measured), {x: words for x, words in axes.items() if x in measured}
+    metrics = metrics_among(measured)
     if not metrics:
         return None
+    axes = {"kimg": (KIMG, 1.0)} | ({"seconds": ("minutes of training", 60.0)} if "seconds" in measured else {})
     panels = [
-        Panel(x, metric, label, axis_label(metric), unit, lower_is_better(metric),
-              sorted(set(measured[x])) if x == "n_gen" else (), papers_number(dataset, metric))
+        Panel(x, metric, label, axis_label(metric), unit, lower_is_better(metric), (), papers_number(dataset, metric))
         for metric in metrics
         for x, (label, unit) in axes.items()
-    ]  # fmt: skip
+    ]
     lines(path, runs, panels, dpi, columns=len(axes), height=3.6)
     against = " and ".join(label for label, _ in axes.values())
     alt = f"{', '.join(metrics)} of {', '.join(runs)} on {paper.name_of(dataset)} against {against}"
-    return Figure(title=title, path=path, alt=alt, note=note, folded=True)
+    return Figure(title="Metrics over training", path=path, alt=alt, note=BAND, folded=True)
 
 
 def training_curves(runs: Runs, name: str, path: Path, dpi: int, title: str = "Training curves") -> Figure | None:

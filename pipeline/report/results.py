@@ -148,8 +148,8 @@ class Results:
     def series(self, cell: Any, name: str) -> pd.DataFrame | None:
         """A CSV of a cell, a row per measurement; None where the file is missing or empty.
 
-        `history`: losses, norms, scores by kimg; `progress`: kimg, seconds, metrics; `sample_size`: n_gen, metrics.
-        Seconds are the machine's, of machine.csv.
+        `history`: losses, norms, scores by kimg; `progress`: kimg, seconds, metrics. Seconds are
+        the machine's, of machine.csv.
         """
         path = self.folder / str(Cell.of(cell)) / f"{name}.csv"
         frame = pd.read_csv(path) if path.is_file() else pd.DataFrame()

@@ -27,7 +27,7 @@ def project(tmp_path, monkeypatch):
     files = {
         f"measured/{CELL}/metrics.json": {"status": "ok", "kimg": 40.0, "fd_digits": 49.80067865964088},
         f"measured/{CELL}/protocol.json": {"metrics": {"fd_digits": {}}},
-        f"measured/{CELL}/sample_size.csv": "sizes",
+        f"measured/{CELL}/progress.csv": "curve",
         f"illustrations/{CELL}/samples.png": "picture",
         f"illustrations/{CELL}/samples.json": "labels",
         f"runs/{CELL}/run.json": RUN,
@@ -55,7 +55,7 @@ def test_numbers_pictures_and_records_are_copied_and_weights_are_not(project):
     assert json.loads(found.pop(f"{CELL}/run.json")) == RUN | {"seconds": 3.0, "device": "a processor"}
     assert found.pop(f"{CELL}/protocol.json")
     assert found == {
-        f"{CELL}/sample_size.csv": "sizes",
+        f"{CELL}/progress.csv": "curve",
         f"{CELL}/samples.png": "picture",
         f"{CELL}/samples.json": "labels",
         f"{CELL}/history.csv": "history",
@@ -86,7 +86,7 @@ def test_what_is_no_longer_made_is_removed_and_a_run_that_failed_early_has_fewer
     collect_cell(CELL, project)
     for path in (
         project / f"runs/{CELL}/history.csv",
-        project / f"measured/{CELL}/sample_size.csv",
+        project / f"measured/{CELL}/progress.csv",
         *(project / f"illustrations/{CELL}").iterdir(),
     ):
         path.unlink()

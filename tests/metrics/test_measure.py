@@ -12,10 +12,8 @@ from pipeline.data.array import write_dataset
 from pipeline.metrics import measure as measuring
 from pipeline.metrics import reference
 from pipeline.metrics.config import MeasurePlan, ReferencePlan
-from pipeline.metrics.distances import frechet_distance
 from pipeline.metrics.extractors import extractor, weights
-from pipeline.metrics.extractors.extractor import Features, fit
-from pipeline.metrics.measure import measure_run, write_sample_sizes
+from pipeline.metrics.measure import measure_run
 from pipeline.networks.transgan.networks import Generator
 from small_extractor import small
 
@@ -164,28 +162,3 @@ def test_no_curve_without_kept_generators_or_without_asking(project):
 
 def torch_state(project):
     return load_file(project / "run/generator_ema.safetensors")
-
-
-# ---- how many samples a Fréchet distance needs ----
-RANDOM = np.random.default_rng(0)
-REAL = {("inception_clean", "train"): Features(RANDOM.normal(size=(900, 6)))}
-SAMPLES = {"inception_clean": Features(RANDOM.normal(0.5, 1, size=(800, 6)))}
-
-
-@pytest.mark.parametrize(
-    ("metrics", "counts"),
-    [(["kid800", "fid800_train_clean"], [100, 200, 400, 800]), (["fid400_train_clean"], [50, 100, 200, 400])],
-)
-def test_the_first_samples_are_measured_and_the_last_row_is_the_metric_itself(tmp_path, metrics, counts):
-    write_sample_sizes(metrics, REAL, SAMPLES, tmp_path)
-    header, *rows = [line.split(",") for line in (tmp_path / "sample_size.csv").read_text().splitlines()]
-    assert header == ["n_gen", "fid_train_clean"] and [int(row[0]) for row in rows] == counts
-    for count, value in rows:
-        own = fit(SAMPLES["inception_clean"].features[: int(count)])
-        expected = frechet_distance(REAL["inception_clean", "train"].gaussian, own)
-        assert float(value) == pytest.approx(expected, rel=1e-5)
-
-
-def test_without_a_frechet_distance_nothing_is_written(tmp_path):
-    write_sample_sizes(["kid800"], REAL, SAMPLES, tmp_path)
-    assert not list(tmp_path.iterdir())

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from pipeline.report import charts, drawing
-from pipeline.report.charts import CURVES, papers_number, progress, sample_sizes, training_curves
+from pipeline.report.charts import CURVES, papers_number, progress, training_curves
 from pipeline.report.drawing import BLOCKS, WIDTH, Panel, draw_panel, summarised
 from pipeline.report.results import Results
 from report_project import write_project
@@ -30,32 +30,27 @@ def test_the_papers_number_is_a_line_under_its_protocol_alone(dataset, metric, e
     assert [line.get_ydata()[0] for line in axis.get_lines()] == [9.26] * expected
 
 
-def loaded(folder, rows, name="progress", columns="kimg,seconds,fd_digits") -> Results:
+def loaded(folder, rows, columns="kimg,seconds,fd_digits") -> Results:
     write_project(folder, {"full": [10.0, 12.0, None]})
     for seed in (0, 1):
-        path = folder / f"results/digits/full/seed{seed}/{name}.csv"
+        path = folder / f"results/digits/full/seed{seed}/progress.csv"
         path.write_text("\n".join([columns, *(",".join(map(str, row)) for row in rows)]) + "\n")
     return Results.load(folder / "plan", folder / "results")
 
 
 def test_metrics_over_training_need_two_measurements(tmp_path):
-    figure = progress(loaded(tmp_path, [(10, 60, 80), (20, 120, 40)]), "digits", tmp_path, 60)
+    figure = progress(loaded(tmp_path, [(10, 60, 80), (20, 120, 40)]), "digits", tmp_path / "p.png", 60)
     assert figure.path.is_file() and "fd_digits of full" in figure.alt
-    assert progress(loaded(tmp_path, [(30, 1, 40)]), "digits", tmp_path, 60) is None
+    assert progress(loaded(tmp_path, [(30, 1, 40)]), "digits", tmp_path / "p.png", 60) is None
 
 
 def test_the_time_on_the_way_comes_from_the_record_of_the_machine(tmp_path):
     results = loaded(tmp_path, [(10, 80), (20, 40)], columns="kimg,fd_digits")
     cell = {"dataset": "digits", "variant": "full", "seed": 0}
-    assert "minutes" not in progress(results, "digits", tmp_path, 60).alt
+    assert "minutes" not in progress(results, "digits", tmp_path / "p.png", 60).alt
     (tmp_path / "results/digits/full/seed0/machine.csv").write_text("kimg,seconds\n5,30\n15,90\n25,150\n")
     assert list(results.series(cell, "progress").seconds) == [90, 150]
-    assert "minutes" in progress(results, "digits", tmp_path, 60).alt
-
-
-def test_metrics_against_the_number_of_samples(tmp_path):
-    results = loaded(tmp_path, [(100, 30.0), (1000, 12.0)], "sample_size", "n_gen,fd_digits")
-    assert "against images generated" in sample_sizes(results, "digits", tmp_path, 60).alt
+    assert "minutes" in progress(results, "digits", tmp_path / "p.png", 60).alt
 
 
 def frame(**columns):
