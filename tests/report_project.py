@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.pictures.contact_sheet import write_maps, write_sheet
+from pipeline.pictures.illustrate import write_maps, write_sheet
 from pipeline.plan.config import ReportConfig
 from pipeline.report.build import build_report
 
@@ -50,6 +50,14 @@ TRANSFORMER = {
 }
 CNN = {"resolution": 8, "channels": 3, "generator": {"family": "resnet"}, "discriminator": {"family": "resnet"}}
 RECIPE = {
+    "augment": {
+        "policy": ["translation", "cutout"],
+        "groups": 8,
+        "translation_ratio": 0.125,
+        "cutout_ratio": 0.5,
+        "cutout_probability": 1.0,
+        **dict.fromkeys(("erase_range", "erase_probability", "hue_probability", "filter_probability")),
+    },
     "penalty": "gradient_norm",
     "penalty_weight": 10.0,
     "penalty_interval": 1,

@@ -1,15 +1,19 @@
-"""What the report's pictures of one cell need: samples and real images, nearest images, paths, attention, snapshots."""
+"""What the report's pictures of one cell need, as sheets of many small images in one lossless PNG, which git can hold.
+
+Samples and real images, nearest training images, paths between latents, attention maps, snapshots of the training.
+"""
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
-from pipeline.base.files import read_json
-from pipeline.base.images import to_float, to_uint8
-from pipeline.base.schema import bind, read_yaml
+from pipeline.base.arrays import tile
+from pipeline.base.files import atomic_write, read_json, write_json
 from pipeline.data.array import read_array
 from pipeline.metrics.extractors.extractor import best_device, load_reference
 from pipeline.metrics.extractors.registry import IllustratePlan
@@ -23,20 +27,17 @@ from pipeline.networks.sampling import (
     memory_advice,
     read_networks,
 )
-from pipeline.pictures.contact_sheet import rounded, write_maps, write_sheet
-from pipeline.training.augment import augment
-from pipeline.training.config import AugmentConfig
 
+PIXELS = 4_000_000  # at most so many per sheet; beyond, rows are thinned out and columns cut
+ROWS = 8  # thinning leaves at least so many
 SAMPLES = 64  # the first so many of the measured samples, uncurated
+REAL, REAL_PIXELS = 64, 400_000  # real images, and their pixels, at most: every cell has its own sheet
 PATHS, STEPS = 8, 9  # of the interpolation
 ATTENTION = 4  # of the samples, drawn with attention maps
-PIXELS = 400_000  # of a sheet of real images, at most: every cell has its own
-REAL, AUGMENTED = 64, 16  # images: as they are, and of each row under augmentation
 QUERIES = 256  # samples compared with training images: the first so many of the measured ones
 SUSPICIOUS = 8  # of them shown: those nearest to a training image, not the prettiest
 NEAREST = 3  # training images shown of each
 CHUNK = 4096  # training images held as floats at a time
-CONFIG = "config.yaml"  # of a run: what it was trained with
 
 
 def illustrate_run(
@@ -67,6 +68,8 @@ def _draw(plan: IllustratePlan, run: Path, data: str | Path, reference: Path, ou
     latents = draw_latents(generator, -(-QUERIES // plan.batch) * plan.batch, plan.seed)
     images = draw(latents)[:QUERIES]
     write_sheet(out / "samples", images[None, :SAMPLES], rows=["samples"])
+    count = max(4, min(REAL, REAL_PIXELS // (real.shape[-1] * real.shape[-2])))
+    write_sheet(out / "real", np.array(real[None, :count]), rows=["real"])
     starts, ends = draw_latents(generator, 2 * PATHS, plan.seed).chunk(2)
     paths = draw(interpolate(starts, ends, STEPS))
     write_sheet(out / "interpolation", paths.reshape(PATHS, STEPS, *paths.shape[1:]), rows=list(range(PATHS)))
@@ -74,9 +77,6 @@ def _draw(plan: IllustratePlan, run: Path, data: str | Path, reference: Path, ou
     name, extractor = next(iter(known.extractors.items()))  # of the data set's first metric
     features = extractor.extract(images, plan.batch).features
     write_nearest_images(out, images, features, real, known.real[name, "train"].features)
-    settings = read_yaml(run / CONFIG)["train"]["augment"]
-    augmentation = bind(AugmentConfig, settings, file=str(run / CONFIG), prefix="train.augment")
-    write_real_images(out, real, augmentation, plan.seed)
     family = read_networks(run).generator.family
     write_attention(out, generator.cpu(), latents, family=family, seed=plan.seed)
 
@@ -149,21 +149,36 @@ def write_attention(folder: Path, generator: Generator, latents: Tensor, *, fami
         write_maps(folder / f"relative_position{name}", table[None], rows=[0], **facts)
 
 
-def write_real_images(out: Path, images: np.ndarray, config: AugmentConfig, seed: int) -> None:
-    """Write the sheet `real`, and `augment` where the run had a policy: a row an operation, the last one with all.
+def write_sheet(path: Path, images: np.ndarray, rows: list[Any], **facts: Any) -> None:
+    """Write images (R, N, C, H, W) uint8 as `path`.png, R rows of N images without gaps, and `path`.json.
 
-    `images`: (N, C, H, W) uint8, the training images; the first ones are shown, without flips. `seed` draws the
-    operations. Their probabilities are those of the training, so cutout leaves some images as they are.
+    The JSON has the rows' labels, the image size and `facts`. Where there are too many pixels, rows are thinned evenly
+    to no fewer than 8, the first and the last kept. Then columns are cut. The labels show which rows are left.
     """
-    most = PIXELS // (images.shape[-1] * images.shape[-2])
-    real = np.array(images[: max(4, min(REAL, most))])
-    write_sheet(out / "real", real[None], rows=["real"])
-    if not config.policy:
-        return
-    policies = {name: [name] for name in config.policy} | {"all together": list(config.policy)}
-    few = torch.from_numpy(real[: min(AUGMENTED, max(4, most // (len(policies) + 1)))])
-    rows = [few]
-    for policy in policies.values():
-        torch.manual_seed(seed)
-        rows.append(to_uint8(augment(to_float(few), config.model_copy(update={"policy": policy}))))
-    write_sheet(out / "augment", torch.stack(rows).numpy(), rows=["as they are", *policies])
+    pixels = images.shape[-1] * images.shape[-2]
+    most_rows = max(min(ROWS, len(images)), PIXELS // (pixels * images.shape[1]))
+    kept = np.unique(np.linspace(0, len(images) - 1, min(most_rows, len(images))).round().astype(int))
+    columns = max(1, min(images.shape[1], PIXELS // (pixels * len(kept))))
+    sheet = tile(images[kept][:, :columns].reshape(-1, *images.shape[2:]), columns, gap=0)
+    with atomic_write(path.with_suffix(".png")) as temporary:
+        Image.fromarray(sheet.squeeze(-1) if sheet.shape[-1] == 1 else sheet).save(temporary)
+    labels = [rows[index] for index in kept]
+    write_json(path.with_suffix(".json"), {"rows": labels, "image": list(images.shape[-2:]), **facts})
+
+
+def write_maps(path: Path, maps: np.ndarray, rows: list[Any], **facts: Any) -> None:
+    """Write maps (R, N, H, W) of floats as a grey sheet: each map from its own `low` (0) to its own `high` (255).
+
+    The JSON has both per map, so that a reader gets the values back to 1/255 of the map's range.
+    """
+    low, high = maps.min(axis=(2, 3)), maps.max(axis=(2, 3))
+    span = np.where(high > low, high - low, 1)[..., None, None]
+    grey = np.rint((maps - low[..., None, None]) / span * 255).astype(np.uint8)
+    write_sheet(path, grey[:, :, None], rows, low=rounded(low), high=rounded(high), **facts)
+
+
+def rounded(values: Any) -> Any:
+    """A number, or an array as nested lists, to five significant digits."""
+    if np.ndim(values):
+        return [rounded(value) for value in values]
+    return float(f"{values:.5g}")

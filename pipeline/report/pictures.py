@@ -15,8 +15,10 @@ from pipeline.report.drawing import Tile, contact_sheet
 from pipeline.report.formats import number
 from pipeline.report.paper import MAIN_VARIANT
 from pipeline.report.results import Results, Sheet
+from pipeline.training.config import AugmentConfig
 
 POSITIONS = ("relative_position", "relative_position_rows", "relative_position_columns")
+AUGMENTED = 16  # real images shown under augmentation
 SPACES = {"pixel": "pixel space", "feature": "the evaluator's feature space"}
 
 Rows = list[tuple[str, list[Tile]]]
@@ -123,16 +125,33 @@ def neighbours(results: Results, dataset: str, folder: Path) -> Figure | None:
 
 
 def augmentation(results: Results, dataset: str, folder: Path) -> Figure | None:
-    """What augmentation does to real images, a row an operation; None where no cell was trained with it."""
-    if not (found := sheets(results, dataset, "augment")):
+    """What augmentation does to real images, a row an operation, the last with all; None where nothing trains with it.
+
+    Probabilities are those of the training, so cutout leaves some images as they are.
+    """
+    real = {cell.variant: sheet.images[0] for cell, sheet in sheets(results, dataset, "real")}
+    plans = {name: results.trainings[dataset, name].get("train", {}).get("augment") or {} for name in real}
+    used = [name for name in sorted(real, key=MAIN_VARIANT.__ne__) if plans[name].get("policy")]
+    if not used:
         return None
-    cell, sheet = min(found, key=lambda entry: entry[0].variant != MAIN_VARIANT)
-    names = [str(name).replace("_", " ") for name in sheet.facts["rows"]]
-    tiles = [Tile(name, grid(images, len(images))) for name, images in zip(names, sheet.images, strict=True)]
+    import torch  # takes seconds: for this picture alone
+
+    from pipeline.base.images import to_float, to_uint8
+    from pipeline.training.augment import augment
+
+    config, images = AugmentConfig(**plans[used[0]]), real[used[0]][:AUGMENTED]
+    policies = {name.replace("_", " "): [name] for name in config.policy} | {"all together": list(config.policy)}
+    tiles = [Tile("as they are", grid(images, len(images)))]
+    for name, policy in policies.items():
+        torch.manual_seed(0)
+        batch = to_float(torch.from_numpy(images.transpose(0, 3, 1, 2).copy()))
+        changed = to_uint8(augment(batch, config.model_copy(update={"policy": policy}))).numpy()
+        tiles.append(Tile(name, grid(changed.transpose(0, 2, 3, 1), len(images))))
+    names = ", ".join(entry.caption for entry in tiles)
     return sheet_figure(
         folder / f"{dataset}_augment.png", rows_of(tiles, 1), title="What augmentation does",
-        alt=f"Real images of {dataset} under {', '.join(names)}",
-        note=f"The same real images under each operation of DiffAug, and all, with the settings of `{cell.variant}`.",
+        alt=f"Real images of {dataset} under {names}",
+        note=f"The same real images under each operation of DiffAug, and all, with the settings of `{used[0]}`.",
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from pipeline.base.schema import read_yaml
 from pipeline.generators import pretrained
 from pipeline.generators.library import load_generator
 from pipeline.matrix import publish
-from pipeline.pictures.contact_sheet import write_sheet
+from pipeline.pictures.illustrate import write_sheet
 from pipeline.plan.config import load, resolve_cell
 from settings_files import copy_settings
 from trained_networks import write_trained

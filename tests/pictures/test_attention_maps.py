@@ -10,8 +10,7 @@ from PIL import Image
 from pipeline.networks.sampling import interpolate
 from pipeline.networks.transgan.attention_maps import effective_attention, tables
 from pipeline.networks.transgan.networks import Generator
-from pipeline.pictures.contact_sheet import write_maps
-from pipeline.pictures.illustrate import write_attention
+from pipeline.pictures.illustrate import write_attention, write_maps
 
 KINDS = {
     "standard_attention": "standard",

@@ -17,20 +17,12 @@ from pipeline.metrics.extractors.registry import IllustratePlan
 from pipeline.networks.sampling import load_generator, sample
 from pipeline.networks.transgan.networks import Generator
 from pipeline.pictures import illustrate
-from pipeline.pictures.illustrate import illustrate_run, nearest, write_nearest_images
+from pipeline.pictures.illustrate import illustrate_run, nearest, write_nearest_images, write_sheet
 from small_extractor import small
 
 PLAN = IllustratePlan(seed=3, batch=50, threads=1)
-AUGMENT = {
-    "policy": ["translation", "cutout"],
-    "groups": 8,
-    "translation_ratio": 0.125,
-    "cutout_ratio": 0.5,
-    "cutout_probability": 1.0,
-} | dict.fromkeys(("erase_range", "erase_probability", "hue_probability", "filter_probability"))
 SHEETS = [
     "attention",
-    "augment",
     "grids",
     "interpolation",
     "neighbours_feature",
@@ -50,7 +42,6 @@ def project(tmp_path, monkeypatch, cell):
         generator.to_rgb.weight.mul_(4)  # untrained images are nearly grey; spread them over the levels
     (tmp_path / "run").mkdir()
     write_text(tmp_path / "run/network.yaml", dump(network))
-    write_text(tmp_path / "run/config.yaml", json.dumps({"train": {"augment": AUGMENT}}))
     save_file(generator.state_dict(), tmp_path / "run/generator_ema.safetensors")
     np.save(tmp_path / "run/grids.npy", np.zeros((2, 4, 3, 8, 8), dtype=np.uint8))
     write_json(tmp_path / "run/grids.json", {"kimg": [0.0, 1.0]})
@@ -119,27 +110,6 @@ def test_too_little_memory_is_one_line_that_names_the_setting(project, monkeypat
         drawn(project)
 
 
-def pixels(path):
-    """A sheet of 8 x 8 images as (rows, images, 8, 8, 3)."""
-    sheet = np.asarray(Image.open(path))
-    return sheet.reshape(sheet.shape[0] // 8, 8, sheet.shape[1] // 8, 8, 3).swapaxes(1, 2)
-
-
-def test_augmentation_is_shown_on_real_images_row_by_row(project):
-    drawn(project)
-    assert read_json(project / "out/augment.json")["rows"] == ["as they are", "translation", "cutout", "all together"]
-    first, moved, cut, both = pixels(project / "out/augment.png")
-    assert np.array_equal(first, pixels(project / "out/real.png")[0, :16])
-    grey = (cut == 128).all(axis=-1)
-    assert grey.any() and np.array_equal(cut[~grey], first[~grey]), "cutout changes nothing outside its square"
-    assert not np.array_equal(moved, first) and not np.array_equal(both, moved)
-
-
-def test_a_run_without_augmentation_has_no_preview(project):
-    write_text(project / "run/config.yaml", json.dumps({"train": {"augment": AUGMENT | {"policy": []}}}))
-    assert drawn(project) == [name for name in SHEETS if name != "augment"]
-
-
 # ---- nearest training images, on points whose neighbours are known, and of a generator that copies ----
 def test_nearest_across_chunks(monkeypatch):
     monkeypatch.setattr(illustrate, "CHUNK", 2)
@@ -173,3 +143,68 @@ def test_pixel_distance_is_a_root_mean_square_in_grey_levels(tmp_path):
     write_nearest_images(tmp_path, samples, samples.reshape(1, -1), real, real.reshape(5, -1))
     facts = json.loads((tmp_path / "neighbours_pixel.json").read_text())
     assert facts["distances"][0][0] == pytest.approx(7 * (47 / 48) ** 0.5, rel=1e-4)
+
+
+# ---- sheets: every pixel of what is kept, and labels that say what was kept ----
+def pictures(rows, columns, channels=3, height=4, width=5):
+    return np.random.default_rng(0).integers(0, 256, (rows, columns, channels, height, width), dtype=np.uint8)
+
+
+def written(path):
+    """(pixels, labels) of a sheet."""
+    return np.asarray(Image.open(path.with_suffix(".png"))), read_json(path.with_suffix(".json"))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, 6), (4, 1), (3, 5)])
+def test_every_pixel_comes_back(tmp_path, rows, columns, channels):
+    images = pictures(rows, columns, channels)
+    write_sheet(tmp_path / "sheet", images, rows=list(range(rows)))
+    pixels, labels = written(tmp_path / "sheet")
+    pixels = pixels.reshape(rows, 4, columns, 5, channels)
+    for row in range(rows):
+        for column in range(columns):
+            assert np.array_equal(pixels[row, :, column].transpose(2, 0, 1), images[row, column])
+    assert labels == {"rows": list(range(rows)), "image": [4, 5]}
+
+
+def test_the_same_images_give_the_same_bytes(tmp_path):
+    for name in ("a", "b"):
+        write_sheet(tmp_path / name, pictures(2, 3), rows=["x", "y"])
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+
+
+def test_too_many_rows_are_thinned_evenly_and_the_ends_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(illustrate, "PIXELS", 20 * 5 * 12)  # room for 12 rows of 5
+    images = pictures(34, 5)
+    write_sheet(tmp_path / "sheet", images, rows=[10.0 * row for row in range(34)])
+    pixels, labels = written(tmp_path / "sheet")
+    kept = [int(label / 10) for label in labels["rows"]]
+    assert kept == list(range(0, 34, 3)) and pixels.shape == (12 * 4, 5 * 5, 3)
+    for place, row in enumerate(kept):
+        assert np.array_equal(pixels[4 * place : 4 * place + 4, :5].transpose(2, 0, 1), images[row, 0])
+
+
+def test_columns_are_cut_where_eight_rows_are_too_many(tmp_path, monkeypatch):
+    monkeypatch.setattr(illustrate, "PIXELS", 20 * 8 * 3)  # room for 8 rows of 3
+    images = pictures(15, 50)
+    write_sheet(tmp_path / "sheet", images, rows=list(range(15)))
+    pixels, labels = written(tmp_path / "sheet")
+    assert labels["rows"] == [0, 2, 4, 6, 8, 10, 12, 14] and pixels.shape == (8 * 4, 3 * 5, 3)
+    assert np.array_equal(pixels[-4:, -5:].transpose(2, 0, 1), images[14, 2])
+
+
+def test_few_rows_are_never_thinned_and_one_column_always_stays(tmp_path, monkeypatch):
+    monkeypatch.setattr(illustrate, "PIXELS", 1)
+    write_sheet(tmp_path / "sheet", pictures(3, 4), rows=["a", "b", "c"])
+    pixels, labels = written(tmp_path / "sheet")
+    assert labels["rows"] == ["a", "b", "c"] and pixels.shape == (12, 5, 3)
+
+
+@pytest.mark.parametrize("shape", [(1, 64, 3, 256, 256), (21, 64, 3, 32, 32), (300, 64, 3, 8, 8)])
+def test_sheets_stay_within_the_limit(tmp_path, shape):
+    write_sheet(tmp_path / "sheet", np.zeros(shape, dtype=np.uint8), rows=list(range(shape[0])))
+    pixels, labels = written(tmp_path / "sheet")
+    assert pixels.shape[0] * pixels.shape[1] <= illustrate.PIXELS
+    assert labels["rows"][0] == 0 and labels["rows"][-1] == shape[0] - 1

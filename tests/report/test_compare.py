@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.base.errors import UserError
-from pipeline.pictures.contact_sheet import write_sheet
+from pipeline.pictures.illustrate import write_sheet
 from pipeline.report.appendix import flat
 from pipeline.report.compare import changed_settings, compare, snapshot
 from report_project import PARAMS, render, write_project

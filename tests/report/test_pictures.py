@@ -3,7 +3,8 @@
 import numpy as np
 from PIL import Image
 
-from pipeline.pictures.contact_sheet import write_sheet
+from pipeline.base.files import read_json, write_json
+from pipeline.pictures.illustrate import write_sheet
 from pipeline.report import architecture, pictures
 from pipeline.report.results import Results
 from report_project import CNN, CONFIG, TRANSFORMER, write_project
@@ -13,13 +14,26 @@ def loaded(folder) -> Results:
     return Results.load(folder / "plan", folder / "results")
 
 
-def test_real_images_stand_beside_the_samples_and_augmentation_is_shown(tmp_path):
-    folder = write_project(tmp_path, {"full": [10.0, None, None]})
-    images = np.full((2, 10, 3, 8, 8), 7, dtype=np.uint8)
-    write_sheet(folder / "results/digits/full/seed0/real", images[:1], rows=["real"])
-    write_sheet(folder / "results/digits/full/seed0/augment", images, rows=["as they are", "cutout"])
+def test_real_images_stand_beside_the_samples_and_under_augmentation_row_by_row(tmp_path, monkeypatch):
+    folder, drawn = write_project(tmp_path, {"full": [10.0, None, None]}), []
+    assert pictures.augmentation(loaded(folder), "digits", tmp_path) is None  # no real images
+    images = np.random.default_rng(0).integers(0, 256, (1, 10, 3, 8, 8), dtype=np.uint8)
+    write_sheet(folder / "results/digits/full/seed0/real", images, rows=["real"])
     assert "real images, full" in pictures.samples(loaded(folder), "digits", tmp_path, CONFIG).alt
-    assert "as they are, cutout" in pictures.augmentation(loaded(folder), "digits", tmp_path).alt
+    monkeypatch.setattr(pictures, "grid", lambda images, *_: drawn.append(images) or images[0])
+    figure = pictures.augmentation(loaded(folder), "digits", tmp_path)
+    assert figure.alt.endswith("as they are, translation, cutout, all together")
+    first, moved, cut, both = drawn
+    assert np.array_equal(first, images[0].transpose(0, 2, 3, 1))
+    grey = (cut == 128).all(axis=-1)
+    assert grey.any() and np.array_equal(cut[~grey], first[~grey]), "cutout changes nothing outside its square"
+    assert not np.array_equal(moved, first) and not np.array_equal(both, moved)
+    for seed in range(3):
+        plan = folder / f"plan/train/digits/full/seed{seed}.yaml"
+        content = read_json(plan)
+        content["train"]["augment"]["policy"] = []
+        write_json(plan, content)
+    assert pictures.augmentation(loaded(folder), "digits", tmp_path) is None
 
 
 def test_images_of_one_channel_are_drawn_grey(tmp_path):
