@@ -64,7 +64,8 @@ def fingerprinted() -> set[Path]:
         module = families.load(family)
         names |= {module.GENERATOR, module.DISCRIMINATOR}
     names |= {*LOSSES.values(), *PENALTIES.values()}
-    return {fingerprint.path(name) for name in fingerprint.closure({name.partition(":")[0] for name in names})}
+    roots = {name.partition(":")[0] for name in names}
+    return {fingerprint.path(name) for root in roots for name in fingerprint.closure(root)}
 
 
 @pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "train"])

@@ -9,7 +9,7 @@ import pytest
 from pipeline.base.errors import UserError
 from pipeline.networks import families
 from pipeline.plan import fingerprint as module
-from pipeline.plan.fingerprint import UNSEEN, closure, digest, fingerprint, imported
+from pipeline.plan.fingerprint import closure, digest, fingerprint
 from pipeline.training.config import LOSSES, NO_PENALTY, PENALTIES
 
 ROOT = Path(__file__).parent.parent.parent
@@ -20,7 +20,7 @@ def forgetful():
     """Every test reads the files anew, and leaves nothing it read behind."""
 
     def forget():
-        for function in (module.imported, module.digest, module.tree):
+        for function in (module.closure, module.digest, module.tree):
             function.cache_clear()
 
     forget()
@@ -39,6 +39,8 @@ def project(tmp_path, monkeypatch):
             if name.endswith("_package"):
                 path = path.parent / "__init__.py"
             path.parent.mkdir(parents=True, exist_ok=True)
+            for folder in path.relative_to(tmp_path).parents:
+                (tmp_path / folder / "__init__.py").touch()
             path.write_text(text)
 
     return write
@@ -65,39 +67,40 @@ def test_imports_are_followed_in_every_form_and_place(project):
     project(
         a="import pipeline.b\nfrom pipeline import c\nfrom pipeline.d import x\npipeline.b.y + c.z + x\n",
         b="def f():\n    from pipeline.e import g\n    return g\n",
-        c="",
+        c="z = 1",
         d="x = 1",
         e="g = 2",
         f="unreached = 3",
     )
-    assert closure({"pipeline.a"}) == {f"pipeline.{name}" for name in "abcde"}
+    assert closure("pipeline.a") == {f"pipeline.{name}" for name in "abcde"}
 
 
-def test_an_import_for_annotations_alone_is_not_followed_and_one_for_its_effect_is(project):
+def test_an_import_for_its_effect_is_followed_and_settings_are_not(project):
     project(
-        a="from pipeline.b import B\nimport pipeline.c\nfrom pipeline.d import *\n\n\ndef f(x: B): ...\n",
-        b="class B: ...",
-        c="",
-        d="",
+        a="import pipeline.c\nfrom pipeline.d import *\nfrom pipeline.training.config import TrainConfig\nx = 1",
+        c="x = 1",
+        d="x = 1",
+        training_config="class TrainConfig: ...",
     )
-    assert closure({"pipeline.a"}) == {"pipeline.a", "pipeline.c", "pipeline.d"}
+    assert closure("pipeline.a") == {"pipeline.a", "pipeline.c", "pipeline.d"}
 
 
 def test_packages_that_hold_code_are_seen_and_empty_ones_are_not(project):
-    project(a_b_c="x = 1", a_package='"""Only words."""', a_b_package="import pipeline.d\nSCALE = 2.0", d="")
-    assert closure({"pipeline.a.b.c"}) == {"pipeline.a.b.c", "pipeline.a.b", "pipeline.d"}
+    project(a_b_c="x = 1", a_package='"""Only words."""', a_b_package="import pipeline.d\nSCALE = 2.0", d="x = 1")
+    assert closure("pipeline.a.b.c") == {"pipeline.a.b.c", "pipeline.a.b", "pipeline.d"}
 
 
 def test_a_name_of_a_package_is_its_module_or_else_in_the_package(project):
     project(a="from pipeline.b import inner, VALUE\ninner, VALUE\n", b_package="VALUE = 1", b_inner="x = 1")
-    assert imported("pipeline.a") >= {"pipeline.b", "pipeline.b.inner"}
+    assert closure("pipeline.a") == {"pipeline.a", "pipeline.b", "pipeline.b.inner"}
 
 
 def test_libraries_are_not_followed_and_other_folders_of_the_project_are(project, tmp_path):
     (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks/__init__.py").touch()
     (tmp_path / "benchmarks/machine.py").write_text("x = 1")
     project(a="import torch\nfrom benchmarks.machine import x\ntorch.tanh(x)\n")
-    assert closure({"pipeline.a"}) == {"pipeline.a", "benchmarks.machine"}
+    assert closure("pipeline.a") == {"pipeline.a", "benchmarks.machine"}
 
 
 # ---- what is refused ----
@@ -112,35 +115,27 @@ USES = {
     "exec": "exec('x = 1')",
     "eval": "def f():\n    return eval('1')",
     "__doc__": "def f():\n    return len(f.__doc__)",
-    "__annotations__": "class A:\n    x: int\n\n\nn = len(A.__annotations__)",
-    "get_type_hints": "from typing import get_type_hints",
-    "singledispatch": "from functools import singledispatch",
-    "singledispatchmethod": "import functools\nx = functools.singledispatchmethod",
     "inspect": "import inspect",
 }
-
-
-def test_every_refused_word_has_its_case():
-    assert USES.keys() == UNSEEN
 
 
 @pytest.mark.parametrize("word", sorted(USES))
 def test_what_would_hide_code_is_refused_in_one_line_that_names_it(project, word):
     project(a="from pipeline.b import x\nx", b=f'"""Words."""\n\n{USES[word]}\n')
-    with pytest.raises(UserError, match=r"pipeline\.b: line \d+: .* is not allowed in code that trains") as error:
-        closure({"pipeline.a"})
+    with pytest.raises(UserError, match=r"pipeline\.b: \w+ is not allowed in code that trains") as error:
+        closure("pipeline.a")
     assert "\n" not in str(error.value)
 
 
 def test_a_relative_import_is_refused(project):
     project(a="from . import b\nb", b="")
-    with pytest.raises(UserError, match=r"pipeline\.a: line 1: a relative import is not allowed"):
-        closure({"pipeline.a"})
+    with pytest.raises(UserError, match=r"pipeline\.a: from \. is not allowed"):
+        closure("pipeline.a")
 
 
 def test_evaluation_mode_of_a_network_is_no_eval(project):
     project(a="def f(network):\n    return network.eval()\n")
-    assert closure({"pipeline.a"}) == {"pipeline.a"}
+    assert closure("pipeline.a") == {"pipeline.a"}
 
 
 # ---- what an edit changes ----
@@ -182,9 +177,6 @@ SAME = {
     "the module's docstring": ('"""A module."""', '"""Something else."""'),
     "a class's docstring": ('"""Settings."""', '"""Values."""'),
     "a function's docstring": ('"""A layer."""\n', '"""Something\n\n        longer."""\n'),
-    "a parameter's annotation": ("width: int,", "width: float | None,"),
-    "no annotation": ("x: Tensor)", "x)"),
-    "a field's annotation": ("rate: float = 0.5", "rate: float | None = 0.5"),
     "the words of an exception": ("two dimensions are needed, these are", "not two dimensions but"),
     "an exception without its number": ('f"two dimensions are needed, these are {x.ndim}"', '"wrong dimensions"'),
 }
@@ -304,7 +296,7 @@ def test_a_digest_is_text_in_yaml(plan):
 def test_a_digest_does_not_depend_on_the_python_that_reads_the_file(project):
     """The digest of a module with most kinds of syntax. Other versions of Python must find this very text."""
     project(a=EVERYTHING)
-    assert digest("pipeline.a") == "x3d4477d77b99ef9c"
+    assert digest("pipeline.a") == "x869ab82bc04efa3c"
 
 
 EVERYTHING = '''

@@ -5,6 +5,7 @@ modules that the plan names.
 """
 
 import ast
+import importlib
 import itertools
 import json
 import os
@@ -196,6 +197,22 @@ def test_loading_a_module_outside_only_defines(name):
     for statement in body:
         docstring = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
         assert docstring or isinstance(statement, allowed), f"{name}: line {statement.lineno}"
+
+
+def test_what_code_that_trains_takes_from_outside_is_no_number(trainings):
+    """Classes, functions and names: a number in a module that is left out would change a training unseen."""
+    taken = {
+        (node.module, alias.name)
+        for name in {name for one, _ in trainings.values() for name in one.code}
+        for node in ast.walk(module.tree(name))
+        if isinstance(node, ast.ImportFrom) and node.module in LEFT_OUT
+        for alias in node.names
+    }
+    assert ("pipeline.training.config", "LOSSES") in taken
+    for file, name in taken:
+        value = getattr(importlib.import_module(file), name)
+        values = value.values() if isinstance(value, dict) else [value]
+        assert callable(value) or all(isinstance(one, str) for one in values), f"{name} of {file}"
 
 
 def test_what_is_left_out_says_why():
