@@ -25,7 +25,8 @@ LEFT_OUT = {
     *("pipeline.base.errors", "pipeline.base.schema", "pipeline.networks.families", "pipeline.networks.spec"),
     *("pipeline.training.config", *(f"pipeline.networks.{family}.spec" for family in FAMILIES)),
 }
-HIDING = r"\b(importlib|import_module|__import__|_*builtins_*|runpy|pkgutil|inspect|__doc__)\b|(?<!\.)\b(exec|eval)\b|from \.+"
+HIDING = r"\b(importlib|import_module|__import__|_*builtins_*|runpy|pkgutil|inspect|__doc__)\b|(?<!\.)\b(exec|eval)\b"
+HIDING += r"|from \.+"
 
 
 def fingerprint(network: NetworkSpec, train: TrainConfig) -> dict[str, str]:
@@ -44,7 +45,8 @@ def closure(root: str) -> frozenset[str]:
     """Module `root` and every module of the project that it imports, directly or not; without empty packages."""
     finder = ModuleFinder(path=[str(ROOT)], excludes=LEFT_OUT)
     finder.import_hook(root)
-    return frozenset(name for name, module in finder.modules.items() if module.__file__ and tree(name).body)
+    files = {name: module.__file__ for name, module in finder.modules.items()}  # type: ignore[attr-defined]
+    return frozenset(name for name, file in files.items() if file and tree(name).body)
 
 
 @cache
@@ -59,7 +61,10 @@ def digest(name: str) -> str:
 
 @cache
 def tree(name: str) -> ast.Module:
-    """The syntax tree of a module without docstrings and words of errors. Errors: `UserError` for a match of `HIDING`."""
+    """The syntax tree of a module without docstrings and words of errors.
+
+    Errors: `UserError` for a word of `HIDING`, and for a relative import.
+    """
     module = ast.parse(path(name).read_text(encoding="utf-8"))
     for node in ast.walk(module):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
