@@ -1,8 +1,8 @@
 """Stage `illustrate@<cell>`: what the report's pictures of one cell need, drawn -> illustrations/<cell>/."""
 
 import pipeline.base.torch_start  # noqa: F401 (before torch)
+from pipeline.base.cell import load_stage_plan
 from pipeline.base.errors import command_line
-from pipeline.base.schema import load_stage_plan
 from pipeline.metrics.extractors.registry import IllustratePlan
 from pipeline.pictures.illustrate import illustrate_run
 

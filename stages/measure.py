@@ -1,8 +1,8 @@
 """Stage `measure@<cell>`: samples of the averaged generator measured -> measured/<cell>/."""
 
 import pipeline.base.torch_start  # noqa: F401 (before torch)
+from pipeline.base.cell import load_stage_plan
 from pipeline.base.errors import command_line
-from pipeline.base.schema import load_stage_plan
 from pipeline.metrics.config import MeasurePlan
 from pipeline.metrics.measure import measure_run
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from pipeline.base.cell import load_stage_plan
 from pipeline.base.errors import command_line
-from pipeline.base.schema import load_stage_plan
 from pipeline.data.config import DataConfig
 from pipeline.data.prepare import prepare
 

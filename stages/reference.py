@@ -3,8 +3,8 @@
 from itertools import islice
 
 import pipeline.base.torch_start  # noqa: F401 (before torch)
+from pipeline.base.cell import load_stage_plan
 from pipeline.base.errors import command_line
-from pipeline.base.schema import load_stage_plan
 from pipeline.metrics.config import ReferencePlan
 from pipeline.metrics.reference import build_reference
 

@@ -4,12 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pipeline.base.torch_start  # noqa: F401 (before torch)
-from pipeline.base.cell import Cell
+from pipeline.base.cell import Cell, load_stage_plan
 from pipeline.base.errors import command_line
 from pipeline.base.files import say
 from pipeline.base.git import no_revision
 from pipeline.base.run_cache import restore
-from pipeline.base.schema import load_stage_plan
 from pipeline.training.config import ImportPlan, TrainPlan
 
 

@@ -1,12 +1,14 @@
-"""A cell of the matrix, dataset x variant x seed, its plan files and DVC addresses."""
+"""A cell of the matrix, dataset x variant x seed: its plan files, which the stages read, and its DVC addresses."""
 
+import argparse
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from pipeline.base.errors import UserError
+from pipeline.base.schema import Schema, bind, read_yaml
 
 CACHED = ("train", "measure", "illustrate")  # stages of a cell whose outputs DVC carries between machines, in order
 STAGES = (*CACHED, "collect")  # every stage of a cell, in order
@@ -43,3 +45,21 @@ class Cell:
     def address(self, stage: str) -> str:
         """DVC's name of one of the cell's stages: `train@digits-full-1`."""
         return f"{stage}@{self.dataset}-{self.variant}-{self.seed}"
+
+
+def load_stage_plan(
+    description: str | None, folder: str, schema: type[Schema] | Callable[[dict[str, Any]], type[Schema]], *, cell: bool
+) -> tuple[Schema, str, str]:
+    """Parse --dataset (and, for a cell, --variant and --seed) and read plan/<folder>/<name>.yaml.
+
+    `schema`: that of the file, or a function from the file's content to it. Returns the bound plan, the dataset, and
+    the name: `<dataset>`, or `<dataset>/<variant>/seed<k>` for a cell.
+    Errors: `UserError` where the plan file is missing or does not fit `schema`.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    for option in ("dataset", "variant", "seed") if cell else ("dataset",):
+        parser.add_argument(f"--{option}", required=True)
+    given = parser.parse_args()
+    name = f"{given.dataset}/{given.variant}/seed{given.seed}" if cell else given.dataset
+    content = read_yaml(file := f"plan/{folder}/{name}.yaml")
+    return bind(schema if isinstance(schema, type) else schema(content), content, file=file), given.dataset, name

@@ -5,9 +5,8 @@ types, ranges and unknown keys. OmegaConf's structured configs could not do this
 ranges, lose the path of a key inside a list and cannot merge into a frozen nested dataclass.
 """
 
-import argparse
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
@@ -73,24 +72,6 @@ def check_partial(schema: type[Strict], content: Any, *, file: str) -> None:
         in_lists = [one for one in found if any(isinstance(part, int) for part in one["loc"])]
         if problems := [one for one in found if one["type"] != "missing" or one in in_lists]:
             raise _refusal(schema, content, problems, file) from None
-
-
-def load_stage_plan(
-    description: str | None, folder: str, schema: type[Schema] | Callable[[dict[str, Any]], type[Schema]], *, cell: bool
-) -> tuple[Schema, str, str]:
-    """Parse --dataset (and, for a cell, --variant and --seed) and read plan/<folder>/<name>.yaml.
-
-    `schema`: that of the file, or a function from the file's content to it. Returns the bound plan, the dataset, and
-    the name: `<dataset>`, or `<dataset>/<variant>/seed<k>` for a cell.
-    Errors: `UserError` where the plan file is missing or does not fit `schema`.
-    """
-    parser = argparse.ArgumentParser(description=description)
-    for option in ("dataset", "variant", "seed") if cell else ("dataset",):
-        parser.add_argument(f"--{option}", required=True)
-    given = parser.parse_args()
-    name = f"{given.dataset}/{given.variant}/seed{given.seed}" if cell else given.dataset
-    content = read_yaml(file := f"plan/{folder}/{name}.yaml")
-    return bind(schema if isinstance(schema, type) else schema(content), content, file=file), given.dataset, name
 
 
 def dump(config: Strict) -> str:

@@ -13,9 +13,9 @@ import imageio.v3 as imageio
 import numpy as np
 from PIL import Image
 
-from pipeline.base.arrays import tile
 from pipeline.base.errors import UserError
 from pipeline.base.files import atomic_write, check_output
+from pipeline.base.images import tile
 
 Layout = tuple[int | None, int | None]  # images per row, enlargement; None: chosen
 MOST_ARRAY = 8 * 2**30  # bytes of an array that is held in memory at once

@@ -18,11 +18,11 @@ import pandas as pd
 from omegaconf import OmegaConf
 from PIL import Image
 
-from pipeline.base.arrays import tile
 from pipeline.base.cell import Cell
 from pipeline.base.errors import ConfigError, UserError, command_line
 from pipeline.base.files import atomic_write, read_json, user_path, write_json, write_text
 from pipeline.base.git import SETTINGS, changes, clone_at, git
+from pipeline.base.images import tile
 from pipeline.base.schema import read_yaml
 from pipeline.generators import pretrained
 from pipeline.matrix.dvc import environment, share_cache

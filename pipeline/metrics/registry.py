@@ -216,13 +216,3 @@ def _kinds() -> dict[str, Column | None]:
                 label = f"the {label}'s formula on the dataset's own classifier (not {formula.abbreviation})"
             kinds[_value(template, _pattern(key))] = Column(label, formula.lower) if label else None
     return kinds
-
-
-def recorded_name(name: str, facts: Mapping[str, Any] | None) -> str:
-    """Today's name of a value that a record has under `name`, with its facts where the record has them.
-
-    Until November 2026 precision and recall by the Inception network were recorded as `precision1k3`, `recall1k3`:
-    without facts that say VGG-16, those names in a record mean Inception.
-    """
-    old = re.fullmatch(r"(precision|recall)[0-9k_]*", name) and (facts or {}).get("extractor") != VGG
-    return f"{name}_inception" if old else name

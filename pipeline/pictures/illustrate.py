@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from pipeline.base.arrays import tile
 from pipeline.base.files import atomic_write, read_json, write_json
+from pipeline.base.images import tile
 from pipeline.data.array import read_array
 from pipeline.metrics.extractors.extractor import best_device, load_reference
 from pipeline.metrics.extractors.registry import IllustratePlan

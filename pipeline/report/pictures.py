@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
-from pipeline.base.arrays import GAP_GREY, tile
+from pipeline.base.images import GAP_GREY, tile
 from pipeline.plan.config import ReportConfig
 from pipeline.report.content import Figure
 from pipeline.report.drawing import Tile, contact_sheet

@@ -16,7 +16,6 @@ import pandas as pd
 
 from pipeline.base.cell import Cell
 from pipeline.base.files import read_json
-from pipeline.metrics.registry import recorded_name
 from pipeline.report.appendix import known_answers_table, reading, spread
 from pipeline.report.charts import axis_label
 from pipeline.report.comparisons import Outcome, compared, counted, every_pair
@@ -131,7 +130,7 @@ class Published:
     def curves(self, path: Path, dpi: int) -> Figure | None:
         """The columns of curve.csv against kimg, a line a setting; None without any."""
         files = {name: [place / "curve.csv" for place in own.place] for name, own in self.settings.items()}
-        runs = {name: [_recorded(file) for file in own if file.is_file()] for name, own in files.items()}
+        runs = {name: [pd.read_csv(file) for file in own if file.is_file()] for name, own in files.items()}
         columns = dict.fromkeys(column for frames in runs.values() for frame in frames for column in frame)
         names = [name for name in columns if name not in NO_METRIC][:PANELS]
         if not names:
@@ -162,7 +161,7 @@ def _read(folder: Path, confidence: float) -> Published:
         " ".join(paragraph.split()),
     )
     records = read_json(folder / "run.json").get("cells", {}) if (folder / "run.json").is_file() else {}
-    metrics = _recorded(folder / "metrics.csv") if (folder / "metrics.csv").is_file() else pd.DataFrame({"cell": []})
+    metrics = pd.read_csv(folder / "metrics.csv") if (folder / "metrics.csv").is_file() else pd.DataFrame({"cell": []})
     values = metrics.set_index("cell", drop=False).to_dict("index")
     rows: list[dict[str, Any]] = []
     for name, record in records.items():
@@ -174,11 +173,3 @@ def _read(folder: Path, confidence: float) -> Published:
     index = {"datasets": list(dict.fromkeys(cells.dataset)), "cells": []}
     return Published(folder, heading[1].strip() if heading else folder.name, moved,
                      Results(index, folder, folder, confidence, cells), metrics)  # fmt: skip
-
-
-def _recorded(path: Path) -> pd.DataFrame:
-    """A recorded table with the names that metrics have today; their protocols lie in its folder."""
-    facts: dict[str, Any] = {}
-    for protocol in sorted(path.parent.rglob("protocol.json")):
-        facts |= read_json(protocol).get("metrics", {})
-    return pd.read_csv(path).rename(columns=lambda name: recorded_name(name, facts.get(name)))

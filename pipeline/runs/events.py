@@ -19,7 +19,7 @@ from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from pipeline.base.arrays import tile
+from pipeline.base.images import tile
 from pipeline.runs.work_dirs import EVENTS, work_root
 from pipeline.training.loop import Outcome
 

@@ -14,8 +14,8 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from pipeline.base.arrays import tile
 from pipeline.base.files import atomic_write, read_json, write_json, write_text
+from pipeline.base.images import tile
 from pipeline.base.machine import peak_memory, provenance
 from pipeline.base.schema import dump
 from pipeline.runs.checkpoint import save_weights

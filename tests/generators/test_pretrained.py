@@ -8,10 +8,10 @@ import pytest
 import yaml
 from PIL import Image
 
-from pipeline.base.arrays import tile
 from pipeline.base.cell import Cell
 from pipeline.base.errors import UserError
 from pipeline.base.files import write_json
+from pipeline.base.images import tile
 from pipeline.generators import pretrained
 from pipeline.generators.library import load_generator
 from pipeline.generators.pretrained import copy_to_pretrained, model_card

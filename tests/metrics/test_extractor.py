@@ -51,3 +51,9 @@ def test_a_selection_has_its_rows():
     found = small(logits=False).extract(IMAGES, 8).rows(np.array([5, 5, 1]))
     assert np.array_equal(found.features, both(small(), 8)[0][[5, 5, 1]])
     assert found.logits is None
+
+
+def test_all_rows_are_the_features_themselves_so_that_no_gaussian_is_fitted_twice():
+    found = small().extract(IMAGES, 8)
+    assert found.rows(slice(len(IMAGES))) is found and found.rows(slice(None)) is found
+    assert len(found.rows(slice(len(IMAGES) - 1))) == len(found.rows(slice(1, None))) == len(IMAGES) - 1

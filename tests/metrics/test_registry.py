@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.metrics.registry import column, extractors, parse, recorded_name
+from pipeline.metrics.registry import column, extractors, parse
 
 FULL = [
     "fid50k_train_legacy",
@@ -147,21 +147,6 @@ def test_every_value_has_a_column_and_a_standard_deviation_has_none():
     words = {name: column(name).label for name in ("is50k", "is2k_digits", "fid50k_train_clean", "fd2k_digits")}
     assert "(not IS)" in words["is2k_digits"] and words["is50k"] == "Inception score"
     assert "(not FID)" in words["fd2k_digits"] and "(not" not in words["fid50k_train_clean"]
-
-
-@pytest.mark.parametrize(
-    ("recorded", "facts", "shown"),
-    [
-        ("precision1k3", None, "precision1k3_inception"),
-        ("recall500_3", {"extractor": "inception_legacy"}, "recall500_3_inception"),
-        ("precision1k3", {"extractor": "vgg16"}, "precision1k3"),
-        ("recall1k3_inception", None, "recall1k3_inception"),
-        ("precision2k_digits", None, "precision2k_digits"),
-        ("kid1k", None, "kid1k"),
-    ],
-)
-def test_records_of_precision_by_the_inception_network_are_shown_as_such(recorded, facts, shown):
-    assert recorded_name(recorded, facts) == shown
 
 
 def test_a_test_split_is_measured_with_ten_thousand_images_at_most_unless_the_name_says_otherwise():
