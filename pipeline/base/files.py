@@ -1,13 +1,15 @@
 """Files that are written whole or not at all, lines that end no work, hashes, and options as a person gives them."""
 
 import argparse
+import csv
 import errno
 import hashlib
+import io
 import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
@@ -87,6 +89,19 @@ def write_json(path: str | Path, content: Any) -> None:
     Errors: `ValueError` for NaN and infinity, which JSON does not have; `OSError` of the file system.
     """
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def write_table(path: str | Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Write a CSV file, whole or not at all: `kimg`, then a column a key; floats have seven significant digits.
+
+    Errors: `OSError` of the file system.
+    """
+    rows, text = list(rows), io.StringIO()
+    writer = csv.DictWriter(text, dict.fromkeys(["kimg", *(name for row in rows for name in row)]), lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: f"{value:.7g}" if isinstance(value, float) else value for name, value in row.items()})
+    write_text(path, text.getvalue())
 
 
 def read_json(path: str | Path) -> Any:

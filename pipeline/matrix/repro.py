@@ -16,7 +16,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from pipeline.base.cell import STAGES
 from pipeline.base.errors import UserError, command_line
 from pipeline.base.files import add_number, read_json
 from pipeline.base.git import ask, no_revision
@@ -100,7 +99,8 @@ def run_unit(unit: Unit, slot: dict[str, str], board: Board, path: Path) -> None
             board.event(unit, State.RUNNING, stage="train", text="by an earlier make repro, which is waited for")
             fcntl.flock(log, fcntl.LOCK_EX)
         log.truncate(0)
-        command = [*DVC, "--wait-for-lock", "repro", "--single-item", *unit.addresses(STAGES)]
+        # `*@digits-full-1`: all stages of a cell, for which dvc reads its lock once and not once a stage.
+        command = [*DVC, "--wait-for-lock", "repro", "--single-item", "--glob", *unit.addresses(("*",))]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment() | slot)
         ended = False
         while not ended:

@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 
 from pipeline.base.errors import UserError
-from pipeline.base.files import read_json, write_json, write_text
+from pipeline.base.files import read_json, write_json, write_table
 from pipeline.metrics.config import MeasurePlan
 from pipeline.metrics.extractors.extractor import DTYPE, Features, Reference, best_device, load_reference
 from pipeline.metrics.registry import SPREAD, parse
@@ -75,7 +74,7 @@ def write_curve(plan: MeasurePlan, *, run: Path, known: Reference, out: Path) ->
         print(f"measure: {run}: {kimg:g} kimg: {', '.join(f'{k} {v}' for k, v in shown.items())}", flush=True)
         torch.cuda.empty_cache()  # does nothing without a GPU
     if rows:
-        write_text(out / CURVE, pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
+        write_table(out / CURVE, rows)
 
 
 def protocols(plan: MeasurePlan, known: Reference) -> dict[str, dict[str, Any]]:

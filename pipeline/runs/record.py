@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from PIL import Image
 
-from pipeline.base.files import atomic_write, read_json, write_json, write_text
+from pipeline.base.files import atomic_write, read_json, write_json, write_table, write_text
 from pipeline.base.images import tile
 from pipeline.base.machine import peak_memory, provenance
 from pipeline.base.schema import dump
@@ -55,7 +54,7 @@ def write_run(
         memory = max([record["peak_memory_mib"], *(int(row["memory_mib"]) for row in outcome.machine)])
         record |= {"peak_memory_mib": memory, "resumed_at_kimg": outcome.resumed, "processes": outcome.processes}
         facts = _write_outcome(job, outcome)
-        write_text(record_folder(job.key) / "machine.csv", _table(outcome.machine))
+        write_table(record_folder(job.key) / "machine.csv", outcome.machine)
     write_json(record_folder(job.key) / "record.json", record | origin)
     write_text(out / "config.yaml", dump(job.plan))
     write_text(out / "network.yaml", dump(job.plan.network))
@@ -72,7 +71,7 @@ def _write_outcome(job: Job, outcome: Outcome) -> dict[str, Any]:
         if float(path.stem) <= outcome.kimg:
             (out / WEIGHTS).mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, out / WEIGHTS / path.name)
-    write_text(out / "history.csv", _table(outcome.history))
+    write_table(out / "history.csv", outcome.history)
     with atomic_write(out / "grids.npy") as temporary, open(temporary, "wb") as file:
         np.save(file, np.stack(outcome.grids))
     write_json(out / "grids.json", {"kimg": outcome.grids_kimg})
@@ -86,11 +85,6 @@ def _write_outcome(job: Job, outcome: Outcome) -> dict[str, Any]:
         "parameters_g": sum(parameter.numel() for parameter in networks.generator.parameters()),
         "parameters_d": sum(parameter.numel() for parameter in networks.discriminator.parameters()),
     }
-
-
-def _table(rows: list[dict[str, float]]) -> str:
-    frame = pd.DataFrame(rows or None, columns=None if rows else ["kimg"])
-    return frame.to_csv(index=False, float_format="%.7g", lineterminator="\n")
 
 
 def record_folder(key: str) -> Path:

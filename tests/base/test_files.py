@@ -15,6 +15,7 @@ from pipeline.base.files import (
     read_json,
     sha256,
     write_json,
+    write_table,
     write_text,
 )
 
@@ -124,3 +125,10 @@ def test_a_path_without_a_tilde_needs_no_home(monkeypatch, tmp_path):
 def test_bytes_that_are_no_utf8_are_printed_as_escapes():
     assert printable("a/ü.png") == "a/ü.png"
     assert printable(os.fsdecode(b"a/\xff.png")) == "a/\\xff.png"
+
+
+def test_a_table_has_a_column_a_key_and_seven_digits_of_a_float(tmp_path):
+    write_table(tmp_path / "history.csv", [{"kimg": 0.5, "step": 2, "loss": 1 / 3}, {"kimg": 1.0, "step": 4, "w": "x"}])
+    assert (tmp_path / "history.csv").read_text() == "kimg,step,loss,w\n0.5,2,0.3333333,\n1,4,,x\n"
+    write_table(tmp_path / "history.csv", [])
+    assert (tmp_path / "history.csv").read_text() == "kimg\n"
