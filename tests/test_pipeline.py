@@ -229,7 +229,7 @@ def planned(repository, file, old, new):
         ("pipeline/training/step.py", "", "# a comment\n"),
         ("pipeline/training/loop.py", "Train one cell on images", "Train a cell on images"),
         ("pipeline/runs/progress.py", "min left", "min to go"),
-        ("pipeline/networks/resnet/blocks.py", "", "SLOPE = 0.2\n"),
+        ("pipeline/networks/resnet/networks.py", "", "SLOPE = 0.2\n"),
     ],
     ids=["a comment", "a docstring", "a progress line", "another family"],
 )
@@ -243,7 +243,7 @@ def test_a_numeric_line_retrains_the_cells_whose_code_holds_it_and_going_back_tr
     with changed(repository, matrix__variants=["full", "sngan"]) as output:
         assert {name for name in ran(output) if name.startswith("train")} == {"train@digits-sngan-0"}
         for file, expected in (
-            ("pipeline/networks/resnet/blocks.py", {"train@digits-sngan-0"}),
+            ("pipeline/networks/resnet/networks.py", {"train@digits-sngan-0"}),
             ("pipeline/networks/transgan/blocks.py", {"train@digits-full-0"}),
             ("pipeline/training/state.py", {"train@digits-full-0", "train@digits-sngan-0"}),
         ):

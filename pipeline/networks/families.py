@@ -2,8 +2,7 @@
 
 The module of a family has, without importing torch where it can:
 
-    GeneratorSettings, DiscriminatorSettings    schemas of `model.generator` and `model.discriminator` in params.yaml,
-                                                each with a field `family`
+    GeneratorSettings, DiscriminatorSettings    schemas of `model.generator.<family>`, `model.discriminator.<family>`
     GeneratorSpec, DiscriminatorSpec            schemas of the resolved networks, `pipeline.networks.spec`'s as bases
     resolve_generator, resolve_discriminator    (settings, shared, resolution=, channels=) -> the spec for images of
                                                 this size; `shared`: `SharedSettings`, directly under `model`

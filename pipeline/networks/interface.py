@@ -24,6 +24,7 @@ class Network(nn.Module):
     """What generators and discriminators have in common."""
 
     batch_statistics: bool = False  # whether a result depends on the other images of its batch
+    recompute: bool = False  # activation checkpointing
 
     @property
     def device(self) -> torch.device:

@@ -21,7 +21,6 @@ USES_SHARED = False
 class GeneratorSettings(Strict):
     """`model.generator.mlp`."""
 
-    family: Literal["mlp"] = "mlp"
     hidden: int = Field(ge=1)
     noise_dim: int = Field(ge=1)
 
@@ -29,7 +28,6 @@ class GeneratorSettings(Strict):
 class DiscriminatorSettings(Strict):
     """`model.discriminator.mlp`."""
 
-    family: Literal["mlp"] = "mlp"
     hidden: int = Field(ge=1)
     leak: float = Field(ge=0, lt=1)
 

@@ -111,8 +111,8 @@ CELLS = {
 NETWORKS = {
     "transgan": None,  # in the cells above
     "resnet": {
-        "generator": {"family": "resnet", "resnet": {"preset": "sngan", "width": 16}},
-        "discriminator": {"family": "resnet", "resnet": {"preset": "sngan", "width": 16}},
+        "generator": {"family": "resnet", "resnet": {"preset": "sngan"}},
+        "discriminator": {"family": "resnet", "resnet": {"preset": "sngan"}},
     },
     "stylegan2": {
         "generator": {"family": "stylegan2", "stylegan2": {"preset": "small"}},

@@ -14,9 +14,11 @@ from pipeline.training.config import TrainPlan
 from pipeline.training.loop import Observer, train
 
 STEPS, BATCH = 150, 16
+CELLS = [{"width": 16, "upsample": "nearest", "shortcut": True}] * 2
+BLOCKS = [{"width": 16, "downsample": True}, {"width": 16, "downsample": False}]
 NETWORKS = {
-    "generator": {"family": "resnet", "resnet": {"preset": "sngan", "width": 16, "latent_dim": 8}},
-    "discriminator": {"family": "resnet", "resnet": {"preset": "sngan", "width": 16}},
+    "generator": {"family": "resnet", "resnet": {"preset": "sngan", "cells": CELLS, "latent_dim": 8}},
+    "discriminator": {"family": "resnet", "resnet": {"preset": "sngan", "blocks": BLOCKS}},
 }
 
 

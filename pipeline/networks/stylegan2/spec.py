@@ -23,47 +23,38 @@ RECOMPUTES = True
 SIDES = (4, 8, 16, 32, 64, 128, 256)  # of the learned constant and of D's last map, then of an image
 
 Preset = Literal["diffaug", "ada", "small"]
-GeneratorArchitecture = Literal["skip", "residual"]
-DiscriminatorArchitecture = Literal["residual", "skip", "orig"]
+Group = Annotated[int, Field(ge=2)]  # images per minibatch standard deviation
 
 
 class GeneratorSettings(Strict):
     """`model.generator.stylegan2`; `None` is the preset's value."""
 
-    family: Literal["stylegan2"] = "stylegan2"
     preset: Preset
     latent_dim: Positive | None = None  # z ~ N(0, I)
     style_dim: Positive | None = None  # width of the mapping network and of the style vector w
     mapping_layers: Positive | None = None  # linear layers from z to w
     channel_base: Positive | None = None  # channels at side s: min(channel_base / s, channel_max)
     channel_max: Positive | None = None
-    architecture: GeneratorArchitecture | None = None  # skip: RGB of all sides is summed | residual: RGB at the last
 
 
 class DiscriminatorSettings(Strict):
     """`model.discriminator.stylegan2`; `None` is the preset's value."""
 
-    family: Literal["stylegan2"] = "stylegan2"
     preset: Preset
     channel_base: Positive | None = None
     channel_max: Positive | None = None
-    architecture: DiscriminatorArchitecture | None = None  # orig: neither shortcuts nor images at smaller sides
-    minibatch_group: Annotated[int, Field(ge=0)] | None = None  # images per minibatch standard deviation; 0: none
-
-
-def _preset(base: int, most: int, architecture: str, **others: int) -> dict[str, Any]:
-    return {"channel_base": base, "channel_max": most, "architecture": architecture, **others}
+    minibatch_group: Group | None = None
 
 
 GENERATORS: dict[Preset, dict[str, Any]] = {
-    "diffaug": _preset(4096, 512, "skip", latent_dim=512, style_dim=512, mapping_layers=8),
-    "ada": _preset(32768, 512, "skip", latent_dim=512, style_dim=512, mapping_layers=2),
-    "small": _preset(384, 96, "skip", latent_dim=64, style_dim=96, mapping_layers=2),
+    "diffaug": {"latent_dim": 512, "style_dim": 512, "mapping_layers": 8, "channel_base": 4096, "channel_max": 512},
+    "ada": {"latent_dim": 512, "style_dim": 512, "mapping_layers": 2, "channel_base": 32768, "channel_max": 512},
+    "small": {"latent_dim": 64, "style_dim": 96, "mapping_layers": 2, "channel_base": 384, "channel_max": 96},
 }
 DISCRIMINATORS: dict[Preset, dict[str, Any]] = {
-    "diffaug": _preset(4096, 512, "residual", minibatch_group=4),
-    "ada": _preset(32768, 512, "orig", minibatch_group=32),
-    "small": _preset(256, 64, "residual", minibatch_group=4),
+    "diffaug": {"channel_base": 4096, "channel_max": 512, "residual": True, "minibatch_group": 4},
+    "ada": {"channel_base": 32768, "channel_max": 512, "residual": False, "minibatch_group": 32},
+    "small": {"channel_base": 256, "channel_max": 64, "residual": True, "minibatch_group": 4},
 }
 
 
@@ -80,7 +71,6 @@ class GeneratorSpec(base.GeneratorSpec):
     family: Literal["stylegan2"] = "stylegan2"
     style_dim: Positive
     mapping_layers: Positive
-    architecture: GeneratorArchitecture
     stages: list[StageSpec] = Field(min_length=2)  # from 4 x 4 to the image
 
 
@@ -88,33 +78,29 @@ class DiscriminatorSpec(base.DiscriminatorSpec):
     """A StyleGAN2 discriminator, every number explicit."""
 
     family: Literal["stylegan2"] = "stylegan2"
-    architecture: DiscriminatorArchitecture
-    minibatch_group: int = Field(ge=0)  # images per minibatch standard deviation; 0: none
+    residual: bool  # a 1 x 1 shortcut around the convolutions of every side
+    minibatch_group: Group
     stages: list[StageSpec] = Field(min_length=2)  # from the image to 4 x 4
 
     @property
     def batch_statistics(self) -> bool:
-        return self.minibatch_group > 0
+        return True
 
     @property
     def batch_unit(self) -> int:
-        return max(self.minibatch_group, 1)
+        return self.minibatch_group
 
 
 def resolve_generator(own: GeneratorSettings, shared: Any, resolution: int, channels: int) -> GeneratorSpec:
     """Errors: `Impossible` for a side that doubling from 4 does not reach, and for widths of less than one channel."""
     values = GENERATORS[own.preset] | given_values(own)
-    stages = _stages("generator", values, resolution)
-    return GeneratorSpec(**values, stages=stages)
+    return GeneratorSpec(stages=_stages("generator", values, resolution), **values)
 
 
 def resolve_discriminator(own: DiscriminatorSettings, shared: Any, resolution: int, channels: int) -> DiscriminatorSpec:
-    """Errors: `Impossible` as for the generator, and for groups of a single image, whose deviation is always 0."""
+    """Errors: `Impossible` as for the generator."""
     values = DISCRIMINATORS[own.preset] | given_values(own)
-    if values["minibatch_group"] == 1:
-        raise Impossible("model.discriminator.minibatch_group", 1, "0 (none), or at least 2 images")
-    stages = _stages("discriminator", values, resolution)
-    return DiscriminatorSpec(**values, stages=stages[::-1])
+    return DiscriminatorSpec(stages=_stages("discriminator", values, resolution)[::-1], **values)
 
 
 def _stages(network: str, values: dict[str, Any], resolution: int) -> list[StageSpec]:

@@ -6,9 +6,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from pipeline.networks.interface import build_discriminator, build_generator
-from pipeline.networks.resnet.blocks import Block, Cell
-from pipeline.networks.resnet.spec import BlockSpec, CellSpec
-from pipeline.plan.config import resolve_cell
+from pipeline.networks.resnet import spec
+from pipeline.networks.resnet.networks import Block, Cell
 
 
 def conv(layer, x):
@@ -21,13 +20,12 @@ def batch_norm(x, norm):
     return (x - mean) / (variance + 1e-5).sqrt() * norm.weight[:, None, None] + norm.bias[:, None, None]
 
 
-def cell_spec(**changes):
-    usual = {"side": 8, "inputs": 3, "width": 5, "upsample": "nearest", "norm": "batch", "shortcut": True, "skips": []}
-    return CellSpec(**usual | changes)
+def make_cell(*, side, inputs, width):
+    return Cell(spec.Cell(width=width, upsample="nearest", shortcut=True), inputs, side, "batch", [])
 
 
 def test_a_cell_by_hand():
-    cell, x = Cell(cell_spec(), []), torch.randn(4, 3, 4, 4)
+    cell, x = make_cell(side=8, inputs=3, width=5), torch.randn(4, 3, 4, 4)
     torch.nn.init.normal_(cell.norm1.weight)
     h = F.relu(batch_norm(x, cell.norm1)).repeat_interleave(2, 2).repeat_interleave(2, 3)
     first = conv(cell.conv1, h)
@@ -37,15 +35,14 @@ def test_a_cell_by_hand():
 
 
 def test_a_cell_whose_norm_is_batch_norm_can_be_differentiated_twice():
-    cell = Cell(cell_spec(side=4, inputs=2, width=2), []).double()
+    cell = make_cell(side=4, inputs=2, width=2).double()
     x = torch.randn(3, 2, 2, 2, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradgradcheck(lambda x: cell(x)[1].tanh(), x, atol=1e-4)
 
 
-def test_autogans_cells_are_wired_as_found(params):
+def test_autogans_cells_are_wired_as_found(cell):
     """Nearest, shortcut; bilinear, shortcut, skip from 1; nearest, no shortcut, skips from 1 and 2."""
-    content = {**params, "variants": {"mine": {"model": narrow("autogan")}}}
-    g = build_generator(resolve_cell(content, "cifar10", "mine").network)
+    g = build_generator(narrow(cell("cifar10", "autogan").network))
     z = torch.randn(3, 128)
     one, two, three = g.cells
 
@@ -68,7 +65,7 @@ def test_autogans_cells_are_wired_as_found(params):
 @pytest.mark.parametrize("first", [True, False])
 @pytest.mark.parametrize("downsample", [True, False])
 def test_a_block_of_d_by_hand(first, downsample):
-    block = Block(BlockSpec(side=6, inputs=3, width=4, downsample=downsample), first=first, spectral=False)
+    block = Block(spec.Block(width=4, downsample=downsample), 3, first=first, spectral=False)
     x = torch.randn(2, 3, 6, 6)
     assert block.conv1.out_channels == (4 if first else 3)
 
@@ -81,16 +78,15 @@ def test_a_block_of_d_by_hand(first, downsample):
 
 
 def test_a_block_of_equal_shapes_adds_its_input():
-    block = Block(BlockSpec(side=4, inputs=3, width=3, downsample=False), first=False, spectral=False)
+    block = Block(spec.Block(width=3, downsample=False), 3, first=False, spectral=False)
     x = torch.randn(2, 3, 4, 4)
     assert block.shortcut is None
     torch.testing.assert_close(block(x), x + conv(block.conv2, F.relu(conv(block.conv1, F.relu(x)))))
 
 
 @pytest.mark.parametrize(("preset", "pooling"), [("wgan_gp", "mean"), ("sngan", "sum"), ("autogan", "sum")])
-def test_the_head_pools_as_published(params, preset, pooling):
-    content = {**params, "variants": {"mine": {"model": narrow(preset)}}}
-    network = resolve_cell(content, "cifar10", "mine").network
+def test_the_head_pools_as_published(cell, preset, pooling):
+    network = narrow(cell("cifar10", preset).network)
     d, images = build_discriminator(network), torch.randn(3, 3, 32, 32)
     x = F.relu(nn.Sequential(*d.blocks)(images))
     assert (network.discriminator.pooling, x.shape[2:]) == (pooling, (8, 8))
@@ -99,8 +95,10 @@ def test_the_head_pools_as_published(params, preset, pooling):
     torch.testing.assert_close(d(images), F.linear(pooled, weight, d.head.bias).flatten(), rtol=1e-4, atol=1e-5)
 
 
-def narrow(preset):
-    return {
-        network: {"family": "resnet", "resnet": {"preset": preset, "width": 8 if preset != "sngan" else 16}}
-        for network in ("generator", "discriminator")
-    }
+def narrow(network, width=8):
+    """The same networks with `width` channels everywhere."""
+    cells = [cell.model_copy(update={"width": width}) for cell in network.generator.cells]
+    blocks = [block.model_copy(update={"width": width}) for block in network.discriminator.blocks]
+    generator = network.generator.model_copy(update={"width": width, "cells": cells})
+    discriminator = network.discriminator.model_copy(update={"blocks": blocks})
+    return network.model_copy(update={"generator": generator, "discriminator": discriminator})

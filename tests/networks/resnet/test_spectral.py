@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch.func import functional_call
 
-from pipeline.networks.resnet.blocks import SpectralConv2d, SpectralLinear, iterate
+from pipeline.networks.resnet.networks import SpectralConv2d, SpectralLinear, iterate
 
-MAKE = {"convolution": lambda: SpectralConv2d(3, 7, 3), "linear": lambda: SpectralLinear(9, 5, True)}
+MAKE = {"convolution": lambda: SpectralConv2d(3, 7, 3, padding=1), "linear": lambda: SpectralLinear(9, 5, True)}
 
 
 @pytest.mark.parametrize("kind", MAKE)
@@ -46,7 +46,7 @@ def test_sigma_is_differentiated_with_its_vectors_held_fixed(kind):
 
 
 def test_an_iteration_between_forward_and_backward_changes_no_gradient():
-    module, x = SpectralConv2d(2, 3, 3), torch.randn(2, 2, 4, 4)
+    module, x = SpectralConv2d(2, 3, 3, padding=1), torch.randn(2, 2, 4, 4)
     module(x).square().sum().backward()
     expected, module.weight.grad = module.weight.grad.clone(), None
     loss = module(x).square().sum()

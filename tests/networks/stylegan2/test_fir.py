@@ -5,9 +5,10 @@ import pytest
 import torch
 from scipy.signal import upfirdn
 
-from pipeline.networks.stylegan2.layers import Blur, Upsample
+from pipeline.networks.stylegan2.networks import Blur
 
 TAPS = np.array([1.0, 3.0, 3.0, 1.0]) / 8
+UPSAMPLE = Blur(1, gain=4.0, stride=2, up=True)
 
 
 def resampled(x, taps, *, up=1, down=1, before, after):
@@ -26,7 +27,7 @@ def resampled(x, taps, *, up=1, down=1, before, after):
 @pytest.mark.parametrize(
     ("module", "settings"),
     [
-        (Upsample(), {"taps": 2 * TAPS, "up": 2, "before": 2, "after": 1}),
+        (UPSAMPLE, {"taps": 2 * TAPS, "up": 2, "before": 2, "after": 1}),
         (Blur(1, stride=2), {"taps": TAPS, "down": 2, "before": 1, "after": 1}),
         (Blur(1, gain=4.0), {"taps": 2 * TAPS, "before": 1, "after": 1}),
         (Blur(2), {"taps": TAPS, "before": 2, "after": 2}),
@@ -41,6 +42,6 @@ def test_it_is_upfirdn(module, settings, side):
 
 def test_a_constant_image_keeps_its_value_inside_and_taps_are_not_saved():
     image = torch.ones(1, 2, 8, 8)
-    torch.testing.assert_close(Upsample()(image)[..., 2:-2, 2:-2], torch.ones(1, 2, 12, 12))
+    torch.testing.assert_close(UPSAMPLE(image)[..., 2:-2, 2:-2], torch.ones(1, 2, 12, 12))
     torch.testing.assert_close(Blur(1, stride=2)(image)[..., 1:-1, 1:-1], torch.ones(1, 2, 2, 2))
-    assert not Upsample().state_dict()
+    assert not UPSAMPLE.state_dict()

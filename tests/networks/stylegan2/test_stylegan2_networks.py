@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from pipeline.base.schema import bind
 from pipeline.networks.interface import build_discriminator, build_generator
 from pipeline.networks.spec import NetworkSpec
-from pipeline.networks.stylegan2.layers import Blur, Upsample, activation, normalise
+from pipeline.networks.stylegan2.networks import Blur, activation
 from pipeline.networks.stylegan2.spec import (
     DiscriminatorSettings,
     GeneratorSettings,
@@ -36,65 +36,53 @@ def build():
     return make
 
 
+UPSAMPLE, DOWNSAMPLE = Blur(1, gain=4.0, stride=2, up=True), Blur(1, stride=2)
+
+
 def styled(layer, x, w):
-    out = layer.convolution(x, *layer.convolution.coefficients(w))
+    out = layer.convolution(x, w)
     return activation(out + layer.noise_strength * layer.noise + layer.bias[:, None, None])
 
 
 def to_rgb(layer, x, w):
-    style, factor = layer.convolution.coefficients(w)
-    assert factor is None
-    return layer.convolution(x, style, None) + layer.bias[:, None, None]
+    assert not layer.convolution.demodulate
+    return layer.convolution(x, w) + layer.bias[:, None, None]
 
 
-@pytest.mark.parametrize("architecture", ["skip", "residual"])
-def test_the_generator_by_hand(build, architecture):
-    g, _ = build(generator={"architecture": architecture})
+def test_the_generator_by_hand(build):
+    g, _ = build()
     with torch.no_grad():
         for name, parameter in g.named_parameters():
             if "noise_strength" in name:
                 parameter.normal_()
     z = torch.randn(3, 64)
-    w = normalise(z)
+    w = z / (z.square().mean(dim=1, keepdim=True) + 1e-8).sqrt()
     for layer in g.mapping:
         w = activation(F.linear(w, layer.weight * 0.01 / layer.weight.shape[1] ** 0.5, layer.bias * 0.01))
-    x, image = styled(g.stages[0].convolutions[0], g.constant.repeat(3, 1, 1, 1), w), None
-    if architecture == "skip":
-        image = to_rgb(g.stages[0].to_rgb, x, w)
+    x = styled(g.stages[0].convolutions[0], g.constant.repeat(3, 1, 1, 1), w)
+    image = to_rgb(g.stages[0].to_rgb, x, w)
     for stage in g.stages[1:]:
-        before = x
         for layer in stage.convolutions:
             x = styled(layer, x, w)
-        if architecture == "residual":
-            shortcut = F.conv2d(Upsample()(before), stage.shortcut.weight / before.shape[1] ** 0.5)
-            x = (x + shortcut) / 2**0.5
-        else:
-            image = Upsample()(image) + to_rgb(stage.to_rgb, x, w)
-    if architecture == "residual":
-        image = to_rgb(g.stages[-1].to_rgb, x, w)
+        image = UPSAMPLE(image) + to_rgb(stage.to_rgb, x, w)
     torch.testing.assert_close(g(z), image, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("architecture", ["orig", "residual", "skip"])
-def test_the_discriminator_by_hand(build, architecture):
-    _, d = build(discriminator={"architecture": architecture})
+@pytest.mark.parametrize("preset", ["ada", "small"])
+def test_the_discriminator_by_hand(build, preset):
+    _, d = build(discriminator={"preset": preset, "minibatch_group": 4})
     images = torch.randn(4, 3, 16, 16)
-    x, seen = None, images
+    x = activation(d.stages[0].from_rgb(images))
     for stage in d.stages:
-        if stage.from_rgb is not None:
-            from_rgb = activation(stage.from_rgb(seen))
-            x = from_rgb if x is None else x + from_rgb
         before = x
         x = activation(stage.second(activation(stage.first(x))))
-        if architecture == "residual":
-            x = (x + F.conv2d(Blur(1, stride=2)(before), stage.shortcut.weight / before.shape[1] ** 0.5)) / 2**0.5
-        seen = Blur(1, stride=2)(seen)
+        if preset == "small":
+            x = (x + F.conv2d(DOWNSAMPLE(before), stage.shortcut.weight / before.shape[1] ** 0.5)) / 2**0.5
     end = d.epilogue
-    if architecture == "skip":
-        x = x + activation(end.from_rgb(seen))
     x = activation(end.convolution(end.deviation(x)))
     scores = end.score(activation(end.hidden(x.flatten(1)))).flatten()
-    assert [stage.from_rgb is not None for stage in d.stages] == [True, architecture == "skip"]
+    assert [stage.from_rgb is not None for stage in d.stages] == [True, False]
+    assert all((stage.shortcut is None) == (preset == "ada") for stage in d.stages)
     torch.testing.assert_close(d(images), scores)
 
 
@@ -112,7 +100,7 @@ def test_noise_is_drawn_in_training_and_fixed_afterwards(build):
 
 
 def test_every_entry_of_the_state_dict_is_one_that_the_docstring_names(build):
-    g, d = build(discriminator={"architecture": "residual"})
+    g, d = build()
     assert {name.split(".")[0] for name in g.state_dict()} == {"mapping", "constant", "stages"}
     layer = "stages.1.convolutions.0"
     assert {name for name in g.state_dict() if name.startswith(f"{layer}.")} == {
