@@ -11,6 +11,7 @@ from pathlib import Path
 from pipeline.base.errors import UserError, command_line
 from pipeline.base.files import add_number, check_output, existing_path, expand_home, user_path, write_json
 from pipeline.commands.image_sources import dataset_settings, read_images
+from pipeline.metrics.extractors.registry import NETWORKS
 from pipeline.metrics.registry import ALLOWED, DEFAULT, SPLITS, extractors, parse
 from pipeline.plan.config import PARAMS
 
@@ -26,7 +27,7 @@ def full_names(given: str | None, n: int) -> list[str]:
             protocol = parse(name).resolved(n)
         except ValueError as problem:
             raise UserError(f"--metrics: given {name!r}; allowed: {problem}") from None
-        if protocol.own:
+        if NETWORKS[protocol.extractor].own:
             others = ALLOWED.partition("; or ")[0]
             raise UserError(f"--metrics: given {name}, measured by `dvc repro` alone; allowed: {others}")
         if given is not None or protocol.least(SPLITS, 2) <= max(n, 2):

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from pipeline.base.schema import Strict
-from pipeline.metrics.extractors.registry import DIGITS, NETWORKS, ClassifierConfig, Count, IllustratePlan
+from pipeline.metrics.extractors.registry import DIGITS, NETWORKS, ClassifierConfig, Count
 from pipeline.metrics.registry import SETTINGS, extractors, parse
 
 Metric = Annotated[str, AfterValidator(lambda name: parse(name) and name)]  # pipeline/metrics/registry.py has the names
@@ -74,27 +74,23 @@ def full_names(names: list[str], n_gen: int) -> list[str]:
 
 def measure_plan(config: EvaluateConfig) -> MeasurePlan:
     """What `measure` reads."""
-    names = full_names(config.metrics, config.n_gen)
-    most = max(parse(name).count or config.n_gen for name in names)
-    given: dict[str, Any] = {key: getattr(config, key) for key in ("seed", "batch", "threads")}
-    curve = full_names(config.curve, config.n_gen)
-    return MeasurePlan(metrics=names, curve=curve, n_gen=most, **given, **_settings(config, names))
-
-
-def illustrate_plan(config: EvaluateConfig) -> IllustratePlan:
-    """What `illustrate` reads."""
-    return IllustratePlan(seed=config.seed, batch=config.batch, threads=config.threads)
+    names, curve = full_names(config.metrics, config.n_gen), full_names(config.curve, config.n_gen)
+    content: dict[str, Any] = {"metrics": names, "curve": curve, **_settings(config, names)}
+    content["n_gen"] = max(parse(name).count or 0 for name in names)
+    return MeasurePlan(**{key: getattr(config, key) for key in MeasurePlan.model_fields} | content)
 
 
 def reference_plan(config: EvaluateConfig) -> ReferencePlan:
     """What `reference` reads: metrics without counts, and only what they need of the real images."""
     names = list(dict.fromkeys(parse(name).countless.name for name in config.metrics))
-    used, given = extractors(names), dict(config.reference)
-    if not any(name.startswith("inception") for name in used):
-        given["weights"] = None
-    if DIGITS not in used:
-        given["digits_classifier"] = None
-    return ReferencePlan(metrics=names, **given, **_settings(config, names))
+    used, given = extractors(names), config.reference
+    return ReferencePlan(
+        metrics=names,
+        threads=given.threads,
+        weights=given.weights if any(name.startswith("inception") for name in used) else None,
+        digits_classifier=given.digits_classifier if DIGITS in used else None,
+        **_settings(config, names),
+    )
 
 
 def _settings(config: EvaluateConfig, names: list[str]) -> dict[str, Any]:
@@ -116,15 +112,12 @@ def refusals(config: EvaluateConfig, *, resolution: int, channels: int) -> Itera
                 size = ", evaluate.subset_size" if "subset_size" in protocol.settings else ""
                 yield key, protocol.name, f"a metric of at least {least} generated images{size}"
     for network in map(NETWORKS.__getitem__, extractors(names)):
+        read = f"metrics of {network.title} on images of"
         if network.resolutions and resolution not in network.resolutions:
             sides = " or ".join(f"{side} x {side}" for side in network.resolutions)
-            yield "metrics", config.metrics, f"metrics of {network.title} on images of {sides} alone"
+            yield "metrics", config.metrics, f"{read} {sides} alone"
         if network.channels not in (None, channels):
-            yield (
-                "metrics",
-                config.metrics,
-                f"metrics of {network.title} on images of {network.channels} channels alone",
-            )
+            yield "metrics", config.metrics, f"{read} {network.channels} channels alone"
     measured = {parse(name).countless.name for name in config.metrics}
     for name in config.curve:
         if parse(name).countless.name not in measured:

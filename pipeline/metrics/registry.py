@@ -93,8 +93,7 @@ class Formula:
 
     `compute(*real, generated, **options)` gives a number, or a tuple of as many as `values` has. Each side is what
     `reads` names of `extractors.extractor.Features`: features (n, d), logits (n, classes), or gaussian. `options` are
-    settings of `evaluate`, and seed, device, neighbours. `perfect(count, d)`: mean and standard deviation of each value
-    of `count` perfect samples.
+    settings of `evaluate`, and seed, device, neighbours.
     """
 
     compute: Callable[..., Any]
@@ -103,7 +102,6 @@ class Formula:
     reads: str = "features"
     real: tuple[str, ...] = ("own",)  # splits of the real images; own: the metric's
     options: tuple[str, ...] = ()
-    perfect: Callable[[int, int], tuple[tuple[float, float], ...]] | None = None
     abbreviation: str | None = None  # of the label, where it means the Inception network
 
 
@@ -136,18 +134,13 @@ class Protocol:
         return tuple(name for name in SETTINGS if name in self.formula.options)
 
     @property
-    def own(self) -> bool:
-        """Whether its network is the data set's own."""
-        return NETWORKS[self.extractor].own
-
-    @property
     def countless(self) -> "Protocol":
         """The same without the number of generated images: its name on the real side."""
         return replace(self, count=None)
 
     def resolved(self, n_gen: int) -> "Protocol":
         """With its count: its own, or `n_gen`, of fid against a test split at most what the usual ones hold."""
-        most = min(n_gen, TEST) if self.split == "test" and not self.own else n_gen
+        most = min(n_gen, TEST) if self.split == "test" and not NETWORKS[self.extractor].own else n_gen
         return replace(self, count=self.count or most)
 
     def least(self, splits: int | None, subset_size: int | None) -> int:
@@ -195,19 +188,9 @@ def paper_protocols(dataset: str) -> dict[str, str]:
     return PAPER_PROTOCOLS_OF.get(dataset, PAPER_PROTOCOLS)
 
 
-def column(name: str) -> Column | None:
-    """What a value of the results is, None where it is no metric. Standard deviations travel with their metric."""
-    return next((kind for pattern, kind in _kinds().items() if re.fullmatch(pattern, name)), None)
-
-
-def columns() -> list[Column]:
-    """The kinds of values in the order of METRICS."""
-    return list(dict.fromkeys(kind for kind in _kinds().values() if kind))
-
-
 @cache
-def _kinds() -> dict[str, Column | None]:
-    """Expression of a value's name -> what it is."""
+def columns() -> dict[str, Column | None]:
+    """Expression of a value's name -> what it is, in the order of METRICS; None for a standard deviation."""
     kinds: dict[str, Column | None] = {}
     for key, (address, network, _) in METRICS.items():
         formula = resolve_name(address)
@@ -216,3 +199,8 @@ def _kinds() -> dict[str, Column | None]:
                 label = f"the {label}'s formula on the dataset's own classifier (not {formula.abbreviation})"
             kinds[_value(template, _pattern(key))] = Column(label, formula.lower) if label else None
     return kinds
+
+
+def column(name: str) -> Column | None:
+    """What a value of the results is, None where it is no metric. Standard deviations travel with their metric."""
+    return next((kind for pattern, kind in columns().items() if re.fullmatch(pattern, name)), None)

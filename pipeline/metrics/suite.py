@@ -5,6 +5,7 @@ The known answers are measured by the stage `reference`; the report shows them b
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from pipeline.base.errors import UserError
 from pipeline.base.images import to_float, to_uint8
 from pipeline.metrics.config import MetricSettings, ReferencePlan
 from pipeline.metrics.extractors.extractor import Extractor, Features, best_device, check_finite
+from pipeline.metrics.extractors.registry import NETWORKS
 from pipeline.metrics.registry import NO_LOGITS, SPREAD, parse
 
 MOST = 1000  # images of a case at most, as many as a run of the faces is measured with
@@ -39,7 +41,6 @@ def measure(
     """
     values: dict[str, float] = {}
     unavailable: dict[str, str] = {}
-    first: dict[tuple[str, int], Features] = {}  # several metrics may read the same samples
     for name, protocol in ((name, parse(name)) for name in settings.metrics):
         formula, samples = protocol.formula, generated[protocol.extractor]
         rows = samples.logits if formula.reads == "logits" else samples.features
@@ -49,16 +50,13 @@ def measure(
         least = protocol.least(settings.splits, settings.subset_size)
         if len(samples) < (needed := max(least, protocol.count or 0)):
             raise UserError(f"{name}: needs at least {needed} generated samples, has {len(samples)}")
-        count = protocol.count or len(samples)
-        samples = first.setdefault((protocol.extractor, count), samples.rows(slice(count)))
-        check_finite(rows[:count], name=name)
+        check_finite(rows[: protocol.count], name=name)
         splits = [protocol.split if split == "own" else split for split in formula.real]
         sides = [real[protocol.extractor, split] for split in splits]
         if fewest := [len(side) for side in sides if len(side) < least]:
             raise UserError(f"{name}: needs at least {least} real samples, has {fewest[0]}")
-        known = {"seed": seed, "device": device, "neighbours": protocol.k}
-        known |= {setting: getattr(settings, setting) for setting in protocol.settings}
-        read = (getattr(side, formula.reads) for side in (*sides, samples))
+        known = {**dict(settings), "seed": seed, "device": device, "neighbours": protocol.k}
+        read = (getattr(side, formula.reads) for side in (*sides, samples.rows(slice(protocol.count))))
         found = formula.compute(*read, **{option: known[option] for option in formula.options})
         values |= dict(zip(protocol.values, found if isinstance(found, tuple) else (found,), strict=True))
     return values, unavailable
@@ -68,18 +66,19 @@ def known_answers(
     plan: ReferencePlan,
     extractor: Extractor,
     images: Mapping[str, np.ndarray],
-    seen: Mapping[str, Features],
+    seen: dict[str, Features],
 ) -> dict[str, Any]:
     """`<value>_<case>` and `n_<case>` of one network's metrics, flat; the cases are those of `_cases`.
 
     By split (train, and test where the dataset has one): images (N, C, H, W) uint8, and as the network sees them.
-    Metrics that are compared with a test split, but for the digits' own, have no known
-    answers: the cases are about the generator's training images. A value that cannot be had is the text that says why.
+    Metrics that are compared with a test split, but for the digits' own, have no known answers: the cases are about the
+    generator's training images. A value that cannot be had is the text that says why.
     """
     answers: dict[str, Any] = {}
+    protocols = [protocol for protocol in map(parse, plan.metrics) if protocol.extractor == extractor.name]
+    own = NETWORKS[extractor.name].own
     for split in images:
-        protocols = [protocol for protocol in map(parse, plan.metrics) if protocol.extractor == extractor.name]
-        names = [one.name for one in protocols if one.split == split and (split == "train" or one.own)]
+        names = [one.name for one in protocols if one.split == split and (split == "train" or own)]
         for case, sides, generated in _cases(extractor, images, seen, split) if names else ():
             smallest = min(len(sides[split]), len(generated))
             size = plan.subset_size and min(plan.subset_size, smallest)
@@ -89,34 +88,25 @@ def known_answers(
                 values, unavailable = measure(settings, real, {extractor.name: generated}, device=best_device())
             except UserError as error:
                 raise UserError(f"known answer {case}: {error}") from None
-            said = {name: value for name, value in (values | unavailable).items() if not name.endswith(SPREAD)}
-            answers |= {f"n_{case}": smallest} | {f"{name}_{case}": value for name, value in said.items()}
+            said = (values | unavailable).items()
+            answers |= {f"n_{case}": smallest}
+            answers |= {f"{name}_{case}": value for name, value in said if not name.endswith(SPREAD)}
     return answers
 
 
 def _cases(
-    extractor: Extractor,
-    images: Mapping[str, np.ndarray],
-    seen: Mapping[str, Features],
-    split: str,
-) -> Iterator[tuple[str, Mapping[str, Features], Features]]:
+    extractor: Extractor, images: Mapping[str, np.ndarray], seen: dict[str, Features], split: str
+) -> Iterator[tuple[str, dict[str, Features], Features]]:
     """Each case of the registry's CASES: name, real images by split, images in the place of generated ones.
 
     Train and test stand for the other split, where there is one.
     """
     pictures, features, random = images[split], seen[split], np.random.default_rng(0)
     order, half = random.permutation(len(pictures)), len(pictures) // 2
-    few = min(half, MOST)
-
-    def against(index: np.ndarray) -> dict[str, Features]:
-        return {**seen, split: features.rows(np.sort(index))}
-
-    def extracted(changed: np.ndarray) -> Features:
-        return extractor.extract(changed, BATCH, what="known answers")
-
-    yield "halves", against(order[:half]), features.rows(np.sort(order[half:]))
+    few, extracted = min(half, MOST), partial(extractor.extract, batch=BATCH, what="known answers")
+    yield "halves", seen | {split: features.rows(np.sort(order[:half]))}, features.rows(np.sort(order[half:]))
     if few < half:
-        yield "rest", against(order[few:]), features.rows(np.sort(order[:few]))
+        yield "rest", seen | {split: features.rows(np.sort(order[few:]))}, features.rows(np.sort(order[:few]))
     for other in set(images) - {split}:
         yield other, seen, seen[other]
     yield "memorised", seen, seen["train"].rows(np.arange(few) % min(MEMORISED, len(images["train"])))
@@ -124,9 +114,8 @@ def _cases(
     rest = features.rows(slice(ROUND_TRIP, None))
     logits = None if rest.logits is None or back.logits is None else np.concatenate([back.logits, rest.logits])
     yield "round_trip", seen, replace(rest, features=np.concatenate([back.features, rest.features]), logits=logits)
-    blurred = F.avg_pool2d(
-        torch.from_numpy(np.array(pictures[:few])).float(), 3, stride=1, padding=1, count_include_pad=False
-    )
+    sharp = torch.from_numpy(np.array(pictures[:few])).float()
+    blurred = F.avg_pool2d(sharp, 3, stride=1, padding=1, count_include_pad=False)
     yield "blurred", seen, extracted(blurred.round().byte().numpy())
     one = features.rows(np.zeros(few, dtype=int))
     # A little noise on the features: of equal samples no neighbour is the nearest one.

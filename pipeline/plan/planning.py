@@ -12,7 +12,8 @@ from pipeline.base.errors import ConfigError
 from pipeline.base.files import write_json, write_text
 from pipeline.base.git import ask
 from pipeline.base.schema import dump
-from pipeline.metrics.config import illustrate_plan, measure_plan, reference_plan
+from pipeline.metrics.config import measure_plan, reference_plan
+from pipeline.metrics.extractors.registry import IllustratePlan
 from pipeline.plan.compose import SECTIONS, leaves, select
 from pipeline.plan.config import PARAMS, ResolvedCell, load, overridden, resolve_cell
 from pipeline.plan.fingerprint import fingerprint
@@ -36,13 +37,14 @@ def write_plan(params: str | Path = PARAMS) -> dict[str, Any]:
     for cell in cells:
         train = effective_settings(cell.train)
         code = fingerprint(cell.network, train)
+        illustrated = IllustratePlan(**cell.evaluate.model_dump(include=set(IllustratePlan.model_fields)))
         imported = dump(import_plan(content, cell)) if cell.imports else None
         for seed in matrix["seeds"]:
             planned = Cell(cell.dataset, cell.variant, seed)
             training = TrainPlan(network=cell.network, train=train, seed=seed, code=code)
             files[f"train/{planned}.yaml"] = imported or dump(training)
             files[f"measure/{planned}.yaml"] = dump(measure_plan(cell.evaluate))
-            files[f"illustrate/{planned}.yaml"] = dump(illustrate_plan(cell.evaluate))
+            files[f"illustrate/{planned}.yaml"] = dump(illustrated)
             alike = imported or dump(training.model_copy(update={"train": same_training(train)}))
             twin = trained.setdefault((cell.dataset, alike), cell.variant)
             entries.append(

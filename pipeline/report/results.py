@@ -206,7 +206,8 @@ def _row(cell: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 def metrics_among(names: Iterable[str]) -> list[str]:
     """The metrics among `names`, in the order of the registry's columns, then by name."""
-    found = [(columns().index(kind), name) for name in names if (kind := column(name))]
+    kinds = list(columns().values())
+    found = [(kinds.index(kind), name) for name in names if (kind := column(name))]
     return [name for _, name in sorted(found)]
 
 

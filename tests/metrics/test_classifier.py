@@ -6,7 +6,8 @@ import torch
 
 from pipeline.data.config import DataConfig
 from pipeline.data.readers import read_digits, split_digits
-from pipeline.metrics.extractors.own import DigitsClassifier, accuracy, digits_extractor, train_classifier
+from pipeline.metrics.extractors.extractor import Extractor
+from pipeline.metrics.extractors.own import DigitsClassifier, accuracy, train_classifier
 from pipeline.metrics.extractors.registry import ClassifierConfig
 
 
@@ -21,7 +22,8 @@ def settings(**changes):
 
 
 def extract(network, images, batch):
-    found = digits_extractor(network, "ab" * 32).extract(images, batch)
+    extractor = Extractor(name="digits_classifier", sha256="ab" * 32, resize="none", network=network)
+    found = extractor.extract(images, batch)
     return found.features, found.logits
 
 

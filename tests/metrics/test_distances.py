@@ -141,11 +141,6 @@ def test_the_kernel_distance_equals_torch_fidelitys_where_a_subset_is_the_whole(
     assert mean == pytest.approx(theirs, rel=1e-8) and spread == pytest.approx(0, abs=1e-9)
 
 
-def test_a_subset_larger_than_a_side_is_refused():
-    with pytest.raises(UserError, match="subset_size: given 41; allowed: at most 40"):
-        kernel_distance(features(40, 4, 1), features(90, 4, 2), subsets=2, subset_size=41, seed=0)
-
-
 def test_an_unbiased_estimate_between_equal_distributions_is_below_zero_half_of_the_time():
     random = np.random.default_rng(0)
     sides = ((random.normal(size=(10, 6)), random.normal(size=(10, 6))) for _ in range(300))

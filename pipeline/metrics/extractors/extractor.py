@@ -36,8 +36,7 @@ class Gaussian:
 
 def check_finite(rows: np.ndarray, *, name: str) -> None:
     """Errors: `UserError` where some of the rows (n, d), called `name`, are not finite."""
-    parts = (rows[start : start + ROWS] for start in range(0, len(rows), ROWS))
-    if broken := sum(int((~np.isfinite(part)).any(axis=1).sum()) for part in parts):
+    if broken := int((~np.isfinite(rows).all(axis=1)).sum()):
         raise UserError(f"{name}: {broken} of {len(rows)} samples have a non-finite feature")
 
 
@@ -99,6 +98,12 @@ class Extractor:
         Computed on every visible GPU; a progress bar calls the images `what`. Features of 200,000 images at d = 2,048
         take 1.7 GB of memory.
         """
+
+        @torch.inference_mode()
+        def forward(network: nn.Module, part: np.ndarray) -> list[np.ndarray]:
+            found = network(torch.from_numpy(part).to(device_of(network)))
+            return [array.cpu().numpy() for array in found if array is not None]
+
         arrays: list[np.ndarray] = []
         step, done = min(batch, self.largest), 0
         parts = (np.array(images[start : start + step]) for start in range(0, len(images), step))
@@ -107,19 +112,13 @@ class Extractor:
             torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False),
             tqdm(total=len(images), desc=f"{self.name}: {what}", disable=None) as bar,
         ):
-            for found in shared_out(self.network, _forward, parts):
+            for found in shared_out(self.network, forward, parts):
                 arrays = arrays or [np.empty((len(images), part.shape[1]), np.float32) for part in found]
                 for array, part in zip(arrays, found, strict=True):
                     array[done : done + len(part)] = part
                 done += len(found[0])
                 bar.update(len(found[0]))
         return Features(*arrays)
-
-
-@torch.inference_mode()
-def _forward(network: nn.Module, images: np.ndarray) -> list[np.ndarray]:
-    found = network(torch.from_numpy(images).to(device_of(network)))
-    return [array.cpu().numpy() for array in found if array is not None]
 
 
 def load_extractor(name: str, path: Path) -> Extractor:

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import torch
 from cleanfid.resize import build_resizer
@@ -25,11 +26,6 @@ from pipeline.metrics.extractors.extractor import Extractor, best_device
 SIDE = 299
 LARGEST = 64  # images at a time: their activations take about a gigabyte
 RESIZERS = 4  # threads of the clean resize: Pillow takes 5 ms an image
-LAYERS = (
-    "Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "MaxPool_1", "Conv2d_3b_1x1", "Conv2d_4a_3x3", "MaxPool_2",
-    "Mixed_5b", "Mixed_5c", "Mixed_5d", "Mixed_6a", "Mixed_6b", "Mixed_6c", "Mixed_6d", "Mixed_6e",
-    "Mixed_7a", "Mixed_7b", "Mixed_7c", "AvgPool",
-)  # fmt: skip
 
 
 def resize_legacy(images: Tensor) -> Tensor:
@@ -79,37 +75,37 @@ def load_inception(name: str, path: Path) -> Extractor:
     content = path.read_bytes()  # once: what is checked is what is loaded
     published = weights.identify(path, content, weights.INCEPTION)
     resize, words = RESIZES[name]
-    network = Inception(resize, *_network(content, published)).requires_grad_(False)
-    return _extractor(name, network, published, words)
+    if published == weights.FIDELITY:
+        body, head = from_fidelity(_library_network(FeatureExtractorInceptionV3, "inception", "2048", content))
+        return _extractor(name, Inception(resize, body, head), published, words)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*torch.jit.load.*")
+        script = torch.jit.load(io.BytesIO(content), map_location="cpu")
+    # Both scripts hold the network twice. `layers` is the one without a resize; the packaged script runs it as it is.
+    body = script if published == weights.PACKAGED else script.layers
+    return _extractor(name, Inception(resize, body, None), published, words)
 
 
 def load_vgg(name: str, path: Path) -> Extractor:
     """torch-fidelity's VGG-16 (its layer `fc2_relu`), from torchvision's weights. Errors: as `load_inception`."""
     content = path.read_bytes()
     published = weights.identify(path, content, (weights.VGG16,))
-    torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)  # tensors alone, before the library reads it
-    network = FeatureExtractorVGG16("vgg16", ["fc2_relu"], feature_extractor_weights_path=io.BytesIO(content))
+    network = _library_network(FeatureExtractorVGG16, "vgg16", "fc2_relu", content)
     return _extractor(name, network, published, "bilinear as in TensorFlow 1 to 224 (torch-fidelity)")
 
 
+def _library_network(kind: Callable[..., Any], name: str, layer: str, content: bytes) -> Any:
+    """A network of torch-fidelity. Its weights must hold tensors alone, before the library unpickles them."""
+    torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    return kind(name, [layer], feature_extractor_weights_path=io.BytesIO(content))
+
+
 def _extractor(name: str, network: nn.Module, published: PublishedFile, resize: str) -> Extractor:
-    digest, network = published.checksum.removeprefix("sha256 "), network.eval().to(best_device())
-    return Extractor(name=name, sha256=digest, resize=resize, network=network, largest=LARGEST)
-
-
-def _network(content: bytes, published: PublishedFile) -> tuple[nn.Module, Tensor | None]:
-    if published == weights.FIDELITY:
-        torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        return from_fidelity(
-            FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=io.BytesIO(content))
-        )
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*torch.jit.load.*")
-        script = torch.jit.load(io.BytesIO(content), map_location="cpu")
-    # Both scripts hold the network twice. `layers` is the one without a resize; the packaged script runs it as it is.
-    return (script if published == weights.PACKAGED else script.layers), None
+    digest, network = published.checksum.removeprefix("sha256 "), network.requires_grad_(False).eval()
+    return Extractor(name=name, sha256=digest, resize=resize, network=network.to(best_device()), largest=LARGEST)
 
 
 def from_fidelity(network: FeatureExtractorInceptionV3) -> tuple[nn.Module, Tensor]:
     """torch-fidelity's network without its resize, and its last layer: its `2048` and `logits_unbiased`."""
-    return nn.Sequential(*(getattr(network, name) for name in LAYERS)), network.fc.weight.detach()
+    *layers, last = network.children()
+    return nn.Sequential(*layers), last.weight.detach()

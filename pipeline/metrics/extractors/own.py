@@ -23,7 +23,7 @@ from pipeline.base.files import read_json, sha256, write_json
 from pipeline.base.images import to_float
 from pipeline.data.glyphs import Glyphs
 from pipeline.metrics.extractors.extractor import Extractor
-from pipeline.metrics.extractors.registry import DIGITS, GLYPH_SIDE, GLYPHS, ClassifierConfig
+from pipeline.metrics.extractors.registry import GLYPH_SIDE, GLYPHS, ClassifierConfig
 
 BATCH, RATE = 64, 4e-3  # images a step; the highest learning rate of the one cycle
 PROBE = 256  # glyphs that are drawn to see that the font is drawn here as it was there
@@ -77,24 +77,23 @@ def accuracy(network: DigitsClassifier, images: np.ndarray, labels: np.ndarray) 
     return float((predicted == labels).mean())
 
 
-def digits_extractor(network: DigitsClassifier, digest: str) -> Extractor:
-    """The classifier as the metrics read it; `digest`: sha256 of the file that holds its weights."""
-    return Extractor(name=DIGITS, sha256=digest, resize="none", network=network.eval())
-
-
 def load_classifier(name: str, path: Path) -> Extractor:
     """The classifier from the file that `reference` wrote."""
-    network = DigitsClassifier()
+    network = DigitsClassifier().eval()
     network.load_state_dict(load_file(path))
-    return digits_extractor(network, sha256(path))
+    return Extractor(name=name, sha256=sha256(path), resize="none", network=network)
 
 
 class Decoder(nn.Module):
-    """Images (B, 3, H, W) uint8 -> (B, 1 + F + 1 + 192): explained variance, F factors, combination, reduced pixels."""
+    """Images (B, 3, H, W) uint8 -> (B, 1 + F + 1 + 192): explained variance, F factors, combination, reduced pixels.
 
-    def __init__(self, glyphs: Glyphs) -> None:
+    `drawn` is the digest of a few images: another version of the font or of Pillow draws others.
+    """
+
+    def __init__(self, resolution: int, pairs: bool) -> None:
         super().__init__()
-        self.glyphs = glyphs
+        self.glyphs = Glyphs(resolution, pairs=pairs)
+        self.drawn = hashlib.sha256(next(self.glyphs.chunks(PROBE, 0)).tobytes()).hexdigest()
         self.register_buffer("marker", torch.zeros(1))  # says where the network is: on the CPU
 
     def forward(self, images: Tensor) -> tuple[Tensor]:
@@ -114,20 +113,13 @@ def write_decoder(path: Path, data: dict[str, Any]) -> None:
     if source not in ("glyphs", "glyphs_pairs"):
         raise UserError(f"{GLYPHS}: the images of {data.get('dataset')} are no glyphs; take its metrics out")
     decoder = {"resolution": data["shape"][-1], "pairs": source == "glyphs_pairs"}
-    write_json(path, decoder | {"drawn_sha256": _drawn(Glyphs(**decoder))})
+    write_json(path, decoder | {"drawn_sha256": Decoder(**decoder).drawn})
 
 
 def load_decoder(name: str, path: Path) -> Extractor:
-    """The decoder of a file of `write_decoder`.
-
-    Errors: `UserError` where this machine draws other glyphs, by another version of the font or of Pillow.
-    """
+    """The decoder of a file of `write_decoder`. Errors: `UserError` where this machine draws other glyphs."""
     facts = read_json(path)
-    glyphs = Glyphs(facts["resolution"], pairs=facts["pairs"])
-    if _drawn(glyphs) != facts["drawn_sha256"]:
+    decoder = Decoder(facts["resolution"], facts["pairs"])
+    if decoder.drawn != facts["drawn_sha256"]:
         raise UserError(f"{path}: the font is drawn otherwise here; prepare the data set and its reference again")
-    return Extractor(name=name, sha256=sha256(path), resize="none", network=Decoder(glyphs).eval())
-
-
-def _drawn(glyphs: Glyphs) -> str:
-    return hashlib.sha256(next(glyphs.chunks(PROBE, 0)).tobytes()).hexdigest()
+    return Extractor(name=name, sha256=sha256(path), resize="none", network=decoder.eval())

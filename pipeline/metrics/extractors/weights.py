@@ -62,23 +62,29 @@ def find(extractor: str, configured: str | None, *, setting: str = SETTING) -> P
             raise UserError(f"{path}: no such file, named in {setting}")
         identify(path, path.read_bytes(), INCEPTION, setting=setting)
         return path
-    cached = caches(official)
-    candidates = [(path, official) for path in cached] + [(path, PACKAGED) for path in _packaged() if extractor != VGG]
-    for path, published in candidates:
+    own, hub = places(official.file), Path(torch.hub.get_dir()) / "checkpoints" / official.file
+    clean_fids = [Path(tempfile.gettempdir()) / CLEAN.file] if official is CLEAN else []
+    package = importlib.util.find_spec(PACKAGE) if extractor != VGG else None  # found, and its code not run
+    packaged = [Path(folder) / PACKAGED.file for folder in (package and package.submodule_search_locations) or []]
+    for path in (*own, hub, *clean_fids, *packaged):
         if path.is_file():
             try:
-                published.check(path)
+                (PACKAGED if path in packaged else official).check(path)
             except Mismatch as problem:
                 raise UserError(f"{path}: {problem}; the file is damaged or was replaced, remove it") from None
             return path
     if extractor == VGG:
         raise UserError(
             f"{official.file}: no weights of VGG-16 for precision and recall; take pr3_inception, or fetch "
-            f"{official.address} ({official.size:,} bytes) to {cached[0]}"
+            f"{official.address} ({official.size:,} bytes) to {own[0]}"
         )
+    return _fetch(official, own[0], setting)
+
+
+def _fetch(official: PublishedFile, path: Path, setting: str) -> Path:
     print(f"weights: {official.file} is in no cache; trying {official.address}", flush=True)
     try:
-        download(official, cached[0])
+        download(official, path)
     except Mismatch as problem:
         raise UserError(f"{official.address}: what came is not {official.file}: {problem}; it was not kept") from None
     except OSError as problem:
@@ -86,9 +92,9 @@ def find(extractor: str, configured: str | None, *, setting: str = SETTING) -> P
         raise UserError(
             f"{official.file}: no Inception weights here, and none came from {official.address} ({reason})\n"
             f"  {PIP}  # 81 MB: FID, KID, precision and recall, no Inception score\n"
-            f"  or put that file ({official.size:,} bytes) into {cached[0].parent}, or name one in {setting}"
+            f"  or put that file ({official.size:,} bytes) into {path.parent}, or name one in {setting}"
         ) from None
-    return cached[0]
+    return path
 
 
 def identify(
@@ -102,15 +108,3 @@ def identify(
     known = ", ".join(f"{published.file} {published.checksum.split()[1]}" for published in allowed)
     named = f", named in {setting}" if setting else ""
     raise UserError(f"{path}: sha256 is {digest}{named}; allowed are the weights {known}")
-
-
-def caches(published: PublishedFile) -> list[Path]:
-    """Where the file may lie: the project's places, torch's hub, and for clean-fid's file the temporary folder."""
-    hub = Path(torch.hub.get_dir()) / "checkpoints" / published.file
-    return [*places(published.file), hub, *([Path(tempfile.gettempdir()) / CLEAN.file] if published is CLEAN else [])]
-
-
-def _packaged() -> list[Path]:
-    """The file in the package, found without importing the package's code."""
-    spec = importlib.util.find_spec(PACKAGE)
-    return [Path(folder) / PACKAGED.file for folder in (spec and spec.submodule_search_locations) or []]
