@@ -45,54 +45,50 @@ def rows(parameters: Parameters, part: slice) -> Parameters:
     return [tuple(number[part] for number in numbers) for numbers in parameters]
 
 
-def per_image(images: Tensor, low: float, high: float) -> Tensor:
-    """One uniform draw in [low, high) per image, (B, 1, 1, 1)."""
-    return torch.rand(len(images), 1, 1, 1, device=images.device, dtype=images.dtype) * (high - low) + low
-
-
 def sample_color(images: Tensor, config: AugmentConfig) -> Numbers:
-    return per_image(images, -0.5, 0.5), per_image(images, 0.0, 2.0), per_image(images, 0.5, 1.5)
+    """Brightness in [-0.5, 0.5), saturation in [0, 2), contrast in [0.5, 1.5), each (B, 1, 1, 1)."""
+    draws = torch.rand(3, len(images), 1, 1, 1, device=images.device, dtype=images.dtype)
+    return draws[0] - 0.5, draws[1] * 2, draws[2] + 0.5
 
 
 def apply_color(images: Tensor, brightness: Tensor, saturation: Tensor, contrast: Tensor) -> Tensor:
-    """Brightness + U(-0.5, 0.5); saturation x U(0, 2) about a pixel's mean, contrast x U(0.5, 1.5) about the image's"""
+    """Brightness is added; saturation is a factor about a pixel's mean, contrast about the image's."""
     images = images + brightness
     images = torch.lerp(images.mean(dim=1, keepdim=True), images, saturation)
     return torch.lerp(images.mean(dim=(1, 2, 3), keepdim=True), images, contrast)
 
 
 def sample_translation(images: Tensor, config: AugmentConfig) -> Numbers:
-    """Pixels down and to the right, each (B, 1), uniform in +-int(side * translation_ratio + 0.5)."""
-    most = [int(side * config.translation_ratio + 0.5) for side in images.shape[-2:]]
-    return tuple(torch.randint(-bound, bound + 1, (len(images), 1), device=images.device) for bound in most)
+    """Pixels down and to the right, (B, 2), uniform in +-int(side * translation_ratio + 0.5)."""
+    most = int(images.shape[-1] * config.translation_ratio + 0.5)
+    return (torch.randint(-most, most + 1, (2, len(images)), device=images.device).t(),)
 
 
-def apply_translation(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
+def apply_translation(images: Tensor, shift: Tensor) -> Tensor:
     """Each image shifted by whole pixels; what moves in is 0."""
     # The compiler cannot differentiate twice through a function of ours.
-    return (translated if torch.compiler.is_compiling() else Translation.apply)(images, down, right)
+    return (translated if torch.compiler.is_compiling() else Translation.apply)(images, shift)
 
 
 class Translation(torch.autograd.Function):
     """`translated`, whose derivative is the opposite translation: a gather's own is a scatter, 36 kernels on a GPU."""
 
     @staticmethod
-    def forward(ctx: Any, images: Tensor, down: Tensor, right: Tensor) -> Tensor:
-        ctx.save_for_backward(down, right)
-        return translated(images, down, right)
+    def forward(ctx: Any, images: Tensor, shift: Tensor) -> Tensor:
+        ctx.save_for_backward(shift)
+        return translated(images, shift)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        down, right = ctx.saved_tensors
-        return Translation.apply(gradients[0], -down, -right), None, None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return Translation.apply(gradients[0], -ctx.saved_tensors[0]), None
 
 
-def translated(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
+def translated(images: Tensor, shift: Tensor) -> Tensor:
     """Square images (B, C, side, side) shifted by a gather."""
     batch, channels, side, _ = images.shape
-    source = torch.arange(side, device=images.device) + torch.stack([down, right])  # (axes, B, side)
-    rows, columns = source.clamp(0, side - 1).unbind(0)
-    rows_inside, columns_inside = ((source >= 0) & (source < side)).unbind(0)
+    source = torch.arange(side, device=images.device) + shift.t().unsqueeze(-1)  # (axes, B, side)
+    nearest = source.clamp(0, side - 1)
+    (rows, columns), (rows_inside, columns_inside) = nearest.unbind(0), (source == nearest).unbind(0)
     index = (rows[:, :, None] * side + columns[:, None, :]).reshape(batch, 1, -1).expand(-1, channels, -1)
     inside = (rows_inside[:, :, None] & columns_inside[:, None, :]).unsqueeze(1)
     return images.flatten(2).gather(2, index).view_as(images) * inside
@@ -104,8 +100,7 @@ def sample_cutout(images: Tensor, config: AugmentConfig) -> Numbers:
     Its centre is uniform over the image, so that part of it may lie outside (as in DiffAugment).
     """
     side = int(images.shape[-1] * config.cutout_ratio + 0.5)
-    sides = torch.full((2, config.groups), side, device=images.device)
-    return sample_rectangles(images, sides, config.cutout_probability)
+    return sample_rectangles(images, side, config.cutout_probability, config)
 
 
 def sample_erase(images: Tensor, config: AugmentConfig) -> Numbers:
@@ -115,29 +110,29 @@ def sample_erase(images: Tensor, config: AugmentConfig) -> Numbers:
     """
     low, high = (int(share * images.shape[-1] + 1e-6) for share in config.erase_range)
     sides = torch.randint(low, high + 1, (2, config.groups), device=images.device)
-    return sample_rectangles(images, sides, config.erase_probability)
+    return sample_rectangles(images, sides, config.erase_probability, config)
 
 
-def sample_rectangles(images: Tensor, sides: Tensor, probability: float) -> Numbers:
+def sample_rectangles(images: Tensor, sides: int | Tensor, probability: float, config: AugmentConfig) -> Numbers:
     """Which pixels stay, (B, 1, H, W), where a rectangle is cut out of every image of a group or of none.
 
-    `sides`: height and width per group, (2, groups); the groups are equal runs of the batch, up to one image. The
-    rectangle's centre is uniform inside the image.
+    `sides`: of every rectangle, or height and width per group, (2, groups); the groups are equal runs of the batch, up
+    to one image. The rectangle's centre is uniform inside the image.
     """
-    batch, side, groups, device = len(images), images.shape[-1], sides.shape[1], images.device
-    group = torch.arange(batch, device=device) * groups // batch
-    lengths = sides[:, group].unsqueeze(-1)
+    batch, side, device = len(images), images.shape[-1], images.device
+    group = torch.arange(batch, device=device) * config.groups // batch
+    lengths = sides[:, group].unsqueeze(-1) if isinstance(sides, Tensor) else sides
     start = (torch.rand(2, batch, 1, device=device) * (side + 1 - lengths % 2)).long() - lengths // 2
+    cut = (torch.rand(config.groups, device=device) < probability)[group]
     pixel = torch.arange(side, device=device)
-    keep_rows, keep_columns = ((pixel < start) | (pixel >= start + lengths)).unbind(0)
-    cut = (torch.rand(groups, device=device) < probability)[group]
-    return ((keep_rows[:, :, None] | keep_columns[:, None, :] | ~cut[:, None, None]).unsqueeze(1),)
+    keep_rows, keep_columns = ((pixel < start) | (pixel >= start + lengths * cut.unsqueeze(-1))).unbind(0)
+    return ((keep_rows[:, :, None] | keep_columns[:, None, :]).unsqueeze(1),)
 
 
 def sample_hue(images: Tensor, config: AugmentConfig) -> Numbers:
     """With `hue_probability` an angle uniform in [-pi, pi), else 0, per image (B, 1, 1, 1)."""
-    chosen = per_image(images, 0.0, 1.0) < config.hue_probability
-    return (torch.where(chosen, per_image(images, -math.pi, math.pi), 0.0),)
+    draws = torch.rand(2, len(images), 1, 1, 1, device=images.device, dtype=images.dtype)
+    return (torch.where(draws[0] < config.hue_probability, draws[1] * (2 * math.pi) - math.pi, 0.0),)
 
 
 def apply_hue(images: Tensor, angle: Tensor) -> Tensor:

@@ -92,6 +92,19 @@ class StepNetwork:
             torch.autograd.backward(values, gradients)
 
 
+def add_gradients(loss: Tensor, *networks: StepNetwork) -> None:
+    """`loss.backward()`; gradients that are there are added to by one kernel for all, where PyTorch takes one each."""
+    leaves = [leaf for one in networks for leaf in (*one.network.parameters(), *(leaf for _, leaf in one.shared))]
+    earlier = [(leaf, leaf.grad) for leaf in leaves if leaf.grad is not None]
+    for leaf, _ in earlier:
+        leaf.grad = None
+    loss.backward()
+    if both := [(gradient, leaf.grad) for leaf, gradient in earlier if leaf.grad is not None]:
+        torch._foreach_add_(*zip(*both, strict=True))
+    for leaf, gradient in earlier:
+        leaf.grad = gradient
+
+
 @cache
 def compiled(function: Callable, execution: str) -> Callable:
     """`function` as `execution` says; a compiled one takes up to minutes at its first call."""

@@ -7,11 +7,11 @@ and every part takes its rows, so that neither changes anything but the order of
 import torch
 from torch import Tensor
 
-from pipeline.networks.distributed import average, mean_value, part_rows, stacked_batches, world
+from pipeline.networks.distributed import average, mean_value, part_rows, stacked_batches
 from pipeline.training.augment import Parameters, apply, rows, sample_parameters
 from pipeline.training.config import TrainConfig
 from pipeline.training.data import RealImages
-from pipeline.training.execution import StepNetwork, compiled
+from pipeline.training.execution import StepNetwork, add_gradients, compiled
 from pipeline.training.objectives import Loss, Penalty, discriminator_loss
 from pipeline.training.state import Networks, ema_beta, update_ema
 
@@ -66,14 +66,14 @@ def discriminator_gradients(networks: Networks, real: Tensor, config: TrainConfi
             loss, score_real, score_fake = compiled(adversarial_pass, mode)(
                 discriminator, shown_real, shown_fake, networks.loss, batch_mean
             )
-            (loss / len(parts)).backward()
+            add_gradients(loss / len(parts), discriminator)
         report = {"score_real": score_real, "score_fake": score_fake, "loss_d": loss.detach()}
         for place, numbers in zip(places, sampled, strict=True):
             images = {"real": real[part], "fake": fake}.get(place)
             images = torch.lerp(real[part], fake, alpha[part]) if images is None else images
             *augmentation, noise = rows(numbers, part)
             value = compiled(penalty_pass, mode)(discriminator, images, augmentation, noise, penalty)
-            (value * (weight / len(parts))).backward()
+            add_gradients(value * (weight / len(parts)), discriminator)
             report["penalty"] = report.get("penalty", 0) + value.detach()
             report["loss_d"] = report["loss_d"] + weight * value.detach()
         reports.append(report)
@@ -106,7 +106,7 @@ def generator_gradients(networks: Networks, config: TrainConfig, *, real: Tensor
         loss = compiled(generator_pass, config.execution)(
             generator, discriminator, latents[part], rows(for_fake, part), shown_real, networks.loss
         )
-        (loss / config.parts).backward()
+        add_gradients(loss / config.parts, generator, discriminator)
         reports.append({"loss_g": loss.detach()})
     generator.finish()
     discriminator.finish()
@@ -164,14 +164,10 @@ def _whole_batch(networks: Networks, reports: list[Scalars]) -> Scalars:
     D's gradients of a G step are among them where they are kept: the next D step adds its own to what all processes
     have in common, and a checkpoint in between holds all of them.
     """
-    scalars = {name: torch.stack([report[name] for report in reports]).mean() for name in reports[0]}
-    if world() == 1:
-        return scalars
+    values = torch.stack([report[name] for name in reports[0] for report in reports]).view(-1, len(reports)).mean(dim=1)
     weights = [*networks.generator.parameters(), *networks.discriminator.parameters()]
-    gradients = [weight.grad for weight in weights if weight.grad is not None]
-    values = torch.stack(list(scalars.values())).to(gradients[0].dtype)
-    average([*gradients, values])
-    return dict(zip(scalars, values, strict=True))
+    average([*(weight.grad for weight in weights if weight.grad is not None), values])
+    return dict(zip(reports[0], values.unbind(), strict=True))
 
 
 def _update(optimizer: torch.optim.Optimizer, network: torch.nn.Module, config: TrainConfig) -> Tensor:

@@ -204,10 +204,10 @@ def test_the_derivative_of_a_translation_is_that_of_its_gather_to_the_second_ord
         torch.randn(8, 3, 8, 8, dtype=torch.float64, requires_grad=True),
         torch.randn(8, 3, 8, 8).double(),
     )
-    down, right = torch.randint(-3, 4, (8, 1)), torch.randint(-3, 4, (8, 1))
+    shift = torch.randint(-3, 4, (8, 2))
     first, second = [], []
     for translate in (module.apply_translation, module.translated):
-        moved = translate(images.square(), down, right)
+        moved = translate(images.square(), shift)
         (one,) = torch.autograd.grad((moved * gradient).sum(), images, create_graph=True)
         first.append(one.detach())
         second.append(torch.autograd.grad(one.square().sum(), images)[0])
