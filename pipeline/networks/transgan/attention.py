@@ -33,11 +33,10 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, *, fused: bool)
         else:
             mixed = fused_attention(*flat, bias)  # type: ignore[call-arg]
         return mixed.unflatten(0, q.shape[:-3])
-    q = q * q.shape[-1] ** -0.5
     if few_launches(q):
         flat = [tensor.flatten(0, -3) for tensor in (q, k, v)]
         return TwiceAttention.apply(*flat, bias)[0].unflatten(0, q.shape[:-2])
-    scores = q @ k.transpose(-2, -1)
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
     if bias is not None:
         scores = scores + bias
     return scores.softmax(dim=-1) @ v

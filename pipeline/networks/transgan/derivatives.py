@@ -78,7 +78,10 @@ class RmsNormDerivative(torch.autograd.Function):
     def backward(ctx: Any, upper: Tensor) -> tuple[Tensor, Tensor, None]:
         g, x, r, j_g = ctx.saved_tensors
         y, j_upper = x * r, RmsNormDerivative.apply(upper, x, r)
-        gy, uy, ujg = ((a * b).mean(dim=-1, keepdim=True) for a, b in ((g, y), (upper, y), (upper, j_g)))
+        products = torch.empty(3, *x.shape, dtype=x.dtype, device=x.device)
+        for product, a, b in zip(products, (g, upper, upper), (y, y, j_g), strict=True):
+            torch.mul(a, b, out=product)
+        gy, uy, ujg = products.mean(dim=-1, keepdim=True)
         of_x = torch.addcmul(ujg * y, uy, j_g).addcmul_(gy, j_upper).mul_(-r)
         return j_upper, of_x, None
 
@@ -104,8 +107,8 @@ class RmsNorm(torch.autograd.Function):
 class OffsetTable(torch.autograd.Function):
     """A table (offsets, heads) at `index` (n n,) -> (heads, n, n), for n = height x width tokens.
 
-    `index` is that of `RelativePosition`. The derivative sums all pairs of one offset: the row of every query is
-    written as far to the left as the query's place in the table, so that each offset is a column. PyTorch's
+    `index` is that of `RelativePosition`. The derivative sums all pairs of one offset: the queries of every key are
+    written as far to the right as the key's place in the table asks, so that each offset is a column. PyTorch's
     deterministic scatter sorts instead, in 19 kernels.
     """
 
@@ -125,26 +128,26 @@ class OffsetTable(torch.autograd.Function):
         skewed = gradient.new_zeros(heads, tokens, offsets)
         strides = (tokens * offsets, width * offsets - row, offsets - 1, row, 1)
         places = skewed.as_strided((heads, height, width, height, width), strides, offsets // 2)
-        places.copy_(gradient.view(places.shape))
-        return skewed.sum(dim=1).flip(1).t(), None, None, None
+        places.copy_(gradient.mT.reshape(places.shape))
+        return skewed.sum(dim=1).t(), None, None, None
 
 
 class TwiceAttentionDerivative(torch.autograd.Function):
     """g, q, k, v, bias, P -> the derivatives of P v in q, k, v and bias, and g v^T.
 
-    P = softmax(q k^T + bias), so the derivatives in q, k and bias of what is returned go through it too. All tensors
-    (B, n, .) but the bias (heads, n, n).
+    P = softmax(q k^T / sqrt(d) + bias), so the derivatives in q, k and bias of what is returned go through it too. All
+    tensors (B, n, .) but the bias (heads, n, n).
     """
 
     @staticmethod
     def forward(
         g: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, weights: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor]:
-        of_weights = torch.bmm(g, v.mT).to(weights.dtype)
+        of_weights = torch.bmm(g, v.mT, out_dtype=weights.dtype) if g.dtype != weights.dtype else torch.bmm(g, v.mT)
         of_scores = torch._softmax_backward_data(of_weights, weights, -1, weights.dtype)
-        narrow = of_scores.to(q.dtype)
+        narrow = scaled(of_scores, q)
         of_v = torch.bmm(weights.to(g.dtype).mT, g)
-        of_bias = None if bias is None else summed_over_images(of_scores, len(bias))
+        of_bias = None if bias is None else of_scores.unflatten(0, (-1, len(bias))).sum(dim=0)
         return torch.bmm(narrow, k), torch.bmm(narrow.mT, q), of_v, of_bias, of_weights
 
     @staticmethod
@@ -162,33 +165,39 @@ class TwiceAttentionDerivative(torch.autograd.Function):
         g, q, k, v, weights, of_weights = ctx.saved_tensors
         uppers = ((u_q, q), (u_k, k), (u_v, v))
         u_q, u_k, u_v = (torch.zeros_like(t) if u is None else u.contiguous() for u, t in uppers)
-        u_scores = torch.bmm(u_q, k.mT).baddbmm_(q, u_k.mT).to(weights.dtype)
-        if u_bias is not None:
-            u_scores = (u_scores.unflatten(0, (-1, len(u_bias))) + u_bias).flatten(0, 1)
+        u_scores = with_bias(torch.bmm(u_q, k.mT).baddbmm_(q, u_k.mT), q, u_bias).to(weights.dtype)
         of_weights = of_weights - (of_weights * weights).sum(dim=-1, keepdim=True)
         u_scores = u_scores - (u_scores * weights).sum(dim=-1, keepdim=True)
         # But for a constant in each row, which the softmax's derivative takes away.
         u_weights = (u_scores * of_weights).add_(torch.bmm(g, u_v.mT))
         through = torch._softmax_backward_data(u_weights, weights, -1, weights.dtype)
         first, second = (torch.mul(t, weights, out=torch.empty_like(t, dtype=q.dtype)) for t in (u_scores, of_weights))
-        third = through.to(q.dtype)
+        third, scale = scaled(through, q), q.shape[-1] ** -0.5
         return (
             torch.bmm(first, v).baddbmm_(weights.to(q.dtype), u_v),
-            torch.bmm(second, u_k).baddbmm_(third, k),
-            torch.bmm(second.mT, u_q).baddbmm_(third.mT, q),
+            torch.bmm(third, k).baddbmm_(second, u_k, alpha=scale),
+            torch.bmm(third.mT, q).baddbmm_(second.mT, u_q, alpha=scale),
             torch.bmm(first.mT, g),
-            summed_over_images(through, ctx.heads),
+            None if ctx.heads is None else through.unflatten(0, (-1, ctx.heads)).sum(dim=0),
             None,
         )
 
 
-def summed_over_images(of_scores: Tensor, heads: int | None) -> Tensor | None:
-    """(B heads, n, n) summed over B, for the bias; None without one."""
-    return None if heads is None else of_scores.unflatten(0, (-1, heads)).sum(dim=0)
+def scaled(of_scores: Tensor, q: Tensor) -> Tensor:
+    """The derivative in q k^T of that in the scores, in the precision of q (B, n, d): divided by sqrt(d)."""
+    return torch.mul(of_scores, q.shape[-1] ** -0.5, out=torch.empty_like(of_scores, dtype=q.dtype))
+
+
+def with_bias(product: Tensor, q: Tensor, bias: Tensor | None) -> Tensor:
+    """product / sqrt(d) + bias: scores of products (B heads, n, n) of q (B heads, n, d) and bias (heads, n, n)."""
+    scale = q.shape[-1] ** -0.5
+    if bias is None:
+        return product * scale
+    return torch.add(bias, product.unflatten(0, (-1, len(bias))), alpha=scale).flatten(0, 1)
 
 
 class TwiceAttention(torch.autograd.Function):
-    """softmax(q k^T + bias) v and the weights, differentiable twice; q is scaled before.
+    """softmax(q k^T / sqrt(d) + bias) v and the weights, differentiable twice.
 
     q, k, v (B heads, n, d), bias (heads, n, n) or None. Products are in the precision of q, k and v, the softmax in
     fp32 at least.
@@ -196,9 +205,7 @@ class TwiceAttention(torch.autograd.Function):
 
     @staticmethod
     def forward(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
-        scores = torch.bmm(q, k.mT)
-        if bias is not None:
-            scores = (scores.unflatten(0, (-1, len(bias))) + bias).flatten(0, 1)
+        scores = with_bias(torch.bmm(q, k.mT), q, bias)
         weights = scores.softmax(dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32))
         return torch.bmm(weights.to(v.dtype), v), weights
 

@@ -64,7 +64,7 @@ class GeneratorStage(nn.Module):
             x = resample(x, self.bicubic)
         elif self.upsample == "pixel_shuffle":
             x = to_tokens(F.pixel_shuffle(to_map(x, self.side // 2), 2))
-        return self.blocks(x + self.position, sequence)
+        return self.blocks(self.position + x, sequence)  # in this order the sum of a shuffled map is contiguous
 
 
 class Generator(interface.Generator):
