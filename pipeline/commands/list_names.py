@@ -8,7 +8,7 @@ from pipeline.base.errors import command_line
 from pipeline.base.files import read_json
 from pipeline.base.schema import read_yaml
 from pipeline.generators.pretrained import NETWORKS, kept_networks
-from pipeline.plan.compose import leaves, names, select
+from pipeline.plan.compose import leaves, names
 from pipeline.plan.config import data_config, load
 
 
@@ -20,7 +20,7 @@ def variants() -> Iterator[tuple[str, str]]:
         settings = read_yaml(file, empty=True) if file.is_file() else content["variants"][name]
         defaults = settings.pop("defaults", [])
         start = [f"like {entry}" for entry in defaults if isinstance(entry, str) and entry != "_self_"]
-        changed = [f"{key}={select(settings, key)}" for key in leaves(settings)]
+        changed = [f"{key}={value}" for key, value in leaves(settings).items()]
         yield name, ", ".join(start + changed) or "the base"
 
 

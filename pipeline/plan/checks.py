@@ -10,13 +10,13 @@ from pipeline.metrics.config import EvaluateConfig, refusals
 from pipeline.networks.config import NETWORKS, ModelConfig
 from pipeline.networks.families import load as load_family
 from pipeline.networks.spec import Impossible, NetworkSpec
-from pipeline.plan.compose import Composed
+from pipeline.plan.compose import ComposedCell
 from pipeline.training.config import NO_PENALTY, READ_BY, TrainConfig
 
 Refusals = Iterator[tuple[str, object, str]]  # (key, what was given, what is allowed), the first problem first
 
 
-def resolve_networks(model: ModelConfig, data: DataConfig, composed: Composed, *, cell: str) -> NetworkSpec:
+def resolve_networks(model: ModelConfig, data: DataConfig, composed: ComposedCell, *, cell: str) -> NetworkSpec:
     """Both networks spelled out by their families.
 
     Errors: `ConfigError` for a setting that its family does not have, and for settings that do not fit together.
@@ -41,7 +41,7 @@ def resolve_networks(model: ModelConfig, data: DataConfig, composed: Composed, *
 
 
 def check_cell(
-    data: DataConfig, network: NetworkSpec, train: TrainConfig, evaluate: EvaluateConfig, composed: Composed
+    data: DataConfig, network: NetworkSpec, train: TrainConfig, evaluate: EvaluateConfig, composed: ComposedCell
 ) -> None:
     """Refuse settings of a cell that do not fit together.
 
@@ -55,9 +55,10 @@ def check_cell(
     if not any(load_family(family).USES_SHARED for family in families):
         allowed = f"no such setting: neither network is a transformer, they are of {' and '.join(families)}"
         for layer in composed.layers:  # of a variant: transformers' shared settings
-            model = layer.content.get("model", {})
-            for name in model.keys() - set(NETWORKS) if layer.key or layer.file.startswith("conf/variant/") else ():
-                raise ConfigError(*layer.place(f"model.{name}"), model[name], allowed)
+            of_variant = layer.key or layer.file.startswith("conf/variant/")
+            for key, value in layer.settings.items() if of_variant else ():
+                if key.startswith("model.") and key.split(".")[1] not in NETWORKS:
+                    raise ConfigError(*layer.place(key), value, allowed)
 
 
 def _of_training(train: TrainConfig) -> Refusals:

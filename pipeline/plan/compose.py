@@ -1,4 +1,4 @@
-"""The settings of a cell in the order that Hydra gives: params.yaml, then files of conf/, then a row of params.yaml.
+"""The settings of a cell, composed by Hydra: params.yaml, then files of conf/, then a row of params.yaml.
 
     params.yaml    conf/dataset/<d>.yaml    conf/released/<d>.yaml (if asked)    conf/profile/<p>.yaml
     conf/profile/<p>/dataset/<d>.yaml    conf/variant/<v>.yaml    `variants.<v>` of params.yaml
@@ -8,11 +8,13 @@ variant, and what it does differently on a data set (conf/variant/<v>/dataset/<d
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from hydra import initialize_config_dir
+from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
@@ -24,7 +26,6 @@ from pipeline.base.schema import read_yaml
 
 SECTIONS = ("model", "train", "evaluate")
 HEADER = "# @package _global_"
-ABSENT = object()
 
 
 def names(content: Mapping[str, Any], group: str) -> list[str]:
@@ -46,24 +47,13 @@ def group_files(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         yield file, read_yaml(path, name=file, empty=True)
 
 
-def select(content: Any, key: str) -> Any:
-    """The value of a dotted key, `ABSENT` where it is not set."""
-    for part in key.split("."):
-        if isinstance(content, list) and part.isdigit() and int(part) < len(content):
-            content = content[int(part)]
-        elif isinstance(content, Mapping) and part in content:
-            content = content[part]
-        else:
-            return ABSENT
-    return content
-
-
-def leaves(content: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Dotted keys of everything that is no mapping."""
-    keys = []
+def leaves(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Dotted key -> value of everything that is no mapping."""
+    found: dict[str, Any] = {}
     for name, value in content.items():
-        keys += leaves(value, f"{prefix}{name}.") if isinstance(value, Mapping) else [f"{prefix}{name}"]
-    return keys
+        inside = isinstance(value, Mapping)
+        found |= leaves(value, f"{prefix}{name}.") if inside else {f"{prefix}{name}": value}
+    return found
 
 
 @dataclass(frozen=True)
@@ -72,30 +62,11 @@ class Layer:
 
     file: str
     key: str
-    content: Mapping[str, Any]
+    settings: Mapping[str, Any]  # by dotted key
 
     def place(self, key: str) -> tuple[str, str]:
         """File and key of a dotted key, as a person would look for them."""
         return self.file, f"{self.key}.{key}" if self.key else key
-
-
-@dataclass(frozen=True)
-class Composed:
-    """The settings of dataset x variant. `content` holds data, model, train, evaluate, imports and weights."""
-
-    content: dict[str, Any]
-    layers: list[Layer]  # what was merged: params.yaml, files of conf/, the row of params.yaml
-
-    def last(self, key: str) -> Layer | None:
-        """The last layer that sets a dotted key, to null perhaps."""
-        return next((layer for layer in reversed(self.layers) if select(layer.content, key) is not ABSENT), None)
-
-    def where(self, key: str) -> tuple[str, str]:
-        """File and key of the last layer that sets a dotted key, or that sets what it is a part of."""
-        start = key
-        while start and self.last(start) is None:
-            start = start.rpartition(".")[0]
-        return (self.last(start) or self.layers[0]).place(key)
 
 
 def ancestry(conf: Path, variant: str) -> list[str]:
@@ -106,36 +77,67 @@ def ancestry(conf: Path, variant: str) -> list[str]:
     return [variant, *(name for entry in below for name in ancestry(conf, entry))]
 
 
-def compose_cell(content: Mapping[str, Any], dataset: str, variant: str, *, released: bool = False) -> Composed:
-    """Merge the settings of dataset x variant under the selected profile; `content`: params.yaml as `load` returns it.
+class ComposedCell:
+    """The settings of dataset x variant under the selected profile: `content` has data, model, train, evaluate.
 
-    `released` adds conf/released/<dataset>.yaml after the data set's own settings.
+    `params` is params.yaml as `load` returns it; `released` adds conf/released/<dataset>.yaml after the data set's.
     Errors: `UserError` where Hydra cannot compose the files.
     """
-    profile, conf = content["profile"], Path(content["conf"])
-    row = content.get("variants", {}).get(variant, {})
-    start = row.get("like", variant)  # the variant whose file the row is laid over
-    defaults: list[Any] = ["_self_", {"dataset": dataset}]
-    if released:
-        defaults += [{"optional released": dataset}]
-    defaults += [{"profile": profile}, {f"optional profile/{profile}/dataset": dataset}, {"optional variant": start}]
-    # A variant's file names the groups of what it does differently and chooses nothing in them (`full/dataset:`).
-    for name in ancestry(conf, start):
-        for group, chosen in (("dataset", dataset), ("profile", profile)):
-            if (conf / "variant" / name / group / f"{chosen}.yaml").is_file():
-                defaults += [{f"override /variant/{name}/{group}@{name}.{group}": chosen}]
-    ConfigStore.instance().store("cell", {"defaults": defaults})
-    try:
-        with initialize_config_dir(str(conf.absolute()), version_base=None):
-            found = GlobalHydra.instance().config_loader().compute_defaults_list("cell", [], RunMode.RUN).defaults
-    except HydraException as error:
-        raise UserError(f"{conf.name}/: {' '.join(str(error).split())}") from None
-    layers = [Layer(content["file"], "", {section: content[section] for section in SECTIONS})]
-    for file in (f"{default.config_path}.yaml" for default in found):
-        if (conf / file).is_file():
-            settings = read_yaml(conf / file, empty=True)
-            settings.pop("defaults", None)
-            layers.append(Layer(f"conf/{file}", "", settings))
-    layers.append(Layer(content["file"], f"variants.{variant}", {key: row[key] for key in SECTIONS if key in row}))
-    merged: Any = OmegaConf.to_container(OmegaConf.merge(*(layer.content for layer in layers)))
-    return Composed(merged, layers)
+
+    def __init__(self, params: Mapping[str, Any], dataset: str, variant: str, *, released: bool = False) -> None:
+        self.conf, self.file, profile = Path(params["conf"]), params["file"], params["profile"]
+        row = params.get("variants", {}).get(variant, {})
+        start = row.get("like", variant)  # the variant whose file the row is laid over
+        self.defaults: list[Any] = [
+            "_self_",
+            {"dataset": dataset},
+            *([{"optional released": dataset}] if released else []),
+        ]
+        self.defaults += [{"profile": profile}, {f"optional profile/{profile}/dataset": dataset}]
+        self.defaults += [{"optional variant": start}, "row"]
+        # A variant's file names the groups of what it does differently and chooses nothing in them (`full/dataset:`).
+        for name in ancestry(self.conf, start):
+            for group, chosen in (("dataset", dataset), ("profile", profile)):
+                if (self.conf / "variant" / name / group / f"{chosen}.yaml").is_file():
+                    self.defaults += [{f"override /variant/{name}/{group}@{name}.{group}": chosen}]
+        self.base = {section: params[section] for section in SECTIONS}
+        self.row = {section: row[section] for section in SECTIONS if section in row}
+        self.row_key = f"variants.{variant}"
+        with self._hydra():
+            self.content: Any = OmegaConf.to_container(compose("cell"))
+
+    @contextmanager
+    def _hydra(self) -> Iterator[None]:
+        store = ConfigStore.instance()
+        store.store("cell", {"defaults": self.defaults, **self.base})
+        store.store("row", self.row)
+        try:
+            with initialize_config_dir(str(self.conf.absolute()), version_base=None):
+                yield
+        except HydraException as error:
+            raise UserError(f"{self.conf.name}/: {' '.join(str(error).split())}") from None
+
+    @cached_property
+    def layers(self) -> list[Layer]:
+        """What was composed, in Hydra's order: params.yaml, files of conf/, the row of params.yaml."""
+        with self._hydra():
+            order = GlobalHydra.instance().config_loader().compute_defaults_list("cell", [], RunMode.RUN).defaults
+        layers = [Layer(self.file, "", leaves(self.base))]
+        for file in (f"{default.config_path}.yaml" for default in order):
+            if (self.conf / file).is_file():
+                settings = read_yaml(self.conf / file, empty=True)
+                settings.pop("defaults", None)
+                layers.append(Layer(f"conf/{file}", "", leaves(settings)))
+        return [*layers, Layer(self.file, self.row_key, leaves(self.row))]
+
+    def last(self, key: str) -> Layer | None:
+        """The last layer that sets a dotted key or a part of it, to null perhaps."""
+        layers = reversed(self.layers)
+        return next((layer for layer in layers if any(f"{one}.".startswith(f"{key}.") for one in layer.settings)), None)
+
+    def where(self, key: str) -> tuple[str, str]:
+        """File and key of the last layer that sets a dotted key, or that sets what it is a part of."""
+        start = key
+        while start and self.last(start) is None:
+            start = start.rpartition(".")[0]
+        return (self.last(start) or self.layers[0]).place(key)

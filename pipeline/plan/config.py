@@ -1,11 +1,11 @@
 """params.yaml and conf/, checked whole, and the resolved settings of every cell.
 
-A cell is dataset x variant x seed. `.compose` merges its settings; here they are bound to their schemas, and everything
-that can be refused is refused, before any other stage runs.
+A cell is dataset x variant x seed. Hydra composes its settings (`.compose`); here they are bound to their schemas, and
+everything that can be refused is refused, before any other stage runs.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,7 +20,7 @@ from pipeline.networks.config import NETWORKS, ModelConfig
 from pipeline.networks.families import FAMILIES
 from pipeline.networks.spec import NetworkSpec
 from pipeline.plan.checks import check_cell, resolve_networks
-from pipeline.plan.compose import SECTIONS, Composed, compose_cell, group_files, leaves, names, select
+from pipeline.plan.compose import SECTIONS, ComposedCell, group_files, leaves, names
 from pipeline.training.config import TrainConfig
 
 PARAMS = "params.yaml"
@@ -75,6 +75,13 @@ def _once(given: list[Any]) -> list[Any]:
     return given
 
 
+def _plain(name: str) -> str:
+    """Names are parts of stage names, which DVC joins with '-': two products could otherwise collide in silence."""
+    if not re.fullmatch(r"\w+", name, re.ASCII):
+        raise ValueError("names of letters, digits and _ only")
+    return name
+
+
 class Matrix(Strict):
     """The cells: every dataset x variant x seed."""
 
@@ -98,7 +105,7 @@ class Params(Overlay):
     profile: str
     matrix: Matrix
     report: ReportConfig
-    variants: dict[str, Row]  # optional
+    variants: dict[Annotated[str, AfterValidator(_plain)], Row]  # optional
 
 
 @dataclass(frozen=True)
@@ -112,7 +119,7 @@ class ResolvedCell:
     train: TrainConfig
     evaluate: EvaluateConfig
     imports: bool  # whether its weights are imported instead of trained
-    composed: Composed  # where each setting stands
+    composed: ComposedCell  # where each setting stands
 
 
 def load(path: str | Path = PARAMS) -> dict[str, Any]:
@@ -122,8 +129,7 @@ def load(path: str | Path = PARAMS) -> dict[str, Any]:
     Errors: `ConfigError`, one line with file, key, given and allowed.
     """
     content, file, conf = read_yaml(path), Path(path).name, Path(path).parent / CONF
-    _refuse_references(content, file)
-    check_partial(Params, content, file=file)
+    _check_settings(Params, content, file)
     for key in ("profile", "matrix", "report", *SECTIONS):
         if key not in content:
             raise ConfigError(file, key, "nothing", "a value: this section is required")
@@ -133,39 +139,32 @@ def load(path: str | Path = PARAMS) -> dict[str, Any]:
         raise ConfigError(f"{CONF}/", "folder", "nothing", f"data sets, variants and profiles, beside {path}")
     content |= {"file": file, "conf": str(conf)}
     _check_files(content)
-    variants = [path.stem for path in sorted(conf.glob("variant/*.yaml"))]
-    chosen = [("profile", content["profile"], names(content, "profile"))]
-    chosen += [
-        (f"variants.{name}.like", row.get("like"), variants) for name, row in content.get("variants", {}).items()
-    ]
-    chosen += [("matrix.datasets", name, names(content, "dataset")) for name in content["matrix"]["datasets"]]
-    chosen += [("matrix.variants", name, names(content, "variant")) for name in content["matrix"]["variants"]]
-    for key in ("variants", "matrix.datasets", "matrix.variants"):
-        _check_names(file, key, select({"variants": {}, **content}, key))
-    for key, given, known in chosen:
-        if given is not None and given not in known:
-            raise ConfigError(file, key, given, choices(known, given))
+    matrix, rows = content["matrix"], content.get("variants", {})
+    files = [path.stem for path in sorted(conf.glob("variant/*.yaml"))]
+    for key, given, known in (
+        ("profile", [content["profile"]], names(content, "profile")),
+        *((f"variants.{name}.like", [row["like"]], files) for name, row in rows.items() if "like" in row),
+        ("matrix.datasets", matrix["datasets"], names(content, "dataset")),
+        ("matrix.variants", matrix["variants"], names(content, "variant")),
+    ):
+        for name in given:
+            if name not in known:
+                raise ConfigError(file, key, name, choices(known, name))
     return content
 
 
 def data_config(content: Mapping[str, Any], dataset: str) -> DataConfig:
     """Where the images of a data set are; `content`: params.yaml as `load` returned it."""
-    data = compose_cell(content, dataset, content["matrix"]["variants"][0]).content.get("data", {})
+    data = ComposedCell(content, dataset, content["matrix"]["variants"][0]).content.get("data", {})
     return bind(DataConfig, data, file=f"{CONF}/dataset/{dataset}.yaml", prefix="data")
 
 
-def _check_names(file: str, key: str, given: Iterable[str]) -> None:
-    """Names become parts of stage names, which DVC joins with '-': two products could otherwise collide in silence."""
-    for name in given:
-        if not re.fullmatch(r"\w+", str(name), flags=re.ASCII):
-            raise ConfigError(file, key, name, "names of letters, digits and _ only")
-
-
-def _refuse_references(content: Mapping[str, Any], file: str) -> None:
-    """YAML has no `${...}`: OmegaConf, Hydra and DVC would each make something else of it."""
-    for key in leaves(content):
-        if "${" in str(value := select(content, key)):
+def _check_settings(schema: type[Strict], content: Mapping[str, Any], file: str) -> None:
+    """Keys, types and ranges of what a file states; no `${...}`: OmegaConf, Hydra and DVC read it in three ways."""
+    for key, value in leaves(content).items():
+        if "${" in str(value):
             raise ConfigError(file, key, value, "values; references such as ${...} are not read")
+    check_partial(schema, content, file=file)
 
 
 def _check_files(content: Mapping[str, Any]) -> None:
@@ -176,7 +175,7 @@ def _check_files(content: Mapping[str, Any]) -> None:
     for file, settings in group_files(Path(content["conf"])):
         path = file.removeprefix(f"{CONF}/").removesuffix(".yaml")
         parts = path.split("/")
-        schema = next((schema for pattern, schema in SCHEMAS.items() if re.fullmatch(pattern, path)), None)
+        schema = next((schema for pattern, schema in SCHEMAS.items() if re.fullmatch(pattern, path, re.ASCII)), None)
         if schema is None:
             raise ConfigError(file, "path", path, " | ".join(SCHEMAS).replace(r"\w+", "<name>"))
         for group, name in zip(parts[::2], parts[1::2], strict=True):
@@ -190,8 +189,7 @@ def _check_files(content: Mapping[str, Any]) -> None:
         if len(parts) == 4 and parts[0] == "variant" and "/".join(parts[1:3]) not in extended:
             allowed = f"an entry `{parts[1]}/{parts[2]}:`, for {file}"
             raise ConfigError(f"{CONF}/variant/{parts[1]}.yaml", "defaults", "nothing", allowed)
-        _refuse_references(settings, file)
-        check_partial(schema, settings, file=file)
+        _check_settings(schema, settings, file)
 
 
 def _check_defaults(defaults: Any, file: str, variant: str, known: list[str]) -> None:
@@ -211,10 +209,10 @@ def resolve_cell(content: Mapping[str, Any], dataset: str, variant: str, *, rele
     `released` adds the released code's differences after the data set's own settings; so does a variant that imports.
     Errors: `ConfigError` for a missing key or settings that do not fit together.
     """
-    composed = compose_cell(content, dataset, variant, released=released)
+    composed = ComposedCell(content, dataset, variant, released=released)
     imports = composed.content.get("imports", False)
     if imports and not released:
-        composed = compose_cell(content, dataset, variant, released=True)
+        composed = ComposedCell(content, dataset, variant, released=True)
     for choice in (composed.content["model"][network] for network in NETWORKS):
         for other in FAMILIES.keys() - {choice.get("family")}:  # what other families are set to is not read
             choice.pop(other, None)
@@ -228,7 +226,7 @@ def resolve_cell(content: Mapping[str, Any], dataset: str, variant: str, *, rele
 def overridden(cells: list[ResolvedCell]) -> dict[str, list[str]]:
     """Base keys that every one of `cells` overrides, and in which files: in params.yaml they change nothing."""
     found = {}
-    for key in sorted({key for cell in cells for key in leaves(cell.composed.layers[0].content)}):
+    for key in sorted({key for cell in cells for key in cell.composed.layers[0].settings}):
         last = [(cell.composed.last(key), cell.composed.layers[0]) for cell in cells]
         if all(layer not in (None, base) for layer, base in last):
             found[key] = sorted({layer.key or layer.file for layer, _ in last if layer})

@@ -1,28 +1,35 @@
 """The plan: one small YAML file per stage and cell, so that a stage reruns exactly when its own settings changed."""
 
-import itertools
+import csv
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from omegaconf import OmegaConf
 
 from pipeline.base.cell import Cell
-from pipeline.base.errors import ConfigError
-from pipeline.base.files import write_json, write_text
+from pipeline.base.errors import ConfigError, UserError, choices
+from pipeline.base.files import expand_home, sha256, write_json, write_text
 from pipeline.base.git import ask
 from pipeline.base.schema import dump
 from pipeline.metrics.config import measure_plan, reference_plan
 from pipeline.metrics.extractors.registry import IllustratePlan
-from pipeline.plan.compose import SECTIONS, leaves, select
+from pipeline.networks.spec import NetworkSpec
+from pipeline.plan.compose import SECTIONS, leaves
 from pipeline.plan.config import PARAMS, ResolvedCell, load, overridden, resolve_cell
 from pipeline.plan.fingerprint import fingerprint
-from pipeline.plan.released import import_plan
-from pipeline.training.config import TrainPlan, effective_settings, kimg, same_training
+from pipeline.training.config import ImportPlan, TrainPlan, effective_settings, kimg, same_training
 
 PLAN = Path("plan")
 RESULTS = Path("results")
 COSTS = Path(__file__).with_name("costs.csv")
+# Data set -> its released models: variants, and whether conf/released/<dataset>.yaml is laid below them.
+RELEASED = {
+    "cifar10": (("full", True),),
+    "stl10": (("full", True),),
+    "celebahq256": (("full", True), ("celebahq_october", False)),  # of June and of October 2021
+    "church256": (("full", True),),
+}
 
 
 def write_plan(params: str | Path = PARAMS) -> dict[str, Any]:
@@ -38,7 +45,7 @@ def write_plan(params: str | Path = PARAMS) -> dict[str, Any]:
         train = effective_settings(cell.train)
         code = fingerprint(cell.network, train)
         illustrated = IllustratePlan(**cell.evaluate.model_dump(include=set(IllustratePlan.model_fields)))
-        imported = dump(import_plan(content, cell)) if cell.imports else None
+        imported = dump(_import_plan(content, cell)) if cell.imports else None
         for seed in matrix["seeds"]:
             planned = Cell(cell.dataset, cell.variant, seed)
             training = TrainPlan(network=cell.network, train=train, seed=seed, code=code)
@@ -47,17 +54,11 @@ def write_plan(params: str | Path = PARAMS) -> dict[str, Any]:
             files[f"illustrate/{planned}.yaml"] = dump(illustrated)
             alike = imported or dump(training.model_copy(update={"train": same_training(train)}))
             twin = trained.setdefault((cell.dataset, alike), cell.variant)
-            entries.append(
-                {
-                    "dataset": cell.dataset,
-                    "variant": cell.variant,
-                    "seed": seed,
-                    "kimg": 0.0 if imported else kimg(train),
-                    "twin_of": twin if twin != cell.variant else None,
-                    # No seed has a part in an import: the first one's row stands for all.
-                    **({"repeats": seed != matrix["seeds"][0]} if imported else {}),
-                }
-            )
+            entry: dict[str, Any] = {"dataset": cell.dataset, "variant": cell.variant, "seed": seed}
+            entry |= {"kimg": 0.0 if imported else kimg(train), "twin_of": twin if twin != cell.variant else None}
+            if imported:  # no seed has a part in it: the first one's row stands for all
+                entry["repeats"] = seed != matrix["seeds"][0]
+            entries.append(entry)
     axes = {axis: matrix[axis] for axis in ("datasets", "variants", "seeds")}
     index = {"profile": content["profile"], **axes, "cells": entries}
     for name, text in files.items():
@@ -67,10 +68,36 @@ def write_plan(params: str | Path = PARAMS) -> dict[str, Any]:
     return index
 
 
-def selected_cells(content: dict[str, Any]) -> list[ResolvedCell]:
+def selected_cells(content: Mapping[str, Any]) -> list[ResolvedCell]:
     """Every dataset x variant of the matrix, resolved; `content`: params.yaml as `load` returns it."""
     matrix = content["matrix"]
     return [resolve_cell(content, dataset, variant) for dataset in matrix["datasets"] for variant in matrix["variants"]]
+
+
+def released_specs(content: Mapping[str, Any], dataset: str) -> list[NetworkSpec]:
+    """Both networks of every model that was released for `dataset`; `content`: params.yaml.
+
+    Errors: `UserError` for a dataset without released weights; those of params.yaml.
+    """
+    if dataset not in RELEASED:
+        raise UserError(f"--dataset: given {dataset!r}; allowed: {choices(RELEASED, dataset)}")
+    return [resolve_cell(content, dataset, variant, released=own).network for variant, own in RELEASED[dataset]]
+
+
+def _import_plan(content: Mapping[str, Any], cell: ResolvedCell) -> ImportPlan:
+    """What the train stage needs of a cell whose variant imports released weights.
+
+    Errors: `ConfigError` for a dataset without released models, and where the file is not named or not there.
+    """
+    if cell.dataset not in RELEASED:
+        allowed = f"datasets with released weights beside the variant {cell.variant}: {choices(RELEASED)}"
+        raise ConfigError(content["file"], "matrix.datasets", cell.dataset, allowed)
+    weights = cell.composed.content.get("weights")
+    if weights is None or not (path := expand_home(weights)).is_file():
+        allowed = f"the path of a checkpoint of the released code, for the variant {cell.variant}"
+        raise ConfigError(f"conf/released/{cell.dataset}.yaml", "weights", weights, allowed)
+    networks = released_specs(content, cell.dataset)
+    return ImportPlan(dataset=cell.dataset, weights=weights, sha256=sha256(path), networks=networks)
 
 
 def _dataset_files(cells: list[ResolvedCell]) -> dict[str, str]:
@@ -106,32 +133,32 @@ def _remove_stale(index: dict[str, Any], files: set[str]) -> None:
 
 
 def describe_plan(index: dict[str, Any]) -> list[str]:
-    """What the plan means and costs, a line each, warnings included."""
+    """What the plan means and costs, a line each, twins included.
+
+    Costs are those of costs.csv: of `full` in the recipe of conf/, measured or counted.
+    """
     cells = [cell for cell in index["cells"] if cell["twin_of"] is None]
-    kimg = {name: [cell["kimg"] for cell in cells if cell["dataset"] == name] for name in index["datasets"]}
-    notes = [
+    lines = [
+        f"plan: profile {index['profile']}, {len(index['cells'])} cells, {len(cells)} trainings of "
+        f"{sum(cell['kimg'] for cell in cells):,.0f} kimg in all -> {PLAN}/"
+    ]
+    with open(COSTS, encoding="utf-8") as file:
+        costs = {row["dataset"]: row for row in csv.DictReader(file)}
+    for dataset in index["datasets"]:
+        kimg = [cell["kimg"] for cell in cells if cell["dataset"] == dataset]
+        words = "nothing is known of their cost"
+        if row := costs.get(dataset):
+            hours = sum(kimg) * float(row["seconds_per_kimg"]) / 3600
+            time = f"{hours:,.1f} hours" if hours >= 1 else f"{max(1, round(60 * hours))} minutes"
+            memory = f"{row['gib']} GiB each" if row["gib"] else "memory not counted"
+            words = f"about {time} of {row['machine']}, {memory} ({row['how']}, for `full`)"
+        lines.append(f"plan: {dataset}: {len(kimg)} trainings, {words}")
+    return lines + [
         f"note: {cell['dataset']}: {cell['variant']} (seed {cell['seed']}) is the same network and training as "
         f"{cell['twin_of']}; it is trained once"
         for cell in index["cells"]
         if cell["twin_of"]
     ]
-    summary = (
-        f"plan: profile {index['profile']}, {len(index['cells'])} cells, {len(cells)} trainings of "
-        f"{sum(map(sum, kimg.values())):,.0f} kimg in all -> {PLAN}/"
-    )
-    return [summary, *itertools.starmap(cost, kimg.items()), *notes]
-
-
-def cost(dataset: str, kimg: list[float]) -> str:
-    """What the trainings of a data set take, from costs.csv: `full` in the recipe of conf/, measured or counted."""
-    known = pd.read_csv(COSTS, comment="#").set_index("dataset")
-    if dataset not in known.index:
-        return f"plan: {dataset}: {len(kimg)} trainings; nothing is known of their cost"
-    row = known.loc[dataset]
-    hours = sum(kimg) * row.seconds_per_kimg / 3600
-    time = f"{hours:,.1f} hours" if hours >= 1 else f"{max(1, round(60 * hours))} minutes"
-    memory = "memory not counted" if pd.isna(row.gib) else f"{row.gib:g} GiB each"
-    return f"plan: {dataset}: {len(kimg)} trainings, about {time} of {row.machine}, {memory} ({row.how}, for `full`)"
 
 
 def overridden_note(params: str | Path = PARAMS) -> list[str]:
@@ -139,13 +166,11 @@ def overridden_note(params: str | Path = PARAMS) -> list[str]:
     before = ask("show", f"HEAD:./{Path(params).name}", root=Path(params).parent)
     if before is None:
         return []
-    content, committed = load(params), OmegaConf.to_container(OmegaConf.create(before))
-    keys = leaves({section: content[section] for section in SECTIONS})
-    changed = {key for key in keys if select(content, key) != select(committed, key)}
-    if not changed:
-        return []
+    content, committed = load(params), dict[str, Any](OmegaConf.create(before))
+    now, then = (leaves({section: one.get(section, {}) for section in SECTIONS}) for one in (content, committed))
+    changed = {key for key, value in now.items() if key not in then or then[key] != value}
     groups: dict[str, list[str]] = {}
-    for key, files in overridden(selected_cells(content)).items():
+    for key, files in overridden(selected_cells(content)).items() if changed else ():
         if key in changed:
             groups.setdefault(" or ".join(files), []).append(key)
     return [

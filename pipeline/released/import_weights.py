@@ -11,7 +11,7 @@ from typing import Any
 from pipeline.base.errors import command_line
 from pipeline.base.files import check_output, user_path
 from pipeline.plan.config import PARAMS, load
-from pipeline.plan.released import DATASETS, released_specs
+from pipeline.plan.planning import RELEASED, released_specs
 
 
 def import_weights(path: Path, *, dataset: str, out: Path, params: str = PARAMS) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def import_weights(path: Path, *, dataset: str, out: Path, params: str = PARAMS)
 
     check_output(out, option="--out", folder=True)
     content = load(params)
-    specs = {name: released_specs(content, name) for name in (dataset, *DATASETS)}
+    specs = {name: released_specs(content, name) for name in (dataset, *RELEASED)}
     return import_networks(path, dataset=dataset, specs=specs, out=out)
 
 
@@ -33,7 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="transgan import-released", description="Weights of the released TransGAN code as a run of this project."
     )
-    parser.add_argument("--dataset", required=True, help=f"which of the released models: {' | '.join(DATASETS)}")
+    parser.add_argument("--dataset", required=True, help=f"which of the released models: {' | '.join(RELEASED)}")
     parser.add_argument("--weights", required=True, type=user_path, help="file of the released code, .pth")
     parser.add_argument("--out", type=user_path, help="folder to write (imported/<dataset>)")
     parser.add_argument("--params", default=PARAMS, help="parameter file (params.yaml)")

@@ -187,7 +187,7 @@ REFUSED = [
         given="nothing",
     ),
     # names and the matrix
-    case("variants", {"no-norm": {}}, "letters, digits and _ only", given="no-norm"),
+    case("variants", {"no-norm": {}}, "letters, digits and _ only", at="variants.no-norm", given="no-norm"),
     case("conf/variant/no-x.yaml:", {}, "variant/<name>", at="conf/variant/no-x.yaml:path", given="variant/no-x"),
     case("conf/dataset/a b.yaml:", {}, "dataset/<name>", at="conf/dataset/a b.yaml:path", given="dataset/a b"),
     case("conf/variants/mine.yaml:", {}, "dataset/<name> | ", at="conf/variants/mine.yaml:path", given="variants/mine"),
@@ -207,7 +207,7 @@ REFUSED = [
     ),
     case(f"{FULL}defaults", ["fll", "_self_"], "another variant: axis_attention | ", given="fll"),
     case(f"{FULL}defaults", ["full", "_self_"], "another variant: axis_attention | ", given="full"),
-    case("matrix.variants", ["no-norm"], "letters, digits and _ only", given="no-norm"),
+    case("matrix.variants", ["no-norm"], "(did you mean 'no_norm'?)", given="no-norm"),
     case("matrix.variants", ["fulll"], "(did you mean 'full'?)", given="fulll"),
     case("matrix.datasets", ["digit"], "cifar10 | digits (did you mean 'digits'?)", given="digit"),
     case("matrix.variants", ["full", "full"], "every entry once"),
@@ -219,7 +219,9 @@ REFUSED = [
     case(f"{DIGITS}evaluate.metrics", ["pr3_3"], "at least 4 generated images", given="pr3_3"),
     case("train.augment.policy", ["color", "color"], "every operation at most once"),
     # settings that do not fit together
-    case(f"{DEMO}train.kimg", GONE, ONE_BUDGET, at=f"{DEMO}train.kimg", given={"kimg": None, "generator_steps": None}),
+    case(
+        f"{DEMO}train.kimg", GONE, ONE_BUDGET, at=f"{DIGITS}train.kimg", given={"kimg": None, "generator_steps": None}
+    ),
     case(
         "train.generator_steps",
         10,

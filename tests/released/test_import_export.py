@@ -20,7 +20,7 @@ from pipeline.generators.library import load_generator
 from pipeline.networks.interface import build_discriminator
 from pipeline.networks.sampling import read_networks
 from pipeline.plan.config import load, resolve_cell
-from pipeline.plan.released import released_specs
+from pipeline.plan.planning import released_specs
 from pipeline.released.export_weights import export_released
 from pipeline.released.import_weights import import_weights
 from pipeline.released.names import places
