@@ -1,6 +1,6 @@
 """What one training of `full` costs by data set and machine, computed: `python -m benchmarks.matrix_cost --ladder`.
 
-Operations come from the networks and the recipe (`pipeline/report/training_flops.py`), memory from `benchmarks.growth`,
+Operations come from the networks and the recipe (`pipeline/report/cost.py`), memory from `benchmarks.growth`,
 the exchange of gradients between GPUs from `benchmarks.parallel`. The pace of a GPU is assumed. Nothing is trained.
 """
 
@@ -12,7 +12,7 @@ from benchmarks.parallel import Cost, traffic
 from pipeline.base.errors import ConfigError
 from pipeline.networks.interface import build_discriminator, build_generator
 from pipeline.plan.config import ResolvedCell, load, resolve_cell
-from pipeline.report.training_flops import flops_per_kimg, forward_flops
+from pipeline.report.cost import flops_per_kimg, forward_flops
 from pipeline.training.config import effective_settings
 
 DATASETS = ("cifar10", "celeba64", "celeba128", "church256")

@@ -3,7 +3,7 @@
     python -m benchmarks.matrix_cost --tflops 50 [--gpus 1 8 64] [--seeds 3]
     python -m benchmarks.matrix_cost --ladder [cifar10 ...] [--pace 40 200]
 
-Operations of a training: `pipeline/report/training_flops.py`. `--tflops` is the pace that one GPU keeps over a whole
+Operations of a training: `pipeline/report/cost.py`. `--tflops` is the pace that one GPU keeps over a whole
 step; it is an assumption until `benchmarks.train_step` has measured it on the GPU at hand. Trainings are handed out
 longest first, whole, one GPU each. Nothing is trained.
 
@@ -19,7 +19,7 @@ from pipeline.base.errors import UserError, choices, command_line
 from pipeline.base.schema import dump
 from pipeline.plan.config import load, resolve_cell
 from pipeline.plan.fingerprint import fingerprint
-from pipeline.report.training_flops import flops_per_kimg, forward_flops
+from pipeline.report.cost import flops_per_kimg, forward_flops
 from pipeline.training.config import TrainPlan, effective_settings
 
 DATASETS = {"cifar10": 50_000, "stl10": 105_000, "celeba64": 202_599}  # and their training images

@@ -1,6 +1,6 @@
-"""Tables about the results: every training and its origin, known answers, cost, settings, claims, deviations."""
+"""Tables about the results: every training and its origin, known answers, settings, claims, sources."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +9,9 @@ import pandas as pd
 from pipeline.metrics.registry import CASES, column
 from pipeline.plan.compose import group_files
 from pipeline.report import paper
-from pipeline.report.comparisons import Outcome, counted, of_pair
-from pipeline.report.content import Table
-from pipeline.report.formats import NOT_RUN, duration
+from pipeline.report.comparisons import Outcome, counted
+from pipeline.report.document import Table
+from pipeline.report.formats import NOT_RUN
 from pipeline.report.pictures import SPACES
 from pipeline.report.results import Results, metrics_among, protocol_text
 
@@ -29,49 +29,13 @@ def reading(results: Results, dataset: str) -> str:
         if kind := column(metric):
             words = f"{kind.label}, {'lower' if kind.lower else 'higher'} is better"
             meanings.setdefault(words, []).append(f"`{metric}`")
-        if facts := results.protocol(dataset, metric):
+        if facts := results.protocols.get((dataset, metric)):
             protocols.setdefault(protocol_text(facts), []).append(f"`{metric}`")
     if not meanings:
         return "Nothing has been measured on this data set."
     said = [f"{', '.join(names)}: {words}" for words, names in meanings.items()]
     common = list(protocols) if len(protocols) == 1 else [f"{', '.join(n)}: {words}" for words, n in protocols.items()]
     return f"{'; '.join(said)}.\n\nProtocol: {'; '.join(common) or 'unknown'}."
-
-
-def cost(results: Results, published: Sequence[Results]) -> Table:
-    """Size computed for every geometry; time and memory where the full model was trained, or any row of published/."""
-    computed, rows = paper.packaged("cost_geometry.csv"), []
-    for _, entry in computed[computed.variant == paper.MAIN_VARIANT].iterrows():
-        own = results.of(entry.dataset, paper.MAIN_VARIANT)
-        own = own[own.status == "ok"]
-        runs = pd.concat([run.of(entry.dataset) for run in published] or [own]) if own.empty else own
-        runs = runs.reindex(columns=["kimg", "seconds", "peak_memory_mib", "device"])
-        paces = (runs.seconds.astype(float) / runs.kimg.astype(float)).dropna()
-        budget = paper.paper_kimg(entry.dataset)
-        rows.append(
-            {
-                "geometry": paper.name_of(entry.dataset),
-                "pixels a side": int(entry.resolution),
-                "parameters G": int(entry.parameters_g),
-                "parameters D": int(entry.parameters_d),
-                "GFLOP G, one image forward": float(entry.flops_g) / 1e9,
-                "GFLOP D, one image forward": float(entry.flops_d) / 1e9,
-                "measured: s/kimg": spread(list(paces), "{:,.3g}".format),
-                "measured: peak MiB": spread(list(runs.peak_memory_mib.dropna()), "{:,.0f}".format),
-                "time to the paper's budget": duration(paces.mean() * budget) if budget and len(paces) else NOT_RUN,
-                "hardware": "; ".join(sorted(set(runs.device.dropna()))),
-            }
-        )
-    note = (
-        "Parameters and FLOPs are computed from the networks' definitions (`python -m pipeline.report.geometry`), 2 "
-        "FLOPs per multiply-add; time and memory are measured, here or in a published run, whose networks may differ."
-    )
-    return Table(name="cost", title="Cost per geometry", frame=pd.DataFrame(rows), note=note)
-
-
-def spread(values: Sequence[float], text: Callable[[float], str]) -> str:
-    """`1.2`, or `51 to 86`."""
-    return " to ".join(dict.fromkeys(text(value) for value in (min(values), max(values)))) if values else NOT_RUN
 
 
 def known_answers_table(answers: Mapping[str, Any], name: str) -> Table:
@@ -125,23 +89,26 @@ def from_the_paper() -> list[Table]:
     ]
 
 
-def deviations() -> Table:
-    title = "Where this departs from the paper or the released code"
-    return Table(name="deviations", title=title, frame=paper.packaged("deviations.csv"), folded=True)
-
-
 def claims(results: Results, outcomes: list[Outcome], figures: Collection[str]) -> tuple[str, Table]:
     """Every claim of a close reading of the paper: its code, what this report shows, what was measured; and counts.
 
     claims.csv has a row a claim. Columns of several words: `code` and `test` (paths), `figures` (of this report),
     `pairs` (variant/base, or `all`), `datasets` and `metrics` (measured on any row). `figures`: this report's pictures.
     """
-    rows = []
+    rows, done = [], results.cells[results.cells.status == "ok"]
+    verdicts = {"/".join(outcome.comparison[:2]): outcome for outcome in reversed(outcomes)}
     for entry in paper.packaged("claims.csv").itertuples():
         links = []
         for name in entry.figures.split():  # of the first data set that has the picture
             found = next((stem for stem in figures if stem == name or stem.endswith(f"_{name}")), None)
             links += [f"[{name.replace('_', ' ')}](#{found}_chart)"] if found else []
+        pairs = [verdicts[pair] for pair in entry.pairs.split() if pair in verdicts]
+        pairs = outcomes if entry.pairs == "all" else pairs
+        measured = [counted(pairs)] if pairs else []
+        measured += [f"{paper.name_of(name)} trained" for name in entry.datasets.split() if name in set(done.dataset)]
+        values = done.reindex(columns=entry.metrics.split()).dropna(axis=1, how="all")
+        measured += [f"`{name}` measured" for name in values]
+        decidable = f"{entry.pairs}{entry.datasets}{entry.metrics}"
         rows.append(
             {
                 "no.": int(entry.number),
@@ -149,33 +116,21 @@ def claims(results: Results, outcomes: list[Outcome], figures: Collection[str]) 
                 "claim": entry.claim,
                 "built": ", ".join(f"`{path}`" for path in f"{entry.code} {entry.test}".split()),
                 "shown": ", ".join(links),
-                "measured": "; ".join(_measured(results, outcomes, entry)),
+                "measured": "; ".join(measured) or (NOT_RUN if decidable else ""),
             }
         )
     frame = pd.DataFrame(rows)
-    measured = sum(not text.startswith(NOT_RUN) for text in frame.measured if text)
+    built, shown, decided = ((frame[name] != "").sum() for name in ("built", "shown", "measured"))
     counts = (
-        f"Of {len(frame)} claims of the paper, {(frame.built != '').sum()} have their code here, "
-        f"{(frame.shown != '').sum()} are shown in pictures, {measured} of {(frame.measured != '').sum()} that "
-        "training can decide were measured, at least in part."
+        f"Of {len(frame)} claims of the paper, {built} have their code here, {shown} are shown in pictures, "
+        f"{decided - (frame.measured == NOT_RUN).sum()} of {decided} that training can decide were measured, at least "
+        "in part."
     )
     note = (
         "Claims in the order of the paper, sections as there. *Built*: code and tests, which alone show nothing about "
         "quality. *Shown*: a picture of this report. *Measured*: by the rules below."
     )
     return counts, Table(name="claims", title="Every claim of the paper", frame=frame, note=note, folded=True)
-
-
-def _measured(results: Results, outcomes: list[Outcome], entry: Any) -> list[str]:
-    """What was measured of a claim: verdicts of its pairs, data sets and metrics with a result."""
-    pairs, datasets, metrics = entry.pairs.split(), entry.datasets.split(), entry.metrics.split()
-    done = results.cells[results.cells.status == "ok"]
-    named = [of_pair(outcomes, *pair.split("/")) for pair in pairs if pair != "all"]
-    found = outcomes if pairs == ["all"] else [outcome for outcome in named if outcome]
-    texts = [counted(found)] if found else []
-    texts += [f"{paper.name_of(name)} trained" for name in datasets if (done.dataset == name).any()]
-    texts += [f"`{name}` measured" for name in metrics if name in done and done[name].notna().any()]
-    return texts or ([NOT_RUN] if pairs or datasets or metrics else [])
 
 
 def every_cell(results: Results) -> Table:
@@ -188,13 +143,11 @@ def every_cell(results: Results) -> Table:
         for metric, reason in reasons.items():
             frame[metric] = frame[metric].astype(object)
             frame.loc[name, metric] = reason
-    counts = [name for name in ("n_gen", "n_real") if name in origin]
-    frame[counts] = frame[counts].astype("Int64")
+    for name in {"n_gen", "n_real"} & {*origin}:
+        frame[name] = frame[name].astype("Int64")
     if "libraries" in frame:
-        frame["libraries"] = [
-            ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else ""
-            for value in frame.libraries
-        ]
+        known = frame.libraries.map(lambda value: value if isinstance(value, dict) else {})
+        frame["libraries"] = [", ".join(f"{name} {version}" for name, version in own.items()) for own in known]
     shared = {c: str(frame[c].iloc[0]) for c in origin if len(set(frame[c].astype(str))) == 1}
     said = "; ".join(f"{column.replace('_', ' ')}: {value}" for column, value in shared.items() if value != "nan")
     note = (
@@ -215,17 +168,16 @@ def settings(params: dict[str, Any]) -> Table:
 
 def settings_of(params: dict[str, Any], conf: str | Path | None) -> dict[str, Any]:
     """Dotted keys of params.yaml (the report's own left out), and `conf/variant/full.yaml:train.lr` for the files of
-    conf/ that its matrix selects.
+    conf/ that its matrix selects. Lists stay whole, empty mappings have no key.
     """
-    found = flat({key: value for key, value in params.items() if key not in ("report", "file", "conf")})
+    contents = {"": {key: value for key, value in params.items() if key not in ("report", "file", "conf")}}
     matrix = params.get("matrix", {})
     chosen = {*matrix.get("datasets", []), *matrix.get("variants", []), params.get("profile")}
     for name, content in group_files(Path(conf)) if conf else ():
         if set(Path(name).with_suffix("").parts[2::2]) <= chosen:
-            found |= {f"{name}:{key}": value for key, value in flat(content).items()}
-    return found
-
-
-def flat(content: dict[str, Any]) -> dict[str, Any]:
-    """Nested mappings as dotted keys; lists stay whole, empty mappings have none."""
-    return {str(key): value for key, value in pd.json_normalize(content).to_dict("records")[0].items()}
+            contents[f"{name}:"] = content
+    return {
+        f"{prefix}{key}": value
+        for prefix, content in contents.items()
+        for key, value in pd.json_normalize(content).to_dict("records")[0].items()
+    }

@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.patches import BoxStyle, FancyBboxPatch
 
-from pipeline.report.content import Figure
+from pipeline.report.document import Figure
 from pipeline.report.drawing import INK, WIDTH, page_wide
 
 GAP, HEIGHT, ABOVE, MOST = 0.3, 1.0, 0.75, 7  # inches; boxes in a row, at most

@@ -1,6 +1,5 @@
 """The whole report from plan/, results/ and published/: needs no run, no data, no GPU."""
 
-from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -9,12 +8,11 @@ from jinja2 import Template
 
 from pipeline.base.files import read_json
 from pipeline.plan.config import ReportConfig
-from pipeline.report import appendix, architecture, charts, curves, decide, paper, pictures, tables
+from pipeline.report import appendix, architecture, charts, cost, curves, decide, paper, pictures, tables
 from pipeline.report.compare import short_report
 from pipeline.report.comparisons import Outcome, compared
-from pipeline.report.content import Content, Figure, Section
+from pipeline.report.document import Content, Figure, Section, Table, write_report
 from pipeline.report.findings import findings
-from pipeline.report.page import write_report
 from pipeline.report.published import published_runs
 from pipeline.report.results import Results
 
@@ -34,65 +32,62 @@ def build_report(config: ReportConfig, params: dict[str, Any], *, networks: dict
         return short_report(loaded, params, config, folder)
     figures, runs = folder / "figures", published_runs(published_folder, config.confidence)
     outcomes = {dataset: compared(loaded, dataset) for dataset in loaded.datasets}
-    claims = (
-        part
-        for dataset, found in outcomes.items()
-        for part in (
-            tables.decisions(loaded, dataset, [one for one in found if one.comparison.of_paper], dataset,
-                             f"What the paper says, and what was measured: {paper.name_of(dataset)}"),
-            charts.ranking(loaded, dataset, figures, config.dpi),
-        )
-    )  # fmt: skip
-    costs: list[Content] = [charts.growth(figures, config.dpi), appendix.cost(loaded, [run.results for run in runs])]
-    intro = "Long trainings beside the matrix, which `make publish NAME=<folder>` makes again."
+    first: list[Content | None] = []
+    for dataset, found in outcomes.items():
+        own = [one for one in found if one.comparison.of_paper]
+        title = f"What the paper says, and what was measured: {paper.name_of(dataset)}"
+        first += [tables.decisions(loaded, dataset, own, dataset, title),
+                  charts.ranking(loaded, dataset, figures, config.dpi)]  # fmt: skip
+    growth, intro = (
+        cost.growth(figures, config.dpi),
+        "Long trainings beside the matrix, which `make publish NAME=<folder>` makes again.",
+    )
     sections = [
-        section("Claims and findings", "findings", "Claims", [*claims, findings(loaded, outcomes, runs)]),
-        section("The paper's main results", "main", "Main", main_results(loaded, networks or {}, figures, config)),
+        Section("Claims and findings", "findings", [*first, findings(loaded, outcomes, runs)], "Claims"),
+        Section("The paper's main results", "main", main_results(loaded, networks or {}, figures, config), "Main"),
         *(
-            section(f"Ablation: {paper.name_of(dataset)}", dataset, "Ablation" * (not place),
-                    ablation(loaded, dataset, outcomes[dataset], figures, config))
-            for place, dataset in enumerate(loaded.datasets)
+            Section(f"Ablation: {paper.name_of(dataset)}", dataset, ablation(loaded, dataset, found, figures, config),
+                    "Ablation" * (dataset == loaded.datasets[0]))
+            for dataset, found in outcomes.items()
         ),
-        *[section("Published runs", "published", "Published", [intro])] * bool(runs),
+        *[Section("Published runs", "published", [intro], "Published")] * bool(runs),
         *(run.section(folder, config.dpi) for run in runs),
-        section("Cost", "cost", "Cost", costs),
+        Section("Cost", "cost", [growth, cost.cost(loaded, [run.results for run in runs])], "Cost"),
     ]  # fmt: skip
     drawn = [part.path.stem for one in sections for part in one.content if isinstance(part, Figure)]
     counts, status = appendix.claims(loaded, [entry for found in outcomes.values() for entry in found], drawn)
+    deviations = Table(name="deviations", title="Where this departs from the paper or the released code",
+                       frame=paper.packaged("deviations.csv"), folded=True)  # fmt: skip
     sections += [
-        section(status.title, "claims", "", [counts, status]),
-        section("Rules", "verdicts", "Rules", [rules(config), appendix.deviations()]),
-        section("Every training", "cells", "Trainings", [appendix.every_cell(loaded), appendix.settings(params)]),
+        Section(status.title, "claims", [counts, status]),
+        Section("Rules", "verdicts", [rules(config), deviations], "Rules"),
+        Section("Every training", "cells", [appendix.every_cell(loaded), appendix.settings(params)], "Trainings"),
     ]
     return write_report(TITLE, "", sections, folder)
-
-
-def section(title: str, anchor: str, link: str, content: Iterable[Content | None]) -> Section:
-    """A section of what there is."""
-    return Section(title, anchor, [part for part in content if part], link)
 
 
 def main_results(results: Results, networks: dict[str, dict[str, Any]], figures: Path,
                  config: ReportConfig) -> list[Content | None]:  # fmt: skip
     """The paper's Table 1, dataset by dataset, those of the matrix first."""
-    datasets = dict.fromkeys([*(d for d in results.datasets if paper.in_paper(d)), *paper.MAIN_DATASETS])
-    diagrams = [
-        architecture.diagram(network, f"{paper.MAIN_VARIANT} on {paper.name_of(name)}",
-                             figures / f"{name}_architecture.png", config.dpi,
-                             "Drawn from params.yaml, whether or not it was trained.")
-        for name, network in networks.items()
-    ]  # fmt: skip
     return [
-        tables.overview(results), *(tables.main_results(results, dataset) for dataset in datasets),
-        *appendix.from_the_paper(), *diagrams,
+        tables.overview(results),
+        *(tables.main_results(results, dataset) for dataset in tables.main_datasets(results)),
+        *appendix.from_the_paper(),
+        *(
+            architecture.diagram(network, f"{paper.MAIN_VARIANT} on {paper.name_of(name)}",
+                                 figures / f"{name}_architecture.png", config.dpi,
+                                 "Drawn from params.yaml, whether or not it was trained.")
+            for name, network in networks.items()
+        ),
     ]  # fmt: skip
 
 
 def ablation(results: Results, dataset: str, outcomes: list[Outcome], figures: Path,
              config: ReportConfig) -> list[Content | None]:  # fmt: skip
     """Everything measured on one dataset: ablation and samples, then what is folded."""
-    missing = pictures.without_samples(results, dataset)
-    missing = ["nothing has run"] if len(missing) == len(results.first_seed(dataset)) else missing
+    cells = [cell for _, cell in results.first_seed(dataset).iterrows()]
+    missing = [pictures.label(cell) for cell in cells if results.sheet(cell, "samples") is None]
+    missing = ["nothing has run"] if len(missing) == len(cells) else missing
     first, *others = (tables.row_table(results, dataset, name, outcomes) for name in tables.LAYOUTS)
     answers = results.folder / dataset / "reference.json"
     # The networks of the full model, or of the first variant of the matrix that a diagram can show.
@@ -109,7 +104,7 @@ def ablation(results: Results, dataset: str, outcomes: list[Outcome], figures: P
         f"No pictures of: {'; '.join(missing)}." if missing else None,
         *others,
         charts.progress(results, dataset, figures / f"{dataset}_progress.png", config.dpi),
-        charts.training_curves(charts.series(results, dataset, "history"), paper.name_of(dataset),
+        charts.training_curves(results.curves(dataset, "history"), paper.name_of(dataset),
                                figures / f"{dataset}_curves.png", config.dpi),
         curves.curve_numbers(results, dataset),
         next((diagram for diagram in diagrams if diagram), None),

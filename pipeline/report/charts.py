@@ -1,18 +1,15 @@
-"""Charts of training and of cost: rows compared, on one axis for all rows of a data set, and cost by resolution."""
+"""Charts of a data set: its rows compared, and its trainings over time, all rows on one axis."""
 
 from pathlib import Path
 
 import pandas as pd
 
 from pipeline.report import paper
-from pipeline.report.content import Figure
+from pipeline.report.document import Figure
 from pipeline.report.drawing import INK, Panel, Runs, lines, page_wide
 from pipeline.report.formats import interval
 from pipeline.report.results import Results, lower_is_better, metrics_among
 
-KINDS = ("standard", "nystrom", "axis", "grid")
-CARDS = {"24 GiB card": 24, "80 GiB card": 80}  # GiB of two common GPUs
-DODGE = 1.035  # lines that lie on each other are moved sideways by this factor, so that each can be seen
 CURVES = {
     "wasserstein": "D(real) − D(fake)",
     "penalty": "gradient penalty, unweighted",
@@ -69,22 +66,11 @@ def papers_number(dataset: str, metric: str) -> dict[str, float]:
     return {"paper": own[0]} if own else {}
 
 
-def series(results: Results, dataset: str, name: str) -> dict[str, list[pd.DataFrame]]:
-    """The optional files `name`.csv of a dataset's cells by variant: those with two rows or more."""
-    found: dict[str, list[pd.DataFrame]] = {}
-    for _, cell in results.of(dataset).iterrows():
-        frame = results.series(cell, name)
-        if frame is not None and len(frame) > 1:
-            found.setdefault(cell.variant, []).append(frame)
-    return found
-
-
 def progress(results: Results, dataset: str, path: Path, dpi: int) -> Figure | None:
     """Metrics on the way, a panel for each against kimg and against time; None where no training was measured twice."""
-    runs = series(results, dataset, "progress")
+    runs = results.curves(dataset, "progress")
     measured = pd.concat([pd.DataFrame(), *(frame for frames in runs.values() for frame in frames)])
-    metrics = metrics_among(measured)
-    if not metrics:
+    if not (metrics := metrics_among(measured)):
         return None
     axes = {"kimg": (KIMG, 1.0)} | ({"seconds": ("minutes of training", 60.0)} if "seconds" in measured else {})
     panels = [
@@ -92,13 +78,13 @@ def progress(results: Results, dataset: str, path: Path, dpi: int) -> Figure | N
         for metric in metrics
         for x, (label, unit) in axes.items()
     ]
-    lines(path, runs, panels, dpi, columns=len(axes), height=3.6)
     against = " and ".join(label for label, _ in axes.values())
     alt = f"{', '.join(metrics)} of {', '.join(runs)} on {paper.name_of(dataset)} against {against}"
-    return Figure(title="Metrics over training", path=path, alt=alt, note=BAND, folded=True)
+    return lines(path, runs, panels, dpi, columns=len(axes), height=3.6,
+                 title="Metrics over training", alt=alt, note=BAND, folded=True)  # fmt: skip
 
 
-def training_curves(runs: Runs, name: str, path: Path, dpi: int, title: str = "Training curves") -> Figure | None:
+def training_curves(runs: Runs, name: str, path: Path, dpi: int) -> Figure | None:
     """Losses, norms and scores against kimg, a panel for every column that any training has; None without any."""
     panels = [
         Panel("kimg", column, KIMG, label, log=column in LOGARITHMIC)
@@ -107,45 +93,6 @@ def training_curves(runs: Runs, name: str, path: Path, dpi: int, title: str = "T
     ]
     if not panels:
         return None
-    lines(path, runs, panels, dpi, columns=2, height=2.6)
     alt = f"{', '.join(panel.y_label for panel in panels)} of {', '.join(runs)} on {name} against kimg"
-    return Figure(title=title, path=path, alt=alt, note=BAND, folded=True)
-
-
-def growth(folder: Path, dpi: int) -> Figure:
-    """Memory, arithmetic and parameters against resolution (counted), a line per kind of attention."""
-    sizes, counted = (pd.read_csv(Path(__file__).with_name(name)) for name in ("cost_geometry.csv", "growth.csv"))
-    # One geometry per resolution, those of 32 pixels on: the demo's is scaled down and would not lie on the lines.
-    sizes = sizes[sizes.dataset.isin(("cifar10", "stl10", "celeba64", "celeba128", "church256"))]
-    sizes = sizes.assign(attention=sizes.variant.str.removesuffix("_attention"))
-    rows = sizes.merge(counted, how="left").set_index("attention").sort_values("resolution")
-    rows["g"], rows["d"] = rows.flops_g / 1e9, rows.flops_d / 1e9
-    rows["step"] = (rows.g_gflop + rows.d_gflop) / 1000
-    rows["parameters"] = (rows.parameters_g + rows.parameters_d) / 1e6
-    labels = {
-        "g_gib": "GiB kept for G's backward pass,\none image",
-        "d_gib": "GiB kept for D's penalty,\none image",
-        "step": "TFLOP of a step, one image,\nboth networks with backward",
-        "g": "GFLOP of G, one image forward",
-        "d": "GFLOP of D, one image forward",
-        "parameters": "million parameters of G and D",
-    }
-    ticks, path, runs = sorted(set(rows.resolution)), folder / "growth.png", {}
-    for place, kind in enumerate(KINDS):
-        moved = rows.resolution[kind] * DODGE ** (place - 1.5)
-        runs[kind] = [rows.loc[kind].assign(resolution=moved.to_numpy())]
-    panels = [
-        Panel("resolution", y, "pixels a side", label, 1, y != "parameters", ticks, CARDS if "GiB" in label else {})
-        for y, label in labels.items()
-    ]
-    lines(path, runs, panels, dpi, columns=3)
-    most = rows[rows.resolution == 256].g_gib
-    needs = "; ".join(f"{kind} attention needs {most[kind]:,.3g} GiB for G at 256" for kind in KINDS)
-    note = (
-        "Counted from the networks without running them (`python -m benchmarks.growth`, `python -m "
-        "pipeline.report.geometry`). D costs less at 64 than at 48 pixels because its first stages are narrower there "
-        "(96 wide against 384), and no more at 256 than at 128 because its patches are twice as wide, so that it has "
-        "as many tokens. Lines that would cover each other are moved a little sideways."
-    )
-    title = "Memory, arithmetic and size against resolution (counted)"
-    return Figure(title=title, path=path, alt=f"Counted memory and arithmetic for one image: {needs}", note=note)
+    return lines(path, runs, panels, dpi, columns=2, height=2.6,
+                 title="Training curves", alt=alt, note=BAND, folded=True)  # fmt: skip

@@ -18,12 +18,11 @@ from pipeline.base.schema import read_yaml
 from pipeline.plan.config import CONF, PARAMS, ReportConfig
 from pipeline.report.appendix import settings_of
 from pipeline.report.charts import training_curves
-from pipeline.report.content import Content, Figure, Section, Table
 from pipeline.report.curves import ending
 from pipeline.report.decide import Kind, Question, compare_rows
+from pipeline.report.document import Figure, Section, Table, write_report
 from pipeline.report.drawing import Tile, contact_sheet
 from pipeline.report.formats import duration, number
-from pipeline.report.page import write_report
 from pipeline.report.paper import name_of
 from pipeline.report.pictures import grid
 from pipeline.report.results import Results, lower_is_better, protocol_difference
@@ -69,8 +68,8 @@ def snapshot(name: str, scratch: Path, confidence: float = 0.95) -> Snapshot:
 def compare(first: Snapshot, second: Snapshot, out: Path) -> Path:
     """Write the comparison of two snapshots to `out`; returns the path of README.md."""
     sections = [
-        Section(name_of(dataset), dataset, changed(first, second, dataset, out), dataset)
-        for dataset in second.results.datasets
+        Section(name_of(name), name, [differences(first, second, name), samples(first, second, name, out)], name)
+        for name in second.results.datasets
     ]
     sections.append(Section("Settings that differ", "settings", [changed_settings(first, second)], "Settings"))
     head = f"A is `{first.name}`, B is `{second.name}`. What B does not have is left out."
@@ -94,20 +93,13 @@ def short_report(results: Results, params: dict[str, Any], config: ReportConfig,
         except (UserError, OSError):
             head = Snapshot("HEAD", Results({"datasets": [], "cells": []}, "", ""), {})
             revision, settings = "no results", []
-        content = ["; ".join(facts) + ".", *changed(head, here, cell.dataset, out), *settings]
-    history, path = results.series(cell, "history"), out / f"figures/{cell.dataset}_curves.png"
-    runs = {cell.variant: [history]} if history is not None else {}
-    if curves := training_curves(runs, cell.dataset, path, config.dpi):
-        content.append(curves)
+        changes = [differences(head, here, cell.dataset), samples(head, here, cell.dataset, out), *settings]
+    path = out / f"figures/{cell.dataset}_curves.png"
+    curves = training_curves(results.curves(cell.dataset, "history"), cell.dataset, path, config.dpi)
+    content = ["; ".join(facts) + ".", *changes, curves]
     section = Section(f"{cell.variant} on {name_of(cell.dataset)}", cell.dataset, content)
     text = f"One training beside HEAD ({revision}). One training decides nothing: the report of a matrix has verdicts."
     return write_report("TransGAN: one training", text, [section], out)
-
-
-def changed(first: Snapshot, second: Snapshot, dataset: str, out: Path) -> list[Content]:
-    """What changed on a data set: metrics, then samples."""
-    pictures = samples(first, second, dataset, out)
-    return [differences(first, second, dataset), *([pictures] if pictures else [])]
 
 
 def changed_settings(first: Snapshot, second: Snapshot) -> Table:
@@ -128,7 +120,7 @@ def differences(first: Snapshot, second: Snapshot, dataset: str) -> Table:
     one, two, rows, same = first.results, second.results, [], 0
     variants = two.variants(dataset)
     for metric in two.metrics(dataset):
-        protocols = [side.protocol(dataset, metric) for side in (two, one)]
+        protocols = [side.protocols.get((dataset, metric)) for side in (two, one)]
         odd = protocol_difference(*protocols) if all(protocols) else ""
         values = {f"{k} {v}": list(s.values(dataset, v, metric)) for k, s in (("A", one), ("B", two)) for v in variants}
         questions = [Question(f"B {variant}", f"A {variant}") for variant in variants]
@@ -173,9 +165,6 @@ def samples(first: Snapshot, second: Snapshot, dataset: str, out: Path) -> Figur
         name = f"{cell.variant}, seed {cell.seed}"
         tiles = [Tile(f"{k}: {name}", grid(s.images[0][:IMAGES])) for k, s in (("A", one), ("B", two)) if s]
         rows += [("", tiles)] if tiles else []
-    if not rows:
-        return None
-    path = out / "figures" / f"{dataset}_samples.png"
-    contact_sheet(path, rows)
     alt = f"The first samples of every cell of {second.name} on {dataset}, beside those of {first.name}"
-    return Figure(title="Samples, uncurated", path=path, alt=alt, note=f"A is {first.name}, B is {second.name}.")
+    return contact_sheet(out / f"figures/{dataset}_samples.png", rows, title="Samples, uncurated", alt=alt,
+                         note=f"A is {first.name}, B is {second.name}.")  # fmt: skip

@@ -101,14 +101,14 @@ def listed(results: Results, dataset: str) -> list[Comparison]:
     """The comparisons of rows.csv of which the matrix holds both rows; a variant that it does not name: with `full`."""
     own, named = results.variants(dataset), set(paper.packaged("rows.csv").variant)
     rest = [Comparison(v, paper.MAIN_VARIANT, v.replace("_", " "), OFF_FULL) for v in own if v not in named]
-    return [entry for entry in (*COMPARISONS, *rest) if entry.variant in own and entry.base in own]
+    return [entry for entry in (*COMPARISONS, *rest) if {entry.variant, entry.base} <= {*own}]
 
 
 def every_pair(results: Results, dataset: str) -> list[Comparison]:
     """Every row with every row before it; where the paper has both in one table, that table says their order."""
-    tables = {table: paper.rows_of(table) for table in ("ablation", "augmentation")}
+    tables = {table: paper.rows_of(table).keys() for table in ("ablation", "augmentation")}
     return [
-        Comparison(variant, base, "", next((t for t, rows in tables.items() if {variant, base} <= {*rows}), OFF_FULL))
+        Comparison(variant, base, "", next((t for t, rows in tables.items() if {variant, base} <= rows), OFF_FULL))
         for base, variant in combinations(results.variants(dataset), 2)
     ]
 
@@ -150,11 +150,6 @@ def disagreeing(results: Results, dataset: str, comparison: Comparison) -> str:
         if gain * leads < 0 and abs(gain) > math.log1p(MARGIN) and not metric.startswith(f"{main}_"):  # a part of it
             texts.append(f"{metric} {number(own.mean())} against {number(base.mean())}")
     return ", ".join(texts)
-
-
-def of_pair(outcomes: list[Outcome], variant: str, base: str) -> Outcome | None:
-    """The outcome of one pair, None where the matrix does not hold both rows."""
-    return next((entry for entry in outcomes if entry.comparison[:2] == (variant, base)), None)
 
 
 def counted(outcomes: list[Outcome]) -> str:

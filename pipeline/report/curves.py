@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.report.content import Table
+from pipeline.report.document import Table
 from pipeline.report.formats import number
 from pipeline.report.results import Results
 

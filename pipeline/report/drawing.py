@@ -1,10 +1,10 @@
 """Figures with matplotlib in the style of report.mplstyle, as wide as the page: lines of rows, sheets of pictures."""
 
 import io
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,12 @@ import pandas as pd
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as Canvas
 from matplotlib.patches import Rectangle
 from PIL import Image
 
 from pipeline.base.files import atomic_write
+from pipeline.report.document import Figure
 
 STYLE = Path(__file__).with_name("report.mplstyle")
 WIDTH, DPI = 10.0, 120  # inches of every figure; dots per inch of a sheet, about: its pixels are never squeezed
@@ -54,14 +55,17 @@ class Tile:
     outlined: Sequence[int] = ()
 
 
+Rows = Sequence[tuple[str, Sequence[Tile]]]  # of a contact sheet, with their labels
+
+
 @contextmanager
-def page_wide(path: Path, height: float, dpi: float, *, chart: bool = True) -> Iterator[Figure]:
+def page_wide(path: Path, height: float, dpi: float, *, chart: bool = True) -> Iterator[Canvas]:
     """A figure of `height` inches, written as a PNG, whole or not at all; the same content gives the same bytes.
 
     A `chart` is laid out by matplotlib and has few colours; another figure keeps all of them.
     """
     with style.context(STYLE):
-        figure, buffer = Figure(figsize=(WIDTH, height), layout="constrained" if chart else None), io.BytesIO()
+        figure, buffer = Canvas(figsize=(WIDTH, height), layout="constrained" if chart else None), io.BytesIO()
         yield figure
         figure.savefig(buffer, dpi=dpi)
     picture = Image.open(buffer).convert("RGB")
@@ -83,18 +87,24 @@ def summarised(runs: Sequence[pd.DataFrame], x: str, y: str) -> pd.DataFrame:
     return blocks.agg({x: "last", y: "mean", "low": "min", "high": "max"})
 
 
-def lines(path: Path, runs: Runs, panels: Sequence[Panel], dpi: float, *, columns: int = 1, height: float = 3) -> None:
-    """Panels of `height` inches, each with a line and a band a row; one legend above them."""
-    rows = -(-len(panels) // columns)
-    with page_wide(path, rows * height + 0.25 * -(-len(runs) // 4), dpi) as figure:
-        axes = figure.subplots(rows, columns, squeeze=False).flat
-        for axis, panel in zip_longest(axes, panels):
-            if panel:
+def lines(path: Path, runs: Runs, panels: Sequence[Panel], dpi: float, *, columns: int, height: float = 3,
+          **facts: Any) -> Figure:  # fmt: skip
+    """Panels of `height` inches, each with a line and a band a row, and one legend above them. `facts`: of the figure.
+
+    A last row of fewer panels than `columns` fills the width too.
+    """
+    rows = [panels[start : start + columns] for start in range(0, len(panels), columns)]
+    with page_wide(path, len(rows) * height + 0.25 * -(-len(runs) // 4), dpi) as figure:
+        cells = math.lcm(columns, len(rows[-1]))
+        places = figure.add_gridspec(len(rows), cells)
+        for number, row in enumerate(rows):
+            wide = cells // len(row)
+            for column, panel in enumerate(row):
+                axis = figure.add_subplot(places[number, column * wide : (column + 1) * wide])
                 draw_panel(axis, runs, panel)
-            else:
-                axis.remove()
         handles = figure.axes[0].get_lines()[: len(runs)]
         figure.legend(handles, [*runs], loc="outside upper center", ncols=min(4, len(runs)))
+    return Figure(path=path, **facts)
 
 
 def draw_panel(axis: Axes, runs: Runs, panel: Panel) -> None:
@@ -115,16 +125,17 @@ def draw_panel(axis: Axes, runs: Runs, panel: Panel) -> None:
     for name, value in panel.marks.items():
         axis.axhline(value, color=INK, linestyle=":", linewidth=1, marker="")
         axis.text(0.02, value, name, transform=axis.get_yaxis_transform(), fontsize=8, va="bottom")
-    axis.set_xlabel(panel.x_label)
-    axis.set_ylabel(panel.y_label)
+    axis.set(xlabel=panel.x_label, ylabel=panel.y_label)
 
 
-def contact_sheet(path: Path, rows: Sequence[tuple[str, Sequence[Tile]]], shades: ScalarMappable | None = None,
-                  meaning: str = "") -> None:  # fmt: skip
-    """Labelled rows of captioned tiles, all as large as the first; every pixel is a whole number of dots wide.
+def contact_sheet(path: Path, rows: Rows, *, shades: ScalarMappable | None = None, meaning: str = "",
+                  **facts: Any) -> Figure | None:  # fmt: skip
+    """Labelled rows of captioned tiles, all as large as the first; None without rows. `facts`: of the figure.
 
-    `shades`: the colours of all maps, and their `meaning`.
+    Every pixel is a whole number of dots wide. `shades`: the colours of all maps, and their `meaning`.
     """
+    if not rows:
+        return None
     high, wide = rows[0][1][0].image.shape[:2]
     columns = max(1 if wide > 3 * high else 3, *(len(tiles) for _, tiles in rows))
     side, above = WIDTH / columns - 0.1, 0.25 + 0.2 * any(label for label, _ in rows)
@@ -148,3 +159,4 @@ def contact_sheet(path: Path, rows: Sequence[tuple[str, Sequence[Tile]]], shades
         if shades:
             bar = figure.add_axes((0.02, 0.5 / height, 0.5, 0.1 / height))
             figure.colorbar(shades, cax=bar, orientation="horizontal", label=meaning)
+    return Figure(path=path, **facts)

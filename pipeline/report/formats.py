@@ -1,7 +1,7 @@
 """How the report writes numbers: digits that mean something, ranges and intervals over training seeds."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 from scipy import stats
@@ -21,16 +21,19 @@ def interval(values: Sequence[float], confidence: float) -> tuple[float, float |
 
 def mean_text(values: Sequence[float], confidence: float) -> str:
     """`49 ± 11` from three values on, `176 to 192` for two, `176` for one, `not run` for none."""
-    known = sorted(float(value) for value in values if not math.isnan(value))
-    if not known:
-        return NOT_RUN
+    known = [float(value) for value in values if not math.isnan(value)]
     if len(known) < 3:
-        return " to ".join(dict.fromkeys(number(value) for value in known))
+        return spread(known, number)
     mean, half = interval(known, confidence)
     if not half:
         return number(mean)
     decimals = max(0, 1 - math.floor(math.log10(half)))
     return f"{mean:,.{decimals}f} ± {half:,.{decimals}f}"
+
+
+def spread(values: Sequence[float], text: Callable[[float], str]) -> str:
+    """`1.2`, or `51 to 86`; `not run` for none."""
+    return " to ".join(dict.fromkeys(text(value) for value in (min(values), max(values)))) if values else NOT_RUN
 
 
 def number(value: float) -> str:

@@ -30,8 +30,6 @@ def rows_of(table: str) -> dict[str, str]:
 MAIN_VARIANT = "full"
 ABLATION_DATASETS = ("celeba64", "celeba128", "church256")
 MAIN_DATASETS = ("cifar10", "stl10", "celeba128", "celebahq256", "church256")
-PLAIN = [variant for variant, row in rows_of("augmentation").items() if "+" not in row]  # models without augmentation
-HYBRIDS, SCALING = rows_of("hybrid_v1"), rows_of("scaling_v1")
 NAMES = {
     "cifar10": "CIFAR-10",
     "stl10": "STL-10 48",

@@ -10,7 +10,7 @@ from matplotlib.colors import Normalize
 
 from pipeline.base.images import GAP_GREY, tile
 from pipeline.plan.config import ReportConfig
-from pipeline.report.content import Figure
+from pipeline.report.document import Figure
 from pipeline.report.drawing import Tile, contact_sheet
 from pipeline.report.formats import number
 from pipeline.report.paper import MAIN_VARIANT
@@ -21,11 +21,13 @@ POSITIONS = ("relative_position", "relative_position_rows", "relative_position_c
 AUGMENTED = 16  # real images shown under augmentation
 SPACES = {"pixel": "pixel space", "feature": "the evaluator's feature space"}
 
-Rows = list[tuple[str, list[Tile]]]
 
+def grid(images: np.ndarray, columns: int | None = None, side: int | None = None) -> np.ndarray:
+    """Images (N, H, W, 3) as one picture, row by row (as square as it gets), with light gaps.
 
-def grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
-    """Images (N, H, W, 3) as one picture, row by row (as square as it gets), with light gaps."""
+    `side`: only the first images, as many as make a square of at most about so many pixels; 4 at least.
+    """
+    images = images[: max(2, side // images.shape[1]) ** 2] if side else images
     columns = columns or int(np.ceil(np.sqrt(len(images))))
     return tile(images.transpose(0, 3, 1, 2), columns, gap=max(1, images.shape[1] // 16))
 
@@ -35,18 +37,9 @@ def label(cell: Any) -> str:
     return cell.variant if cell.state == "ok" else f"{cell.variant}, {cell.state}"
 
 
-def rows_of(tiles: list[Tile], columns: int, title: str = "") -> Rows:
+def rows_of(tiles: list[Tile], columns: int, title: str = "") -> list[tuple[str, list[Tile]]]:
     """Tiles row by row, the first row under the title."""
     return [(title * (not start), tiles[start : start + columns]) for start in range(0, len(tiles), columns)]
-
-
-def sheet_figure(path: Path, rows: Rows, *, title: str, alt: str, note: str, folded: bool = True,
-                 shades: ScalarMappable | None = None, meaning: str = "") -> Figure | None:  # fmt: skip
-    """The figure of a contact sheet, None without rows."""
-    if not rows:
-        return None
-    contact_sheet(path, rows, shades, meaning)
-    return Figure(title=title, path=path, alt=alt, note=note, folded=folded)
 
 
 def sheets(results: Results, dataset: str, name: str) -> list[tuple[pd.Series, Sheet]]:
@@ -55,23 +48,17 @@ def sheets(results: Results, dataset: str, name: str) -> list[tuple[pd.Series, S
     return [(cell, sheet) for _, cell in cells if (sheet := results.sheet(cell, name))]
 
 
-def without_samples(results: Results, dataset: str) -> list[str]:
-    """Cells of the first seed that have no samples to show, and why."""
-    cells = results.first_seed(dataset).iterrows()
-    return [label(cell) for _, cell in cells if results.sheet(cell, "samples") is None]
-
-
 def samples(results: Results, dataset: str, folder: Path, config: ReportConfig) -> Figure | None:
     """Real images, then the first measured samples of every cell, uncurated."""
     if not (own := sheets(results, dataset, "samples")):
         return None
     real = [("real images", sheet) for _, sheet in sheets(results, dataset, "real")[:1]]
     tiles = [
-        Tile(name, grid(_square(sheet.images[0][: config.grid_images], 256)))
+        Tile(name, grid(sheet.images[0][: config.grid_images], side=256))
         for name, sheet in [*real, *((label(cell), sheet) for cell, sheet in own)]
     ]
-    return sheet_figure(
-        folder / f"{dataset}_samples.png", rows_of(tiles, 4), title="Samples", folded=False,
+    return contact_sheet(
+        folder / f"{dataset}_samples.png", rows_of(tiles, 4), title="Samples",
         alt=f"Uncurated samples on {dataset}: {', '.join(entry.caption for entry in tiles)}",
         note="The first of the measured samples of every row, uncurated" + ("; real images first." if real else "."),
     )  # fmt: skip
@@ -84,9 +71,9 @@ def timelines(results: Results, dataset: str, folder: Path, config: ReportConfig
         kimgs = sheet.facts["rows"]
         shown = np.unique(np.linspace(0, len(kimgs) - 1, min(config.timeline_columns, len(kimgs))).round().astype(int))
         images = sheet.images[:, : min(config.grid_images, 16)]
-        rows.append((label(cell), [Tile(f"{kimgs[i]:g} kimg", grid(_square(images[i], 128))) for i in shown]))
-    return sheet_figure(
-        folder / f"{dataset}_training.png", rows, title="Samples over training",
+        rows.append((label(cell), [Tile(f"{kimgs[i]:g} kimg", grid(images[i], side=128)) for i in shown]))
+    return contact_sheet(
+        folder / f"{dataset}_training.png", rows, title="Samples over training", folded=True,
         alt=f"Samples from the same latents at moments of training, for {', '.join(name for name, _ in rows)}",
         note="The same latents in every row and at every moment, drawn by the averaged generator.",
     )  # fmt: skip
@@ -98,8 +85,8 @@ def interpolations(results: Results, dataset: str, folder: Path) -> Figure | Non
         Tile(label(cell), grid(sheet.images.reshape(-1, *sheet.images.shape[2:]), sheet.images.shape[1]))
         for cell, sheet in sheets(results, dataset, "interpolation")
     ]
-    return sheet_figure(
-        folder / f"{dataset}_interpolation.png", rows_of(tiles, 4), title="Latent interpolation",
+    return contact_sheet(
+        folder / f"{dataset}_interpolation.png", rows_of(tiles, 4), title="Latent interpolation", folded=True,
         alt=f"Interpolations between two latents of {', '.join(entry.caption for entry in tiles)} on {dataset}",
         note="Each row walks along a great circle from one latent to another. Jumps speak for memorised images.",
     )  # fmt: skip
@@ -107,7 +94,7 @@ def interpolations(results: Results, dataset: str, folder: Path) -> Figure | Non
 
 def neighbours(results: Results, dataset: str, folder: Path) -> Figure | None:
     """The samples nearest to a training image, and those training images, in two spaces."""
-    rows: Rows = []
+    rows: list[tuple[str, list[Tile]]] = []
     for space, words in SPACES.items():
         tiles = []
         for cell, sheet in sheets(results, dataset, f"neighbours_{space}"):
@@ -116,8 +103,8 @@ def neighbours(results: Results, dataset: str, folder: Path) -> Figure | None:
             gap = np.full((left.shape[0], max(2, images.shape[3] // 2), 3), GAP_GREY, dtype=np.uint8)
             tiles.append(Tile(label(cell), np.concatenate([left, gap, right], axis=1)))
         rows += rows_of(tiles, 7, words)
-    return sheet_figure(
-        folder / f"{dataset}_neighbours.png", rows, title="Nearest training images",
+    return contact_sheet(
+        folder / f"{dataset}_neighbours.png", rows, title="Nearest training images", folded=True,
         alt=f"Samples on {dataset} beside their nearest training images, in pixel space and in feature space",
         note="Left of the gap: the samples of 256 that lie nearest to any training image; right of it, their nearest "
         "training images. Twins would be copies.",
@@ -147,31 +134,30 @@ def augmentation(results: Results, dataset: str, folder: Path) -> Figure | None:
         batch = to_float(torch.from_numpy(images.transpose(0, 3, 1, 2).copy()))
         changed = to_uint8(augment(batch, config.model_copy(update={"policy": policy}))).numpy()
         tiles.append(Tile(name, grid(changed.transpose(0, 2, 3, 1), len(images))))
-    names = ", ".join(entry.caption for entry in tiles)
-    return sheet_figure(
-        folder / f"{dataset}_augment.png", rows_of(tiles, 1), title="What augmentation does",
-        alt=f"Real images of {dataset} under {names}",
+    return contact_sheet(
+        folder / f"{dataset}_augment.png", rows_of(tiles, 1), title="What augmentation does", folded=True,
+        alt=f"Real images of {dataset} under {', '.join(entry.caption for entry in tiles)}",
         note=f"The same real images under each operation of DiffAug, and all, with the settings of `{used[0]}`.",
     )  # fmt: skip
 
 
 def attention(results: Results, dataset: str, folder: Path) -> Figure | None:
     """Where two query tokens of the first sample look, for every head, beside that sample; one scale for all maps."""
-    rows: Rows = []
-    most = 0.0
-    for _, cell in results.first_seed(dataset).iterrows():
-        if not (sheet := results.maps(cell, "attention")):
-            continue
-        facts, drawn = sheet.facts, results.sheet(cell, "samples")
-        reachable = int(facts["window"] if facts["kind"] == "grid" else facts["side"]) ** 2  # tokens
-        tiles = [Tile("the sample", drawn.images[0][0])] if drawn else []
+    rows, most = [], 0.0
+    drawn = {
+        cell.variant: Tile("the sample", sheet.images[0][0]) for cell, sheet in sheets(results, dataset, "samples")
+    }
+    for cell, sheet in sheets(results, dataset, "attention"):
+        facts, local = sheet.facts, sheet.facts["kind"] == "grid"
+        reachable = int(facts["window"] if local else facts["side"]) ** 2  # tokens
+        tiles = [drawn[cell.variant]] if cell.variant in drawn else []
         for head, query, shares in zip(facts["heads"], facts["queries"], sheet.images[0] * reachable, strict=True):
             tiles.append(Tile(f"head {head}; max {number(float(shares.max()))}", shares, query))
             most = max(most, float(shares.max()))
-        window = f" in {facts['window']} x {facts['window']}" if facts["kind"] == "grid" else ""
+        window = f" in {facts['window']} x {facts['window']}" if local else ""
         rows.append((f"{label(cell)}: {facts['kind']}{window}", tiles))
-    return sheet_figure(
-        folder / f"{dataset}_attention.png", rows, title="Attention maps",
+    return contact_sheet(
+        folder / f"{dataset}_attention.png", rows, title="Attention maps", folded=True,
         shades=ScalarMappable(Normalize(0, most), "cividis"), meaning="times an even share",
         alt=f"Attention maps of {', '.join(name for name, _ in rows)} on {dataset}",
         note="Weights with which the outlined token mixes the values of all tokens, in the last generator block of the "
@@ -185,22 +171,16 @@ def relative_positions(results: Results, dataset: str, folder: Path) -> Figure |
         Tile(f"{label(cell)}{name.removeprefix('relative_position').replace('_', ' ')}, head {head}", table)
         for _, cell in results.first_seed(dataset).iterrows()
         for name in POSITIONS
-        if (sheet := results.maps(cell, name))
+        if (sheet := results.sheet(cell, name))
         for head, table in enumerate(sheet.images[0] - sheet.images[0].mean(axis=(1, 2), keepdims=True))
     ]
     most = max((float(np.abs(entry.image).max()) for entry in tiles), default=0)
-    return sheet_figure(
+    return contact_sheet(
         folder / f"{dataset}_relative_position.png", rows_of(tiles, 4), title="What relative position learned",
-        shades=ScalarMappable(Normalize(-most, most), "PuOr_r"),
+        shades=ScalarMappable(Normalize(-most, most), "PuOr_r"), folded=True,
         meaning="added to an attention score: below 0 lowers attention, above raises it",
         alt=f"Learned bias by key offset of {', '.join(entry.caption for entry in tiles)} on {dataset}: "
         f"range ±{most:.2g}",
         note="Bias by where the key stands from the query (centre: the token itself; up and left: keys above and "
         "before it). Each head's mean is taken off: softmax does not see it.",
     )  # fmt: skip
-
-
-def _square(images: np.ndarray, side: int) -> np.ndarray:
-    """The first images (N, H, W, 3), as many as make a square grid of at most about `side` pixels; 4 at least."""
-    columns = max(2, side // images.shape[1])
-    return images[: columns * columns]

@@ -16,13 +16,13 @@ import pandas as pd
 
 from pipeline.base.cell import Cell
 from pipeline.base.files import read_json
-from pipeline.report.appendix import known_answers_table, reading, spread
+from pipeline.report.appendix import known_answers_table, reading
 from pipeline.report.charts import axis_label
 from pipeline.report.comparisons import Outcome, compared, counted, every_pair
-from pipeline.report.content import Content, Figure, Section, Table, address
 from pipeline.report.decide import FEWEST_SEEDS
+from pipeline.report.document import Content, Figure, Section, Table, address
 from pipeline.report.drawing import Panel, lines
-from pipeline.report.formats import duration
+from pipeline.report.formats import duration, spread
 from pipeline.report.results import Results, lower_is_better, metrics_among, protocols_in
 from pipeline.report.tables import decisions
 
@@ -52,7 +52,7 @@ class Published:
 
     def section(self, out: Path, dpi: int) -> Section:
         """The run's own words and origin, samples, metrics, verdicts on its rows, and what is folded behind them."""
-        parts: list[Content] = [self.text, self.origin(out)]
+        parts: list[Content | None] = [self.text, self.origin(out)]
         for number, own in enumerate(self.settings.values()):
             first = own.iloc[0]
             if (picture := first.place / "samples.png").is_file():
@@ -67,12 +67,12 @@ class Published:
             small = tuple(name for name in means if name.startswith(tuple(f"{metric}_" for metric in metrics.values())))
             parts.append(Table(name=f"{self.anchor}_means", title="Metrics", frame=means, hidden=small))
             for dataset, found in self.outcomes.items():
-                parts += filter(None, [decisions(self.results, dataset, found, self.anchor, "Rows compared")])
+                parts.append(decisions(self.results, dataset, found, self.anchor, "Rows compared"))
             parts.append(Table(name=self.anchor, title="Every training", frame=self.metrics, folded=True))
         for path in sorted(self.folder.glob("**/reference.json")):
             name = "_".join((self.anchor, *path.parent.relative_to(self.folder).parts, "evaluator"))
             parts.append(known_answers_table(read_json(path), name))
-        parts += [curves] if (curves := self.curves(out / "figures" / f"{self.anchor}_curve.png", dpi)) else []
+        parts.append(self.curves(out / "figures" / f"{self.anchor}_curve.png", dpi))
         return Section(self.title, self.anchor, parts)
 
     def origin(self, out: Path) -> str:
@@ -129,24 +129,23 @@ class Published:
 
     def curves(self, path: Path, dpi: int) -> Figure | None:
         """The columns of curve.csv against kimg, a line a setting; None without any."""
-        files = {name: [place / "curve.csv" for place in own.place] for name, own in self.settings.items()}
-        runs = {name: [pd.read_csv(file) for file in own if file.is_file()] for name, own in files.items()}
+        runs = {}
+        for name, own in self.settings.items():
+            if files := [file for place in own.place if (file := place / "curve.csv").is_file()]:
+                runs[name] = [pd.read_csv(file) for file in files]
         columns = dict.fromkeys(column for frames in runs.values() for frame in frames for column in frame)
         names = [name for name in columns if name not in NO_METRIC][:PANELS]
         if not names:
             return None
         panels = [Panel("kimg", name, "kimg", axis_label(name) if metrics_among([name]) else name) for name in names]
-        lines(path, {name: frames for name, frames in runs.items() if frames}, panels, dpi, columns=min(2, len(names)))
         alt = f"{', '.join(names)} of {', '.join(runs)}, published as {self.folder.name}, against kimg"
-        return Figure(title="Over training", path=path, alt=alt, folded=True)
+        return lines(path, runs, panels, dpi, columns=2, title="Over training", alt=alt, folded=True)
 
 
 def published_runs(folder: str | Path, confidence: float = 0.95) -> list[Published]:
     """Every run of the folder that has a README.md or a run.json, by name; [] where there is no such folder."""
-    found = sorted(path for path in Path(folder).glob("*") if path.is_dir())
-    return [
-        _read(path, confidence) for path in found if (path / "README.md").is_file() or (path / "run.json").is_file()
-    ]
+    kept = {path.parent for name in ("README.md", "run.json") for path in Path(folder).glob(f"*/{name}")}
+    return [_read(path, confidence) for path in sorted(kept)]
 
 
 def _read(folder: Path, confidence: float) -> Published:

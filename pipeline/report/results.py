@@ -17,8 +17,6 @@ from pipeline.base.schema import read_yaml
 from pipeline.metrics.registry import FACTS, column, columns
 from pipeline.report.formats import NOT_RUN, mean_text
 
-RECORDS = ("run.json", "machine.json")  # of a training: what it did, and the machine it did it on
-
 
 @dataclass(frozen=True)
 class Measurement:
@@ -60,7 +58,6 @@ class Results:
         """`index`: of the plan; `cells` stands in place of its cells. `confidence`: of the intervals over seeds."""
         self.index, self.plan, self.folder, self.confidence = index, Path(plan), Path(results), confidence
         self.datasets: list[str] = index["datasets"]
-        self._protocols: dict[tuple[str, str], dict[str, Any] | None] = {}
         # Imported weights are the same for every seed: one row.
         rows = [_row(cell, self.folder) for cell in index["cells"] if not cell.get("repeats")]
         columns = None if rows else ["dataset", "variant", "seed", "status", "state"]
@@ -76,7 +73,13 @@ class Results:
         own = self.cells[self.cells.dataset == dataset]
         return own if variant is None else own[own.variant == variant]
 
+    def done(self, dataset: str, variant: str | None = None) -> pd.DataFrame:
+        """Those whose training ended well."""
+        own = self.of(dataset, variant)
+        return own[own.status == "ok"]
+
     def variants(self, dataset: str) -> list[str]:
+        """The variants of a dataset, in the plan's order."""
         return list(dict.fromkeys(self.of(dataset).variant))
 
     def first_seed(self, dataset: str) -> pd.DataFrame:
@@ -95,15 +98,17 @@ class Results:
         """The metric by which the dataset's rows are compared."""
         return next(iter(self.metrics(dataset)), None)
 
-    def protocol(self, dataset: str, metric: str) -> dict[str, Any] | None:
-        """The protocol of most of the dataset's values of a metric; the others stay out of its column."""
-        if (dataset, metric) not in self._protocols:
-            own = self.of(dataset)
-            measured = own[own[metric].notna()] if metric in own else own[:0]
-            known = [facts for _, cell in measured.iterrows() if (facts := _facts(cell, metric))]
-            texts = [json.dumps({key: facts.get(key) for key in FACTS}) for facts in known]
-            self._protocols[dataset, metric] = json.loads(max(texts, key=texts.count)) if texts else None
-        return self._protocols[dataset, metric]
+    @cached_property
+    def protocols(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """By dataset and metric: the protocol of most of its values; the others stay out of its column."""
+        texts: dict[tuple[str, str], list[str]] = {}
+        for _, cell in self.cells.iterrows():
+            known = cell.get("protocols")
+            for metric, facts in known.items() if isinstance(known, dict) else ():
+                if facts and pd.notna(cell.get(metric)):
+                    text = json.dumps({key: facts.get(key) for key in FACTS})
+                    texts.setdefault((cell.dataset, metric), []).append(text)
+        return {names: json.loads(max(own, key=own.count)) for names, own in texts.items()}
 
     def measurement(self, dataset: str, variant: str | None, metric: str | None) -> Measurement:
         """Values and troubles of one row's metric.
@@ -111,14 +116,15 @@ class Results:
         A diverged run's last finite weights are no result: they stay out, and so does a value of another protocol.
         """
         values, troubles = {}, {}
-        protocol = self.protocol(dataset, metric) if metric else None
         for _, cell in self.of(dataset, variant or "").iterrows():
             value = cell.get(metric) if metric else None
             if cell.status != "ok":
                 troubles[cell.seed] = cell.state
             elif value is None or pd.isna(value):
                 troubles[cell.seed] = (cell.get("unavailable") or {}).get(metric, "not measured")
-            elif difference := protocol_difference(_facts(cell, metric), protocol):
+            elif difference := protocol_difference(
+                (cell.get("protocols") or {}).get(metric), self.protocols.get((dataset, str(metric)))
+            ):
                 troubles[cell.seed] = f"other protocol ({difference})"
             else:
                 values[cell.seed] = float(value)
@@ -133,12 +139,11 @@ class Results:
 
         Time is of cells that were trained, not copied from a twin.
         """
-        own = self.of(dataset, variant)
-        done = own[own.status == "ok"]
+        done = self.done(dataset, variant)
         if fact == "seconds" and "copied_from" in done:
             done = done[done.copied_from.isna()]
-        known = pd.to_numeric(done[fact], errors="coerce").dropna() if fact in done else pd.Series(dtype=float)
-        return float(known.mean()) if len(known) else None
+        mean = pd.to_numeric(done[fact], errors="coerce").mean() if fact in done else float("nan")
+        return None if pd.isna(mean) else float(mean)
 
     def pace(self, dataset: str, variant: str) -> float | None:
         """Seconds of training per thousand images shown to D."""
@@ -148,8 +153,7 @@ class Results:
     def series(self, cell: Any, name: str) -> pd.DataFrame | None:
         """A CSV of a cell, a row per measurement; None where the file is missing or empty.
 
-        `history`: losses, norms, scores by kimg; `progress`: kimg, seconds, metrics. Seconds are
-        the machine's, of machine.csv.
+        `history`: losses, norms, scores by kimg; `progress`: kimg, seconds (the machine's, of machine.csv), metrics.
         """
         path = self.folder / str(Cell.of(cell)) / f"{name}.csv"
         frame = pd.read_csv(path) if path.is_file() else pd.DataFrame()
@@ -159,8 +163,20 @@ class Results:
             frame = pd.merge_asof(frame.astype({"kimg": float}), ticks, on="kimg", direction="forward")
         return frame if len(frame) else None
 
+    def curves(self, dataset: str, name: str) -> dict[str, list[pd.DataFrame]]:
+        """The CSVs of that name of a dataset's cells by variant: those with two rows or more."""
+        found: dict[str, list[pd.DataFrame]] = {}
+        for _, cell in self.of(dataset).iterrows():
+            frame = self.series(cell, name)
+            if frame is not None and len(frame) > 1:
+                found.setdefault(cell.variant, []).append(frame)
+        return found
+
     def sheet(self, cell: Any, name: str) -> Sheet | None:
-        """The picture sheet `name` of a cell, None where it has none."""
+        """The picture sheet `name` of a cell, None where it has none.
+
+        Maps, which were stored as grey levels between the bounds of each, are floats again.
+        """
         path = self.folder / str(Cell.of(cell)) / f"{name}.png"
         if not (path.is_file() and path.with_suffix(".json").is_file()):
             return None
@@ -169,14 +185,11 @@ class Results:
         with Image.open(path) as picture:
             pixels = np.asarray(picture.convert("RGB"))
         rows, columns = pixels.shape[0] // height, pixels.shape[1] // width
-        return Sheet(pixels.reshape(rows, height, columns, width, 3).transpose(0, 2, 1, 3, 4), facts)
-
-    def maps(self, cell: Any, name: str) -> Sheet | None:
-        """Maps of floats (R, N, H, W) as they were before they were stored as grey levels."""
-        if (sheet := self.sheet(cell, name)) is None:
-            return None
-        low, high = (np.array(sheet.facts[bound])[..., None, None] for bound in ("low", "high"))
-        return Sheet(low + sheet.images[..., 0] / 255 * (high - low), sheet.facts)
+        images = pixels.reshape(rows, height, columns, width, 3).transpose(0, 2, 1, 3, 4)
+        if "low" in facts:
+            low, high = (np.array(facts[bound])[..., None, None] for bound in ("low", "high"))
+            images = low + images[..., 0] / 255 * (high - low)
+        return Sheet(images, facts)
 
     @cached_property
     def trainings(self) -> dict[tuple[str, str], dict[str, Any]]:
@@ -188,20 +201,27 @@ class Results:
 
 
 def _row(cell: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """A cell of the plan with its results and records. `kimg_planned` is its budget, `kimg` what was trained."""
+    """A cell of the plan with its results and record. `kimg_planned` is its budget, `kimg` what was trained."""
     path = folder / str(Cell.of(cell))
     row: dict[str, Any] = {key: cell[key] for key in ("dataset", "variant", "seed", "twin_of")}
     row |= {"kimg_planned": cell["kimg"], "status": NOT_RUN}
     if path.with_suffix(".json").is_file():
         row |= read_json(path.with_suffix(".json")) | protocols_in(path)
-        for name in RECORDS:
-            if (path / name).is_file():
-                row = read_json(path / name) | row
+        record = path / "run.json"
+        row = (read_json(record) if record.is_file() else {}) | row
     imported = row["status"] == "ok" and row.get("imported_from")
     row["state"] = "imported" if imported else row["status"]
     if row["status"] == "diverged":
         row["state"] = f"diverged at {row['kimg']:g} kimg"
     return row
+
+
+def protocols_in(folder: Path) -> dict[str, Any]:
+    """`protocols`: facts behind every value by its name, `protocol`: all in words, `unavailable`: name -> why."""
+    content = read_json(folder / "protocol.json") if (folder / "protocol.json").is_file() else {}
+    facts = content.get("metrics", {})
+    words = dict.fromkeys(protocol_text(entry) for entry in facts.values())
+    return {"protocols": facts, "protocol": "; ".join(words) or None, "unavailable": content.get("unavailable", {})}
 
 
 def metrics_among(names: Iterable[str]) -> list[str]:
@@ -234,16 +254,3 @@ def protocol_difference(own: dict[str, Any] | None, other: dict[str, Any] | None
             values = ("unknown" if facts.get(key) is None else str(facts[key]) for facts in (own, other))
             texts.append(f"{key} {', not '.join(v[:8] if len(v) == 64 else v for v in values)}")
     return ", ".join(texts)
-
-
-def protocols_in(folder: Path) -> dict[str, Any]:
-    """`protocols`: facts behind every value by its name, `protocol`: all in words, `unavailable`: name -> why."""
-    content = read_json(folder / "protocol.json") if (folder / "protocol.json").is_file() else {}
-    facts = content.get("metrics", {})
-    words = dict.fromkeys(protocol_text(entry) for entry in facts.values())
-    return {"protocols": facts, "protocol": "; ".join(words) or None, "unavailable": content.get("unavailable", {})}
-
-
-def _facts(cell: pd.Series, metric: str | None) -> dict[str, Any] | None:
-    known = cell.get("protocols")
-    return known.get(metric) if isinstance(known, dict) else None

@@ -1,7 +1,7 @@
 """The tables in which paper and measurement stand side by side, never in one column; rows.csv lists their rows."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -9,14 +9,15 @@ import pandas as pd
 from pipeline.metrics.registry import PAPER_SETTINGS, paper_protocols
 from pipeline.report import paper
 from pipeline.report.comparisons import OFF_FULL, Outcome
-from pipeline.report.content import Table
+from pipeline.report.cost import flops_per_kimg, forward_flops
 from pipeline.report.decide import FEWEST_SEEDS, against_value
+from pipeline.report.document import Table
 from pipeline.report.formats import NOT_RUN
 from pipeline.report.paper import PaperValue
 from pipeline.report.results import Results, lower_is_better
-from pipeline.report.training_flops import flops_per_kimg, forward_flops
 
 ENOUGH = 0.99  # share of a paper value's training from which on a row counts as trained like it
+ABSENT = ("not run", "not reported", "not measured", "not in this matrix", "other protocol", "-")  # no measurement
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,27 +114,27 @@ def side_by_side(results: Results, dataset: str, name: str, rows: pd.DataFrame, 
 
     `compared`: outcomes by variant. Columns of the paper hold values under their protocol or one that is not stated.
     """
-    metrics, lines = results.metrics(dataset), []
+    metrics, lines, measured = results.metrics(dataset), [], 0
     for row in rows.itertuples():
-        line = {layout.first: row.row, "variant": row.variant or "-"}
-        if row.variant and not len(results.of(dataset, row.variant)):
-            line["variant"] = "not in this matrix"
+        absent = row.variant and not len(results.of(dataset, row.variant))
+        line = {layout.first: row.row, "variant": "not in this matrix" if absent else row.variant or "-"}
         line |= paper_columns(name, row.row, layout.columns, layout.own) | layout.more(results, dataset, row)
         line |= {f"measured: {m}": results.measurement(dataset, row.variant, m).text for m in metrics}
+        values = [text for head, text in line.items() if head.startswith("measured")]
+        measured += any(not text.startswith(ABSENT) for text in values)
         if compared:
             found = compared.get(row.variant)
             line["against"] = found.comparison.base if found else "-"
             line["ratio"] = found.verdict.ratio_text if found else "-"
             line["as in the paper?"] = found.answer if found else "-"
         lines.append(line)
-    frame = pd.DataFrame(lines)
-    hidden = () if layout.whole else tuple(f"measured: {metric}" for metric in metrics[1:])
-    note = " ".join(part for part in (layout.note, paper.explained(frame)) if part)
-    table = Table(name=f"{dataset}_{name}", title=layout.title, frame=frame, note=note, hidden=hidden)
-    measured = table.measured_rows
-    if measured >= max(layout.least, len(frame) / 2):
-        return table
-    return replace(table, folded=True, title=f"{table.title} ({measured or 'nothing'} measured)")
+    frame, folded = pd.DataFrame(lines), measured < max(layout.least, len(lines) / 2)
+    return Table(
+        name=f"{dataset}_{name}", frame=frame, folded=folded,
+        title=f"{layout.title} ({measured or 'nothing'} measured)" if folded else layout.title,
+        note=" ".join(part for part in (layout.note, paper.explained(frame)) if part),
+        hidden=() if layout.whole else tuple(f"measured: {metric}" for metric in metrics[1:]),
+    )  # fmt: skip
 
 
 def paper_columns(table: str, row: str, places: dict[str, tuple[str, str]], own: str = "") -> dict[str, str]:
@@ -183,10 +184,15 @@ def decisions(results: Results, dataset: str, outcomes: list[Outcome], name: str
     return Table(name=f"{name}_decisions", title=title, frame=frame, note=note, hidden=tuple(frame.columns[4:]))
 
 
+def main_datasets(results: Results) -> list[str]:
+    """The data sets of the paper's Table 1, those of the matrix first."""
+    return list(dict.fromkeys([*filter(paper.in_paper, results.datasets), *paper.MAIN_DATASETS]))
+
+
 def overview(results: Results) -> Table:
     """The paper's own results in one table: a row per data set, with what was measured here under the same protocol."""
     rows = []
-    for dataset in dict.fromkeys([*(d for d in results.datasets if paper.in_paper(d)), *paper.MAIN_DATASETS]):
+    for dataset in main_datasets(results):
         columns = {kind: (dataset, kind) for kind in ("FID", "IS")}
         row = {"data set": paper.name_of(dataset)} | paper_columns("main", "TransGAN", columns)
         for kind, metric in paper_protocols(dataset).items():
@@ -230,7 +236,7 @@ def against_paper(results: Results, dataset: str, variant: str, metric: str, val
         return "as in the paper" + mark if same else measured.trouble
     if value is None:
         return "no paper value"
-    facts = results.protocol(dataset, metric) or {}
+    facts = results.protocols.get((dataset, metric), {})
     if not value.measured_as(metric) or any(facts.get(name, fact) != fact for name, fact in PAPER_SETTINGS.items()):
         return f"no verdict: {metric} is not the paper's protocol"
     if value.value is None:

@@ -2,8 +2,8 @@
 
 import json
 
-from pipeline.report.appendix import cost
 from pipeline.report.appendix import settings as settings_table
+from pipeline.report.cost import cost
 from pipeline.report.published import published_runs
 from pipeline.report.results import Results
 

@@ -14,11 +14,8 @@ from PIL import Image
 
 from pipeline.base.errors import ConfigError
 from pipeline.base.schema import bind
-from pipeline.generators.describe import describe
 from pipeline.plan.config import ReportConfig
-from pipeline.report import paper
-from pipeline.report.content import Figure, Section, Table
-from pipeline.report.page import write_report
+from pipeline.report.document import Figure, Section, Table, write_report
 from report_project import render, write_project
 from repository import ROOT
 
@@ -134,14 +131,3 @@ def test_rendering_imports_no_torch():
     code = "import sys, stages.report; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
-
-
-def test_known_geometries_have_their_size(cell):
-    """The file that spares the report torch; `python -m pipeline.report.geometry` writes it anew."""
-    stored = paper.packaged("cost_geometry.csv").set_index(["dataset", "variant"])
-    for dataset, variant in [("digits", "full"), ("cifar10", "full"), ("faces", "full"),
-                             ("celeba64", "nystrom_attention"), ("church256", "axis_attention")]:  # fmt: skip
-        found, row = describe(cell(dataset, variant)), stored.loc[(dataset, variant)]
-        for short, network in (("g", "generator"), ("d", "discriminator")):
-            assert int(row[f"parameters_{short}"]) == found[network]["parameters"]
-            assert int(row[f"flops_{short}"]) == found[network]["forward_flops"]

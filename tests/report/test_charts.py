@@ -9,9 +9,9 @@ from matplotlib import style
 from matplotlib.figure import Figure
 from PIL import Image
 
-from pipeline.report import charts, drawing
+from pipeline.report import charts, cost, drawing
 from pipeline.report.charts import CURVES, papers_number, progress, training_curves
-from pipeline.report.drawing import BLOCKS, WIDTH, Panel, draw_panel, summarised
+from pipeline.report.drawing import BLOCKS, WIDTH, Panel, draw_panel, lines, summarised
 from pipeline.report.results import Results
 from report_project import write_project
 
@@ -110,5 +110,24 @@ def test_precision_and_recall_are_drawn_from_0_to_1_and_all_rows_share_an_axis(p
 
 
 def test_growth_is_drawn_for_every_kind_of_attention(tmp_path):
-    figure = charts.growth(tmp_path, 60)
-    assert figure.path.is_file() and all(kind in figure.alt for kind in charts.KINDS)
+    figure = cost.growth(tmp_path, 60)
+    assert figure.path.is_file() and all(kind in figure.alt for kind in cost.KINDS)
+
+
+@pytest.mark.parametrize(("count", "columns"), [(1, 2), (2, 2), (3, 2), (4, 3), (5, 3), (8, 2)])
+def test_any_number_of_panels_fills_the_figure(tmp_path, monkeypatch, count, columns):
+    """Three panels in two columns once left a quarter of the figure blank."""
+    drawn = []
+
+    @contextmanager
+    def keep(path, height, dpi):
+        drawn.append(Figure())
+        yield drawn[0]
+
+    monkeypatch.setattr(drawing, "page_wide", keep)
+    panels = [Panel("kimg", "y", "", "")] * count
+    lines(tmp_path / "a.png", {"full": [frame(kimg=[1, 2], y=[1, 2])]}, panels, 60, columns=columns, title="", alt="")
+    places = [axis.get_subplotspec() for axis in drawn[0].axes]
+    rows, cells = places[0].get_gridspec().get_geometry()
+    assert rows == -(-count // columns) and len(places) == count
+    assert sum(place.colspan.stop - place.colspan.start for place in places) == rows * cells

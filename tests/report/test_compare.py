@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.base.errors import UserError
 from pipeline.pictures.illustrate import write_sheet
-from pipeline.report.appendix import flat
+from pipeline.report.appendix import settings_of
 from pipeline.report.compare import changed_settings, compare, snapshot
 from report_project import PARAMS, render, write_project
 
@@ -106,6 +106,6 @@ def test_what_cannot_be_compared_is_said_in_one_line(repository):
 
 
 def test_settings_are_compared_key_by_key(repository):
-    assert flat({"a": {"b": 1, "c": [1, {"d": 2}]}}) == {"a.b": 1, "a.c": [1, {"d": 2}]}
+    assert settings_of({"a": {"b": 1, "c": [1, {"d": 2}]}}, None) == {"a.b": 1, "a.c": [1, {"d": 2}]}
     one, two = (snapshot(name, repository / "scratch") for name in ("HEAD", "layer"))
     assert changed_settings(one, two).frame.to_numpy().tolist() == [["model.norm", "token", "layer"]]

@@ -2,10 +2,14 @@
 
 import pytest
 
-from pipeline.report.comparisons import COMPARISONS, compared, of_pair, paper_order
+from pipeline.report.comparisons import COMPARISONS, Outcome, compared, paper_order
 from pipeline.report.decide import Kind
 from pipeline.report.results import Results
 from report_project import write_project
+
+
+def of_pair(outcomes, variant, base) -> Outcome | None:
+    return next((entry for entry in outcomes if entry.comparison[:2] == (variant, base)), None)
 
 
 def comparison(variant, base):

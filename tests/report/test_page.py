@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 import pytest
 
 import chromium
-from pipeline.report.content import Section
-from pipeline.report.page import page as rendered
+from pipeline.report.document import Section
+from pipeline.report.document import page as rendered
 from repository import ROOT
 
 WIDTHS = (390, 1440)

@@ -8,10 +8,10 @@ import pytest
 from pipeline.report import paper
 from pipeline.report.appendix import every_cell
 from pipeline.report.comparisons import compared
+from pipeline.report.cost import flops_per_kimg
 from pipeline.report.paper import PaperValue
 from pipeline.report.results import Results
 from pipeline.report.tables import LAYOUTS, against_paper, main_results, row_table
-from pipeline.report.training_flops import flops_per_kimg
 from report_project import RECIPE, write_project
 
 FID = "fid50k_train_legacy"

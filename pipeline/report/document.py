@@ -1,0 +1,180 @@
+"""What a report consists of, and its files: README.md, a CSV for every table, and index.html from the same Markdown.
+
+index.html is one file with its pictures inside, which opens offline. Its long tables can be ordered and filtered by
+DataTables, in the copy that itables ships for pages without a network (0.6 MB of the page). Its style sheet is not
+taken: page.css has the few rules that are needed.
+"""
+
+import base64
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Template
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.token import Token
+
+from pipeline.base.files import write_text
+from pipeline.report.formats import cell_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table, written whole to tables/<name>.csv.
+
+    `hidden`: columns that the CSV alone has. `folded`: in README.md a link to the CSV, in the page closed at first.
+    """
+
+    name: str
+    title: str
+    frame: pd.DataFrame
+    note: str = ""
+    hidden: tuple[str, ...] = ()
+    folded: bool = False
+
+    @property
+    def anchor(self) -> str:
+        return f"{self.name}_heading"
+
+    def file(self, out: Path) -> str:
+        """Its address from the report's folder."""
+        return f"tables/{self.name}.csv"
+
+    def shown(self) -> tuple[pd.DataFrame, str]:
+        """The texts that a reader sees, and the note with what all rows share.
+
+        Left out are hidden columns; of two rows or more also those that are empty or repeat another one, and `source`
+        where it says the same in every row, which the note then names.
+        """
+        texts, note = self.frame.drop(columns=list(self.hidden), errors="ignore").map(cell_text), self.note
+        if len(texts) < 2:
+            return texts, note
+        shared = set(texts.get("source", ())) - {"-"}
+        if len(shared) == 1:
+            note = f"{note} Source of the paper's values: {shared.pop()}.".strip()
+            texts = texts.drop(columns="source")
+        return texts.loc[:, (texts != "-").any() & ~texts.T.duplicated()], note
+
+    def markdown(self, out: Path) -> list[str]:
+        """Its paragraphs under the title."""
+        texts, note = self.shown()
+        return [note, markdown_rows(texts), f"[CSV]({self.file(out)})"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A picture that lies in the report's folder or beside it. `folded`: as of a table; `name`: for its anchor."""
+
+    title: str
+    path: Path
+    alt: str
+    note: str = ""
+    folded: bool = False
+    name: str = ""
+
+    @property
+    def anchor(self) -> str:
+        return f"{self.name or self.path.stem}_chart"
+
+    def file(self, out: Path) -> str:
+        """Its address from the report's folder."""
+        return address(self.path, out)
+
+    def markdown(self, out: Path) -> list[str]:
+        """Its paragraphs under the title."""
+        return [self.note, f"![{re.sub(r'[][]', '', self.alt)}]({self.file(out)})"]
+
+
+Content = str | Table | Figure  # text is Markdown
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading with what there is of its content. `link`: its word in the navigation, '' for none."""
+
+    title: str
+    anchor: str
+    content: Sequence[Content | None]
+    link: str = ""
+
+    def markdown(self, out: Path, *, whole: bool) -> str:
+        """The section for a reader in `out`. `whole`: with its folded parts, which else are links to their files."""
+        parts, links = [f'## <a id="{self.anchor}"></a>{self.title}'], []
+        for part in self.content:
+            if part is None or isinstance(part, str):
+                parts.append(part or "")
+                continue
+            title = f'<a id="{part.anchor}"></a>{part.title}'
+            if not part.folded:
+                parts += [f"### {title}", *part.markdown(out)]
+            elif whole:
+                parts += [f"<details><summary>{title}</summary>", *part.markdown(out), "</details>"]
+            else:
+                links.append(f"[{part.title}]({part.file(out)})")
+        parts += [f"More: {'; '.join(links)}."] if links else []
+        return "\n\n".join(part for part in parts if part)
+
+
+def address(path: Path, out: Path) -> str:
+    """Where a file lies, from the report's folder."""
+    return Path(os.path.relpath(path, out)).as_posix()
+
+
+def markdown_rows(frame: pd.DataFrame) -> str:
+    """A data frame as a Markdown table; an empty one says so."""
+    if frame.empty:
+        return "*none*"
+    lines = [list(map(str, frame.columns)), ["---"] * len(frame.columns), *frame.map(cell_text).to_numpy().tolist()]
+    return "\n".join("| " + " | ".join(text.replace("|", r"\|") for text in line) + " |" for line in lines)
+
+
+def write_report(title: str, head: str, sections: list[Section], out: Path) -> Path:
+    """Write tables, README.md and index.html, then remove what an earlier report left; returns the path of README.md.
+
+    Every file is written whole, and stale ones go last: a report that is killed in between can be read.
+    """
+    kept = set()
+    for part in (part for section in sections for part in section.content):
+        if isinstance(part, Table):
+            write_text(out / part.file(out), part.frame.to_csv(index=False))
+            kept.add(out / part.file(out))
+        elif isinstance(part, Figure):
+            kept.add(part.path)
+    parts = [f"# {title}", head, *(section.markdown(out, whole=False) for section in sections)]
+    write_text(out / "README.md", "\n\n".join(part for part in parts if part) + "\n")
+    write_text(out / "index.html", page(title, head, sections, out))
+    written = {*out.glob("figures/*.png"), *out.glob("tables/*.csv")}  # with what a killed report began to write
+    for path in (*(written - kept), *out.glob(".README.md.*"), *out.glob(".index.html.*")):
+        path.unlink()
+    return out / "README.md"
+
+
+def page(title: str, head: str, sections: list[Section], out: Path) -> str:
+    """The report as one HTML document, whose pictures are read from files beside `out`/index.html."""
+
+    def picture(renderer: RendererHTML, tokens: Sequence[Token], index: int, *more: Any) -> str:
+        """A picture with its file's bytes in place of its address."""
+        content = (out / str(tokens[index].attrs["src"])).read_bytes()
+        tokens[index].attrs["src"] = "data:image/png;base64," + base64.b64encode(content).decode()
+        return renderer.image(tokens, index, *more)
+
+    parser = MarkdownIt("commonmark", {"html": True}).enable("table")
+    parser.add_render_rule("image", picture)
+    # A table that is wider than the page scrolls by itself.
+    parser.add_render_rule("table_open", lambda *_: '<div class="scroll" tabindex="0"><table>\n')
+    parser.add_render_rule("table_close", lambda *_: "</table></div>\n")
+    files = resources.files("pipeline.report")
+    return Template(files.joinpath("page.html.j2").read_text(encoding="utf-8")).render(
+        title=title,
+        style=files.joinpath("page.css").read_text(encoding="utf-8"),
+        head=parser.render(head),
+        sections=sections,
+        texts=[parser.render(section.markdown(out, whole=True)) for section in sections],
+        datatables=base64.b64encode(resources.files("itables").joinpath("html/dt_bundle.js").read_bytes()).decode(),
+    )
