@@ -11,7 +11,7 @@ from typing import Any
 from pipeline.base.cell import Cell
 from pipeline.base.errors import UserError
 from pipeline.base.files import atomic_write, read_json, write_json, write_text
-from pipeline.runs.work_dirs import work_root
+from pipeline.runs.work_dirs import read_record, record_folder
 
 MEASURED = ("protocol.json", "progress.csv")  # of measured/<cell>/, where they were asked for
 RECORD, MACHINE = "run.json", "machine.csv"
@@ -57,8 +57,7 @@ def training_record(run: Path, results: Path) -> tuple[dict[str, Any], dict[str,
     kept = read_json(results / RECORD) if (results / RECORD).is_file() else {}
     source, record = results, {name: value for name, value in kept.items() if name not in facts}
     if not record or kept.get("key") != facts.get("key"):
-        source = work_root() / "records" / str(facts.get("key"))
-        record = read_json(source / "record.json") if (source / "record.json").is_file() else {}
+        source, record = record_folder(str(facts.get("key"))), read_record(str(facts.get("key")))
     machine = source / MACHINE
     return facts | record, {MACHINE: machine.read_bytes()} if machine.is_file() else {}
 

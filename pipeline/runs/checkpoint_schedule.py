@@ -1,7 +1,7 @@
 """When the state of a training is stored, and how a training is stopped."""
 
-import hashlib
 import os
+import re
 import signal
 import threading
 import time
@@ -15,7 +15,6 @@ from safetensors import SafetensorError
 
 from pipeline.base.errors import UserError
 from pipeline.base.files import write_json
-from pipeline.base.schema import dump
 from pipeline.networks.distributed import all_reduce_max, rank, world
 from pipeline.runs.checkpoint import capture, load, put_back, save, save_weights
 from pipeline.runs.events import EventLog, events_folder
@@ -32,10 +31,6 @@ STARTER = os.getppid()
 GONE = 1000  # a reason to stop beside the numbers of signals: several processes whose starter was killed
 
 
-class Stopped(UserError):
-    """Training ended after an iteration as it was asked to, its state is stored."""
-
-
 class CheckpointSchedule(Progress):
     """Also stores the state of the training by the clock, puts it back, keeps curves, and ends it on a signal.
 
@@ -49,9 +44,7 @@ class CheckpointSchedule(Progress):
         super().__init__(name, stream)
         self.folder, self.device, self.writes = folder, device, rank() == 0
         self.images_a_step = plan.train.critic_steps * plan.train.batch_discriminator
-        self.planned, self.seen = plan.train.kimg or 0.0, (0, 0)
-        # What others see of this training, in progress.json; the hash is that of the plan file.
-        self.about = {"cell": name, "plan_sha256": hashlib.sha256(dump(plan).encode()).hexdigest()}
+        self.planned, self.shown = plan.train.kimg or 0.0, (0, 0)
         self.events = EventLog(events_folder(name, folder.name), self.note)
         self.least = least_seconds()
         self.due = time.monotonic() + self.least
@@ -83,12 +76,12 @@ class CheckpointSchedule(Progress):
         self._publish(outcome)
 
     def after_iteration(self, outcome: Outcome) -> None:
-        """After every iteration: store the state when it is due.
+        """Store the state when it is due.
 
-        Errors: `Stopped` after a signal, once the state is stored; `UserError` where it cannot be stored.
+        Errors: `UserError` where it cannot be stored, and after a signal, once it is stored.
         """
         self.iterations += 1
-        if (len(outcome.history), len(outcome.grids)) != self.seen:
+        if (len(outcome.history), len(outcome.grids)) != self.shown:
             self._publish(outcome)
         reason = all_reduce_max(self._reason())
         if reason or time.monotonic() >= self.due:
@@ -96,7 +89,7 @@ class CheckpointSchedule(Progress):
         if reason:
             all_reduce_max(0)  # the state is stored before any process ends
             by = "the end of the process that started it" if reason == GONE else signal.Signals(reason).name
-            raise Stopped(
+            raise UserError(
                 f"{self.name}: stopped by {by} at {self._kimg(outcome):,.1f} of {self.planned:,.1f} kimg, "
                 "its state is stored; the same command goes on from there"
             )
@@ -111,7 +104,7 @@ class CheckpointSchedule(Progress):
         return int(stop.read_text() or 0) if self.writes and stop.exists() else 0
 
     def save(self, outcome: Outcome) -> None:
-        """Errors: `UserError` where the disk does not take it; the checkpoints before it stay."""
+        """Store the state. Errors: `UserError` where the disk does not take it; the checkpoints before it stay."""
         if not self.writes:
             return
         began = time.monotonic()
@@ -129,12 +122,13 @@ class CheckpointSchedule(Progress):
         if not self.writes:
             return
         self.events.copy(outcome)
-        self.seen = len(outcome.history), len(outcome.grids)
-        kimg, pace = self._kimg(outcome), outcome.machine[-1]["sec_per_kimg"] if outcome.machine else None
-        left = None if pace is None else max(0.0, self.planned - kimg) * pace
-        facts = {"kimg": kimg, "of": self.planned, "s_per_kimg": pace, "seconds_left": left, "updated": time.time()}
+        self.shown = len(outcome.history), len(outcome.grids)
+        facts = {"cell": self.name, "updated": time.time(), "kimg": self._kimg(outcome), "planned": self.planned}
+        if outcome.machine:
+            pace = outcome.machine[-1]["sec_per_kimg"]
+            facts |= {"seconds_per_kimg": pace, "seconds_left": max(0.0, self.planned - facts["kimg"]) * pace}
         with suppress(OSError):
-            write_json(self.folder / "progress.json", self.about | facts | {"history": outcome.history})
+            write_json(self.folder / "progress.json", facts)
 
     def weights(self, outcome: Outcome, kimg: float) -> None:
         """Errors: `UserError` where the disk does not take it."""
@@ -190,9 +184,6 @@ def explain_disk_error(consequence: str) -> Iterator[None]:
 def least_seconds() -> float:
     """Of the environment, as it is no part of an experiment: it changes no byte of what is trained."""
     given = os.environ.get("CHECKPOINT_SECONDS", str(LEAST))
-    try:
-        if 0 <= float(given) < float("inf"):
-            return float(given)
-    except ValueError:
-        pass
+    if re.fullmatch(r"\d+(\.\d*)?", given, flags=re.ASCII):
+        return float(given)
     raise UserError(f"CHECKPOINT_SECONDS: given {given!r}; allowed: least seconds between two checkpoints, 0 or more")

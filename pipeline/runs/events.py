@@ -25,7 +25,6 @@ from pipeline.training.loop import Outcome
 
 MARK = "tfevents"  # TensorBoard reads the files that have this in their name
 KEPT = 5  # trainings of a cell whose curves are kept, the newest
-KEY_DIGITS = 8  # of a training's key, in the name of its folder
 GRID_TAG = "fixed latents"
 GRID_SIDE, GRID_PIXELS = 8, 1024  # images a side of a grid, and pixels a side, at most
 CLOCK = ("kimg", "step")  # columns of the history that say when; TensorBoard's step is the number of real images shown
@@ -33,7 +32,7 @@ CLOCK = ("kimg", "step")  # columns of the history that say when; TensorBoard's 
 
 def events_folder(name: str, key: str) -> Path:
     """Where the curves of training `key` of cell `name` are."""
-    return work_root() / EVENTS / name / key[:KEY_DIGITS]
+    return work_root() / EVENTS / name / key[:8]
 
 
 class EventLog:
@@ -46,7 +45,7 @@ class EventLog:
         self.folder, self.say = folder, say
         self.file: RecordWriter | None = None
         self.rows = self.grids = 0  # that the file has
-        self.origin = time.time()  # when the training would have begun, had it never been interrupted
+        self.origin = 0.0  # when the training would have begun, had it never been interrupted
         self.closed = False
 
     def copy(self, outcome: Outcome) -> None:
@@ -61,13 +60,16 @@ class EventLog:
             if self.file is None or len(outcome.grids) < self.grids:
                 self._begin(outcome)
             for row, machine in zip(outcome.history[self.rows :], outcome.machine[self.rows :], strict=True):
-                values = {f"training/{name}": value for name, value in row.items() if name not in CLOCK}
-                values |= {f"machine/{name}": value for name, value in machine.items() if name not in CLOCK}
-                points = [Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
-                self._write(points, row["kimg"], machine.get("seconds", 0.0))
+                tags = {f"training/{name}": value for name, value in row.items() if name not in CLOCK}
+                tags |= {f"machine/{name}": value for name, value in machine.items() if name not in CLOCK}
+                points = [Summary.Value(tag=tag, simple_value=value) for tag, value in tags.items()]
+                self._write(points, row["kimg"], machine["seconds"])
             for grid, kimg in zip(outcome.grids[self.grids :], outcome.grids_kimg[self.grids :], strict=True):
-                ticks = [machine.get("seconds", 0.0) for machine in outcome.machine if machine["kimg"] <= kimg]
-                self._write([Summary.Value(tag=GRID_TAG, image=_image(grid))], kimg, max(ticks, default=0.0))
+                picture, png = grid_picture(grid), io.BytesIO()
+                picture.save(png, "PNG")
+                size = {"width": picture.width, "height": picture.height, "colorspace": 3}
+                image = Summary.Image(**size, encoded_image_string=png.getvalue())
+                self._write([Summary.Value(tag=GRID_TAG, image=image)], kimg, outcome.seconds)
             self.rows, self.grids = len(outcome.history), len(outcome.grids)
         except OSError as error:
             self.close()
@@ -84,18 +86,19 @@ class EventLog:
         """A new event file. A reader forgets what earlier ones said; the newest trainings of the cell are kept."""
         if self.file is not None:
             self.file.close()
-        others = [path for path in self.folder.parent.glob("*") if path != self.folder]
-        for old in sorted(others, key=lambda path: path.stat().st_mtime, reverse=True)[KEPT - 1 :]:
-            shutil.rmtree(old)
-        for old in self.folder.glob(f"*{MARK}*"):
-            os.truncate(old, 0)  # not removed: a TensorBoard that has it open would never come to the next one
         self.folder.mkdir(parents=True, exist_ok=True)
-        now, self.rows, self.grids = time.time(), 0, 0
-        self.origin = now - outcome.seconds
+        others = [path for path in self.folder.parent.iterdir() if path != self.folder]
+        for old in sorted(others, key=os.path.getmtime, reverse=True)[KEPT - 1 :]:
+            shutil.rmtree(old)
         # TensorBoard goes from file to file by their names: the new one is the last, also where the clock was put back.
-        earlier = [float(old.name.split(f"{MARK}.")[1].rpartition(".")[0]) for old in self.folder.glob(f"*{MARK}*")]
-        name = f"events.out.{MARK}.{max(now, max(earlier, default=0.0) + 1):.6f}.{os.getpid()}"
+        now = time.time()
+        number = now
+        for old in self.folder.glob(f"*{MARK}*"):
+            number = max(number, float(old.name.split(f"{MARK}.")[1].rpartition(".")[0]) + 1)
+            os.truncate(old, 0)  # not removed: a TensorBoard that has it open would never come to the next one
+        name = f"events.out.{MARK}.{number:.6f}.{os.getpid()}"
         self.file = RecordWriter(open(self.folder / name, "xb"))  # noqa: SIM115
+        self.origin, self.rows, self.grids = now - outcome.seconds, 0, 0
         self._append(wall_time=now, file_version="brain.Event:2")
         self._append(wall_time=now, step=0, session_log=SessionLog(status=SessionLog.START))
 
@@ -116,10 +119,3 @@ def grid_picture(grid: np.ndarray) -> Image.Image:
     columns = max(2, min(GRID_SIDE, GRID_PIXELS // side))
     shown = tile(grid[: columns * columns], columns=columns, scale=max(1, 32 // side))
     return Image.fromarray(shown.squeeze()).convert("RGB")
-
-
-def _image(grid: np.ndarray) -> Any:
-    picture, png = grid_picture(grid), io.BytesIO()
-    picture.save(png, "PNG")
-    facts = {"width": picture.width, "height": picture.height, "colorspace": 3}
-    return Summary.Image(**facts, encoded_image_string=png.getvalue())

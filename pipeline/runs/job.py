@@ -31,10 +31,6 @@ class Job:
     key: str
     parts: int  # that a batch is computed in; the plan's `accumulate` may say `auto`
 
-    def plan_in_parts(self) -> TrainPlan:
-        train = self.plan.train.model_copy(update={"accumulate": self.parts})
-        return self.plan.model_copy(update={"train": train})
-
     def in_more_parts(self) -> "Job | None":
         """Twice as many parts, where `accumulate: auto` may take as many: their gradients are those of the batch."""
         train, divided = self.plan.train, 2 * self.parts * self.plan.train.processes
@@ -49,12 +45,9 @@ def run_key(plan: TrainPlan, images_sha256: str, device: torch.device) -> str:
     """Hash of everything a training's bytes depend on: its plan (settings and code), images, torch, kernels.
 
     Kernels: a GPU's architecture, or a processor's maker and its widest vector instructions. Names would tell cards
-    with more memory apart, which compute the same.
-
-    The first half (`TRAINING` digits) is of the plan and the images alone: what is trained, on whatever machine.
-
-    The number of processes is left out, though the order of sums depends on it: an interrupted training may go on
-    with another number, and its record says which there were.
+    with more memory apart, which compute the same. The first half (`TRAINING` digits) is of the plan and the images
+    alone: what is trained, on whatever machine. The number of processes is left out, though the order of sums depends
+    on it: an interrupted training may go on with another number, and its record says which there were.
     """
     kernels = (
         "sm_{}{}".format(*torch.cuda.get_device_capability(device))
@@ -76,18 +69,12 @@ def find_twin(out: Path, key: str) -> Path | None:
 
 
 def say_other_machines(work: Path, say: Callable[[str], None]) -> None:
-    """Name the state that another kind of machine left of this training: kernels round differently, so it stays there.
-
-    `work`: the work directory of a key; a state in it is gone on from, and nothing has to be said.
-    """
-    for other in [] if stored(work) else sorted(work.parent.glob(f"{work.name[:TRAINING]}*")):
-        if stored(other):
-            with suppress(UserError):
-                kimg = read_json(other / "progress.json")["kimg"]
-                say(
-                    f"begins at 0: another kind of machine, or another torch, has trained {kimg:,.1f} kimg of it and "
-                    f"can go on; that state stays in {other}"
-                )
+    """Where `work` has no state, name that which another kind of machine left: its kernels round differently."""
+    for other in [] if stored(work) else filter(stored, work.parent.glob(f"{work.name[:TRAINING]}*")):
+        with suppress(UserError):
+            kimg = read_json(other / "progress.json")["kimg"]
+            machine = "another kind of machine, or another torch,"
+            say(f"begins at 0: {machine} has trained {kimg:,.1f} kimg of it and can go on; that state stays in {other}")
 
 
 def check_code(plan: TrainPlan, name: str) -> None:

@@ -18,8 +18,8 @@ from pipeline.runs.checkpoint_schedule import CheckpointSchedule, explain_disk_e
 from pipeline.runs.job import Job, check_code, check_device, find_twin, own_device, run_key, say_other_machines
 from pipeline.runs.processes import end_with_worker, train_together
 from pipeline.runs.progress import Progress
-from pipeline.runs.record import read_record, write_run
-from pipeline.runs.work_dirs import WORKER, only_trainer, remove_folder, stored, work_folder
+from pipeline.runs.record import write_facts, write_run
+from pipeline.runs.work_dirs import WORKER, only_trainer, read_record, remove_folder, stored, work_folder
 from pipeline.training.config import TrainConfig, TrainPlan
 from pipeline.training.loop import train
 
@@ -50,20 +50,19 @@ def run_cell(plan: TrainPlan, *, data: str | Path, out: str | Path, name: str) -
                 other = shutil.ignore_patterns("run.json")
                 shutil.copytree(twin, out, copy_function=shutil.copyfile, dirs_exist_ok=True, ignore=other)
                 write_json(out / "run.json", read_json(twin / "run.json"))  # last: with it the folder is complete
-        record = read_json(out / "run.json")
+        facts = read_json(out / "run.json")
         if os.getppid() != parent:
             progress.note(
                 "the process that started this training is gone and cannot record it: its state is kept, "
                 "the same command only writes it again"
             )
-        elif twin is not None:
-            # A state here is that of the training copied from, which a worker has yet to push.
-            if not (os.environ.get(WORKER) and record.get("key") == key):
+        else:
+            to_push = os.environ.get(WORKER) and facts["key"] == key
+            another_try = facts["status"] == "oom" and stored(work)  # which may have more memory
+            if not to_push and not another_try:
                 remove_folder(work)
-        elif not (os.environ.get(WORKER) or (record["status"] == "oom" and stored(work))):
-            remove_folder(work)  # after a shortage of memory another try may have more
     copied = {"copied_from": None if twin is None else "/".join(twin.parts[-3:])}
-    return record | (read_record(record["key"]) or {}) | copied
+    return facts | read_record(facts["key"]) | copied
 
 
 def _train(job: Job, device: torch.device, progress: Progress) -> None:
@@ -71,18 +70,20 @@ def _train(job: Job, device: torch.device, progress: Progress) -> None:
 
     `accumulate: auto` doubles the parts of a batch as long as the first iteration does not fit into memory.
     """
-    if job.plan.train.precision == "bf16" and device.type == "cpu" and not has_bf16():
+    train = job.plan.train
+    if train.precision == "bf16" and device.type == "cpu" and not has_bf16():
         progress.note("this processor has no bf16 and emulates it, a hundred times slower: set train.precision=fp32")
-    if job.plan.train.precision == "bf16" and device.type == "cuda" and torch.cuda.get_device_capability() < (8, 0):
+    if train.precision == "bf16" and device.type == "cuda" and torch.cuda.get_device_capability() < (8, 0):
         progress.note("this GPU has no bf16 and emulates it: set train.precision=tf32")
-    several = job.plan.train.processes > 1
-    if several:
-        progress.note(f"{job.plan.train.processes} processes")
-    while shortage := train_together(job, attempt) if several else attempt(job):
+    if train.processes > 1:
+        progress.note(f"{train.processes} processes")
+    while shortage := train_together(job, attempt) if train.processes > 1 else attempt(job):
         more = job.in_more_parts() if shortage.pop("first") else None
         if more is None:
+            record = {"seconds": progress.seconds(), "peak_memory_mib": shortage.pop("peak_memory_mib")}
+            record |= {"resumed_at_kimg": [], "processes": [[0.0, train.processes]]}
             with explain_disk_error(f"{job.out}: could not be written"):
-                write_run(job, progress.seconds(), device, shortage=shortage)
+                write_facts(job, device, {"status": "oom", "kimg": 0.0, **shortage}, record)
             return
         progress.note(f"the memory is too small for {job.parts} part(s) of a batch: computed in {more.parts} parts")
         job = more
@@ -92,37 +93,37 @@ def _train(job: Job, device: torch.device, progress: Progress) -> None:
 
 
 def attempt(job: Job, stream: TextIO | None = None) -> dict[str, Any] | None:
-    """Train, or go on training; process 0 writes the run. Returns None, or what is to say of a shortage of memory.
+    """Train, or go on training; process 0 writes the run. Returns None, or the facts of a shortage of memory.
 
+    These are those of run.json, `peak_memory_mib`, and `first`: whether not even one iteration was done.
     `stream`: where lines of progress go, in place of standard output.
-    `first` in it: whether not even one iteration was done.
     Errors: `UserError` after a signal, and where the disk does not take a checkpoint or the run.
     """
     device = own_device(job.plan.train.processes, rank())
     with explain_disk_error(f"{job.data}: cannot be read"):
         images = read_array(job.data)
     schedule = CheckpointSchedule(job.work, job.plan, device, job.name, stream)
-    plan = job.plan_in_parts()
+    in_parts = job.plan.train.model_copy(update={"accumulate": job.parts})
     try:
         with schedule.stoppable():
-            outcome = train(plan, images, device, schedule)
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            outcome = train(job.plan.model_copy(update={"train": in_parts}), images, device, schedule)
+    except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
-        memory = {"first": schedule.iterations == 0, "peak_memory_mib": peak_memory(device)}
-        return memory | {"facts": shortage_facts(error, plan.train)}
+        facts = shortage_facts(error, in_parts)
+        return facts | {"first": schedule.iterations == 0, "peak_memory_mib": peak_memory(device)}
     if schedule.writes:
         schedule.save(outcome)  # should the files below not be written, the training is not lost
         with explain_disk_error(
             f"{job.out}: could not be written; the training is complete and kept, "
             "once that is mended the same command writes it"
         ):
-            write_run(job, schedule.seconds(), device, outcome=outcome)
+            write_run(job, schedule.seconds(), device, outcome)
     return None
 
 
 def shortage_facts(error: BaseException, config: TrainConfig) -> dict[str, Any]:
-    """What a person needs to know who wants that cell to fit: the facts of a run that ended as `oom`.
+    """What a person needs to know who wants that cell to fit.
 
     `would_help`: settings that need less memory than these; the first two leave the gradients what they are.
     """

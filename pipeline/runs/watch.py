@@ -8,45 +8,36 @@ import argparse
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 from pipeline.base.errors import UserError, command_line
 from pipeline.runs.unfinished import unfinished
 from pipeline.runs.work_dirs import EVENTS, work_root
 
+EVERY = 2.0  # seconds between two looks
 CLEAR = "\x1b[H\x1b[J"
-
-
-def text(root: Path) -> str:
-    """A line for every training that is not complete."""
-    lines = [one.line() for one in unfinished(root)]
-    return "\n".join(lines) or f"{root}: no training is at work, and none was interrupted"
 
 
 @command_line
 def main() -> None:
     parser = argparse.ArgumentParser(prog="transgan watch", description="Curves and pictures of trainings at work.")
     parser.add_argument("--text", action="store_true", help="a line for each training, no TensorBoard")
-    parser.add_argument("--every", type=float, default=2.0, help="seconds between two looks, with --text (2)")
     parser.add_argument("--port", type=int, default=6006, help="of TensorBoard (6006)")
     parser.add_argument("--host", default="localhost", help="that TensorBoard answers to (localhost; 0.0.0.0: anybody)")
-    given = parser.parse_args()
-    if given.every <= 0:
-        raise UserError(f"--every: given {given.every:g}; allowed: seconds, more than 0")
-    root = work_root()
-    if not given.text:
-        folder = root / EVENTS
-        folder.mkdir(parents=True, exist_ok=True)
-        print(f"watch: TensorBoard on {folder}; Ctrl-C ends it, the trainings go on", flush=True)
-        options = ["--logdir", str(folder), "--host", given.host, "--port", str(given.port), "--reload_interval", "10"]
-        code = subprocess.run([sys.executable, "-m", "tensorboard.main", *options]).returncode
-        if code:
-            raise UserError(f"TensorBoard ended with status {code}, see above; another --port may be free")
-        return
-    while sys.stdout.isatty():
-        print(CLEAR + text(root), flush=True)
-        time.sleep(given.every)
-    print(text(root))
+    given, root = parser.parse_args(), work_root()
+    while given.text:
+        lines = [one.line() for one in unfinished(root)]
+        text = "\n".join(lines) or f"{root}: no training is at work, and none was interrupted"
+        print(f"{CLEAR if sys.stdout.isatty() else ''}{text}", flush=True)
+        if not sys.stdout.isatty():
+            return
+        time.sleep(EVERY)
+    folder = root / EVENTS
+    folder.mkdir(parents=True, exist_ok=True)
+    print(f"watch: TensorBoard on {folder}; Ctrl-C ends it, the trainings go on", flush=True)
+    options = ["--logdir", str(folder), "--host", given.host, "--port", str(given.port), "--reload_interval", "10"]
+    code = subprocess.run([sys.executable, "-m", "tensorboard.main", *options]).returncode
+    if code:
+        raise UserError(f"TensorBoard ended with status {code}, see above; another --port may be free")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Work directories of unfinished trainings, and the locks that keep processes apart.
 
 A training's state lies in .work/<key>/ of the main repository, outside everything that DVC knows. The key is the hash
-of all that the training depends on (`run.run_key`), so a changed setting, image or line of code finds no state and
+of all that the training depends on (`job.run_key`), so a changed setting, image or line of code finds no state and
 begins anew. The environment variable TRANSGAN_WORK names another folder. It may be shared by several machines: a
 training that lost its machine then goes on elsewhere (docs/how-to/cluster.md says which file systems keep locks).
 Nothing but the success of a training and `transgan unfinished --remove` removes one.
@@ -15,14 +15,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from pipeline.base.errors import UserError
+from pipeline.base.files import read_json
 
 SHARED = "TRANSGAN_WORK"  # environment variable: an absolute folder, shared by machines or not
 WORKER = "TRANSGAN_WORKER"  # environment variable: the lock that the worker holds which started a training
-CELLS, EVENTS = "cells", "events"  # folders beside the work directories: locks of cells, and curves for TensorBoard
+EVENTS = "events"  # folder beside the work directories: curves for TensorBoard
 
 
 def local_root() -> Path:
@@ -35,10 +37,10 @@ def work_root() -> Path:
 
     Errors: `UserError` for a relative path, which would name a different folder in each clone.
     """
-    given = os.environ.get(SHARED) or local_root()
-    if given != local_root() and not os.path.isabs(given):
+    given = os.environ.get(SHARED)
+    if given and not os.path.isabs(given):
         raise UserError(f"{SHARED}: given {given!r}; allowed: an absolute path")
-    return Path(given)
+    return Path(given) if given else local_root()
 
 
 @contextmanager
@@ -94,7 +96,7 @@ def only_trainer(out: Path, name: str) -> Iterator[None]:
         )
 
     # The run's folder is this clone's, and so is its lock, wherever the state lies.
-    path = local_root() / CELLS / f"{hashlib.sha256(str(out.absolute()).encode()).hexdigest()}.lock"
+    path = local_root() / "cells" / f"{hashlib.sha256(str(out.absolute()).encode()).hexdigest()}.lock"
     with lock(path, name, refuse):
         try:
             yield
@@ -122,12 +124,8 @@ def stored(folder: Path) -> list[Path]:
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a training's directory, whose lock the caller holds.
-
-    A process that waits for that lock may put its file there again meanwhile; then it is removed once more.
-    Errors: `OSError` where the directory cannot be removed.
-    """
-    for _ in range(100):
+    """Remove a training's directory, whose lock the caller holds. Errors: `OSError` where that cannot be done."""
+    for _ in range(100):  # a process that waits for the lock may put its file there again meanwhile
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():
             return
@@ -141,3 +139,14 @@ def discard(key: str) -> None:
     if folder.is_dir():
         with lock(folder / "lock", "being removed", lambda who: None):
             remove_folder(folder)
+
+
+def record_folder(key: str) -> Path:
+    """Where the record of the training `key` is: record.json, and machine.csv, a row a tick."""
+    return work_root() / "records" / key
+
+
+def read_record(key: str) -> dict[str, Any]:
+    """When, where and how fast `key` was trained (record.json); empty where this machine has none of that training."""
+    file = record_folder(key) / "record.json"
+    return dict(read_json(file)) if file.is_file() else {}

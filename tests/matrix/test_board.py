@@ -22,7 +22,7 @@ def work(tmp_path, monkeypatch):
     monkeypatch.setenv("TRANSGAN_WORK", str(tmp_path))
     (tmp_path / "key").mkdir()
     (tmp_path / "key/lock").touch()
-    seen = {"cell": "digits/a/seed0", "kimg": 10.0, "of": 40.0, "s_per_kimg": 6.0, "seconds_left": 180.0}
+    seen = {"cell": "digits/a/seed0", "kimg": 10.0, "planned": 40.0, "seconds_per_kimg": 6.0, "seconds_left": 180.0}
     (tmp_path / "key/progress.json").write_text(json.dumps(seen | {"updated": time.time()}))
 
 

@@ -18,8 +18,8 @@ from pipeline.base.schema import dump
 from pipeline.runs import events
 from pipeline.runs.checkpoint_schedule import CheckpointSchedule
 from pipeline.runs.events import EventLog, events_folder, grid_picture
-from pipeline.runs.record import read_record, record_folder
 from pipeline.runs.run import run_cell
+from pipeline.runs.work_dirs import read_record, record_folder
 
 ROOT = Path(__file__).parent.parent.parent
 ALL = {"scalars": 0, "images": 0}  # the reader keeps every point, no sample of them

@@ -19,9 +19,8 @@ from pipeline.networks.transgan.networks import Discriminator, Generator
 from pipeline.runs import job
 from pipeline.runs import run as module
 from pipeline.runs.job import Job, find_twin, run_key
-from pipeline.runs.record import read_record, record_folder
 from pipeline.runs.run import run_cell
-from pipeline.runs.work_dirs import WORKER, stored, work_root
+from pipeline.runs.work_dirs import WORKER, read_record, record_folder, stored, work_root
 from pipeline.training.config import TrainPlan
 
 FILES = {
@@ -96,7 +95,7 @@ def test_when_where_and_how_fast_is_in_a_record_beside_the_run(first):
     assert not {"seconds", "device", "revision", "peak_memory_mib"} & read_json(first / "run.json").keys()
     machine = pd.read_csv(record_folder(key) / "machine.csv")
     assert list(machine.kimg) == [0.016, 0.032, 0.048, 0.064] and (machine.seconds.diff().dropna() > 0).all()
-    assert read_record("0" * 64) is None
+    assert read_record("0" * 64) == {}
 
 
 def test_settings_and_weights_can_be_read_back(first, plan):

@@ -17,8 +17,8 @@ from pipeline.base.files import read_json
 from pipeline.base.schema import dump
 from pipeline.runs import run as module
 from pipeline.runs.checkpoint_schedule import CheckpointSchedule
-from pipeline.runs.record import read_record, record_folder
 from pipeline.runs.run import run_cell
+from pipeline.runs.work_dirs import read_record, record_folder
 from runs import content, work_dirs
 
 ROOT = Path(__file__).parent.parent.parent

@@ -117,7 +117,7 @@ def train():
             log.writelines(f"{cell} {step}\\n" for step in range(stored) if f"{cell} {step}" not in logged)
         for step in range(stored, STEPS):
             time.sleep(SECONDS)
-            write_json(work / "progress.json", dict(cell=cell, kimg=step + 1, of=STEPS, s_per_kimg=SECONDS,
+            write_json(work / "progress.json", dict(cell=cell, kimg=step + 1, planned=STEPS, seconds_per_kimg=SECONDS,
                        seconds_left=(STEPS - step - 1) * SECONDS, updated=time.time()))
             write_json(state, step + 1)
             with open(os.environ["STUB_LOG"], "a") as log:

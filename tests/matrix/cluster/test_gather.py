@@ -37,7 +37,13 @@ def test_every_state_and_its_line(work):
     write_report((cell("e"),), State.RUNNING, "", "r1")  # and its lock is not held: it was killed
     (work / "key").mkdir()
     (work / "key/lock").touch()
-    reached = {"kimg": 12.0, "of": 40.0, "s_per_kimg": 600 / 28, "seconds_left": 600.0, "updated": time.time()}
+    reached = {
+        "kimg": 12.0,
+        "planned": 40.0,
+        "seconds_per_kimg": 600 / 28,
+        "seconds_left": 600.0,
+        "updated": time.time(),
+    }
     (work / "key/progress.json").write_text(json.dumps({"cell": "digits/b/seed0", **reached}))
     write_report((cell("b"),), State.RUNNING, "", "r1")
     with lock(state_file(cell("b"), "lock"), "b", pytest.fail):
