@@ -1,14 +1,18 @@
 """A cell of the matrix, dataset x variant x seed: its plan files, which the stages read, and its DVC addresses."""
 
+from __future__ import annotations
+
 import argparse
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pipeline.base.errors import UserError
-from pipeline.base.schema import Schema, bind, read_yaml
+
+if TYPE_CHECKING:
+    from pipeline.base.schema import Schema
 
 CACHED = ("train", "measure", "illustrate")  # stages of a cell whose outputs DVC carries between machines, in order
 STAGES = (*CACHED, "collect")  # every stage of a cell, in order
@@ -61,5 +65,7 @@ def load_stage_plan(
         parser.add_argument(f"--{option}", required=True)
     given = parser.parse_args()
     name = f"{given.dataset}/{given.variant}/seed{given.seed}" if cell else given.dataset
+    from pipeline.base.schema import bind, read_yaml  # pydantic, which steps that only copy files do without
+
     content = read_yaml(file := f"plan/{folder}/{name}.yaml")
     return bind(schema if isinstance(schema, type) else schema(content), content, file=file), given.dataset, name

@@ -123,10 +123,11 @@ class CheckpointSchedule(Progress):
             return
         self.events.copy(outcome)
         self.shown = len(outcome.history), len(outcome.grids)
-        facts = {"cell": self.name, "updated": time.time(), "kimg": self._kimg(outcome), "planned": self.planned}
+        kimg = self._kimg(outcome)
+        facts = {"cell": self.name, "updated": time.time(), "kimg": kimg, "planned": self.planned}
         if outcome.machine:
             pace = outcome.machine[-1]["sec_per_kimg"]
-            facts |= {"seconds_per_kimg": pace, "seconds_left": max(0.0, self.planned - facts["kimg"]) * pace}
+            facts |= {"seconds_per_kimg": pace, "seconds_left": max(0.0, self.planned - kimg) * pace}
         with suppress(OSError):
             write_json(self.folder / "progress.json", facts)
 

@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pipeline.base.errors import UserError, command_line
 from pipeline.base.files import read_json
@@ -47,7 +48,7 @@ def unfinished(root: Path) -> list[Unfinished]:
     for path in root.glob("*/lock"):
         with suppress(FileNotFoundError):  # a training that has just ended, whose directory is gone
             process, _, cell = holder(path).partition(" (")
-            facts = {"cell": cell.rstrip(")") or process, "updated": path.parent.stat().st_mtime}
+            facts: dict[str, Any] = {"cell": cell.rstrip(")") or process, "updated": path.parent.stat().st_mtime}
             with suppress(UserError):
                 facts |= read_json(path.parent / "progress.json")
             facts = {name: value for name, value in facts.items() if name in Unfinished.__dataclass_fields__}
