@@ -26,6 +26,25 @@ class Strict(BaseModel):
 
 
 Schema = TypeVar("Schema", bound=Strict)
+MAPPING = "a mapping of keys ({{}} where there is nothing to set)"
+ALLOWED = {  # by the name that pydantic gives a problem; what is not here has words of its own
+    "missing": "a value: this key is required",
+    "bool_type": "true or false",
+    "int_type": "an integer",
+    "int_from_float": "an integer",
+    "float_type": "a number",
+    "string_type": "a string",
+    "string_too_short": "a string that is not empty",
+    "greater_than": "a number above {gt}",
+    "greater_than_equal": "a number of {ge} or more",
+    "less_than": "a number below {lt}",
+    "less_than_equal": "a number of {le} or less",
+    "list_type": "a list",
+    "too_short": "a list of {min_length} or more",
+    "too_long": "a list of {max_length} or fewer",
+    "model_type": MAPPING,
+    "dict_type": MAPPING,
+}
 
 
 def read_yaml(path: str | Path, *, name: str | None = None, empty: bool = False) -> dict[str, Any]:
@@ -87,9 +106,9 @@ def _refusal(
     keys = _keys(content, first)
     # A union reports one problem a member: the value may be any of them.
     same_key = [problem for problem in problems if _keys(content, problem) == keys]
-    allowed = " or ".join(dict.fromkeys(_allowed(schema, problem) for problem in (first, *same_key)))
+    text = " or ".join(dict.fromkeys(allowed(schema, problem) for problem in (first, *same_key)))
     given = "nothing" if first["type"] == "missing" else first["input"]
-    return ConfigError(file, ".".join(([prefix] if prefix else []) + keys), given, allowed)
+    return ConfigError(file, ".".join(([prefix] if prefix else []) + keys), given, text)
 
 
 def _keys(content: Any, problem: ErrorDetails) -> list[str]:
@@ -105,21 +124,19 @@ def _keys(content: Any, problem: ErrorDetails) -> list[str]:
     return [*keys, str(problem["loc"][-1])] if problem["type"] == "missing" else keys
 
 
-def _allowed(schema: type[Strict], problem: ErrorDetails) -> str:
-    kind, context, given = problem["type"], problem.get("ctx", {}), problem["input"]
-    if kind == "missing":
-        return "a value: this key is required"
+def allowed(schema: type[Strict], problem: ErrorDetails) -> str:
+    """What may stand where pydantic found `problem`, in words."""
+    kind, given = problem["type"], problem["input"]
     if kind == "extra_forbidden":
         *above, last = problem["loc"]
         return f"no such key here; known keys: {choices(_fields(schema, above), last)}"
     if kind == "literal_error":
-        return str(context["expected"]).replace("'", "").replace(" or ", " | ").replace(", ", " | ")
-    if kind in ("model_type", "model_attributes_type", "dict_type"):
-        return "a mapping of keys ({} where there is nothing to set)"
-    if kind == "list_type":
-        return f"a list, as [{given}]" if isinstance(given, str | int | float) else "a list"
-    if kind == "too_short":
-        return f"a list of {context['min_length']} or more"
+        return str(problem["ctx"]["expected"]).replace("'", "").replace(" or ", " | ").replace(", ", " | ")
+    if kind == "list_type" and isinstance(given, str | int | float):
+        return f"a list, as [{given}]"
+    limits = {name: str(limit).removesuffix(".0") for name, limit in problem.get("ctx", {}).items()}
+    if kind in ALLOWED:
+        return ALLOWED[kind].format(**limits)
     return str(problem["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
 
 

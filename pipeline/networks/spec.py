@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SerializeAsAny, ValidationError, field_validator
 
 from pipeline.base.errors import UserError
-from pipeline.base.schema import Strict
+from pipeline.base.schema import Strict, allowed
 from pipeline.networks.families import FAMILIES, load
 
 Positive = Annotated[int, Field(ge=1)]
@@ -62,7 +62,7 @@ class NetworkSpec(Strict):
             return schema.model_validate(content)
         except ValidationError as error:
             problem = error.errors(include_url=False)[0]
-            raise ValueError(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
+            raise ValueError(f"{'.'.join(map(str, problem['loc']))}: {allowed(schema, problem)}") from None
 
     @property
     def batch_statistics(self) -> bool:
