@@ -9,7 +9,6 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,10 +66,6 @@ def places(file: str) -> list[Path]:
     except UserError:  # no home
         cache = Path(tempfile.gettempdir()) / f"transgan-{os.getuid()}"
     return [folder / file for folder in (data_root(), cache) if folder is not None]
-
-
-def first_existing(paths: Iterable[Path]) -> Path | None:
-    return next((path for path in paths if os.path.exists(path)), None)
 
 
 def download(published: PublishedFile, path: Path) -> None:

@@ -42,11 +42,6 @@ def ask(*arguments: str, root: str | Path = ".") -> str | None:
     return None
 
 
-def revision(root: str | Path = ".") -> str | None:
-    """The commit that is checked out; None where git names none."""
-    return ask("rev-parse", "HEAD", root=root)
-
-
 def no_revision(root: str | Path = ".") -> str | None:
     """Why git names no commit here, in its own words: no repository, none yet, a clone of another owner. Else None."""
     try:
@@ -111,7 +106,7 @@ def other_libraries(root: str | Path = ".", found: dict[str, str] | None = None)
 
 def check_clean(root: str | Path = ".", *, any_libraries: bool = False) -> str:
     """The revision of a clone. Errors: `UserError` where there is none, or changes, or other libraries than it pins."""
-    at, found = revision(root), changes(root)
+    at, found = ask("rev-parse", "HEAD", root=root), changes(root)
     if at is None or found is None:
         raise UserError(f"results must name the revision they come from: {no_revision(root)}")
     if found:

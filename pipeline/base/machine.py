@@ -21,7 +21,7 @@ from contextlib import ExitStack, suppress
 from itertools import chain, cycle
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pipeline.base.git import LIBRARIES, changes, installed, no_revision, revision
+from pipeline.base.git import LIBRARIES, ask, changes, installed, no_revision
 
 if TYPE_CHECKING:
     import torch
@@ -97,7 +97,7 @@ def provenance(device: torch.device) -> dict[str, Any]:
 
     dirty = changes()
     return {
-        "revision": revision() or no_revision(),
+        "revision": ask("rev-parse", "HEAD") or no_revision(),
         "dirty": None if dirty is None else bool(dirty),
         "python": platform.python_version(),
         "libraries": {name: installed(name) for name in LIBRARIES},

@@ -30,7 +30,7 @@ def forget_absent(root: str | Path = ".") -> list[str]:
     DVC then looks these up in the run cache, by the dependencies as they are. Without dvc.lock nothing is done.
     """
     stages, cache = _stages(root), _cache(root)
-    hidden = [name for name, entry in stages.items() if _hidden(entry, cache) and any(_runs(entry, cache))]
+    hidden = [name for name, entry in stages.items() if _hidden_run(entry, cache)]
     if hidden:
         kept = {name: entry for name, entry in stages.items() if name not in hidden}
         write_text(Path(root) / "dvc.lock", yaml.safe_dump({"schema": "2.0", "stages": kept}, sort_keys=False))
@@ -45,11 +45,11 @@ def restore(stage: str, root: str | Path = ".") -> bool:
     """
     root, cache = Path(root), _cache(root)
     entry = _stages(root).get(stage, {})
-    if _hidden(entry, cache) and all(_digest(root / dep["path"]) == dep.get("md5") for dep in entry.get("deps", [])):
-        for run in _runs(entry, cache):
-            for out in run["outs"]:
-                _copy(cache, out["md5"], root / out["path"])
-            return True
+    run = _hidden_run(entry, cache)
+    if run and all(_digest(root / dep["path"]) == dep.get("md5") for dep in entry.get("deps", [])):
+        for out in run["outs"]:
+            _copy(cache, out["md5"], root / out["path"])
+        return True
     if os.environ.get(ONLY_RESTORE):
         raise UserError(f"{stage}: is not in the remote, and nothing is trained here")
     return False
@@ -57,12 +57,10 @@ def restore(stage: str, root: str | Path = ".") -> bool:
 
 def _stages(root: str | Path) -> dict[str, Entry]:
     with suppress(FileNotFoundError, yaml.YAMLError):  # dvc refuses a broken one, and says where
-        return dict((_read(Path(root) / "dvc.lock") or {}).get("stages") or {})
+        text = (Path(root) / "dvc.lock").read_text(encoding="utf-8")
+        # The C loader takes a tenth of safe_load's time.
+        return dict((yaml.load(text, yaml.CSafeLoader) or {}).get("stages") or {})
     return {}
-
-
-def _read(file: Path) -> Any:
-    return yaml.CSafeLoader(file.read_text(encoding="utf-8")).get_single_data()  # ten times as fast as safe_load
 
 
 def _cache(root: str | Path) -> Path:
@@ -72,22 +70,26 @@ def _cache(root: str | Path) -> Path:
     return Path(Config(str(folder.absolute()))["cache"].get("dir") or folder / "cache")
 
 
-def _hidden(entry: Entry, cache: Path) -> bool:
-    """Whether the cache lacks an output of `entry`."""
-    cached = [out["md5"] for out in entry.get("outs", []) if "md5" in out and out.get("cache", True)]
-    return any(not _object(cache, digest).is_file() for digest in cached)
+def _hidden_run(entry: Entry, cache: Path) -> Entry | None:
+    """The newest recorded run with the command and dependencies of `entry` whose outputs are all in the cache.
 
-
-def _runs(entry: Entry, cache: Path) -> Iterator[Entry]:
-    """Recorded runs with the command and dependencies of `entry`, the newest first, whose outputs are all here."""
+    None where there is no such run, and where the outputs that `entry` names are in the cache themselves.
+    """
     sizes = ("size", "nfiles")
     deps = [{name: value for name, value in dep.items() if name not in sizes} for dep in entry.get("deps", [])]
     key = json.dumps(entry | {"deps": deps, "outs": [out["path"] for out in entry.get("outs", [])]}, sort_keys=True)
     folder = cache / "runs" / (name := hashlib.sha256(key.encode()).hexdigest())[:2] / name
-    for file in sorted(folder.glob("*"), key=os.path.getmtime, reverse=True):
-        run = _read(file)
-        if not _hidden(run, cache):
-            yield run
+    newest = sorted(folder.glob("*"), key=os.path.getmtime, reverse=True)
+    if not newest or _complete(entry, cache):
+        return None
+    runs: Iterator[Entry] = (yaml.load(file.read_text(encoding="utf-8"), yaml.CSafeLoader) for file in newest)
+    return next((run for run in runs if _complete(run, cache)), None)
+
+
+def _complete(entry: Entry, cache: Path) -> bool:
+    """Whether the cache has every output of `entry`."""
+    digests = [out["md5"] for out in entry.get("outs", []) if "md5" in out and out.get("cache", True)]
+    return all(_object(cache, digest).is_file() for digest in digests)
 
 
 def _object(cache: Path, digest: str) -> Path:
@@ -107,10 +109,10 @@ def _digest(path: Path) -> str | None:
 
 
 def _copy(cache: Path, digest: str, target: Path) -> None:
-    files = [(digest, target)]
+    """Copy a file of the cache, or every file of a folder's list."""
     if digest.endswith(".dir"):
-        listing = json.loads(_object(cache, digest).read_text(encoding="utf-8"))
-        files = [(file["md5"], target / file["relpath"]) for file in listing]
-    for source, path in files:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(_object(cache, source), path)
+        for file in json.loads(_object(cache, digest).read_text(encoding="utf-8")):
+            _copy(cache, file["md5"], target / file["relpath"])
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(_object(cache, digest), target)

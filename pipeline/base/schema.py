@@ -88,8 +88,7 @@ def check_partial(schema: type[Strict], content: Any, *, file: str) -> None:
         schema.model_validate(content)
     except ValidationError as error:
         found = error.errors(include_url=False)
-        in_lists = [one for one in found if any(isinstance(part, int) for part in one["loc"])]
-        if problems := [one for one in found if one["type"] != "missing" or one in in_lists]:
+        if problems := [one for one in found if one["type"] != "missing" or int in map(type, one["loc"])]:
             raise _refusal(schema, content, problems, file) from None
 
 
@@ -115,10 +114,8 @@ def _keys(content: Any, problem: ErrorDetails) -> list[str]:
     """The place of a problem in the file: pydantic's path without the names of a union's members."""
     keys = []
     for part in problem["loc"]:
-        inside = (
-            part in content if isinstance(content, Mapping) else isinstance(content, list) and isinstance(part, int)
-        )
-        if inside:
+        inside = range(len(content)) if isinstance(content, list) else content if isinstance(content, Mapping) else ()
+        if part in inside:
             content = content[part]
             keys.append(str(part))
     return [*keys, str(problem["loc"][-1])] if problem["type"] == "missing" else keys

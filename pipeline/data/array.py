@@ -14,7 +14,6 @@ from tqdm import tqdm
 from pipeline.base.errors import UserError
 from pipeline.base.files import check_sha256, read_json, sha256, write_json
 
-COUNTS = {"images": "count", "test": "test_count"}  # an array -> the manifest's key for its rows
 ROWS = 1024  # images written at a time, where the whole array is in memory
 
 
@@ -24,11 +23,6 @@ class Split:
 
     shape: tuple[int, ...]  # N, C, H, W; of labels N
     chunks: Callable[[], Iterator[np.ndarray]]  # each (k, C, H, W) uint8; N rows in all, fewer where some are left out
-
-    @property
-    def size(self) -> int:
-        """Bytes of the images, without the header of their file."""
-        return int(np.prod(self.shape, dtype=np.int64))
 
 
 def in_memory(array: np.ndarray) -> Split:
@@ -54,6 +48,7 @@ def write_dataset(
     type. A failed attempt leaves nothing behind.
     """
     arrays = {"images": images, "labels": labels, "test_labels": test_labels, "test": test}
+    counts = {"images": "count", "test": "test_count"}  # the manifest's keys
     manifest: dict[str, Any] = {"count": 0, "shape": list(images.shape[1:]), "dtype": "uint8", "layout": "N C H W"}
     folder = Path(folder)
     with _whole(folder) as partial:
@@ -61,7 +56,7 @@ def write_dataset(
             if array is not None:
                 split = in_memory(array) if isinstance(array, np.ndarray) else array
                 number = _write(partial / f"{name}.npy", split, f"{folder.name}/{name}")
-                manifest |= {COUNTS[name]: number} if name in COUNTS else {}
+                manifest |= {counts[name]: number} if name in counts else {}
                 manifest[f"{name}_sha256"] = sha256(partial / f"{name}.npy")
         write_json(partial / "manifest.json", {**facts, **manifest})
 

@@ -33,8 +33,6 @@ class DataConfig(Strict):
     fit: Literal["crop", "squash"] = "crop"
     # Images that are drawn, for glyphs and glyphs_pairs alone (null: 20,000); as many more are held out as test split.
     count: Annotated[int, Field(ge=1)] | None = None
-    # Greyscale, palette and opaque alpha images. lossless: made RGB (or grey), every pixel keeps its colour.
-    convert: Literal["lossless", "refuse"] = "lossless"
     # Images that cannot be used. refuse: all are looked at, then the stage ends; skip: they are left out. Their names
     # and reasons are listed beside the dataset's folder (data/<name>.refused.txt).
     on_error: Literal["refuse", "skip"] = "refuse"
@@ -54,8 +52,3 @@ class DataConfig(Strict):
         if allowed:
             raise ValueError(allowed)
         return value
-
-
-def settings_file(dataset: str) -> str:
-    """The file that holds the settings of a dataset, as messages name it."""
-    return f"conf/dataset/{dataset}.yaml"

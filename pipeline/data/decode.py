@@ -26,10 +26,8 @@ ORIENTATION = 0x0112  # the EXIF tag that cameras write: 1 is upright, 2 to 8 ar
 # What turns an image upright whose tag is 2, 3, ... 8.
 TURNS = ("FLIP_LEFT_RIGHT", "ROTATE_180", "FLIP_TOP_BOTTOM", "TRANSPOSE", "ROTATE_270", "TRANSVERSE", "ROTATE_90")
 LIBRARY = f"Pillow {PIL.__version__}, libjpeg-turbo {features.version('libjpeg_turbo')}"
-# Pillow's modes whose pixels can keep their colour in an RGB (or grey) image.
-LOSSLESS = {"RGB": ("1", "L", "P", "LA", "PA", "RGBA"), "L": ("1", "P", "LA", "PA", "RGB", "RGBA")}
-KINDS = {"RGB": "an RGB image", "1": "a black-and-white image", "L": "a greyscale image", "P": "a palette image"}
-TRANSPARENT = "an image with an alpha channel or a transparent colour"
+KINDS = {"RGB": "an RGB image", "RGBA": "an RGBA image", "P": "a palette image"}
+LOSSLESS = ("1", "L", "P", "LA", "PA", "RGB", "RGBA")  # Pillow's modes whose pixels can keep their colour
 # What a file is that has an image's name and is none that is read: a pattern of its first bytes.
 OTHER_FORMATS = {
     rb"....ftyp(heic|heix|hevc|heim|mif1|msf1)": "a HEIC image",
@@ -50,7 +48,7 @@ class RefusedImage(UserError):
 
 
 def decode_files(
-    files: Iterable[ImageFile], config: DataConfig, counts: dict[str, int], refused: list[UserError]
+    files: Iterable[ImageFile], config: DataConfig, counts: Counter[str], refused: list[UserError]
 ) -> Iterator[np.ndarray]:
     """Yield (k, C, H, W) uint8: of every CHUNK files the images that can be used, where there are any.
 
@@ -70,8 +68,7 @@ def decode_files(
 
     remaining = iter(files)
     for images, bad, done in in_parallel(work, iter(lambda: list(islice(remaining, CHUNK)), [])):
-        for key, number in done.items():
-            counts[key] += number
+        counts.update(done)
         if bad and not refused and config.on_error == "refuse":
             print(f"{bad[0]}; the other images are looked at as well", file=sys.stderr, flush=True)
         refused += bad
@@ -99,7 +96,11 @@ def decode(name: str, content: bytes, config: DataConfig, done: Counter[str]) ->
         if bare is not None:
             return decode(name, bare, config, done)
         if isinstance(problem, UnidentifiedImageError):
-            raise _unidentified(name, content) from None
+            flags, head = re.DOTALL | re.IGNORECASE, content[:256]
+            kind = next((kind for pattern, kind in OTHER_FORMATS.items() if re.match(pattern, head, flags)), "")
+            advice = f"allowed: {', '.join(FORMATS)}; {'convert' if kind else 'repair'} it or take it out"
+            kind = kind or "of an unknown format"
+            raise RefusedImage(name, kind, advice, before="no readable image: ") from None
         reason = " ".join(str(problem).split()) or type(problem).__name__
         raise RefusedImage(name, "no readable image", "repair it or take it out", after=f" ({reason})") from None
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
@@ -177,14 +178,6 @@ def _upright(image: Image.Image, done: Counter[str]) -> Image.Image:
     return image.transpose(Image.Transpose[TURNS[orientation - 2]])
 
 
-def _unidentified(name: str, content: bytes) -> RefusedImage:
-    """What a file is that Pillow does not know, where its first bytes tell."""
-    flags = re.DOTALL | re.IGNORECASE
-    kind = next((kind for pattern, kind in OTHER_FORMATS.items() if re.match(pattern, content[:256], flags)), None)
-    advice = f"allowed: {', '.join(FORMATS)}; {'convert' if kind else 'repair'} it or take it out"
-    return RefusedImage(name, kind or "of an unknown format", advice, before="no readable image: ")
-
-
 def _without_metadata(content: bytes) -> bytes | None:
     """A PNG with the chunks alone that say something of its pixels; None for other files, and where that is all.
 
@@ -203,21 +196,14 @@ def _without_metadata(content: bytes) -> bytes | None:
 
 
 def _coloured(name: str, image: Image.Image, config: DataConfig, done: Counter[str]) -> Image.Image:
-    """The image in the dataset's colour mode.
-
-    Errors: `RefusedImage` where a conversion would change a colour, or is needed and `config.convert` refuses it.
-    """
-    mode = "RGB" if config.channels == 3 else "L"
-    transparent = image.has_transparency_data
-    kind = TRANSPARENT if transparent else KINDS.get(image.mode, f"a {image.mode} image")
+    """The image in the dataset's colour mode. Errors: `RefusedImage` where a conversion would change a colour."""
+    mode, dataset = ("RGB", "8-bit RGB") if config.channels == 3 else ("L", "8-bit greyscale (channels: 1)")
+    transparent, kind = image.has_transparency_data, KINDS.get(image.mode, f"a {image.mode} image")
+    advice = "convert it or take it out"
     if image.mode == mode and not transparent:
         image.load()
         return image
-    dataset = "8-bit RGB" if mode == "RGB" else "8-bit greyscale (channels: 1)"
-    advice = "convert it or take it out"
-    if config.convert == "refuse" and image.mode in (mode, *LOSSLESS[mode]):
-        advice = "convert it, take it out, or set data.convert to lossless, which keeps every colour"
-    if config.convert == "refuse" or image.mode not in (mode, *LOSSLESS[mode]):
+    if image.mode not in LOSSLESS:
         raise RefusedImage(name, f"{kind}, the dataset is {dataset}", advice)
     if transparent:
         image = image.convert("RGBA")

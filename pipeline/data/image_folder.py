@@ -5,7 +5,6 @@ not used: it writes a pickle into the working folder and decodes images one afte
 """
 
 import gzip
-import hashlib
 import lzma
 import os
 import re
@@ -17,7 +16,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -32,7 +31,6 @@ EXTENSIONS = (".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff",
 ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
 ORDER = "by path below the folder, compared character by character (Unicode code points)"
 DATABASE = "data.mdb"
-SAMPLED = 16  # files whose bytes are in the digest of a collection
 MAX_FILE = 256 << 20  # bytes of one image file
 ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 METHOD_NAMES = {9: "Deflate64", 93: "Zstandard", 95: "XZ", 98: "PPMd", 99: "AES"}
@@ -65,7 +63,8 @@ def find_images(path: Path, scratch: Path, stack: ExitStack) -> ImageFiles:
     EXTENSIONS. Errors: `UserError` as for `list_files`, and where there is no image.
     """
     found = list_files(path, scratch, stack)
-    kept = sorted(filter(_is_image, found))
+    hidden = re.compile(r"(^|/)(\.|__MACOSX(/|$))")
+    kept = sorted(name for name in found if name.lower().endswith(EXTENSIONS) and not hidden.search(name))
     if not kept:
         endings = Counter(PurePosixPath(name).suffix.lower() for name in found if PurePosixPath(name).suffix)
         listed = f" ({', '.join(ending for ending, _ in endings.most_common(4))})" if endings else ""
@@ -76,19 +75,7 @@ def find_images(path: Path, scratch: Path, stack: ExitStack) -> ImageFiles:
             f"{advice} (data.path of conf/dataset/<name>.yaml)"
         )
     files = [ImageFile(str(path / name), partial(_read, path / name, found[name])) for name in kept]
-    # Of all names and of the bytes of some files, evenly spread: the same wherever a copy lies.
-    digest = hashlib.sha256("\0".join(map(printable, kept)).encode())
-    for file in files[:: max(1, len(files) // SAMPLED)]:
-        with suppress(UserError):  # `decode_files` reports what cannot be read
-            digest.update(file.read())
-    facts = {"order": ORDER, "ignored_files": len(found) - len(kept), "files_sha256": digest.hexdigest()}
-    return ImageFiles(files=files, number=len(files), facts=facts)
-
-
-def _is_image(name: str) -> bool:
-    path = PurePosixPath(name)
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
-    return not hidden and path.suffix.lower() in EXTENSIONS
+    return ImageFiles(files=files, number=len(files), facts={"order": ORDER, "ignored_files": len(found) - len(kept)})
 
 
 def _read(path: Path, opens: Callable[[], IO[bytes]]) -> bytes:

@@ -1,19 +1,18 @@
 """Stage `prepare`: read, check and store a dataset. Its size is printed before, a progress bar meanwhile."""
 
+import math
 import shutil
-import tempfile
 import warnings
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from pipeline.base.errors import UserError
-from pipeline.base.files import printable
 from pipeline.data.array import read_manifest, write_dataset
-from pipeline.data.config import DataConfig, settings_file
-from pipeline.data.image_folder import find_images, is_tar, split_inside
+from pipeline.data.config import DataConfig
 from pipeline.data.readers import READERS, Content, Job
-from pipeline.data.sources import local_copy
 
 SPARE = 1.02  # room needed per byte of images: headers, labels and the file system's own data come on top
 
@@ -52,40 +51,28 @@ def settings(config: DataConfig) -> dict[str, Any]:
 
 
 def stale(folder: str | Path, dataset: str, config: DataConfig) -> str:
-    """Why a prepared dataset is not what `config` asks for; "" where it is.
+    """Why a prepared dataset is not what `config` asks for; "" where it is, for all that the settings say.
 
-    Where the images themselves are on this machine, their names and some of their bytes are compared as well, but not
-    those of a tar, which would have to be unpacked.
     Errors: `UserError` where the manifest is missing.
     """
-    manifest, asked = read_manifest(folder), settings(config)
-    recorded = manifest.get("data", {})
+    recorded, asked = read_manifest(folder).get("data", {}), settings(config)
     for key in (*asked, *recorded):
         then, now = recorded.get(key), asked.get(key)
         if then != now:
-            return f"{folder} was prepared with {key}: {then}, {settings_file(dataset)} says {now}"
-    path = local_copy(dataset, config)
-    if path is None or "files_sha256" not in manifest or ((file := split_inside(path)[0]).is_file() and is_tar(file)):
-        return ""
-    with ExitStack() as stack, tempfile.TemporaryDirectory() as scratch:
-        same = find_images(path, Path(scratch), stack).facts["files_sha256"] == manifest["files_sha256"]
-    return "" if same else f"{folder} was prepared from other images than {printable(path)} holds"
+            return f"{folder} was prepared with {key}: {then}, conf/dataset/{dataset}.yaml says {now}"
+    return ""
 
 
 def _announce(content: Content, dataset: str, folder: Path) -> None:
     """Print how much will be written. Errors: `UserError` where the disk has too little room."""
     count, channels, height, width = content.images.shape
-    needed = content.images.size + (content.test.size if content.test else 0)
+    needed = sum(math.prod(split.shape) for split in (content.images, content.test) if split is not None)  # bytes
     free = shutil.disk_usage(folder.parent).free
+    needs, has = f"{tqdm.format_sizeof(needed)}B", f"{tqdm.format_sizeof(free)}B"
     test = f" and {content.test.shape[0]:,} of the test split" if content.test else ""
     images = f"{count:,} images{test} as {channels} x {height} x {width} uint8"
-    print(f"prepare: {dataset}: {images} -> {folder}/, {_bytes(needed)} ({_bytes(free)} free)", flush=True)
+    print(f"prepare: {dataset}: {images} -> {folder}/, {needs} ({has} free)", flush=True)
     if free < needed * SPARE:
         raise UserError(
-            f"{folder}: {_bytes(needed)} are needed for {dataset}, {_bytes(free)} are free on that disk; "
-            "make room and run it again"
+            f"{folder}: {needs} are needed for {dataset}, {has} are free on that disk; make room and run it again"
         )
-
-
-def _bytes(number: float) -> str:
-    return f"{number / 1e9:,.2f} GB" if number >= 1e9 else f"{number / 1e6:,.1f} MB"

@@ -14,10 +14,10 @@ import numpy as np
 from pipeline.base.errors import UserError
 from pipeline.base.files import printable, write_text
 from pipeline.data.array import Split, in_memory
-from pipeline.data.config import SIDES, DataConfig, Source, settings_file
+from pipeline.data.config import SIDES, DataConfig, Source
 from pipeline.data.decode import LIBRARY, decode_files, fit_chunks, resize_rule
 from pipeline.data.glyphs import Glyphs
-from pipeline.data.image_folder import EXTENSIONS, ImageFiles, find_images, lmdb_images, split_inside, unpack_tar
+from pipeline.data.image_folder import EXTENSIONS, find_images, lmdb_images, split_inside, unpack_tar
 from pipeline.data.sources import locate
 
 GLYPHS = 20_000  # images that are drawn where no number is given
@@ -162,7 +162,7 @@ def _files(job: Job, *, source: str, split: str, count: int | None = None) -> Co
             f"{printable(path)}: holds {images.number:,} images, the dataset has {count:,}; "
             "complete the copy, or prepare it as a dataset of source: folder"
         )
-    counts = dict.fromkeys(("cropped", "resized", "converted", "rotated", "first_of_several", "skipped"), 0)
+    counts = Counter(dict.fromkeys(("cropped", "resized", "converted", "rotated", "first_of_several", "skipped"), 0))
     facts = {
         "source": "/".join(filter(None, (f"{source}, {printable(archive.name)}", inside))),
         "checksum": checked,
@@ -173,17 +173,17 @@ def _files(job: Job, *, source: str, split: str, count: int | None = None) -> Co
         "images": counts,
     }
     shape = (images.number, job.config.channels, job.config.resolution, job.config.resolution)
-    return Content(images=Split(shape=shape, chunks=partial(_decoded, job, path, images, counts)), facts=facts)
 
+    def chunks() -> Iterator[np.ndarray]:
+        refused: list[UserError] = []
+        yield from decode_files(images.files, job.config, counts, refused)
+        counts["skipped"] = len(refused)
+        if job.listing is not None:
+            job.listing.unlink(missing_ok=True)
+        if refused:
+            _report(job, path, images.number, refused)
 
-def _decoded(job: Job, path: Path, images: ImageFiles, counts: dict[str, int]) -> Iterator[np.ndarray]:
-    refused: list[UserError] = []
-    yield from decode_files(images.files, job.config, counts, refused)
-    counts["skipped"] = len(refused)
-    if job.listing is not None:
-        job.listing.unlink(missing_ok=True)
-    if refused:
-        _report(job, path, images.number, refused)
+    return Content(images=Split(shape=shape, chunks=chunks), facts=facts)
 
 
 def _report(job: Job, path: Path, count: int, refused: list[UserError]) -> None:
@@ -196,7 +196,7 @@ def _report(job: Job, path: Path, count: int, refused: list[UserError]) -> None:
         write_text(job.listing, "".join(f"{printable(str(problem))}\n" for problem in refused))
         where = f", all listed in {job.listing}"
         if len(refused) < count:
-            hint = f"; or leave them out: {settings_file(job.dataset)}: data.on_error: skip"
+            hint = f"; or leave them out: conf/dataset/{job.dataset}.yaml: data.on_error: skip"
     if job.config.on_error == "skip" and len(refused) < count:
         print(f"prepare: {job.dataset}: {message}; left out{where}", flush=True)
         return

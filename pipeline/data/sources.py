@@ -13,10 +13,10 @@ import re
 import shlex
 from pathlib import Path
 
-from pipeline.base.download import ROOT, Mismatch, PublishedFile, data_root, download, first_existing, places
+from pipeline.base.download import ROOT, Mismatch, PublishedFile, data_root, download, places
 from pipeline.base.errors import UserError
 from pipeline.base.files import expand_home, printable
-from pipeline.data.config import DataConfig, Source, settings_file
+from pipeline.data.config import DataConfig, Source
 from pipeline.data.image_folder import split_inside
 
 OFFICIAL: dict[Source, PublishedFile] = {
@@ -61,17 +61,16 @@ def locate(dataset: str, config: DataConfig) -> tuple[Path, str]:
     Errors: `UserError` where no copy is found and none can be fetched (the message names file, size, checksum and where
     to put it), and where a file is not the official one.
     """
-    official, setting = OFFICIAL.get(config.source), f"{settings_file(dataset)}:data.path"
-    path = _local(dataset, config, setting)
+    official, setting = OFFICIAL.get(config.source), f"conf/dataset/{dataset}.yaml:data.path"
+    path = _copy(dataset, config, official, setting)
+    if path is None:
+        raise UserError(
+            f"dataset {dataset}: its images cannot be fetched from an official address: "
+            f"set {setting} to a folder, zip or tar of them ({as_override(setting, '/absolute/path')}), "
+            f"or put them at {data_root() or f'${ROOT}'}/{dataset} (a folder) or {dataset}.zip"
+        )
     if official is None:
-        if path is None:
-            raise UserError(
-                f"dataset {dataset}: its images cannot be fetched from an official address: "
-                f"set {setting} to a folder, zip or tar of them ({as_override(setting, '/absolute/path')}), "
-                f"or put them at {data_root() or f'${ROOT}'}/{dataset} (a folder) or {dataset}.zip"
-            )
         return path, "none: there is no official file"
-    path = path or _official_copy(official, setting)
     if (path / official.file).is_file():
         path = path / official.file
     if not path.is_file():
@@ -88,16 +87,6 @@ def locate(dataset: str, config: DataConfig) -> tuple[Path, str]:
     return path, f"{official.checksum}, published by {official.published}: matches"
 
 
-def local_copy(dataset: str, config: DataConfig) -> Path | None:
-    """Where the images lie on this machine; None where they are drawn, come with a package, or are not here."""
-    try:
-        path = _local(dataset, config, "")
-        official = OFFICIAL.get(config.source)
-        return path or (first_existing(places(official.file)) if official else None)
-    except UserError:
-        return None
-
-
 def as_override(setting: str, path: str | Path) -> str:
     """A setting as `dvc exp run` takes it, quoted for Hydra (spaces, =, letters beyond ASCII) and for the shell."""
     text = printable(path).replace("\\", "\\\\").replace('"', '\\"')
@@ -105,32 +94,30 @@ def as_override(setting: str, path: str | Path) -> str:
     return "-S " + shlex.quote(f"{setting}={text}" if plain else f'{setting}="{text}"')
 
 
-def _local(dataset: str, config: DataConfig, setting: str) -> Path | None:
-    """The path in the settings, else the copy under $TRANSGAN_DATA. Errors: `UserError` for a path with nothing."""
-    root = data_root()
-    if config.path is None:
-        return first_existing([root / dataset, root / f"{dataset}.zip"]) if root else None
-    path = expand_home(config.path)
-    file, inside = split_inside(path)
-    if not os.path.exists(file) or (inside and config.source not in (*IMAGES_ALONE, "celebahq", "folder")):
-        raise UserError(
-            f"{settings_file(dataset)}: data.path: {printable(path)}: no such file or folder; "
-            f"as an experiment's setting: {as_override(setting, path)}"
-        )
-    return path
+def _copy(dataset: str, config: DataConfig, official: PublishedFile | None, setting: str) -> Path | None:
+    """The first place that has the images; the official file is fetched where none has. None: there is no such file.
 
-
-def _official_copy(official: PublishedFile, setting: str) -> Path:
-    """The official file under its own name, fetched where no place has it. Errors: `UserError`."""
-    possible = places(official.file)
-    if (path := first_existing(possible)) is not None:
+    Errors: `UserError` for a path in the settings with nothing, and where the official file cannot be fetched.
+    """
+    if config.path is not None:
+        path = expand_home(config.path)
+        file, inside = split_inside(path)
+        if not os.path.exists(file) or (inside and config.source not in (*IMAGES_ALONE, "celebahq", "folder")):
+            raise UserError(
+                f"conf/dataset/{dataset}.yaml: data.path: {printable(path)}: no such file or folder; "
+                f"as an experiment's setting: {as_override(setting, path)}"
+            )
         return path
-    try:
-        download(official, possible[0])
-    except (Mismatch, OSError) as problem:
-        reason = " ".join(str(problem).split())
-        raise UserError(
-            f"{official} is needed and could not be fetched from {official.address} ({reason}): fetch it elsewhere and "
-            f"put it at {possible[0]}, or point {setting} at it, or let {ROOT} name a folder that holds it"
-        ) from None
-    return possible[0]
+    root, official_places = data_root(), places(official.file) if official else []
+    own = [root / dataset, root / f"{dataset}.zip"] if root else []
+    found = next(filter(os.path.exists, [*own, *official_places]), None)
+    if found is None and official:
+        try:
+            download(official, found := official_places[0])
+        except (Mismatch, OSError) as problem:
+            reason = " ".join(str(problem).split())
+            raise UserError(
+                f"{official} is needed and could not be fetched from {official.address} ({reason}): fetch it elsewhere "
+                f"and put it at {found}, or point {setting} at it, or let {ROOT} name a folder that holds it"
+            ) from None
+    return found

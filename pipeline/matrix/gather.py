@@ -14,7 +14,7 @@ from pathlib import Path
 from pipeline.base.cell import STAGES, Cell
 from pipeline.base.errors import command_line
 from pipeline.base.files import read_json
-from pipeline.base.git import other_libraries, revision
+from pipeline.base.git import ask, other_libraries
 from pipeline.base.run_cache import ONLY_RESTORE
 from pipeline.matrix.dvc import DvcError, check_remote, dvc, stages_begun
 from pipeline.matrix.units import State, Unit, last_report, read_units, state_file, trainings
@@ -91,7 +91,7 @@ def main() -> None:
     check_remote(root)
     dvc("repro", "plan", root=root)
     units = read_units(root)
-    print("\n".join(describe(cell_states(units, revision(root)))), flush=True)
+    print("\n".join(describe(cell_states(units, ask("rev-parse", "HEAD", root=root)))), flush=True)
     if options.restore:
         restore(root, units)
 

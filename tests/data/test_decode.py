@@ -89,16 +89,6 @@ REFUSED = [
     ("16-bit rgb", sixteen_bit_rgb(), {}, "more than 8 bits a channel"),
     ("float", encoded(Image.fromarray(GREY.astype(np.float32)), "TIFF"), {}, "more than 8 bits a channel"),
     (
-        "grey",
-        encoded(GREY),
-        {"convert": "refuse"},
-        "a greyscale image, .* set data.convert to lossless",
-    ),
-    ("grey jpeg", encoded(GREY, "JPEG"), {"convert": "refuse"}, "a greyscale image"),
-    ("black and white", encoded(Image.fromarray(GREY).convert("1")), {"convert": "refuse"}, "a black-and-white image"),
-    ("palette", palette(), {"convert": "refuse"}, "a palette image"),
-    ("opaque", encoded(alpha(255)), {"convert": "refuse"}, "an image with an alpha channel"),
-    (
         "transparent",
         encoded(alpha(254)),
         {},

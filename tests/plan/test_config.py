@@ -121,7 +121,6 @@ REFUSED = [
         "digits | cifar10 | stl10 | celeba | celebahq | lsun_church | folder | glyphs | glyphs_pairs",
     ),
     case(f"{CIFAR10}data.fit", "stretch", "crop | squash"),
-    case(f"{CIFAR10}data.convert", "rgb", "lossless | refuse"),
     case(
         f"{DIGITS}evaluate.metrics",
         ["fid50000_train_clean"],

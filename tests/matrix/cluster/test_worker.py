@@ -172,7 +172,7 @@ def test_a_clone_with_changes_is_refused_in_one_line(repository):
 
 def test_the_same_revision_is_allowed(repository, monkeypatch):
     monkeypatch.setattr(Worker, "handle_signals", lambda self: None)
-    at = revision.revision(repository)
+    at = revision.ask("rev-parse", "HEAD", root=repository)
     assert start(repository, options("--revision", at)).revision == at
 
 
