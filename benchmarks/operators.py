@@ -42,7 +42,7 @@ def bias_attention(tokens: int) -> tuple[Work, Work]:
     def once(function: Callable[[], Tensor]) -> Work:
         return lambda: torch.autograd.grad(function().sum(), (q, k, v, bias))
 
-    return once(lambda: BiasedAttention.apply(q, k, v, bias)[0]), once(lambda: attend(q, k, v, bias, fused=False))
+    return once(lambda: BiasedAttention.apply(q, k, v, bias)), once(lambda: attend(q, k, v, bias, fused=False))
 
 
 def bicubic(tokens: int) -> tuple[Work, Work]:

@@ -25,7 +25,7 @@ def world() -> int:
 
 def rank() -> int:
     """The number of this process, from 0. Process 0 writes."""
-    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+    return dist.get_rank() if world() > 1 else 0
 
 
 def part_rows(size: int, count: int) -> list[slice]:
@@ -100,11 +100,6 @@ def own_rows(x: Tensor) -> Tensor:
     """This process's rows of a whole batch: the inverse of `gather_rows`."""
     own = len(x) // world()
     return x if world() == 1 else x[rank() * own : (rank() + 1) * own]
-
-
-def mean_value(x: Tensor) -> Tensor:
-    """The mean of x over the processes, as a constant."""
-    return mean(x.detach())
 
 
 @torch.no_grad()

@@ -110,15 +110,14 @@ def compiled(function: Callable, execution: str) -> Callable:
     """`function` as `execution` says; a compiled one takes up to minutes at its first call."""
     if execution == "eager":
         return function
-    if execution == "compiled":
-        return torch.compile(function, fullgraph=True, dynamic=False)
-    replayed = torch.compile(function, fullgraph=True, dynamic=False, mode="reduce-overhead")
+    mode = "reduce-overhead" if execution == "compiled_graphs" else None
+    whole: Callable = torch.compile(function, fullgraph=True, dynamic=False, mode=mode)
 
-    def call(*arguments: object, **settings: object) -> object:
+    def replay(*arguments: object, **settings: object) -> object:
         torch.compiler.cudagraph_mark_step_begin()
-        return tree_map(torch.clone, replayed(*arguments, **settings))  # the next replay overwrites what it returned
+        return tree_map(torch.clone, whole(*arguments, **settings))  # the next replay overwrites what it returned
 
-    return call
+    return replay if mode else whole
 
 
 def copied_out(gradient: Tensor | None) -> Tensor | None:

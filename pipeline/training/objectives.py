@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.networks.distributed import mean_value, world
+from pipeline.networks import distributed
 
 Score = Callable[..., Tensor]  # images (B, C, H, W), twice=False -> scores (B,), augmentation included
 
@@ -81,8 +81,8 @@ def discriminator_loss(
     over the parts, and the gradient of that mean, are those of the square.
     """
     mean = real.mean()
-    if batch_mean is None and drift_weight and world() > 1:
-        batch_mean = mean_value(mean)
+    if batch_mean is None and drift_weight and distributed.world() > 1:
+        batch_mean = distributed.mean(mean.detach())
     drift = mean.square() if batch_mean is None else batch_mean * (2 * mean - batch_mean)
     return loss.discriminator(real, fake) + drift_weight * drift
 

@@ -7,7 +7,7 @@ and every part takes its rows, so that neither changes anything but the order of
 import torch
 from torch import Tensor
 
-from pipeline.networks.distributed import average, mean_value, part_rows, stacked_batches
+from pipeline.networks.distributed import average, mean, part_rows, stacked_batches
 from pipeline.training.augment import Parameters, apply, rows, sample_parameters
 from pipeline.training.config import TrainConfig
 from pipeline.training.data import RealImages
@@ -57,7 +57,7 @@ def discriminator_gradients(networks: Networks, real: Tensor, config: TrainConfi
         shown_reals = [apply(real[part], rows(for_real, part), policy) for part in parts]
         batch_mean = None  # E[D(x)] of the whole batch, which the drift term of a part needs
         if len(parts) > 1 and config.drift_weight:
-            batch_mean = mean_value(torch.cat([discriminator(shown_real) for shown_real in shown_reals]).mean())
+            batch_mean = mean(torch.cat([discriminator(shown_real) for shown_real in shown_reals]).mean())
     reports = []
     for part, fake, shown_real in zip(parts, fakes, shown_reals, strict=True):
         shown_fake = apply(fake, rows(for_fake, part), policy)

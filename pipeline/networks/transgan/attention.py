@@ -29,13 +29,13 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, *, fused: bool)
     if fused:
         flat = [tensor.flatten(0, -4) for tensor in (q, k, v)]
         if BiasedAttention.applies(q, bias):
-            mixed: Tensor = BiasedAttention.apply(*flat, bias)[0]
+            mixed: Tensor = BiasedAttention.apply(*flat, bias)
         else:
             mixed = fused_attention(*flat, bias)  # type: ignore[call-arg]
         return mixed.unflatten(0, q.shape[:-3])
     if few_launches(q):
         flat = [tensor.flatten(0, -3) for tensor in (q, k, v)]
-        return TwiceAttention.apply(*flat, bias)[0].unflatten(0, q.shape[:-2])
+        return TwiceAttention.apply(*flat, bias).unflatten(0, q.shape[:-2])
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
     if bias is not None:
         scores = scores + bias

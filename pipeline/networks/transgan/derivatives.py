@@ -30,12 +30,9 @@ class GeluDerivative(torch.autograd.Function):
     """g, x -> g gelu'(x), with its own derivative in closed form: gelu''(x) = (2 - x^2) exp(-x^2 / 2) / sqrt(2 pi)."""
 
     @staticmethod
-    def forward(gradient: Tensor, x: Tensor) -> Tensor:
+    def forward(ctx: Any, gradient: Tensor, x: Tensor) -> Tensor:
+        ctx.save_for_backward(gradient, x)
         return torch.ops.aten.gelu_backward(gradient, x)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
 
     @staticmethod
     def backward(ctx: Any, upper: Tensor) -> tuple[Tensor, Tensor]:
@@ -49,12 +46,9 @@ class TwiceGelu(torch.autograd.Function):
     """Exact GELU for what is differentiated twice: PyTorch's second derivative takes three times as long on a CPU."""
 
     @staticmethod
-    def forward(x: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
         return F.gelu(x)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
@@ -65,20 +59,18 @@ class RmsNormDerivative(torch.autograd.Function):
     """g, x, r -> J g = r (g - y mean(g y)), the derivative of y = r x applied to g. J is its own transpose."""
 
     @staticmethod
-    def forward(g: Tensor, x: Tensor, r: Tensor) -> Tensor:
+    def forward(ctx: Any, g: Tensor, x: Tensor, r: Tensor) -> Tensor:
         if x.is_cuda:
-            return torch.ops.aten._fused_rms_norm_backward(g, x, [x.shape[-1]], r, None, [True, False])[0]
-        return r * (g - x * r * (g * x * r).mean(dim=-1, keepdim=True))
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs, output)
+            j_g: Tensor = torch.ops.aten._fused_rms_norm_backward(g, x, [x.shape[-1]], r, None, [True, False])[0]
+        else:
+            j_g = r * (g - x * r * (g * x * r).mean(dim=-1, keepdim=True))
+        ctx.save_for_backward(g, x, r, j_g)
+        return j_g
 
     @staticmethod
     def backward(ctx: Any, upper: Tensor) -> tuple[Tensor, Tensor, None]:
         g, x, r, j_g = ctx.saved_tensors
-        y, j_upper = x * r, RmsNormDerivative.apply(upper, x, r)
-        products = torch.empty(3, *x.shape, dtype=x.dtype, device=x.device)
+        y, j_upper, products = x * r, RmsNormDerivative.apply(upper, x, r), x.new_empty(3, *x.shape)
         for product, a, b in zip(products, (g, upper, upper), (y, y, j_g), strict=True):
             torch.mul(a, b, out=product)
         gy, uy, ujg = products.mean(dim=-1, keepdim=True)
@@ -87,20 +79,16 @@ class RmsNormDerivative(torch.autograd.Function):
 
 
 class RmsNorm(torch.autograd.Function):
-    """x (..., C) -> y = r x and r = 1 / sqrt(mean_C(x^2) + eps), (..., 1); y differentiable any number of times."""
+    """x (..., C) -> y = r x with r = 1 / sqrt(mean_C(x^2) + eps), differentiable any number of times."""
 
     @staticmethod
-    def forward(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-        return torch.ops.aten._fused_rms_norm(x, [x.shape[-1]], None, eps)
+    def forward(ctx: Any, x: Tensor, eps: float) -> Tensor:
+        y, r = torch.ops.aten._fused_rms_norm(x, [x.shape[-1]], None, eps)
+        ctx.save_for_backward(x, r)
+        return y
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, float], output: tuple[Tensor, Tensor]) -> None:
-        ctx.save_for_backward(inputs[0], output[1])
-        ctx.mark_non_differentiable(output[1])
-        ctx.set_materialize_grads(False)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor, _: None) -> tuple[Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return RmsNormDerivative.apply(gradient, *ctx.saved_tensors), None
 
 
@@ -113,12 +101,9 @@ class OffsetTable(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(table: Tensor, index: Tensor, height: int, width: int) -> Tensor:
+    def forward(ctx: Any, table: Tensor, index: Tensor, height: int, width: int) -> Tensor:
+        ctx.height, ctx.width = height, width
         return table.t().index_select(1, index).unflatten(1, (height * width, height * width))
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, int, int], output: Tensor) -> None:
-        ctx.height, ctx.width = inputs[2:]
 
     @staticmethod
     @once_differentiable
@@ -133,91 +118,83 @@ class OffsetTable(torch.autograd.Function):
 
 
 class TwiceAttentionDerivative(torch.autograd.Function):
-    """g, q, k, v, bias, P -> the derivatives of P v in q, k, v and bias, and g v^T.
+    """g, q, k, v, bias, P -> the derivatives of P v in q, k, v and bias. All (B, n, .) but the bias (heads, n, n).
 
-    P = softmax(q k^T / sqrt(d) + bias), so the derivatives in q, k and bias of what is returned go through it too. All
-    tensors (B, n, .) but the bias (heads, n, n).
+    P = softmax(q k^T / sqrt(d) + bias), so the derivatives in q, k and bias of what is returned go through it too.
     """
 
     @staticmethod
     def forward(
-        g: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, weights: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor]:
+        ctx: Any, g: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, weights: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         of_weights = torch.bmm(g, v.mT, out_dtype=weights.dtype) if g.dtype != weights.dtype else torch.bmm(g, v.mT)
         of_scores = torch._softmax_backward_data(of_weights, weights, -1, weights.dtype)
-        narrow = scaled(of_scores, q)
-        of_v = torch.bmm(weights.to(g.dtype).mT, g)
-        of_bias = None if bias is None else of_scores.unflatten(0, (-1, len(bias))).sum(dim=0)
-        return torch.bmm(narrow, k), torch.bmm(narrow.mT, q), of_v, of_bias, of_weights
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
-        *tensors, bias, weights = inputs
+        of_product = product_derivative(of_scores, q)
         ctx.heads = None if bias is None else len(bias)
-        ctx.save_for_backward(*tensors, weights, output[4])
-        ctx.mark_non_differentiable(output[4])
+        ctx.save_for_backward(g, q, k, v, weights, of_weights)
         ctx.set_materialize_grads(False)
+        of_v = torch.bmm(weights.to(g.dtype).mT, g)
+        return torch.bmm(of_product, k), torch.bmm(of_product.mT, q), of_v, over_images(of_scores, ctx.heads)
 
     @staticmethod
     def backward(
-        ctx: Any, u_q: Tensor | None, u_k: Tensor | None, u_v: Tensor | None, u_bias: Tensor | None, _: None
+        ctx: Any, u_q: Tensor | None, u_k: Tensor | None, u_v: Tensor | None, u_bias: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None, None]:
         g, q, k, v, weights, of_weights = ctx.saved_tensors
         uppers = ((u_q, q), (u_k, k), (u_v, v))
         u_q, u_k, u_v = (torch.zeros_like(t) if u is None else u.contiguous() for u, t in uppers)
-        u_scores = with_bias(torch.bmm(u_q, k.mT).baddbmm_(q, u_k.mT), q, u_bias).to(weights.dtype)
+        u_scores = scores_of(torch.bmm(u_q, k.mT).baddbmm_(q, u_k.mT), q, u_bias).to(weights.dtype)
         of_weights = of_weights - (of_weights * weights).sum(dim=-1, keepdim=True)
         u_scores = u_scores - (u_scores * weights).sum(dim=-1, keepdim=True)
         # But for a constant in each row, which the softmax's derivative takes away.
         u_weights = (u_scores * of_weights).add_(torch.bmm(g, u_v.mT))
         through = torch._softmax_backward_data(u_weights, weights, -1, weights.dtype)
         first, second = (torch.mul(t, weights, out=torch.empty_like(t, dtype=q.dtype)) for t in (u_scores, of_weights))
-        third, scale = scaled(through, q), q.shape[-1] ** -0.5
+        third, scale = product_derivative(through, q), q.shape[-1] ** -0.5
         return (
             torch.bmm(first, v).baddbmm_(weights.to(q.dtype), u_v),
             torch.bmm(third, k).baddbmm_(second, u_k, alpha=scale),
             torch.bmm(third.mT, q).baddbmm_(second.mT, u_q, alpha=scale),
             torch.bmm(first.mT, g),
-            None if ctx.heads is None else through.unflatten(0, (-1, ctx.heads)).sum(dim=0),
+            over_images(through, ctx.heads),
             None,
         )
 
 
-def scaled(of_scores: Tensor, q: Tensor) -> Tensor:
-    """The derivative in q k^T of that in the scores, in the precision of q (B, n, d): divided by sqrt(d)."""
-    return torch.mul(of_scores, q.shape[-1] ** -0.5, out=torch.empty_like(of_scores, dtype=q.dtype))
-
-
-def with_bias(product: Tensor, q: Tensor, bias: Tensor | None) -> Tensor:
-    """product / sqrt(d) + bias: scores of products (B heads, n, n) of q (B heads, n, d) and bias (heads, n, n)."""
+def scores_of(product: Tensor, q: Tensor, bias: Tensor | None) -> Tensor:
+    """product / sqrt(d) + bias for q k^T (B heads, n, n), q (B heads, n, d) and bias (heads, n, n)."""
     scale = q.shape[-1] ** -0.5
     if bias is None:
         return product * scale
     return torch.add(bias, product.unflatten(0, (-1, len(bias))), alpha=scale).flatten(0, 1)
 
 
-class TwiceAttention(torch.autograd.Function):
-    """softmax(q k^T / sqrt(d) + bias) v and the weights, differentiable twice.
+def product_derivative(of_scores: Tensor, q: Tensor) -> Tensor:
+    """The derivative in q k^T from that in the scores, in the precision of q (B heads, n, d)."""
+    return torch.mul(of_scores, q.shape[-1] ** -0.5, out=torch.empty_like(of_scores, dtype=q.dtype))
 
-    q, k, v (B heads, n, d), bias (heads, n, n) or None. Products are in the precision of q, k and v, the softmax in
-    fp32 at least.
+
+def over_images(of_scores: Tensor, heads: int | None) -> Tensor | None:
+    """(B heads, n, n) summed over B, for the bias; None without one."""
+    return None if heads is None else of_scores.unflatten(0, (-1, heads)).sum(dim=0)
+
+
+class TwiceAttention(torch.autograd.Function):
+    """softmax(q k^T / sqrt(d) + bias) v, differentiable twice. q, k, v (B heads, n, d), bias (heads, n, n) or None.
+
+    Products are in the precision of q, k and v, the softmax in fp32 at least.
     """
 
     @staticmethod
-    def forward(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
-        scores = with_bias(torch.bmm(q, k.mT), q, bias)
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+        scores = scores_of(torch.bmm(q, k.mT), q, bias)
         weights = scores.softmax(dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32))
-        return torch.bmm(weights.to(v.dtype), v), weights
+        ctx.save_for_backward(q, k, v, bias, weights)
+        return torch.bmm(weights.to(v.dtype), v)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-        ctx.save_for_backward(*inputs, output[1])
-        ctx.mark_non_differentiable(output[1])
-        ctx.set_materialize_grads(False)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor, _: None) -> tuple[Tensor | None, ...]:
-        return TwiceAttentionDerivative.apply(gradient.contiguous(), *ctx.saved_tensors)[:4]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        return TwiceAttentionDerivative.apply(gradient.contiguous(), *ctx.saved_tensors)
 
 
 class BiasedAttention(torch.autograd.Function):
@@ -229,17 +206,15 @@ class BiasedAttention(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-        return torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(q, k, v, attn_mask=bias.unsqueeze(0))
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, Tensor], output: tuple[Tensor, Tensor]) -> None:
-        ctx.save_for_backward(*inputs, *output)
-        ctx.mark_non_differentiable(output[1])
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+        fused = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+        out, logsum = fused(q, k, v, attn_mask=bias.unsqueeze(0))
+        ctx.save_for_backward(q, k, v, bias, out, logsum)
+        return out
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         q, k, v, bias, out, logsum = ctx.saved_tensors
         scale, tokens = q.shape[-1] ** -0.5, q.shape[-2]
         of_q, of_k, of_v = (torch.empty_like(tensor) for tensor in (q, k, v))
