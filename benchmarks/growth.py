@@ -48,7 +48,7 @@ def network(resolution: int, kind: str) -> NetworkSpec:
     name = DATASETS[resolution]
     model: dict[str, Any] = {"attention": kind, "attention_from": 32, "relative_position": kind != "nystrom"}
     if resolution == 32:  # the script's sizes narrow earlier; here those of celeba64, three stages of it
-        stages = [stage.model_dump() for stage in GENERATORS["celeba64"].stages[:3]]
+        stages = [stage.model_dump() for stage in GENERATORS["celeba64"]["stages"][:3]]
         model["generator"] = {"transgan": {"stages": stages}}
     content["variants"] = {"growth": {"model": model}}
     return resolve_cell(content, name, "growth").network

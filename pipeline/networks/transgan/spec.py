@@ -8,8 +8,7 @@ celeba64            neither was released: the generator of celeba128 without its
 celebahq256         the generator of June 2021 for CelebA-HQ and LSUN Church; D by the paper's figure
 """
 
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -45,16 +44,65 @@ class SharedSettings(Strict):
     mlp_ratio: Positive  # hidden width of the MLP over token width; 4
 
 
+class BlockSpec(Strict):
+    """`depth` equal transformer blocks on a map of `side` x `side` tokens."""
+
+    depth: NotNegative
+    side: Positive
+    width: Positive
+    heads: Positive
+    mlp_ratio: Positive
+    norm: Norm
+    attention: Attention
+    window: int  # tokens a side of the area inside which attention is computed; `side` unless grid
+    landmarks: int  # 0 unless nystrom
+    relative_position: bool
+    noise: bool
+
+
 class OwnSettings(Strict):
     """Settings of one network. Those that `SharedSettings` has too take the place of the shared one."""
 
-    family: Literal["transgan"] = "transgan"
+    network: ClassVar[str]
     preset: Preset | None = None
     heads: Positive | None = None
     norm: Norm | None = None
     window: Positive | None = None
     noise: bool | None = None
     relative_position: bool | None = None
+
+    def merged(self, shared: SharedSettings, presets: dict[Preset, dict[str, Any]]) -> dict[str, Any]:
+        """All settings by name: the network's own, those of its preset, the shared ones, in this order."""
+        values = dict(shared) | (presets[self.preset] if self.preset else {}) | given_values(self)
+        for name in presets["cifar10"].keys() - values:
+            allowed = f"a value, or a preset: {' | '.join(presets)}"
+            raise Impossible(f"model.{self.network}.{name}", "nothing", allowed)
+        return values
+
+    def blocks(self, values: dict[str, Any], side: int, width: int, depth: int, kind: str | None = None) -> BlockSpec:
+        """`depth` blocks. Errors: `Impossible` for heads, a window or landmarks that do not divide."""
+
+        def refuse(name: str, allowed: str) -> Impossible:  # names the key where the setting was given
+            prefix = "model" if getattr(self, name, None) is None else f"model.{self.network}"
+            return Impossible(f"{prefix}.{name}", values[name], allowed)
+
+        window, landmarks, tokens = values["window"], values["landmarks"], side * side
+        if width % values["heads"]:
+            raise refuse("heads", f"a divisor of the {self.network}'s width {width}")
+        kind = kind or (values["attention"] if side >= values["attention_from"] else "standard")
+        if kind == "grid" and side % window:
+            raise refuse("window", f"a divisor of the {self.network}'s {side} x {side} feature map")
+        if (kind == "grid" and window == side) or (kind == "nystrom" and landmarks >= tokens):
+            kind = "standard"
+        if kind == "nystrom" and tokens % landmarks:
+            raise refuse("landmarks", f"a divisor of the {self.network}'s {tokens} tokens at {side} x {side}")
+        if kind == "nystrom" and values["relative_position"]:
+            allowed = "false with attention=nystrom, which never forms the token-by-token scores a bias is added to"
+            raise refuse("relative_position", allowed)
+        block = {name: value for name, value in values.items() if name in BlockSpec.model_fields}
+        block |= {"depth": depth, "side": side, "width": width, "attention": kind}
+        block |= {"window": window if kind == "grid" else side, "landmarks": landmarks if kind == "nystrom" else 0}
+        return BlockSpec(**block)
 
 
 class GeneratorStage(Strict):
@@ -69,6 +117,7 @@ class GeneratorStage(Strict):
 class GeneratorSettings(OwnSettings):
     """`model.generator.transgan`."""
 
+    network: ClassVar[str] = "generator"
     latent_dim: Positive | None = None  # z ~ N(0, I); 256 for CIFAR-10, 512 elsewhere (released code)
     base_side: Positive | None = None  # side of the first token map, 8 (12 for STL-10)
     stages: Annotated[list[GeneratorStage], Field(min_length=1)] | None = None
@@ -86,55 +135,42 @@ class DiscriminatorStage(Strict):
 class DiscriminatorSettings(OwnSettings):
     """`model.discriminator.transgan`."""
 
+    network: ClassVar[str] = "discriminator"
     patch: Positive | None = None  # pixels a side of the finest patches, P; coarser scales are 2P, 4P
     overlap: NotNegative = 0  # pixels that the finest patches reach beyond P on each side
     stages: Annotated[list[DiscriminatorStage], Field(min_length=1)] | None = None
     cls_depth: Positive | None = None  # blocks after the [cls] token joined (1 in the released code)
 
 
-def _generator(latent_dim: int, base_side: int, *stages: tuple[Upsample, int, int]) -> GeneratorSettings:
-    listed = [GeneratorStage(upsample=upsample, width=width, depth=depth) for upsample, width, depth in stages]
-    return GeneratorSettings(latent_dim=latent_dim, base_side=base_side, stages=listed)
+def _generator(latent_dim: int, base_side: int, first: int, bicubic: int, *shuffled: int) -> dict[str, Any]:
+    """1024 channels in `first` blocks and after `bicubic` upsamplings, 4 blocks each; a pixel shuffle per depth."""
+    stages = [GeneratorStage(upsample="none", width=1024, depth=first)]
+    stages += [GeneratorStage(upsample="bicubic", width=1024, depth=4)] * bicubic
+    for number, depth in enumerate(shuffled, 1):
+        stages.append(GeneratorStage(upsample="pixel_shuffle", width=1024 // 4**number, depth=depth))
+    return {"latent_dim": latent_dim, "base_side": base_side, "stages": stages}
 
 
-def _discriminator(patch: int, *stages: tuple[int, int]) -> DiscriminatorSettings:
+def _discriminator(patch: int, *stages: tuple[int, int]) -> dict[str, Any]:
+    """Stages by (width, depth)."""
     listed = [DiscriminatorStage(width=width, depth=depth) for width, depth in stages]
-    return DiscriminatorSettings(patch=patch, cls_depth=1, stages=listed)
+    return {"patch": patch, "cls_depth": 1, "stages": listed}
 
 
-_FIRST: tuple[Upsample, int, int] = ("none", 1024, 5)
-_LARGER: tuple[Upsample, int, int] = ("bicubic", 1024, 4)
-_SHUFFLED: list[tuple[Upsample, int, int]] = [("pixel_shuffle", width, 4) for width in (256, 64, 16)]
-GENERATORS: dict[str, GeneratorSettings] = {
-    "cifar10": _generator(256, 8, _FIRST, ("pixel_shuffle", 256, 4), ("pixel_shuffle", 64, 2)),
-    "stl10": _generator(512, 12, ("none", 1024, 7), ("pixel_shuffle", 256, 5), ("pixel_shuffle", 64, 3)),
-    "celeba64": _generator(512, 8, _FIRST, _LARGER, *_SHUFFLED[:2]),
-    "celeba128": _generator(512, 8, _FIRST, _LARGER, *_SHUFFLED),
-    "celebahq256": _generator(512, 8, _FIRST, _LARGER, _LARGER, *_SHUFFLED),
+GENERATORS: dict[Preset, dict[str, Any]] = {
+    "cifar10": _generator(256, 8, 5, 0, 4, 2),
+    "stl10": _generator(512, 12, 7, 0, 5, 3),
+    "celeba64": _generator(512, 8, 5, 1, 4, 4),
+    "celeba128": _generator(512, 8, 5, 1, 4, 4, 4),
+    "celebahq256": _generator(512, 8, 5, 2, 4, 4, 4),
 }
-DISCRIMINATORS: dict[str, DiscriminatorSettings] = {
+DISCRIMINATORS: dict[Preset, dict[str, Any]] = {
     "cifar10": _discriminator(2, (288, 3), (384, 3)),
     "stl10": _discriminator(2, (288, 3), (384, 3)),
     "celeba64": _discriminator(2, (96, 3), (192, 3), (384, 3)),
     "celeba128": _discriminator(2, (96, 3), (192, 3), (384, 4)),
     "celebahq256": _discriminator(4, (96, 3), (192, 3), (384, 4)),
 }
-
-
-class BlockSpec(Strict):
-    """`depth` equal transformer blocks on a map of `side` x `side` tokens."""
-
-    depth: NotNegative
-    side: Positive
-    width: Positive
-    heads: Positive
-    mlp_ratio: Positive
-    norm: Norm
-    attention: Attention
-    window: int  # tokens a side of the area inside which attention is computed; `side` unless grid
-    landmarks: int  # 0 unless nystrom
-    relative_position: bool
-    noise: bool
 
 
 class GeneratorStageSpec(Strict):
@@ -163,7 +199,7 @@ class GeneratorSpec(base.GeneratorSpec):
 
     @property
     def batch_statistics(self) -> bool:
-        return any(block.norm == "batch" for stage in self.stages for block in stage.blocks)
+        return self.stages[0].blocks[0].norm == "batch"  # one norm for the whole network
 
 
 class DiscriminatorSpec(base.DiscriminatorSpec):
@@ -176,59 +212,16 @@ class DiscriminatorSpec(base.DiscriminatorSpec):
 
     @property
     def batch_statistics(self) -> bool:
-        return any(block.norm == "batch" for block in [*(b for s in self.stages for b in s.blocks), self.cls])
-
-
-@dataclass(frozen=True)
-class _Settings:
-    """The settings of one network: its own, those of its preset, the shared ones, in this order."""
-
-    network: Literal["generator", "discriminator"]
-    own: GeneratorSettings | DiscriminatorSettings
-    values: dict[str, Any]
-
-    def refuse(self, name: str, allowed: str) -> Impossible:
-        """Names the key where the setting was given."""
-        prefix = f"model.{self.network}" if getattr(self.own, name, None) is not None else "model"
-        return Impossible(f"{prefix}.{name}", self.values[name], allowed)
-
-    def blocks(self, side: int, width: int, depth: int, attention: Attention | None = None) -> BlockSpec:
-        """`depth` blocks. Errors: `Impossible` for heads, a window or landmarks that do not divide."""
-        v = self.values
-        if width % v["heads"]:
-            raise self.refuse("heads", f"a divisor of the {self.network}'s width {width}")
-        kind = attention or (v["attention"] if side >= v["attention_from"] else "standard")
-        if kind == "grid" and side % v["window"]:
-            raise self.refuse("window", f"a divisor of the {self.network}'s {side} x {side} feature map")
-        if (kind == "grid" and v["window"] == side) or (kind == "nystrom" and v["landmarks"] >= side * side):
-            kind = "standard"
-        if kind == "nystrom" and (side * side) % v["landmarks"]:
-            allowed = f"a divisor of the {self.network}'s {side * side} tokens at {side} x {side}"
-            raise self.refuse("landmarks", allowed)
-        if kind == "nystrom" and v["relative_position"]:
-            allowed = "false with attention=nystrom, which never forms the token-by-token scores a bias is added to"
-            raise self.refuse("relative_position", allowed)
-        same = {name: v[name] for name in ("heads", "mlp_ratio", "norm", "relative_position", "noise")}
-        window, landmarks = v["window"] if kind == "grid" else side, v["landmarks"] if kind == "nystrom" else 0
-        sizes: dict[str, Any] = {"depth": depth, "side": side, "width": width, "window": window, "landmarks": landmarks}
-        return BlockSpec(**sizes, **same, attention=kind)
-
-
-def _settings(network: Any, own: Any, shared: SharedSettings, presets: dict[str, Any], *required: str) -> _Settings:
-    values = dict(shared) | (given_values(presets[own.preset]) if own.preset else {}) | given_values(own)
-    for name in required:
-        if name not in values:
-            raise Impossible(f"model.{network}.{name}", "nothing", f"a value, or a preset: {' | '.join(presets)}")
-    return _Settings(network, own, values)
+        return self.cls.norm == "batch"
 
 
 def resolve_generator(own: GeneratorSettings, shared: SharedSettings, resolution: int, channels: int) -> GeneratorSpec:
     """Errors: `Impossible` where a grid does not divide its map, heads do not divide a width, landmarks do not divide
     the tokens, the stages do not end at the resolution, or a later stage has no blocks.
     """
-    whole = _settings("generator", own, shared, GENERATORS, "latent_dim", "base_side", "stages")
-    stages, side, width = [], whole.values["base_side"], None
-    for index, stage in enumerate(whole.values["stages"]):
+    values = own.merged(shared, GENERATORS)
+    stages, side, width = [], values["base_side"], None
+    for index, stage in enumerate(values["stages"]):
         key, first = f"model.generator.stages.{index}", index == 0
         if first != (stage.upsample == "none"):
             allowed = "none for the first stage, bicubic | pixel_shuffle after it"
@@ -242,39 +235,38 @@ def resolve_generator(own: GeneratorSettings, shared: SharedSettings, resolution
         if first and stage.smooth:
             raise Impossible(f"{key}.smooth", True, "false in a stage that does not upsample")
         side, width = side * (1 if first else 2), stage.width
-        blocks = [whole.blocks(side, width, stage.depth)]
+        blocks = [own.blocks(values, side, width, stage.depth)]
         stages.append(GeneratorStageSpec(upsample=stage.upsample, smooth=stage.smooth, blocks=blocks))
     if side != resolution:
         allowed = f"stages that end at the resolution, {resolution} x {resolution}"
         raise Impossible("model.generator.stages", f"stages that end at {side} x {side}", allowed)
-    return GeneratorSpec(latent_dim=whole.values["latent_dim"], cross_attention=own.cross_attention, stages=stages)
+    return GeneratorSpec(latent_dim=values["latent_dim"], cross_attention=own.cross_attention, stages=stages)
 
 
 def resolve_discriminator(
     own: DiscriminatorSettings, shared: SharedSettings, resolution: int, channels: int
 ) -> DiscriminatorSpec:
     """Errors: `Impossible` as for the generator, and where patches do not divide the image."""
-    whole = _settings("discriminator", own, shared, DISCRIMINATORS, "patch", "cls_depth", "stages")
-    stages, patch, before, side = [], whole.values["patch"], 0, 0
-    for index, stage in enumerate(whole.values["stages"]):
+    values = own.merged(shared, DISCRIMINATORS)
+    stages, patch, before, side = [], values["patch"], 0, 0
+    for index, stage in enumerate(values["stages"]):
         key = f"model.discriminator.stages.{index}"
         if resolution % patch:
             allowed = f"a size whose {patch}-pixel patches divide {resolution} pixels"
-            raise Impossible("model.discriminator.patch", whole.values["patch"], allowed)
+            raise Impossible("model.discriminator.patch", values["patch"], allowed)
         if stage.full_blocks > stage.depth:
             raise Impossible(f"{key}.full_blocks", stage.full_blocks, f"at most the stage's depth, {stage.depth}")
         if stage.width < before:
             raise Impossible(f"{key}.width", stage.width, f"at least the width of the stage before, {before}")
         side, added = resolution // patch, stage.width - before
-        kinds: list[tuple[int, Attention | None]]
-        kinds = [(stage.depth - stage.full_blocks, None), (stage.full_blocks, "standard")]
-        groups = [whole.blocks(side, stage.width, depth, kind) for depth, kind in kinds if depth]
+        kinds = ((stage.depth - stage.full_blocks, None), (stage.full_blocks, "standard"))
+        groups = [own.blocks(values, side, stage.width, depth, kind) for depth, kind in kinds if depth]
         if len(groups) == 2 and groups[0].attention == "standard":
             groups = [groups[0].model_copy(update={"depth": stage.depth})]
         scaled = index < shared.scales and added > 0
         stages.append(DiscriminatorStageSpec(patch=patch if scaled else 0, embed_width=added, blocks=groups))
         patch, before = patch * 2, stage.width
-    last = whole.blocks(side, before, whole.values["cls_depth"], "standard")
     # The [cls] token has no place on the map, so these blocks have no relative position (released code).
+    last = own.blocks(values, side, before, values["cls_depth"], "standard")
     last = last.model_copy(update={"relative_position": False})
     return DiscriminatorSpec(overlap=own.overlap, stages=stages, cls=last)
