@@ -22,8 +22,6 @@ from pipeline.training.step import iteration
 FIXED_LATENTS_SEED = 0  # the same latents in every cell, so that grids of variants can be compared image by image
 SPREAD_LATENTS = 16  # of them, whose images' spread is in the history
 
-Weights = list[dict[str, Tensor]]  # state dicts of G, its average and D
-
 
 @dataclass
 class Outcome:
@@ -44,7 +42,7 @@ class Outcome:
 
     step: int = 0  # iterations done
     scalars: dict[str, list[Tensor]] = field(default_factory=dict)  # reported since the last tick, on the device
-    last_good: Weights = field(default_factory=list)  # of the last healthy tick
+    last_good: list[dict[str, Tensor]] = field(default_factory=list)  # G, its average and D at the last healthy tick
     seconds: float = 0.0  # trained so far, all sittings together
     resumed: list[float] = field(default_factory=list)  # kimg at which it went on after an interruption
     processes: list[list[float]] = field(default_factory=list)  # [kimg, number]: by how many processes from there on
@@ -102,10 +100,14 @@ def train(plan: TrainPlan, images: np.ndarray, device: torch.device, observer: O
     kept = _moments(steps, config.weight_snapshots) if config.weight_snapshots else set()
     # In the parts that training itself computes at a time, so that they need no more memory than it does.
     at_once = config.batch_generator // (config.parts * world())
-    latents = fixed_latents(plan, config.snapshot_images).to(device).split(at_once)
-    spread_latents = fixed_latents(plan, SPREAD_LATENTS).to(device).split(at_once)
+    latents, spread_latents = (
+        torch.randn(count, outcome.networks.ema.latent_dim, generator=torch.Generator().manual_seed(FIXED_LATENTS_SEED))
+        .to(device)
+        .split(at_once)
+        for count in (config.snapshot_images, SPREAD_LATENTS)
+    )
     _snapshot(outcome, latents, kimg=0.0)
-    outcome.last_good = _weights(outcome.networks)
+    outcome.last_good = copy.deepcopy([module.state_dict() for module in outcome.networks.modules])
     observer.resume(outcome)
     observer.start(steps * per_step / 1000, kimg=outcome.step * per_step / 1000, seconds=outcome.seconds)
     while outcome.step < steps and outcome.status == "ok":
@@ -125,12 +127,6 @@ def train(plan: TrainPlan, images: np.ndarray, device: torch.device, observer: O
         outcome.kimg = steps * per_step / 1000
     observer.stop(outcome.status)
     return outcome
-
-
-def fixed_latents(plan: TrainPlan, count: int) -> Tensor:
-    """z (count, latent_dim), the same in every cell of this geometry."""
-    generator = torch.Generator().manual_seed(FIXED_LATENTS_SEED)
-    return torch.randn(count, plan.network.generator.latent_dim, generator=generator)
 
 
 def _moments(steps: int, count: int) -> set[int]:
@@ -157,7 +153,7 @@ def _tick(outcome: Outcome, latents: tuple[Tensor, ...], kimg: float, observer: 
             first = outcome.history[-symptom[1]]["kimg"]
             problem = f"collapsed: {symptom[0]}, in every tick from {first:g} to {kimg:g} kimg"
         elif divergence.symptom_of(row) is None:
-            outcome.kimg, outcome.last_good = kimg, _weights(outcome.networks)
+            outcome.kimg, outcome.last_good = kimg, copy.deepcopy([module.state_dict() for module in modules])
     if problem:
         outcome.status, outcome.detail = "diverged", problem
         for module, state in zip(modules, outcome.last_good, strict=True):
@@ -189,7 +185,3 @@ def _snapshot(outcome: Outcome, latents: tuple[Tensor, ...], *, kimg: float) -> 
     """Keep a grid of the fixed latents."""
     outcome.grids.append(to_uint8(_draw(outcome.networks.ema, latents)).cpu().numpy())
     outcome.grids_kimg.append(kimg)
-
-
-def _weights(networks: Networks) -> Weights:
-    return [copy.deepcopy(module.state_dict()) for module in networks.modules]

@@ -84,10 +84,7 @@ class Generator(interface.Generator):
         self.stages = nn.ModuleList(GeneratorStage(stage, sequence_width) for stage in network.stages)
         self.to_rgb = Linear(last.width, spec.channels, full_precision=True)
         self.batch_statistics = uses_batch(self)
-        self.initialise()
-
-    def initialise(self) -> None:
-        """As released: linear layers as PyTorch's default, tables truncated normal, toRGB Xavier, the sequence's 0."""
+        # As released: linear layers as PyTorch's default, tables truncated normal, toRGB Xavier, the sequence's 0.
         for name, parameter in self.named_parameters():
             if name.endswith((".position", ".table")):
                 nn.init.trunc_normal_(parameter, std=0.02)
@@ -111,12 +108,10 @@ class PatchEmbedding(Linear):
         self.patch = patch
 
     def initialise(self) -> None:
-        """Xavier uniform as on the convolution of the released code: fan_in = channels P P, fan_out = width P P.
-
-        On the flattened weight, fan_out would be `width` and the weights 2 to 4 times too large.
+        """Xavier uniform as on a convolution, fan_out = width P P; on the flattened weight it would be `width`, and the
+        weights 2 to 4 times too large.
         """
-        kernel = self.weight.view(self.out_features, -1, self.patch, self.patch)
-        nn.init.xavier_uniform_(kernel)
+        nn.init.xavier_uniform_(self.weight.view(self.out_features, -1, self.patch, self.patch))
 
     def forward(self, images: Tensor) -> Tensor:
         return super().forward(to_tokens(F.pixel_unshuffle(images, self.patch)))
@@ -139,9 +134,9 @@ class OverlappingPatches(nn.Conv2d):
 class DiscriminatorStage(nn.Module):
     """2x average pooling (all but the first stage), this stage's patches concatenated, position, blocks."""
 
-    def __init__(self, spec: DiscriminatorStageSpec, channels: int, *, first: bool, overlap: int):
+    def __init__(self, spec: DiscriminatorStageSpec, channels: int, *, overlap: int):
         super().__init__()
-        width, added, self.side, self.first = spec.blocks[0].width, spec.embed_width, spec.blocks[0].side, first
+        width, added, self.side = spec.blocks[0].width, spec.embed_width, spec.blocks[0].side
         self.patches: nn.Module | None = None
         if spec.patch and overlap:
             self.patches = OverlappingPatches(spec.patch, overlap, channels, added)
@@ -152,10 +147,8 @@ class DiscriminatorStage(nn.Module):
         self.blocks = Blocks(spec.blocks, running=False)
 
     def forward(self, x: Tensor | None, images: Tensor, *, fused: bool) -> Tensor:
-        parts = []
-        if not self.first:
-            x = to_tokens(F.avg_pool2d(to_map(x, self.side * 2), 2))
-            parts.append(x)
+        x = None if x is None else to_tokens(F.avg_pool2d(to_map(x, self.side * 2), 2))
+        parts = [] if x is None else [x]
         if self.patches is not None:
             parts.append(self.patches(images))
         elif self.widen is not None:
@@ -172,7 +165,7 @@ class Discriminator(interface.Discriminator):
         network: DiscriminatorSpec = spec.discriminator  # type: ignore[assignment]
         last = network.cls
         self.stages = nn.ModuleList(
-            DiscriminatorStage(stage, spec.channels, first=index == 0, overlap=0 if index else network.overlap)
+            DiscriminatorStage(stage, spec.channels, overlap=0 if index else network.overlap)
             for index, stage in enumerate(network.stages)
         )
         self.cls = nn.Parameter(torch.zeros(1, 1, last.width))
@@ -180,10 +173,7 @@ class Discriminator(interface.Discriminator):
         self.norm = make_norm(last.norm, last.width, running=False)
         self.head = Linear(last.width, 1, full_precision=True)
         self.batch_statistics = uses_batch(self)
-        self.initialise()
-
-    def initialise(self) -> None:
-        """As released: linear layers, tables truncated normal 0.02, biases 0; patches Xavier, biases as PyTorch's."""
+        # As released: linear layers, tables truncated normal 0.02, biases 0; patches Xavier, biases as PyTorch's.
         for module in self.modules():
             if isinstance(module, PatchEmbedding):
                 module.initialise()
