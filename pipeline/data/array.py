@@ -44,8 +44,8 @@ def write_dataset(
     `images` (N, C, H, W) uint8 serve training and statistics, `test` serves the metrics that compare with a test split,
     `labels` and `test_labels` are (N,) int64. The manifest holds `facts`, shape, counts and hashes. `facts` is
     read after the last chunk: a reader may count while it makes chunks.
-    Errors: `UserError` where the disk refuses (no space, no permission), `ValueError` for chunks of a wrong shape or
-    type. A failed attempt leaves nothing behind.
+    Errors: `OSError` where the disk refuses, `ValueError` for chunks of a wrong shape or type. A failed attempt leaves
+    nothing behind.
     """
     arrays = {"images": images, "labels": labels, "test_labels": test_labels, "test": test}
     counts = {"images": "count", "test": "test_count"}  # the manifest's keys
@@ -88,10 +88,7 @@ def _write(path: Path, split: Split, title: str) -> int:
 
 @contextmanager
 def _whole(folder: Path) -> Iterator[Path]:
-    """Yield an empty folder. On success it takes the place of `folder`, on failure it is removed.
-
-    Errors: `UserError` where the disk refuses.
-    """
+    """Yield an empty folder. On success it takes the place of `folder`, on failure it is removed."""
     partial = folder.with_name(f".{folder.name}.partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)
@@ -99,11 +96,6 @@ def _whole(folder: Path) -> Iterator[Path]:
         yield partial
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(partial, folder)
-    except OSError as error:
-        raise UserError(
-            f"{folder}: could not be written ({error.strerror or error}); "
-            "free some space or change the permissions, then run it again"
-        ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

@@ -27,7 +27,7 @@ def build_reference(plan: ReferencePlan, *, data: str, out: str) -> dict[str, An
 
     Images are memory-mapped; features of one network at a time are in memory. Returns the known answers.
     Errors: `UserError` for weights that are not found, a metric of the test split where the dataset has none, too few
-    images, a non-finite feature, or a disk that refuses.
+    images, or a non-finite feature; `OSError` of the disk, which names the file.
     """
     torch.set_num_threads(plan.threads)
     manifest, folder = read_manifest(data), Path(out)
@@ -37,30 +37,25 @@ def build_reference(plan: ReferencePlan, *, data: str, out: str) -> dict[str, An
     _check_splits(protocols, {split: len(array) for split, array in images.items()}, plan, data)
     content: dict[str, Any] = {"extractors": {}, "sides": [], "n_real": len(images["train"])}
     known: dict[str, Any] = {}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in extractors(plan.metrics):
-            path, facts = _network(name, plan, data, folder)
-            extractor = load_extractor(name, path)
-            network = {"sha256": extractor.sha256, "weights": path.name, "resize": extractor.resize}
-            content["extractors"][name] = network
-            seen = {split: extractor.extract(images[split], BATCH, what=f"{split} images") for split in images}
-            known = facts | {"n_real": len(images["train"])} | known | known_answers(plan, extractor, images, seen)
-            for split, features in seen.items():
-                check_finite(features.features, name=f"{split} images, {name}")
-                file = folder / f"{name}_{split}.npy"
-                with atomic_write(file) as temporary:
-                    np.save(temporary, features.features)
-                about = {"extractor": name, "split": split, "images": said[split], "n_real": len(features)}
-                content["sides"].append(about | {"features": file.name})
-        written = [path for path in sorted(folder.iterdir()) if path.name not in ("manifest.json", KNOWN_ANSWERS)]
-        content |= {key: manifest[key] for key in ("split", "resize", "images_sha256")}
-        write_json(folder / "manifest.json", content | {"files": {path.name: sha256(path) for path in written}})
-        write_json(folder / KNOWN_ANSWERS, known)
-    except OSError as problem:
-        raise UserError(
-            f"{problem.filename or folder}: {problem.strerror or problem}; repair this, or make room, and run it again"
-        ) from None
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in extractors(plan.metrics):
+        path, facts = _network(name, plan, data, folder)
+        extractor = load_extractor(name, path)
+        network = {"sha256": extractor.sha256, "weights": path.name, "resize": extractor.resize}
+        content["extractors"][name] = network
+        seen = {split: extractor.extract(images[split], BATCH, what=f"{split} images") for split in images}
+        known = facts | {"n_real": len(images["train"])} | known | known_answers(plan, extractor, images, seen)
+        for split, features in seen.items():
+            check_finite(features.features, name=f"{split} images, {name}")
+            file = folder / f"{name}_{split}.npy"
+            with atomic_write(file) as temporary:
+                np.save(temporary, features.features)
+            about = {"extractor": name, "split": split, "images": said[split], "n_real": len(features)}
+            content["sides"].append(about | {"features": file.name})
+    written = [path for path in sorted(folder.iterdir()) if path.name not in ("manifest.json", KNOWN_ANSWERS)]
+    content |= {key: manifest[key] for key in ("split", "resize", "images_sha256")}
+    write_json(folder / "manifest.json", content | {"files": {path.name: sha256(path) for path in written}})
+    write_json(folder / KNOWN_ANSWERS, known)
     return known
 
 
