@@ -1,11 +1,10 @@
-"""What `make repro` shows of its cells: a line for each event, and on a terminal a table of those at work."""
+"""What `make repro` says of its cells: a line for each event, and on a terminal one for the whole that is kept up."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console, Group
+from rich.console import Console
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from pipeline.base.files import read_json
@@ -24,13 +23,8 @@ class Row:
     expected: float
     state: State = State.MISSING
     stage: str = ""
-    kimg: float = 0.0  # reached
+    share: float = 0.0  # of its training, 0..1
     seconds: float = 0.0  # of training so far
-
-    @property
-    def share(self) -> float:
-        """Of its training, 0..1."""
-        return min(1.0, self.kimg / self.unit.kimg) if self.unit.kimg else 1.0
 
 
 class Board:
@@ -38,42 +32,33 @@ class Board:
 
     def __init__(self, units: list[Unit], slots: int, console: Console | None = None):
         """`slots`: units at a time."""
-        recorded = {unit: seconds for unit in units if (seconds := recorded_seconds(unit))}
-        paces = [seconds / unit.kimg for unit, seconds in recorded.items() if unit.kimg]
-        pace = sum(paces) / len(paces) if paces else 1.0
-        self.rows = {str(unit): Row(unit, recorded.get(unit, pace * unit.kimg)) for unit in units}
+        files = {unit: Path("results") / str(unit) / "run.json" for unit in units}
+        recorded = {unit: read_json(file).get("seconds") for unit, file in files.items() if file.is_file()}
+        paces = [seconds / unit.kimg for unit, seconds in recorded.items() if seconds and unit.kimg]
+        pace = sum(paces) / len(paces) if paces else 1.0  # seconds a kimg
+        self.rows = {str(unit): Row(unit, recorded.get(unit) or pace * unit.kimg) for unit in units}
         self.slots, self.console = slots, console or Console(highlight=False, soft_wrap=True)
-        self.live = Live(console=self.console, get_renderable=self.table, refresh_per_second=1, transient=True)
+        self.live = Live(console=self.console, get_renderable=self.total, refresh_per_second=1, transient=True)
 
     def event(self, unit: Unit, state: State, *, stage: str = "", text: str = "") -> None:
         """A unit has come to `state`; a line says so when it begins, and when it ends. `text`: result or error."""
         row = self.rows[str(unit)]
         begins = state is State.RUNNING and row.state is State.MISSING
         row.state, row.stage = state, stage
-        if stage != "train" and not begins and row.kimg < unit.kimg:  # its training has ended
-            row.seconds /= row.share or 1.0
-            row.kimg = unit.kimg
+        if stage != "train" and not begins and row.share < 1:  # its training has ended
+            row.seconds, row.share = row.seconds / (row.share or 1.0), 1.0
         if begins or state in ENDED:
             total = "" if begins else f" ({self})"
             self.console.print(f"repro: {unit}: {'begins' if begins else state}{f', {text}' if text else ''}{total}")
 
-    def table(self) -> Group:
-        """A line for each unit at work, and one for all."""
-        self.read_progress()
-        table = Table(box=None, show_header=False)
-        for name, row in self.rows.items():
-            if row.state is State.RUNNING:
-                kimg = f"{row.kimg:,.1f}/{row.unit.kimg:,.1f} kimg" if row.unit.kimg else "imported"
-                pace = f"{row.seconds / row.kimg:.2f} s/kimg" if row.seconds and row.stage == "train" else ""
-                table.add_row(name, row.stage, kimg, pace)
-        return Group(table, Text(f"total: {self}"))
-
-    def read_progress(self) -> None:
-        """What the trainings at work write of themselves."""
+    def total(self) -> Text:
+        """The line for the whole, by what the trainings at work write of themselves."""
         for cell, training in trainings().items():
             row = self.rows.get(cell)
-            if row is not None and row.stage == "train" and training.seconds_per_kimg:
-                row.kimg, row.seconds = training.kimg, training.kimg * training.seconds_per_kimg
+            if row is not None and row.stage == "train" and training.seconds_per_kimg and row.unit.kimg:
+                row.share = min(1.0, training.kimg / row.unit.kimg)
+                row.seconds = training.kimg * training.seconds_per_kimg
+        return Text(f"total: {self}; each training: make watch TEXT=1")
 
     def __str__(self) -> str:
         """`3 of 24 trainings, 12 % trained, about 20 min left`"""
@@ -93,9 +78,3 @@ class Board:
         waiting = [row for row in self.rows.values() if row.state not in ENDED]
         work = sum(row.expected * (1 - row.share) * pace + OVERHEAD * len(row.unit.cells) for row in waiting)
         return work / max(1, min(self.slots, len(waiting))) + REPORT
-
-
-def recorded_seconds(unit: Unit) -> float | None:
-    """Seconds of the unit's training by the record that git holds, of whatever machine."""
-    file = Path("results") / str(unit.cells[0]) / "run.json"
-    return read_json(file).get("seconds") if file.is_file() else None

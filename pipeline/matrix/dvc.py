@@ -46,7 +46,7 @@ def environment() -> dict[str, str]:
 def dvc(
     *arguments: str,
     root: str | Path = ".",
-    show: Callable[[str], None] | None = None,
+    show: Callable[[str], None] = lambda line: None,
     variables: Mapping[str, str] | None = None,
     started: Callable[[subprocess.Popen[str]], None] | None = None,
 ) -> str:
@@ -56,25 +56,16 @@ def dvc(
     it is in a process group of its own.
     Errors: `DvcError` where it fails, with the first reason that it or a stage gave.
     """
-    lines = []
-    with subprocess.Popen(
-        [*DVC, *arguments],
-        cwd=root,
-        env=environment() | dict(variables or {}),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=started is not None,
-    ) as process:
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    options: Any = {"cwd": root, "text": True, "errors": "replace", "start_new_session": started is not None, **pipes}
+    lines, where = [], environment() | dict(variables or {})
+    with subprocess.Popen([*DVC, *arguments], env=where, **options) as process:
         if started is not None:
             started(process)
         assert process.stdout is not None
         for line in process.stdout:
             lines.append(line)
-            if show is not None:
-                show(line.rstrip("\n"))
+            show(line.rstrip("\n"))
     output = "".join(lines)
     if process.returncode:
         error, locks = first_error(output).rstrip("."), Path(root) / ".dvc/tmp/rwlock"

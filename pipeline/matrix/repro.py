@@ -11,7 +11,6 @@ stored. A killed `make repro` leaves them at work; the next one waits for them.
 import argparse
 import fcntl
 import subprocess
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,7 +23,7 @@ from pipeline.base.run_cache import forget_absent
 from pipeline.matrix.board import Board
 from pipeline.matrix.collect import SUMMARY
 from pipeline.matrix.dvc import DVC, RESUMABLE, dvc, environment, first_error, show_stages, stages_begun
-from pipeline.matrix.units import State, Unit, datasets, read_units
+from pipeline.matrix.units import State, Unit, read_units, references
 from pipeline.plan.config import load
 from pipeline.runs.work_dirs import local_root, lock
 
@@ -48,7 +47,7 @@ def reproduce(jobs: int | None) -> None:
         dvc("repro", "plan", show=show_stages)
         units = read_units()
         if jobs != 1 and len(units) > 1:
-            dvc("repro", *(f"reference@{dataset}" for dataset in datasets(units)), show=show_stages)
+            dvc("repro", *references(units), show=show_stages)
             run_units(units, slots(visible_gpus(), max(unit.processes for unit in units), jobs))
         dvc("repro", show=show_stages)
         minutes, changed = (time.monotonic() - began) / 60, ask("status", "--porcelain", "-uno", "--", *GENERATED)
@@ -71,15 +70,16 @@ def run_units(units: list[Unit], slots: list[dict[str, str]]) -> None:
     logs = local_root() / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     print(f"repro: {len(units)} trainings, {len(slots)} at a time; each cell's log is in {logs}", flush=True)
-    board, thread, left = Board(units, len(slots)), threading.local(), list(slots)
-
-    def take_slot() -> None:
-        thread.slot = left.pop(0)
+    board, free = Board(units, len(slots)), list(slots)
 
     def run(unit: Unit) -> None:
-        run_unit(unit, thread.slot, board, logs / f"{str(unit).replace('/', '-')}.log")
+        slot = free.pop()  # there are as many threads as slots
+        try:
+            run_unit(unit, slot, board, logs / f"{str(unit).replace('/', '-')}.log")
+        finally:
+            free.append(slot)
 
-    with board.live, ThreadPoolExecutor(len(slots), initializer=take_slot) as pool:
+    with board.live, ThreadPoolExecutor(len(slots)) as pool:
         try:
             failures = [work.exception() for work in [pool.submit(run, unit) for unit in units]]
         except KeyboardInterrupt:
@@ -113,7 +113,7 @@ def run_unit(unit: Unit, slot: dict[str, str], board: Board, path: Path) -> None
         error = f"{first_error(output)} (log: {path})"
         board.event(unit, State.FAILED, text=error)
         raise UserError(f"{unit}: {error}; {RESUMABLE}")
-    measured = Path("measured") / str(unit.cells[0]) / "metrics.json"
+    measured = Path("measured") / str(unit) / "metrics.json"
     values = read_json(measured) if measured.is_file() else {}
     numbers = [f"{name} {value:.4g}" for name, value in values.items() if name != "kimg" and isinstance(value, float)]
     board.event(unit, State.DONE, text="".join(numbers[:1]))

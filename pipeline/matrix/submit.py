@@ -25,7 +25,7 @@ from pipeline.base.files import add_number, write_text
 from pipeline.base.git import check_clean
 from pipeline.matrix.dvc import check_remote, dvc, push
 from pipeline.matrix.gather import cell_states
-from pipeline.matrix.units import State, Unit, datasets, read_units
+from pipeline.matrix.units import State, Unit, read_units, references
 from pipeline.runs.work_dirs import SHARED, work_root
 
 ARRAY = Path(__file__).parent / "array.sh"
@@ -51,9 +51,8 @@ def prepare_job(options: argparse.Namespace) -> Job | None:
     print(f"submit: revision {revision[:12]}, remote {check_remote()}; making and pushing references", flush=True)
     dvc("repro", "plan")
     units = read_units()
-    references = [f"reference@{dataset}" for dataset in datasets(units)]
-    dvc("repro", "--pull", *references)
-    push(dvc, references)
+    dvc("repro", "--pull", *references(units))
+    push(dvc, references(units))
     states = cell_states(units, revision)
     left = [unit for unit in units if any(states[cell][0] is not State.DONE for cell in unit.cells)]
     print(f"submit: {len(units)} trainings, {len(units) - len(left)} are done, {len(left)} to do", flush=True)
@@ -83,8 +82,7 @@ def slurm(job: Job, options: argparse.Namespace) -> list[str]:
         named = f"{exports}cells=({shlex.join(map(str, units))})\noptions=({shlex.join(job.worker)})\n"
         write_text(script, ARRAY.read_text(encoding="utf-8").replace("# SETTINGS\n", named))
         logs.mkdir()
-        array = [f"--array=1-{len(units)}{f'%{options.at_once}' if options.at_once else ''}"]
-        array += [f"--signal=B:USR1@{options.warn}", f"--output={logs}/%a.log"]
+        array = [f"--array=1-{len(units)}", f"--signal=B:USR1@{options.warn}", f"--output={logs}/%a.log"]
         array += [f"--gres=gpu:{processes * options.gpus}"] if options.gpus else []
         arrays.append([*array, *options.options, str(script)])
     if options.dry_run:
@@ -95,18 +93,9 @@ def slurm(job: Job, options: argparse.Namespace) -> list[str]:
     numbers = [_sbatch(*array) for array in arrays]
     print(f"submit: array {', '.join(numbers)}; logs: {job.folder}/logs", flush=True)
     after = [f"--dependency=afterany:{':'.join(numbers)}", f"--output={job.folder}/logs/gather.log"]
-    numbers.append(_sbatch(*where_to_run(options.options), "--job-name=transgan-gather", *after, str(gather)))
+    numbers.append(_sbatch(*options.options, "--job-name=transgan-gather", *after, str(gather)))
     print(f"submit: gathering {numbers[-1]}, when they have ended", flush=True)
     return numbers
-
-
-def where_to_run(options: list[str]) -> list[str]:
-    """Of the options of sbatch those that serve the gathering too; others ask for GPUs and time, the arrays' alone."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    for short, name in (("-p", "--partition"), ("-A", "--account"), ("-q", "--qos")):
-        parser.add_argument(short, name)
-    given = vars(parser.parse_known_args(options)[0])
-    return [f"--{name}={value}" for name, value in given.items() if value is not None]
 
 
 def _sbatch(*arguments: str) -> str:
@@ -181,7 +170,6 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add_number(parser, "--gpus", 0, default=1, help="GPUs per process of a training; 0: none (1)")
     parser.add_argument("--clones", help="folder for the workers' clones, on a disk of the node for example")
     parser.add_argument("--address", help="Ray: the cluster's address")
-    add_number(parser, "--at-once", 0, default=0, help="SLURM: cells at a time, at most (no limit)")
     add_number(parser, "--warn", 1, default=180, help="SLURM: seconds before the time limit (180)")
     parser.add_argument("--dry-run", action="store_true", help="SLURM: write the scripts, submit nothing")
     parser.add_argument("--other-libraries", action="store_true", help="allow versions that are not those pinned")

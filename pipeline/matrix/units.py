@@ -61,9 +61,9 @@ def read_units(root: str | Path = ".") -> list[Unit]:
     return units
 
 
-def datasets(units: list[Unit]) -> list[str]:
-    """The data sets of the units, by name."""
-    return sorted({cell.dataset for unit in units for cell in unit.cells})
+def references(units: list[Unit]) -> list[str]:
+    """DVC's names of what the units are measured against, a stage a data set."""
+    return sorted({f"reference@{cell.dataset}" for unit in units for cell in unit.cells})
 
 
 def find_unit(units: list[Unit], cell: Cell) -> Unit:
@@ -96,7 +96,7 @@ def write_report(cells: Iterable[Cell], state: State, detail: str, revision: str
 
 
 def last_report(cell: Cell) -> Report | None:
-    """The last report on `cell`; None where no worker has begun it. One that runs and holds no lock has stopped."""
+    """The last report on `cell`; None where no worker has begun it."""
     with suppress(UserError):
         content = read_json(state_file(cell, "json"))
         return Report(**{**content, "state": State(content["state"])})

@@ -96,23 +96,19 @@ class Worker:
                 except UserError as error:
                     raise UserError(f"{unit}: is trained, and could not be pushed ({error}); {LOSSLESS}") from None
                 write_report(cells, State.DONE, "", self.revision)
-            self._discard_state(unit)
-            return unit
         except Stopped as stopped:
             write_report(cells, State.STOPPED, f"by {stopped}, its state is stored", self.revision)
             raise
         except UserError as error:
             write_report(cells, State.FAILED, str(error), self.revision)
             raise
-
-    def _discard_state(self, unit: Unit) -> None:
-        """The state of a training is kept until its results are pushed. After a shortage of memory it stays."""
-        record = read_json(self.root / "runs" / str(unit.cells[0]) / "run.json")
-        if record["status"] != "oom" and "key" in record:  # an imported run has none
+        record = read_json(self.root / "runs" / str(unit) / "run.json")
+        if record["status"] != "oom" and "key" in record:  # another try may have more memory; an imported run has none
             try:
                 discard(record["key"])
             except OSError as error:  # a network's file system may hold on to a file: the results are pushed
                 say(f"worker: the state of {unit} could not be removed ({error}); transgan unfinished --remove does it")
+        return unit
 
 
 def start(root: Path, options: argparse.Namespace) -> Worker:

@@ -19,7 +19,7 @@ def unit(name: str, processes: int = 1) -> Unit:
 
 
 def options(**given) -> argparse.Namespace:
-    return argparse.Namespace(**{"gpus": 1, "warn": 180, "at_once": 0, "dry_run": False, "options": []} | given)
+    return argparse.Namespace(**{"gpus": 1, "warn": 180, "dry_run": False, "options": []} | given)
 
 
 @pytest.fixture
@@ -43,18 +43,18 @@ def sbatch(monkeypatch):
 
 
 def test_an_array_for_each_number_of_processes_and_the_gathering_after_them(job, sbatch):
-    given = options(at_once=5, options=["--partition=gpu", "--mem=64G"])
+    given = options(options=["--partition=gpu", "--mem=64G"])
     assert submit.slurm(job, given) == ["1", "2", "3"]
     one, four, gather = sbatch
-    assert one[0] == "--array=1-1%5" and one[3] == "--gres=gpu:1" and one[-1] == str(job.folder / "array1.sh")
+    assert one[0] == "--array=1-1" and one[3] == "--gres=gpu:1" and one[-1] == str(job.folder / "array1.sh")
     assert four[:4] == (
-        "--array=1-2%5",
+        "--array=1-2",
         "--signal=B:USR1@180",
         f"--output={job.folder}/logs/cells4/%a.log",
         "--gres=gpu:4",
     )
     assert four[4:6] == ("--partition=gpu", "--mem=64G")
-    assert gather[0] == "--partition=gpu" and "--dependency=afterany:1:2" in gather
+    assert gather[:2] == ("--partition=gpu", "--mem=64G") and "--dependency=afterany:1:2" in gather
     assert (job.folder / "logs/cells4").is_dir()  # sbatch makes no folder for its output
     for script in job.folder.glob("*.sh"):
         subprocess.run(["bash", "-n", str(script)], check=True)
@@ -72,14 +72,6 @@ def test_without_gpus_none_are_asked_for(job, sbatch):
 def test_a_dry_run_writes_the_scripts_and_submits_nothing(job, sbatch, capsys):
     assert submit.slurm(job, options(dry_run=True)) == [] and not sbatch
     assert "sbatch --array=1-2 --signal=B:USR1@180 --output=" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    "given", [["-p", "gpu", "-Ax"], ["--partition", "gpu", "--account", "x"], ["-pgpu", "--account=x"]]
-)
-def test_every_spelling_of_what_says_where_is_understood(given):
-    found = submit.where_to_run(["--time=1", *given, "--gres", "gpu:2", "-N", "1"])
-    assert found == ["--partition=gpu", "--account=x"]
 
 
 def test_no_sbatch_is_one_line_that_says_where_the_scripts_are(job, monkeypatch):
