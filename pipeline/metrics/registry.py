@@ -28,11 +28,11 @@ SETTINGS = ("splits", "subsets", "subset_size")  # of `evaluate`, that move the 
 # Name -> formula ("module:attribute"), network, split of the real images. A new metric is one line here. The report has
 # its columns in this order; the first one that a data set has is its main metric.
 METRICS = {
-    "fid<n>_train_legacy": ("pipeline.metrics.distances:FID_LEGACY", "inception_legacy", "train"),
-    "fid<n>_train_clean": ("pipeline.metrics.distances:FID_CLEAN", "inception_clean", "train"),
-    "fid<n>_test_legacy": ("pipeline.metrics.distances:FID_LEGACY", "inception_legacy", "test"),
-    "fid<n>_test_clean": ("pipeline.metrics.distances:FID_CLEAN", "inception_clean", "test"),
-    "fd<n>_digits": ("pipeline.metrics.distances:FID_LEGACY", DIGITS, "test"),
+    "fid<n>_train_legacy": ("pipeline.metrics.distances:FID", "inception_legacy", "train"),
+    "fid<n>_train_clean": ("pipeline.metrics.distances:FID", "inception_clean", "train"),
+    "fid<n>_test_legacy": ("pipeline.metrics.distances:FID", "inception_legacy", "test"),
+    "fid<n>_test_clean": ("pipeline.metrics.distances:FID", "inception_clean", "test"),
+    "fd<n>_digits": ("pipeline.metrics.distances:FID", DIGITS, "test"),
     "is<n>": ("pipeline.metrics.distances:INCEPTION_SCORE", "inception_legacy", "train"),
     "is<n>_digits": ("pipeline.metrics.distances:INCEPTION_SCORE", DIGITS, "test"),
     "kid<n>": ("pipeline.metrics.distances:KID", "inception_clean", "train"),

@@ -63,10 +63,7 @@ def measure(
 
 
 def known_answers(
-    plan: ReferencePlan,
-    extractor: Extractor,
-    images: Mapping[str, np.ndarray],
-    seen: dict[str, Features],
+    plan: ReferencePlan, extractor: Extractor, images: Mapping[str, np.ndarray], seen: dict[str, Features]
 ) -> dict[str, Any]:
     """`<value>_<case>` and `n_<case>` of one network's metrics, flat; the cases are those of `_cases`.
 

@@ -15,7 +15,7 @@ from torchvision.models import vgg16
 
 from pipeline.base.errors import UserError
 from pipeline.base.files import sha256
-from pipeline.metrics.distances import frechet_distance, legacy_frechet_distance
+from pipeline.metrics.distances import frechet_distance
 from pipeline.metrics.extractors import inception, weights
 from pipeline.metrics.extractors.extractor import fit
 from pipeline.metrics.extractors.inception import Inception, from_fidelity, load_inception, resize_clean, resize_legacy
@@ -103,13 +103,12 @@ def test_true_values_of_synthetic_images(tmp_path):
     (tmp_path / "mine.bin").symlink_to(at_hand("inception_legacy"))  # a file is known by its hash, whatever its name
     legacy = load_inception("inception_legacy", tmp_path / "mine.bin")
     flat = np.broadcast_to(np.arange(8, 256, 32, dtype=np.uint8)[:, None, None, None], (8, 3, 32, 32))
-    both = ((clean, frechet_distance, KNOWN_CLEAN), (legacy, legacy_frechet_distance, KNOWN_LEGACY))
-    for extractor, distance, theirs in both:
+    for extractor, theirs in ((clean, KNOWN_CLEAN), (legacy, KNOWN_LEGACY)):
         real = extractor.extract(flat, 8)
         noise = extractor.extract(images(8, 32), 8)
         assert real.features.shape == (8, 2048) and (noise.logits is None) == (extractor.network.head is None)
-        assert distance(fit(real.features), fit(real.features)) == pytest.approx(0, abs=1e-3)
-        assert distance(fit(real.features), fit(noise.features)) == pytest.approx(theirs, rel=1e-3)
+        assert frechet_distance(fit(real.features), fit(real.features)) == pytest.approx(0, abs=1e-3)
+        assert frechet_distance(fit(real.features), fit(noise.features)) == pytest.approx(theirs, rel=1e-3)
 
 
 @pytest.mark.nightly  # 138 million parameters are made

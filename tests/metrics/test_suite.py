@@ -11,7 +11,6 @@ from pipeline.metrics.distances import (
     frechet_distance,
     inception_score,
     kernel_distance,
-    legacy_frechet_distance,
     precision_recall,
 )
 from pipeline.metrics.extractors import extractor
@@ -62,7 +61,7 @@ def test_measure_is_the_metrics_by_name(sides):
         "precision_digits",
         "recall_digits",
     ]
-    assert values["fd_digits"] == legacy_frechet_distance(fit(real), fit(generated))
+    assert values["fd_digits"] == frechet_distance(fit(real), fit(generated))
     assert (values["is_digits"], values["is_digits_std"]) == inception_score(logits, splits=5)
     assert (values["kd_digits"], values["kd_digits_std"]) == kernel_distance(
         real, generated, subsets=10, subset_size=40, seed=4
