@@ -25,7 +25,7 @@ def main() -> None:
         return
     if (why := no_revision()) is not None:
         say(f"train: {name}: note: the record will name no revision: {why}")
-    from pipeline.released.import_networks import import_run  # torch, which takes seconds
+    from pipeline.released.import_weights import import_run
     from pipeline.runs.run import run_cell
 
     if isinstance(plan, ImportPlan):

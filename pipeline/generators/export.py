@@ -2,7 +2,9 @@
 
 torch       a torch.export program, latents (B, latent_dim) -> images (B, C, H, W) of about [-1, 1]; it needs PyTorch
             alone, not this project: torch.export.load("generator.pt2").module()(z)
-released    a checkpoint of the released code
+released    a checkpoint of the released code: gen_state_dict, avg_gen_state_dict, dis_state_dict and epoch, with the
+            prefix `module.`. Each loads into the released module with load_state_dict. Optimiser states are left out,
+            so the released training script cannot go on from the file.
 
 safetensors are what a run has anyway: generator_ema.safetensors.
 """
@@ -15,6 +17,7 @@ from pipeline.base.files import atomic_write, check_output, user_path
 from pipeline.generators.pretrained import add_network, find_run
 
 ENDINGS = {"torch": ".pt2", "released": ".pth"}
+FILTER = "Hz_fbank"  # D's filter bank, there in models trained with the augmentation `filter`
 
 
 def export_program(run: str | Path, out: Path) -> None:
@@ -34,6 +37,49 @@ def export_program(run: str | Path, out: Path) -> None:
         torch.export.save(program, file)  # into a file object: a full disk is an OSError then
 
 
+def export_released(run: Path, out: Path, *, filter_bank: bool = False) -> list[str]:
+    """Write the networks of `run` as a checkpoint of the released code; returns the keys written.
+
+    `filter_bank`: with D's, as CelebA-HQ's has it. Errors: `UserError` where the run is of another family or has a part
+    that the released modules lack.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    from pipeline.networks.interface import build_discriminator, build_generator
+    from pipeline.networks.sampling import read_networks
+    from pipeline.networks.transgan.attention import AxisAttention
+    from pipeline.released.names import PREFIX, STATES, computed, places, to_released
+    from pipeline.training.augment import band_filters
+
+    spec = read_networks(run)
+    families = (spec.generator.family, spec.discriminator.family)
+    if families != ("transgan", "transgan"):
+        allowed = "the released layout is that of two networks of transgan"
+        raise UserError(f"{run}: networks of the families {' and '.join(families)}; {allowed}")
+    generator, discriminator = build_generator(spec), build_discriminator(spec)
+    if any(isinstance(part, AxisAttention) for network in (generator, discriminator) for part in network.modules()):
+        raise UserError(f"{run}: axis attention; the released modules have none")
+    if any(".widen." in name for name in discriminator.state_dict()):
+        raise UserError(f"{run}: a discriminator with fewer patch scales than stages; the released modules have none")
+    content = {}
+    for name, key in STATES.items():
+        weights, network = run / f"{name}.safetensors", discriminator if name == "discriminator" else generator
+        if weights.is_file():
+            fitting, state = places(spec, discriminator=network is discriminator), load_file(weights)
+            if state.keys() != fitting.keys():
+                raise UserError(f"{weights}: does not fit network.yaml")
+            tensors = to_released(state, fitting) | computed(network, fitting)
+            if filter_bank and network is discriminator:
+                tensors[FILTER] = band_filters().float()
+            content[key] = {f"{PREFIX}{name}": tensor.contiguous() for name, tensor in tensors.items()}
+        elif name == "generator_ema":
+            raise UserError(f"{run}: the run left no generator ({weights.name} is missing)")
+    with atomic_write(out) as temporary, open(temporary, "wb") as file:
+        torch.save({"epoch": 0, **content}, file)  # into a file object: a full disk is an OSError then
+    return list(content)
+
+
 @command_line
 def main() -> None:
     parser = argparse.ArgumentParser(prog="transgan export", description="A trained generator for other programs.")
@@ -49,8 +95,6 @@ def main() -> None:
     if options.layout == "torch":
         export_program(run, options.out)
     else:
-        from pipeline.released.export_weights import export_released
-
         export_released(run, options.out, filter_bank=options.filter_bank)
     print(f"export: {options.network} -> {options.out}")
 

@@ -16,12 +16,12 @@ from safetensors.torch import load_file
 
 from pipeline.base.errors import UserError
 from pipeline.base.files import read_json
+from pipeline.generators.export import export_released
 from pipeline.generators.library import load_generator
 from pipeline.networks.interface import build_discriminator
 from pipeline.networks.sampling import read_networks
 from pipeline.plan.config import load, resolve_cell
 from pipeline.plan.planning import released_specs
-from pipeline.released.export_weights import export_released
 from pipeline.released.import_weights import import_weights
 from pipeline.released.names import places
 from settings_files import copy_settings

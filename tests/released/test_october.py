@@ -12,12 +12,12 @@ import october
 from october import SMALL, WHOLE
 from pipeline.base.errors import UserError
 from pipeline.base.schema import read_yaml
+from pipeline.generators.export import export_released
 from pipeline.generators.library import load_generator
 from pipeline.networks.interface import build_discriminator
 from pipeline.networks.sampling import read_networks
 from pipeline.plan.config import load
 from pipeline.plan.planning import released_specs
-from pipeline.released.export_weights import export_released
 from pipeline.released.import_weights import import_weights
 from pipeline.released.names import places
 from settings_files import copy_settings
