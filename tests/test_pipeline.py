@@ -228,7 +228,7 @@ def planned(repository, file, old, new):
     [
         ("pipeline/training/step.py", "", "# a comment\n"),
         ("pipeline/training/loop.py", "Train one cell on images", "Train a cell on images"),
-        ("pipeline/runs/progress.py", "min left", "min to go"),
+        ("pipeline/runs/checkpoint_schedule.py", "min left", "min to go"),
         ("pipeline/networks/resnet/networks.py", "", "SLOPE = 0.2\n"),
     ],
     ids=["a comment", "a docstring", "a progress line", "another family"],

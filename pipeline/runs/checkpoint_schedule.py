@@ -1,4 +1,4 @@
-"""When the state of a training is stored, and how a training is stopped."""
+"""What a person sees while a cell trains, when its state is stored, and how it is stopped."""
 
 import os
 import re
@@ -14,13 +14,13 @@ import torch
 from safetensors import SafetensorError
 
 from pipeline.base.errors import UserError
-from pipeline.base.files import write_json
+from pipeline.base.files import say, write_json
+from pipeline.base.machine import peak_memory
 from pipeline.networks.distributed import all_reduce_max, rank, world
 from pipeline.runs.checkpoint import capture, load, put_back, save, save_weights
 from pipeline.runs.events import EventLog, events_folder
-from pipeline.runs.progress import Progress
 from pipeline.training.config import TrainPlan
-from pipeline.training.loop import Outcome
+from pipeline.training.loop import Observer, Outcome
 
 LEAST = 20.0  # seconds between two checkpoints, at least; the environment's CHECKPOINT_SECONDS instead
 SHARE = 0.01  # of the time, at most, goes into checkpoints: after one that took a second, the next waits a hundred
@@ -29,6 +29,56 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 STOP = "stop"  # file of the work directory: the number of a signal to the process that started several
 STARTER = os.getppid()
 GONE = 1000  # a reason to stop beside the numbers of signals: several processes whose starter was killed
+
+
+class Progress(Observer):
+    """Reports to `stream` (standard output), a line a tick, and measures time, which runs on over interruptions.
+
+    A line decides nothing: where standard output is gone or its disk is full, it is lost and the training goes on.
+    """
+
+    def __init__(self, name: str, stream: TextIO | None = None):
+        self.name, self.stream = name, stream
+        self.total = self.resumed_at = self.ticked_at = self.before = 0.0
+        self.began = self.ticked = time.monotonic()
+
+    def start(self, total_kimg: float, *, kimg: float = 0.0, seconds: float = 0.0) -> None:
+        """Begin, or go on at `kimg` after `seconds` of training in earlier sittings."""
+        self.total, self.resumed_at, self.ticked_at, self.before = total_kimg, kimg, kimg, seconds
+        self.began = self.ticked = time.monotonic()
+        self.note(f"{total_kimg:,.1f} kimg")
+
+    def seconds(self) -> float:
+        """Seconds trained so far, earlier sittings included."""
+        return self.before + time.monotonic() - self.began
+
+    def tick(self, row: dict[str, float], device: torch.device) -> dict[str, float]:
+        """Show a tick; returns what the machine did since the last one: the row of machine.csv.
+
+        Memory is that of the process that took most.
+        """
+        memory_mib = all_reduce_max(peak_memory(device))
+        now, kimg = time.monotonic(), row["kimg"]
+        pace = (now - self.ticked) / (kimg - self.ticked_at)
+        left = (self.total - kimg) * (now - self.began) / (kimg - self.resumed_at)
+        self.ticked, self.ticked_at = now, kimg
+        self.note(
+            f"{kimg:,.1f}/{self.total:,.1f} kimg, {pace:.2f} s/kimg, {left / 60:.1f} min left, "
+            f"{memory_mib:,} MiB, W {row['wasserstein']:.2f}"
+        )
+        return {
+            "kimg": kimg,
+            "seconds": self.seconds(),
+            "sec_per_kimg": pace,
+            "images_per_second": 1000 / pace if pace else 0.0,
+            "memory_mib": memory_mib,
+        }
+
+    def note(self, text: str) -> None:
+        say(f"train: {self.name}: {text}", stream=self.stream)
+
+    def stop(self, status: str) -> None:
+        self.note(f"{status} after {self.seconds():,.0f} s")
 
 
 class CheckpointSchedule(Progress):

@@ -1,27 +1,34 @@
 """A training run on disk: train a cell, write its folder; never train the same thing twice, never lose what was
 trained.
+
+runs/<cell>/ holds functions of settings, data and kernels alone, so that one kind of processor gives the same bytes.
+When, where and how fast it was trained is in the record: <work root>/records/<key>/, with the key that run.json names.
 """
 
 import gc
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any, TextIO
 
+import numpy as np
 import torch
+from PIL import Image
 
-from pipeline.base.files import read_json, write_json
-from pipeline.base.machine import bytes_asked, has_bf16, out_of_memory, peak_memory
+from pipeline.base.files import atomic_write, read_json, write_json, write_table, write_text
+from pipeline.base.images import tile
+from pipeline.base.machine import bytes_asked, has_bf16, out_of_memory, peak_memory, provenance
+from pipeline.base.schema import dump
 from pipeline.data.array import read_array, read_manifest
 from pipeline.networks.distributed import rank
-from pipeline.runs.checkpoint_schedule import CheckpointSchedule, explain_disk_error
+from pipeline.runs.checkpoint import save_weights
+from pipeline.runs.checkpoint_schedule import WEIGHTS, CheckpointSchedule, Progress, explain_disk_error
 from pipeline.runs.job import Job, check_code, check_device, find_twin, own_device, run_key, say_other_machines
 from pipeline.runs.processes import end_with_worker, train_together
-from pipeline.runs.progress import Progress
-from pipeline.runs.record import write_facts, write_run
-from pipeline.runs.work_dirs import WORKER, only_trainer, read_record, remove_folder, stored, work_folder
+from pipeline.runs.work_dirs import WORKER, only_trainer, read_record, record_folder, remove_folder, stored, work_folder
 from pipeline.training.config import TrainConfig, TrainPlan
-from pipeline.training.loop import train
+from pipeline.training.loop import Outcome, train
 
 
 def run_cell(plan: TrainPlan, *, data: str | Path, out: str | Path, name: str) -> dict[str, Any]:
@@ -140,3 +147,47 @@ def shortage_facts(error: BaseException, config: TrainConfig) -> dict[str, Any]:
         "batch_generator": config.batch_generator,
         "would_help": ", ".join(would_help),
     }
+
+
+def write_run(job: Job, seconds: float, device: torch.device, outcome: Outcome) -> None:
+    """The run's folder and its record. `seconds`: of training. Errors: `OSError` of the file system."""
+    out, networks = job.out, outcome.networks
+    for name, module in zip(("generator", "generator_ema", "discriminator"), networks.modules, strict=True):
+        save_weights(out / f"{name}.safetensors", module)
+    for path in (job.work / WEIGHTS).glob("*.safetensors"):
+        if float(path.stem) <= outcome.kimg:
+            (out / WEIGHTS).mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, out / WEIGHTS / path.name)
+    write_table(out / "history.csv", outcome.history)
+    with atomic_write(out / "grids.npy") as temporary, open(temporary, "wb") as file:
+        np.save(file, np.stack(outcome.grids))
+    write_json(out / "grids.json", {"kimg": outcome.grids_kimg})
+    picture = tile(outcome.grids[-1], columns=8, scale=max(1, 32 // job.plan.network.resolution)).squeeze()
+    with atomic_write(out / "grid.png") as temporary:
+        Image.fromarray(picture).save(temporary)
+    write_table(record_folder(job.key) / "machine.csv", outcome.machine)
+    facts = {
+        "status": outcome.status,
+        **({"detail": outcome.detail} if outcome.detail else {}),
+        "kimg": outcome.kimg,
+        "parameters_g": sum(parameter.numel() for parameter in networks.generator.parameters()),
+        "parameters_d": sum(parameter.numel() for parameter in networks.discriminator.parameters()),
+    }
+    memory = max([peak_memory(device), *(int(row["memory_mib"]) for row in outcome.machine)])
+    resumed = {"resumed_at_kimg": outcome.resumed, "processes": outcome.processes}
+    write_facts(job, device, facts, {"seconds": seconds, "peak_memory_mib": memory, **resumed})
+
+
+def write_facts(job: Job, device: torch.device, facts: dict[str, Any], record: dict[str, Any]) -> None:
+    """The record, the settings, and run.json with `facts`, last: a folder that has one is complete.
+
+    Nothing else is there of a run that ended for want of memory.
+    """
+    origin, out = provenance(device), job.out
+    about = {"cell": job.name, "finished": time.strftime("%Y-%m-%d %H:%M:%S"), "accumulate": job.parts}
+    record |= {"seconds": round(record["seconds"], 1)}
+    write_json(record_folder(job.key) / "record.json", about | record | origin)
+    write_text(out / "config.yaml", dump(job.plan))
+    write_text(out / "network.yaml", dump(job.plan.network))
+    planned = {"kimg_planned": job.plan.train.kimg, "key": job.key, "libraries": origin["libraries"]}
+    write_json(out / "run.json", facts | planned)

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from pipeline.base.cell import Cell
-from pipeline.matrix.board import OVERHEAD, REPORT, Board
+from pipeline.matrix.repro import OVERHEAD, REPORT, Board
 from pipeline.matrix.units import State, Unit
 
 A, B = (Unit((Cell("digits", name, 0),), kimg=40.0) for name in "ab")

@@ -11,8 +11,7 @@ import torch
 from pipeline.base.errors import UserError
 from pipeline.base.files import read_json
 from pipeline.runs import checkpoint_schedule as module
-from pipeline.runs.checkpoint_schedule import CheckpointSchedule, explain_disk_error, least_seconds
-from pipeline.runs.progress import Progress
+from pipeline.runs.checkpoint_schedule import CheckpointSchedule, Progress, explain_disk_error, least_seconds
 from pipeline.training.loop import train
 
 CPU = torch.device("cpu")

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from pipeline.base.files import say
-from pipeline.runs import progress as module
-from pipeline.runs.progress import Progress
+from pipeline.runs import checkpoint_schedule as module
+from pipeline.runs.checkpoint_schedule import Progress
 
 ROOT = Path(__file__).parent.parent.parent
 CPU = torch.device("cpu")

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pipeline.base.files import read_json
-from pipeline.runs.progress import Progress
+from pipeline.runs.checkpoint_schedule import Progress
 from pipeline.training.divergence import FLAT_TICKS, TICKS, collapsed, real_spread, sample_spread, symptom_of
 from pipeline.training.loop import train
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pipeline.base.images import to_uint8
-from pipeline.runs.progress import Progress
+from pipeline.runs.checkpoint_schedule import Progress
 from pipeline.training import step as steps_module
 from pipeline.training.config import TrainPlan, effective_settings, kimg
 from pipeline.training.loop import train

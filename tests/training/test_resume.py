@@ -155,7 +155,7 @@ def test_files_that_cannot_be_written_cost_no_training(plan, data, tmp_path, wor
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.runs.record.save_weights", full)
+        patch.setattr("pipeline.runs.run.save_weights", full)
         with pytest.raises(
             UserError,
             match=r"could not be written; the training is complete and kept, "
