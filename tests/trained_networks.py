@@ -8,6 +8,7 @@ from safetensors.torch import save_file
 from pipeline.base.files import write_json, write_text
 from pipeline.base.schema import dump
 from pipeline.networks.interface import build_generator
+from pipeline.networks.sampling import draw_images, draw_latents
 from pipeline.networks.spec import NetworkSpec
 
 
@@ -26,3 +27,8 @@ def write_trained(folder: Path, spec: NetworkSpec, *, seed: int = 0) -> Path:
     record = {"status": "ok", "kimg": 144.0, "parameters_g": 228561, "seconds": 288.4, "device": "a machine"}
     write_json(folder / "run.json", {**record, "revision": "0" * 40})
     return folder
+
+
+def sample(generator, count, seed, batch):
+    """`count` images (N, C, H, W) uint8 of latents drawn at once from `seed`."""
+    return draw_images(generator, draw_latents(generator, count, seed), seed=seed, batch=batch)

@@ -71,11 +71,6 @@ def draw_latents(generator: Generator, count: int, seed: int) -> Tensor:
     return torch.randn(count, generator.latent_dim, generator=torch.Generator().manual_seed(seed))
 
 
-def sample(generator: Generator, count: int, seed: int, batch: int) -> np.ndarray:
-    """`count` images (N, C, H, W) uint8. Latents are drawn at once from `seed`, so `batch` has no part in them."""
-    return draw_images(generator, draw_latents(generator, count, seed), seed=seed, batch=batch)
-
-
 def draw_images(generator: Generator, latents: Tensor, *, seed: int, batch: int) -> np.ndarray:
     """Images (N, C, H, W) uint8 of latents (N, latent_dim), `batch` at a time on every visible GPU."""
     # Per-token noise inside the network, where it is on, depends on the batch size and the number of GPUs.

@@ -27,17 +27,6 @@ PENALTIES = {
     "finite_difference": "pipeline.training.objectives:FiniteDifference",
 }
 NO_PENALTY = "none"
-# Settings of the augmentation -> the operations that read them.
-READ_BY = {
-    "groups": ("cutout", "erase"),
-    "translation_ratio": ("translation",),
-    "cutout_ratio": ("cutout",),
-    "cutout_probability": ("cutout",),
-    "erase_range": ("erase",),
-    "erase_probability": ("erase",),
-    "hue_probability": ("hue",),
-    "filter_probability": ("filter",),
-}
 
 Operation = Literal["translation", "cutout", "color", "erase", "hue", "filter"]
 Ratio = Annotated[float, Field(ge=0, le=1)]
@@ -72,6 +61,12 @@ class AugmentConfig(Strict):
     filter_probability: Ratio | None  # per image and band; 0.25 released code
 
 
+# Settings of the augmentation -> the operations that read them: the one they are named after, groups apart.
+READ_BY = {"groups": ("cutout", "erase")} | {
+    name: (name.partition("_")[0],) for name in AugmentConfig.model_fields if "_" in name
+}
+
+
 class AnnealConfig(Strict):
     """Cosine from the setting's value to the one given here, over the first `share` of the run (R3GAN, appendix)."""
 
@@ -104,7 +99,6 @@ class TrainConfig(Strict):
     ema_rampup: Positive | None  # half-life at most this share of the images so far; 0.1; null = off
     ema_clock: Literal["real_images", "released"]  # released: one D batch per G step is counted, whatever critic_steps
     flip: bool  # random horizontal flips of real images
-    images: Count | None = None  # training images that are used, drawn once for all seeds; null: all
     augment: AugmentConfig
     kimg: Positive | None = None  # budget: thousands of real images shown to D ...
     generator_steps: Count | None = None  # ... or, exclusively, G steps (the paper: 500,000)

@@ -13,7 +13,7 @@ from pipeline.base import machine as module
 from pipeline.base.machine import devices, provenance, shared_out
 from pipeline.metrics.extractors.extractor import Extractor
 from pipeline.networks.interface import build_generator
-from pipeline.networks.sampling import sample
+from trained_networks import sample
 
 
 class Network(nn.Module):

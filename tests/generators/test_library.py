@@ -14,8 +14,7 @@ from pipeline.base.errors import UserError
 from pipeline.generators import pretrained
 from pipeline.generators.library import load_generator, truncate, walk
 from pipeline.networks.sampling import load_generator as load_network
-from pipeline.networks.sampling import sample
-from trained_networks import write_trained
+from trained_networks import sample, write_trained
 
 ROOT = Path(__file__).parent.parent.parent
 

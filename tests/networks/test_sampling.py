@@ -7,8 +7,9 @@ from safetensors.torch import load_file, save_file
 
 from pipeline.base.errors import UserError
 from pipeline.base.schema import dump
-from pipeline.networks.sampling import load_generator, sample
+from pipeline.networks.sampling import load_generator
 from pipeline.networks.transgan.networks import Generator
+from trained_networks import sample
 
 WEIGHTS = "generator_ema.safetensors"
 

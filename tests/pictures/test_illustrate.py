@@ -14,11 +14,12 @@ from pipeline.base.schema import dump
 from pipeline.data.array import write_dataset
 from pipeline.metrics.extractors import extractor
 from pipeline.metrics.extractors.registry import IllustratePlan
-from pipeline.networks.sampling import load_generator, sample
+from pipeline.networks.sampling import load_generator
 from pipeline.networks.transgan.networks import Generator
 from pipeline.pictures import illustrate
 from pipeline.pictures.illustrate import illustrate_run, nearest, write_nearest_images, write_sheet
 from small_extractor import small
+from trained_networks import sample
 
 PLAN = IllustratePlan(seed=3, batch=50, threads=1)
 SHEETS = [
