@@ -66,7 +66,7 @@ class TrainedGenerator:
         `batch`: images at a time; memory, and rounding at the most.
         Errors: `UserError` for a count, seed, batch or truncation out of range.
         """
-        return self._draw(self.latents(n, seed, truncation), seed, batch)
+        return self.draw(self.latents(n, seed, truncation), seed=seed, batch=batch)
 
     def sample_seeds(self, seeds: Sequence[int], truncation: float | None = None) -> np.ndarray:
         """One image per seed, uint8 (N, H, W, C): that of `sample(1, seed)`, whatever the other seeds are."""
@@ -90,7 +90,7 @@ class TrainedGenerator:
         """
         _check_positive("seeds", len(seeds))
         stations = torch.cat([self.latents(1, seed, truncation) for seed in seeds])
-        return self._draw(walk(stations[:, None], steps, loop=loop)[:, 0], int(seeds[0]), batch)
+        return self.draw(walk(stations[:, None], steps, loop=loop)[:, 0], seed=int(seeds[0]), batch=batch)
 
     def draw(self, latents: np.ndarray | Tensor, *, seed: int = 0, batch: int = BATCH) -> np.ndarray:
         """Images of given latents (N, latent_dim), uint8 (N, H, W, C).
@@ -100,7 +100,9 @@ class TrainedGenerator:
         given = torch.as_tensor(latents, dtype=torch.float32)
         if given.ndim != 2 or given.shape[1] != self.latent_dim or not len(given):
             raise UserError(f"latents: given shape {tuple(given.shape)}; allowed: (n, {self.latent_dim}), n at least 1")
-        return self._draw(given, seed, batch)
+        device = self.network.device
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            return np.concatenate(list(self.batches(given, seed=seed, batch=batch)))
 
     def batches(self, latents: Tensor, *, seed: int, batch: int = BATCH) -> Iterator[np.ndarray]:
         """The images of latents (N, latent_dim) a batch at a time, for more than fit into memory.
@@ -113,11 +115,6 @@ class TrainedGenerator:
             with torch.no_grad():
                 images = to_uint8(self.network(part.to(self.network.device)))
             yield images.permute(0, 2, 3, 1).cpu().numpy()
-
-    def _draw(self, latents: Tensor, seed: int, batch: int) -> np.ndarray:
-        device = self.network.device
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            return np.concatenate(list(self.batches(latents, seed=seed, batch=batch)))
 
 
 def truncate(latents: Tensor, limit: float, seed: int) -> Tensor:

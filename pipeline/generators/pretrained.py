@@ -12,7 +12,7 @@ A folder holds what drawing needs (generator_ema.safetensors in half precision, 
 import argparse
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -58,26 +58,20 @@ def add_network(parser: argparse.ArgumentParser) -> None:
 
 def kept_networks() -> dict[str, Path]:
     """Name -> folder of every network that the repository holds, in the order of the names."""
-    demo = {f"{path.parts[-3]}/{path.parts[-2]}": path.parent for path in PRETRAINED.glob(f"*/*/{NETWORKS}")}
-    published = PUBLISHED.glob(f"*/{KEPT}/*/{NETWORKS}")
-    runs = {f"{path.parts[-4]}/{path.parts[-2]}": path.parent for path in published}
-    return dict(sorted((runs | demo).items()))
+    files = [*PUBLISHED.glob(f"*/{KEPT}/*/{NETWORKS}"), *PRETRAINED.glob(f"*/*/{NETWORKS}")]
+    return dict(sorted({_name(file.parent): file.parent for file in files}.items()))
+
+
+def _name(folder: Path) -> str:
+    group = folder.parent
+    return f"{(group.parent if group.name == KEPT else group).name}/{folder.name}"
 
 
 def smallest_seed(root: Path, dataset: str, variant: str) -> Cell | None:
     """The cell of the smallest seed whose run in `root`/runs/ has a generator, if there is one."""
-    cells = [Cell(dataset, variant, int(run.name[4:])) for run in (root / "runs" / dataset / variant).glob("seed*")]
-    return min(
-        (cell for cell in cells if all((root / "runs" / str(cell) / name).is_file() for name in FILES)), default=None
-    )
-
-
-def check_size(cells: Iterable[Cell], root: Path, others: Iterable[Path] = ()) -> None:
-    """Errors: `UserError` where the kept generators of `cells`, with those in the folders `others`, exceed MOST."""
-    kept = sum((root / "runs" / str(cell) / WEIGHTS).stat().st_size // 2 for cell in cells)  # in half precision
-    total = kept + sum((folder / WEIGHTS).stat().st_size for folder in others)
-    if total > MOST:
-        raise UserError(f"generators of {total / 2**20:.1f} MiB; allowed: {MOST / 2**20:.0f} MiB of networks in all")
+    runs = (root / "runs" / dataset / variant).glob("seed*")
+    seeds = [int(run.name[4:]) for run in runs if all((run / name).is_file() for name in FILES)]
+    return Cell(dataset, variant, min(seeds)) if seeds else None
 
 
 def copy_to_pretrained(names: Sequence[str], root: Path = Path()) -> list[Path]:
@@ -93,28 +87,31 @@ def copy_to_pretrained(names: Sequence[str], root: Path = Path()) -> list[Path]:
         if (cell := smallest_seed(root, *name.split("/"))) is None:
             raise UserError(f"runs/{name}: no finished run with a generator; `make repro` makes those of the matrix")
         chosen[PRETRAINED / name] = cell
-    others = {path.parent for path in PRETRAINED.glob(f"*/*/{NETWORKS}")} - chosen.keys()
-    check_size(chosen.values(), root, others)
-    for folder, cell in chosen.items():
-        keep(cell, root, folder, name=f"{cell.dataset}/{cell.variant}")
+    keep(chosen, root, {path.parent for path in PRETRAINED.glob(f"*/*/{NETWORKS}")} - chosen.keys())
     return list(chosen)
 
 
-def keep(cell: Cell, root: Path, folder: Path, *, name: str) -> None:
-    """Copy what drawing needs of the run of `cell` in `root` to `folder`, with a card that calls the network `name`.
+def keep(cells: Mapping[Path, Cell], root: Path, others: Iterable[Path] = ()) -> None:
+    """Copy what drawing needs of the runs in `root` to the folders that `cells` names, with a model card each.
 
     Weights are rounded to half precision: no pixel moves by more than one grey level.
+    Errors: `UserError`, before anything is written, where they exceed MOST together with those in the folders `others`.
     """
     from safetensors.torch import load_file, save_file
 
-    run = root / "runs" / str(cell)
-    weights = load_file(run / WEIGHTS)
-    with atomic_write(folder / WEIGHTS) as temporary:
-        save_file({key: w.half() if w.is_floating_point() else w for key, w in weights.items()}, temporary)
-    for file in (NETWORKS, "run.json"):
-        with atomic_write(folder / file) as temporary:
-            shutil.copyfile(run / file, temporary)
-    write_text(folder / "README.md", model_card(cell, root, name))
+    runs = {folder: root / "runs" / str(cell) for folder, cell in cells.items()}
+    total = sum((run / WEIGHTS).stat().st_size // 2 for run in runs.values())
+    total += sum((folder / WEIGHTS).stat().st_size for folder in others)
+    if total > MOST:
+        raise UserError(f"generators of {total / 2**20:.1f} MiB; allowed: {MOST / 2**20:.0f} MiB of networks in all")
+    for folder, run in runs.items():
+        weights = load_file(run / WEIGHTS)
+        with atomic_write(folder / WEIGHTS) as temporary:
+            save_file({key: w.half() if w.is_floating_point() else w for key, w in weights.items()}, temporary)
+        for file in (NETWORKS, "run.json"):
+            with atomic_write(folder / file) as temporary:
+                shutil.copyfile(run / file, temporary)
+        write_text(folder / "README.md", model_card(cells[folder], root, _name(folder)))
 
 
 class Images(NamedTuple):
@@ -180,13 +177,8 @@ images = load_generator("{name}").sample(16, seed=0)  # uint8 (16, {side}, {side
 - The terms of the training images apply to what is done with the weights.
 """
 HEAD = "| protocol | value | better | generated | real | meaning |\n| --- | --- | --- | --- | --- | --- |"
-FACTS = {
-    "Parameters": "parameters_g",
-    "Seconds": "seconds",
-    "Device": "device",
-    "Revision": "revision",
-    "Imported from": "imported_from",
-}
+FACTS = {"Parameters": "parameters_g", "Seconds": "seconds", "Device": "device"}
+FACTS |= {"Revision": "revision", "Imported from": "imported_from"}
 
 
 def model_card(cell: Cell, root: Path, name: str) -> str:
@@ -197,26 +189,27 @@ def model_card(cell: Cell, root: Path, name: str) -> str:
     """
     run, results = root / "runs" / str(cell), root / "results" / str(cell)
     spec = bind(NetworkSpec, read_yaml(run / NETWORKS), file=str(run / NETWORKS))
-    record = read_json(run / "run.json") | _read(results / "run.json")  # with time and machine of the training
+    found = [results / "run.json", results.with_suffix(".json"), results / "protocol.json"]
+    kept, measured, protocol = (read_json(file) if file.is_file() else {} for file in found)
+    record = read_json(run / "run.json") | kept  # with time and machine of the training
     images = DATA.get(cell.dataset) or DATA.get(cell.dataset.rstrip("0123456789"), OTHER)
-    measured, protocols = _read(results.with_suffix(".json")), _read(results / "protocol.json").get("metrics", {})
     metrics, rows = [], [HEAD]
     for metric, value in measured.items():
         if isinstance(value, int | float) and (kind := column(metric)) is not None:
             metrics.append({"type": metric, "value": round(value, 4)})
             spread, better = measured.get(f"{metric}{SPREAD}"), "lower" if kind.lower else "higher"
-            text = f"{value:.4g}" + ("" if spread is None else f" ± {spread:.2g}")
-            counts = " | ".join(str(protocols.get(metric, {}).get(count, "-")) for count in ("n_gen", "n_real"))
-            rows.append(f"| `{metric}` | {text} | {better} | {counts} | {kind.label} |")
+            text, counts = f"{value:.4g}" + ("" if spread is None else f" ± {spread:.2g}"), protocol.get("metrics", {})
+            n_gen, n_real = (counts.get(metric, {}).get(count, "-") for count in ("n_gen", "n_real"))
+            rows.append(f"| `{metric}` | {text} | {better} | {n_gen} | {n_real} | {kind.label} |")
     front: dict[str, Any] = {"license": images.license, "library_name": "pytorch", "pipeline_tag": TASK}
     front |= {"tags": ["gan", "image-generation", "transgan"]} | ({"datasets": [images.hub]} if images.hub else {})
     if metrics:
         data = {"name": images.title, "type": images.hub or cell.dataset}
-        front["model-index"] = [
-            {"name": name, "results": [{"task": {"type": TASK}, "dataset": data, "metrics": metrics}]}
-        ]
-    length = f"{record['kimg'] or 0:,g} thousand real images were shown to the discriminator"
-    length = "not known: the weights were imported" if record["kimg"] is None else length
+        result = {"task": {"type": TASK}, "dataset": data, "metrics": metrics}
+        front["model-index"] = [{"name": name, "results": [result]}]
+    length = "not known: the weights were imported"
+    if record["kimg"] is not None:
+        length = f"{record['kimg']:,g} thousand real images were shown to the discriminator"
     ending = "" if record["status"] == "ok" else f". It ended with the status `{record['status']}`"
     facts = {label: record[key] for label, key in FACTS.items() if record.get(key) is not None}
     texts = [f"- {label}: {f'{fact:,}' if isinstance(fact, int | float) else fact}." for label, fact in facts.items()]
@@ -232,16 +225,10 @@ def model_card(cell: Cell, root: Path, name: str) -> str:
     )
 
 
-def _read(file: Path) -> dict[str, Any]:
-    return dict(read_json(file)) if file.is_file() else {}
-
-
 @command_line
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline.generators.pretrained",
-        description="Copy finished runs to pretrained/, with a model card each.",
-    )
+    about = "Copy finished runs to pretrained/, with a model card each."
+    parser = argparse.ArgumentParser(prog="python -m pipeline.generators.pretrained", description=about)
     parser.add_argument("names", nargs="+", metavar="DATASET/VARIANT", help="cells; the smallest seed of each")
     for folder in copy_to_pretrained(parser.parse_args().names):
         print(f"pretrained: {folder.relative_to(ROOT)}")

@@ -126,13 +126,9 @@ def keep_networks(clone: Path, folder: Path, cells: list[Cell]) -> None:
     rows = dict.fromkeys((cell.dataset, cell.variant) for cell in cells)
     kept = [cell for row in rows if (cell := pretrained.smallest_seed(clone, *row))]
     try:
-        pretrained.check_size(kept, clone)
+        pretrained.keep({folder / pretrained.KEPT / cell.variant: cell for cell in kept}, clone)
     except UserError as error:
         print(f"publish: not kept: {error}", flush=True)
-        return
-    for cell in kept:
-        target = folder / pretrained.KEPT / cell.variant
-        pretrained.keep(cell, clone, target, name=f"{folder.name}/{cell.variant}")
 
 
 def write_grid(sheet: Path, out: Path, columns: int) -> None:
