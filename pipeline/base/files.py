@@ -84,10 +84,7 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def write_json(path: str | Path, content: Any) -> None:
-    """Write JSON, whole or not at all, with the keys in the caller's order.
-
-    Errors: `ValueError` for NaN and infinity, which JSON does not have; `OSError` of the file system.
-    """
+    """Write JSON, whole or not at all, keys in their order. Errors: `ValueError` for NaN and infinity; `OSError`."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 

@@ -52,10 +52,7 @@ def no_revision(root: str | Path = ".") -> str | None:
 
 
 def changes(root: str | Path = ".", *, aside: tuple[str, ...] = ()) -> str | None:
-    """Changes of code and settings that no commit has, as `git status` lists them; None where git refuses.
-
-    `aside`: entries of CODE that are not looked at.
-    """
+    """Changes of CODE, without `aside`, that no commit has, as `git status` lists them; None where git refuses."""
     return ask("status", "--porcelain", "--", *(path for path in CODE if path not in aside), root=root)
 
 

@@ -2,9 +2,9 @@
 
 Threads that wait give their core back: beside other jobs, spinning ones made a step ten times as long.
 
-torch's compiler is imported when something is compiled. Otherwise torch.optim and torchvision import it, 5 s of
-processor time in every stage of every cell, to call two functions that do nothing in a program that compiles nothing.
-A stand-in answers these, and becomes the compiler as soon as anything else is asked of it.
+torch's compiler is imported when something is compiled. Otherwise torch.optim and torchvision import it, 1 to 5
+seconds of processor time a stage, to call two functions that do nothing in a program that compiles nothing. A stand-in
+answers these, and becomes the compiler as soon as anything else is asked of it.
 """
 
 import importlib

@@ -107,10 +107,7 @@ def decode(name: str, content: bytes, config: DataConfig, done: Counter[str]) ->
 
 
 def fit(name: str, image: Image.Image, config: DataConfig, done: Counter[str]) -> Image.Image:
-    """Crop and resize an image to the dataset's resolution (`resize_rule` says how).
-
-    Errors: `RefusedImage` for an image that is too small: images are never enlarged.
-    """
+    """Crop and resize to the dataset's resolution (see `resize_rule`). Errors: `RefusedImage` for one too small."""
     side, (width, height) = config.resolution, image.size
     if min(width, height) < side:
         kind = f"smaller than {side} x {side}, and images are never enlarged"

@@ -51,10 +51,7 @@ def settings(config: DataConfig) -> dict[str, Any]:
 
 
 def stale(folder: str | Path, dataset: str, config: DataConfig) -> str:
-    """Why a prepared dataset is not what `config` asks for; "" where it is, for all that the settings say.
-
-    Errors: `UserError` where the manifest is missing.
-    """
+    """In what the settings of a prepared dataset are not `config`, or "". Errors: `UserError` without a manifest."""
     recorded, asked = read_manifest(folder).get("data", {}), settings(config)
     for key in (*asked, *recorded):
         then, now = recorded.get(key), asked.get(key)

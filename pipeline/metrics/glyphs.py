@@ -38,10 +38,7 @@ def kl(rows: np.ndarray) -> tuple[float, ...]:
 
 
 def agree(rows: np.ndarray) -> float:
-    """Share of valid pairs whose two shapes are the same: 1 in real images, 0.1 by chance.
-
-    Errors: `UserError` for images that are no pairs.
-    """
+    """Share of valid pairs whose shapes agree: 1 in real images, 0.1 by chance. Errors: `UserError` for no pairs."""
     glyphs, read = _valid_factors(rows)
     if not glyphs.pairs:
         raise UserError("agree_glyphs: given images of one glyph; allowed: glyphs_pairs")

@@ -151,10 +151,7 @@ class Protocol:
 
 
 def parse(name: str) -> Protocol:
-    """The protocol that a name of the settings or of a plan file stands for.
-
-    Errors: `ValueError` saying what is allowed.
-    """
+    """The protocol that a name in settings or a plan file stands for. Errors: `ValueError` with the names allowed."""
     for key, (formula, extractor, split) in METRICS.items():
         if match := re.fullmatch(_pattern(key), name):
             found: Formula = resolve_name(formula)

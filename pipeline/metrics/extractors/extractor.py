@@ -137,10 +137,7 @@ class Reference:
 
 
 def load_reference(folder: str | Path) -> Reference:
-    """Networks, real images and manifest, each file checked against its recorded hash.
-
-    Errors: `UserError` where a file is missing, damaged, or not the one recorded.
-    """
+    """Networks, real images and manifest. Errors: `UserError` for a file that is missing or not the recorded one."""
     folder = Path(folder)
     manifest = read_json(folder / "manifest.json")
     for name, digest in manifest["files"].items():

@@ -105,10 +105,7 @@ class Decoder(nn.Module):
 
 
 def write_decoder(path: Path, data: dict[str, Any]) -> None:
-    """Write what the decoder of a prepared dataset is made of. Errors: `UserError` where its images are no glyphs.
-
-    `data`: the dataset's manifest.
-    """
+    """What the decoder of a dataset is made of, by its manifest. Errors: `UserError` where its images are no glyphs."""
     source = data.get("data", {}).get("source")
     if source not in ("glyphs", "glyphs_pairs"):
         raise UserError(f"{GLYPHS}: the images of {data.get('dataset')} are no glyphs; take its metrics out")
