@@ -30,7 +30,7 @@ from pipeline.runs.work_dirs import WORKER, held, lock, stored
 # A dead process is noticed by its closed connections. This is for one that hangs, and longer than any checkpoint.
 PATIENCE = timedelta(hours=1)
 LOST = 75  # exit status of a process that ends because another one did
-LOST_SIGNS = ("gloo", "Connection closed by peer")  # in errors of communication
+LOST_SIGNS = ("gloo", "NCCL", "Connection closed by peer")  # in errors of communication
 GRACE = 20  # seconds between the end of one process and that of others which still wait for it
 POLL = 0.2  # seconds
 
@@ -50,6 +50,7 @@ def train_together(job: Job, attempt: Attempt) -> Shortage | None:
     if loopback := {name for _, name in socket.if_nameindex()} & {"lo", "lo0"}:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", loopback.pop())
     spawn, members, notes, failed = multiprocessing.get_context("spawn"), [], [], float("inf")
+    codes: dict[int, int] = {}  # exit statuses of the processes that failed by themselves, first things first
     # Process 0 finds the number of a signal in a file, and has all stop together.
     told = handled_signals(lambda number: (job.work / STOP).write_text(str(number)))
     with tempfile.TemporaryDirectory() as meeting, told:
@@ -66,9 +67,8 @@ def train_together(job: Job, attempt: Attempt) -> Shortage | None:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
             while any(member.is_alive() for member, _ in members) and time.monotonic() < failed + GRACE:
                 time.sleep(POLL)
-                if any(member.exitcode for member, _ in members):
-                    failed = min(failed, time.monotonic())
-            codes = {rank: member.exitcode for rank, (member, _) in enumerate(members) if member.exitcode}
+                codes |= {rank: member.exitcode for rank, (member, _) in enumerate(members) if member.exitcode}
+                failed = min(failed, time.monotonic()) if codes else failed
         finally:
             for member, _ in members:
                 member.kill()
@@ -80,7 +80,7 @@ def train_together(job: Job, attempt: Attempt) -> Shortage | None:
 
 
 def _verdict(codes: dict[int, int], notes: list[dict[str, Any]], job: Job) -> Shortage | None:
-    """How it ended, by what processes said and the exit statuses of those that failed by themselves."""
+    """How it ended, by what processes said and the exit statuses of those that failed, in the order they did."""
     found = {kind: content for note in reversed(notes) for kind, content in note.items()}
     if found.get("done"):
         return None
@@ -88,8 +88,10 @@ def _verdict(codes: dict[int, int], notes: list[dict[str, Any]], job: Job) -> Sh
         return dict(found["shortage"])
     if "error" in found:
         raise UserError(found["error"])
-    rank, code = min(codes.items(), key=lambda item: (item[1] == LOST, item[1]))
-    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"failed (exit status {code})"
+    rank, code = min(codes.items(), key=lambda item: item[1] == LOST)
+    # Where all have lost one another, communication itself is at fault, and its own words are all there is.
+    why = found.get("lost", "") if code == LOST else ""
+    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"failed ({why or f'exit status {code}'})"
     kept = "its last checkpoint is kept, the same command goes on from there"
     lost = "no checkpoint was stored yet, the same command begins anew"
     raise UserError(
@@ -107,11 +109,13 @@ def _train_as_one(attempt: Attempt, job: Job, rank: int, meeting: str, sender: C
     with lock(job.work / f"process-{rank}.lock", job.name, lambda who: None):
         note: dict[str, Any] = {}
         try:
-            device, backend = own_device(count, rank), "gloo"  # gloo also for what is agreed on the host
+            device, backend, gpu = own_device(count, rank), "gloo", None  # gloo also for what is agreed on the host
             if device.type == "cuda":
                 torch.cuda.set_device(device)
-                backend = "cpu:gloo,cuda:nccl"
-            dist.init_process_group(backend, init_method=meeting, rank=rank, world_size=count, timeout=PATIENCE)
+                backend, gpu = "cpu:gloo,cuda:nccl", device  # told of its GPU, NCCL connects before any work
+            dist.init_process_group(
+                backend, init_method=meeting, rank=rank, world_size=count, timeout=PATIENCE, device_id=gpu
+            )
             with open(os.devnull, "w", encoding="utf-8") as nowhere:
                 shortage = attempt(job, nowhere if rank else None)
             # A shortage comes before the next question: NCCL reports its own ones as lost connections.
@@ -119,15 +123,16 @@ def _train_as_one(attempt: Attempt, job: Job, rank: int, meeting: str, sender: C
         except UserError as error:
             note = {"error": str(error)}
         except Exception as error:
-            note = {"lost": isinstance(error, dist.DistError) or any(sign in str(error) for sign in LOST_SIGNS)}
-            if not note["lost"]:
+            if isinstance(error, dist.DistError) or any(sign in str(error) for sign in LOST_SIGNS):
+                note = {"lost": " ".join(str(error).split())}
+            else:
                 traceback.print_exc()
         with suppress(OSError):  # its starter may be gone
             sender.send(note)
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError):
                 stream.flush()
-        status = 0 if "done" in note else LOST if note.get("lost") else 1
+        status = 0 if "done" in note else LOST if "lost" in note else 1
         os._exit(status)  # the usual clean-up of a group waits for members that may be gone
 
 

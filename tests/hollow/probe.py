@@ -52,19 +52,24 @@ def build() -> Path:
     return folder
 
 
-def measure(*arguments: str, timeout: float = 600, **environment: str) -> dict[str, Any]:
-    """What a process of this script with these arguments found. Errors: `RuntimeError` with what it wrote."""
+def environment(**changes: str) -> dict[str, str]:
+    """Environment variables of a process that sees the hollow GPU."""
     folder = build()
-    around = {
+    return {
+        **os.environ,
         "HOLLOW": str(folder / "libhollow.so"),
         "LD_PRELOAD": str(folder / "libhollow.so"),
         "LD_LIBRARY_PATH": f"{folder}:{os.environ.get('LD_LIBRARY_PATH', '')}",
         "PYTHONPATH": str(ROOT),
-        **environment,
+        **changes,
     }
+
+
+def measure(*arguments: str, timeout: float = 600, **changes: str) -> dict[str, Any]:
+    """What a process of this script with these arguments found. Errors: `RuntimeError` with what it wrote."""
     command = [sys.executable, "-W", "ignore", str(HERE / "probe.py"), "--inside", *arguments]
     done = subprocess.run(
-        command, cwd=ROOT, env=os.environ | around, capture_output=True, text=True, timeout=timeout, check=False
+        command, cwd=ROOT, env=environment(**changes), capture_output=True, text=True, timeout=timeout, check=False
     )
     if done.returncode:
         raise RuntimeError(f"hollow GPU: {done.stderr[-2000:]}")
@@ -152,12 +157,8 @@ def main() -> None:
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_intermixed_args()
     if not given.inside:
-        folder = build()
-        library = str(folder / "libhollow.so")
-        os.environ |= {"HOLLOW": library, "LD_PRELOAD": library, "PYTHONPATH": str(ROOT)}
-        os.environ["LD_LIBRARY_PATH"] = f"{folder}:{os.environ.get('LD_LIBRARY_PATH', '')}"
         os.chdir(ROOT)
-        os.execv(sys.executable, [sys.executable, "-W", "ignore", *sys.argv, "--inside"])
+        os.execve(sys.executable, [sys.executable, "-W", "ignore", *sys.argv, "--inside"], environment())
     changes = dict(entry.split("=", 1) for entry in given.settings)
     print(json.dumps(iterations(given.dataset, given.variant, changes, given.images, given.kernels)))
     sys.stdout.flush()

@@ -1,6 +1,8 @@
 """A training's CUDA path on a GPU that computes nothing: kernels chosen, launches, waits, peak memory (README.md)."""
 
 import shutil
+import subprocess
+import sys
 import sysconfig
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 import torch
 
 from hollow import probe
+from pipeline.base.schema import dump
 
 HEADERS = Path(sysconfig.get_paths()["purelib"]) / "triton/backends/nvidia/include/driver_types.h"
 pytestmark = pytest.mark.skipif(
@@ -54,3 +57,31 @@ def test_more_windows_than_a_launch_grid_takes_are_divided():
         "celebahq256", "celebahq_october", "precision=bf16", "critic_steps=1", policy, HOLLOW_GIB="999"
     )
     assert found["biased_forward"] >= 40 and found["waits"] == 0
+
+
+@pytest.mark.parametrize(
+    ("gpus", "said"),
+    [
+        ("1", "train.processes: given 2; allowed: 1 at most, the GPUs visible on this host"),
+        (
+            "2",
+            "digits/full/seed0: process 0 of 2 failed (Failed to initialize NCCL communicator: unhandled cuda error ",
+        ),
+    ],
+)
+def test_several_gpus_that_cannot_train_together_are_one_line(plan, data, tmp_path, gpus, said):
+    """NCCL wants a real driver: what is shown is that each process takes its GPU and that its error is passed on."""
+    (tmp_path / "plan.yaml").write_text(dump(plan(processes=2)))
+    path = f"{probe.ROOT}:{probe.ROOT / 'tests'}"
+    script, out = probe.ROOT / "tests/several.py", tmp_path / "runs/full/seed0"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", script, tmp_path / "plan.yaml", data, out, "digits/full/seed0"],
+        cwd=tmp_path,
+        env=probe.environment(HOLLOW_GPUS=gpus, DVC_ROOT=str(tmp_path), PYTHONPATH=path),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    (line,) = [line for line in (done.stdout + done.stderr).splitlines() if not line.startswith("train: ")]
+    assert line.replace("process 1", "process 0").startswith(f"error: {said}")

@@ -174,10 +174,20 @@ def test_the_number_of_processes_is_no_part_of_the_key(plan):
     ("notes", "codes", "found"),
     [
         ([{"done": True}], {1: 75}, None),
-        ([{"lost": True}, {"shortage": {"detail": "too little"}}], {1: 1, 0: 75}, {"detail": "too little"}),
+        (
+            [{"lost": "Connection closed by peer"}, {"shortage": {"detail": "too little"}}],
+            {1: 1, 0: 75},
+            {"detail": "too little"},
+        ),
         ([{"error": "disk full"}], {0: 1}, "disk full"),
         ([], {0: 75, 1: -9}, "cell: process 1 of 2 was killed by SIGKILL and the others were ended; no checkpoint"),
         ([], {0: 75, 1: 1}, r"cell: process 1 of 2 failed \(exit status 1\)"),
+        ([], {1: 1, 0: -6}, r"cell: process 1 of 2 failed \(exit status 1\)"),  # NCCL then aborts the others
+        (
+            [{"lost": "NCCL error: no space left"}] * 2,
+            {1: 75, 0: 75},
+            r"cell: process 1 of 2 failed \(NCCL error: no space left\)",
+        ),
     ],
 )
 def test_what_became_of_it_is_said_by_whoever_was_first(plan, notes, codes, found, tmp_path):
