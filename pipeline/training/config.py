@@ -99,6 +99,7 @@ class TrainConfig(Strict):
     ema_rampup: Positive | None  # half-life at most this share of the images so far; 0.1; null = off
     ema_clock: Literal["real_images", "released"]  # released: one D batch per G step is counted, whatever critic_steps
     flip: bool  # random horizontal flips of real images
+    images: Count | None = None  # training images that are used, drawn once for all seeds; null: all
     augment: AugmentConfig
     kimg: Positive | None = None  # budget: thousands of real images shown to D ...
     generator_steps: Count | None = None  # ... or, exclusively, G steps (the paper: 500,000)

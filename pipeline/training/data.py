@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline.base.errors import UserError
 from pipeline.base.images import to_float
 
 SHARE = 0.25  # of a GPU's free memory, at most, holds images; larger data sets stay on the host
@@ -62,3 +63,16 @@ class RealImages:
             return self.images[indices]
         chosen = torch.from_numpy(self.images[indices.numpy()])
         return chosen.pin_memory() if self.worker else chosen
+
+
+def subset(images: np.ndarray, count: int | None) -> np.ndarray:
+    """`count` of the images, for experiments on the size of a data set; all of them for None.
+
+    Which ones is the same for every seed of the training, and a smaller count takes some of a larger one's.
+    Errors: `UserError` where there are fewer.
+    """
+    if count is None:
+        return images
+    if count > len(images):
+        raise UserError(f"train.images: given {count}; allowed: at most {len(images)}, the training images; null: all")
+    return images[np.sort(np.random.default_rng(0).permutation(len(images))[:count])]

@@ -14,7 +14,7 @@ from pipeline.networks.distributed import broadcast, world
 from pipeline.networks.interface import Generator
 from pipeline.training import divergence
 from pipeline.training.config import TrainPlan
-from pipeline.training.data import RealImages
+from pipeline.training.data import RealImages, subset
 from pipeline.training.execution import set_kernels
 from pipeline.training.state import Networks, build, scheduled
 from pipeline.training.step import iteration
@@ -90,6 +90,7 @@ def train(plan: TrainPlan, images: np.ndarray, device: torch.device, observer: O
     assert config.kimg is not None, "a plan has its budget in kimg"
     set_kernels(config, device)
     torch.manual_seed(plan.seed)
+    images = subset(images, config.images)
     outcome = Outcome(build(plan.network, config, device), divergence.real_spread(images), processes=[[0.0, world()]])
     data = RealImages(images, seed=plan.seed, flip=config.flip, device=device)
     per_step = config.critic_steps * config.batch_discriminator

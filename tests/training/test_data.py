@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.base.errors import UserError
 from pipeline.base.images import to_uint8
-from pipeline.training.data import RealImages
+from pipeline.training.data import RealImages, subset
 
 COUNT = 10
 
@@ -92,3 +93,12 @@ def test_a_read_only_mapped_file_is_indexed_where_it_lies_and_batches_are_copies
     assert data.images is mapped
     data.batch(0, 8).zero_()
     assert np.array_equal(mapped, images)
+
+
+def test_a_subset_is_part_of_every_larger_one_and_more_than_there_are_is_refused():
+    images = np.arange(50, dtype=np.uint8)[:, None, None, None]
+    small, large = (set(subset(images, count).ravel().tolist()) for count in (10, 30))
+    assert len(small) == 10 and small < large and subset(images, None) is images
+    assert np.array_equal(subset(images, 50), images) and small != set(range(10))
+    with pytest.raises(UserError, match="train.images: given 51; allowed: at most 50"):
+        subset(images, 51)

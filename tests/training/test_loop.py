@@ -67,6 +67,11 @@ def test_real_images_come_in_the_order_of_their_positions(plan, steps):
     assert len(order) == 150 and all(sorted(order[start : start + 50]) == list(range(50)) for start in (0, 50, 100))
 
 
+def test_a_training_on_a_subset_sees_no_other_image(plan, images, steps):
+    run(plan(kimg=0.1, critic_steps=1, batch_discriminator=8, images=5, flip=False), images)
+    assert len(torch.cat([call["real"] for call in steps if call["kind"] == "d"]).unique(dim=0)) == 5
+
+
 def test_the_seed_of_the_plan_decides_the_order(plan, images, steps):
     for seed in (0, 1, 0):
         run(plan(seed=seed, flip=False), images)
