@@ -343,10 +343,12 @@ def test_a_clone_without_cache_renders_its_report_again(repository, tmp_path):
     there = Repository.__new__(Repository)
     there.folder = clone
     there.edit(report__dpi=70)
-    code, output = there.dvc("repro", "--allow-missing", "report")
-    assert code == 0 and ran(output) <= {"plan", "report"} and "report" in ran(output), output
+    there.append("pipeline/metrics/distances.py")
+    there.append("pipeline/data/prepare.py")
+    code, output = there.dvc("repro", "--single-item", "report")  # make report
+    assert code == 0 and ran(output) == {"report"}, output
     assert not (clone / "runs").exists()
-    assert "digits_full_training.png" in (clone / "reports/README.md").read_text()
+    assert "digits_training.png" in (clone / "reports/README.md").read_text()
 
 
 @nightly

@@ -8,7 +8,7 @@ from jinja2 import Template
 
 from pipeline.base.files import read_json
 from pipeline.plan.config import ReportConfig
-from pipeline.report import appendix, architecture, charts, cost, curves, decide, paper, pictures, tables
+from pipeline.report import appendix, architecture, charts, cost, decide, paper, pictures, tables
 from pipeline.report.compare import short_report
 from pipeline.report.comparisons import Outcome, compared
 from pipeline.report.document import Content, Figure, Section, Table, write_report
@@ -106,7 +106,7 @@ def ablation(results: Results, dataset: str, outcomes: list[Outcome], figures: P
         charts.progress(results, dataset, figures / f"{dataset}_progress.png", config.dpi),
         charts.training_curves(results.curves(dataset, "history"), paper.name_of(dataset),
                                figures / f"{dataset}_curves.png", config.dpi),
-        curves.curve_numbers(results, dataset),
+        charts.curve_numbers(results, dataset),
         next((diagram for diagram in diagrams if diagram), None),
         pictures.augmentation(results, dataset, figures),
         pictures.timelines(results, dataset, figures, config),

@@ -17,8 +17,7 @@ from pipeline.base.git import ask, git
 from pipeline.base.schema import read_yaml
 from pipeline.plan.config import CONF, PARAMS, ReportConfig
 from pipeline.report.appendix import settings_of
-from pipeline.report.charts import training_curves
-from pipeline.report.curves import ending
+from pipeline.report.charts import ending, training_curves
 from pipeline.report.decide import Kind, Question, compare_rows
 from pipeline.report.document import Figure, Section, Table, write_report
 from pipeline.report.drawing import Tile, contact_sheet

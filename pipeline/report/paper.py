@@ -9,23 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from io import StringIO
 
 import pandas as pd
-
-
-@cache
-def packaged(name: str) -> pd.DataFrame:
-    """A CSV of this folder, as text: rows, paper_results, deviations, claims, cost_geometry, growth."""
-    text = resources.files("pipeline.report").joinpath(name).read_text(encoding="utf-8")
-    return pd.read_csv(StringIO(text), dtype=str, keep_default_na=False)
-
-
-def rows_of(table: str) -> dict[str, str]:
-    """The rows of a table that a variant stands for: variant -> the row's name, in the table's order."""
-    found = packaged("rows.csv")
-    return {row.variant: row.row for row in found[found.table == table].itertuples() if row.variant}
-
 
 MAIN_VARIANT = "full"
 ABLATION_DATASETS = ("celeba64", "celeba128", "church256")
@@ -80,13 +65,26 @@ class PaperValue:
         return float(found.group()) if found else None
 
 
+@cache
+def packaged(name: str) -> pd.DataFrame:
+    """A CSV of this folder, as text: rows, paper_results, deviations, claims, cost_geometry, growth."""
+    with resources.files("pipeline.report").joinpath(name).open(encoding="utf-8") as file:
+        return pd.read_csv(file, dtype=str, keep_default_na=False)
+
+
+def rows_of(table: str) -> dict[str, str]:
+    """The rows of a table that a variant stands for: variant -> the row's name, in the table's order."""
+    found = packaged("rows.csv")
+    return {row.variant: row.row for row in found[found.table == table].itertuples() if row.variant}
+
+
 def paper_rows(table: str, dataset: str | None = None) -> pd.DataFrame:
     """The lines of one of the paper's tables, of one dataset if it is named."""
     found = packaged("paper_results.csv")
-    found = found[found.table == table]
-    return found if dataset is None else found[found.dataset == dataset]
+    return found[(found.table == table) & (found.dataset == (dataset or found.dataset))]
 
 
+@cache
 def paper_value(table: str, row: str, dataset: str, metric: str) -> PaperValue | None:
     """The paper's figure, None where it reports none. Its source is without the file's commit and hash."""
     found = paper_rows(table, dataset)
@@ -98,13 +96,9 @@ def paper_value(table: str, row: str, dataset: str, metric: str) -> PaperValue |
     spread = f" ± {entry['std']}" if entry["std"] else ""
     spread += " (± recalled)" if spread and not mark and "std recalled" in entry.source else ""
     return PaperValue(
-        value=None if entry.value == "OOM" else float(entry.value),
-        text=entry.value + spread + (f" ({mark})" if mark else ""),
-        mark=mark,
-        source=entry.source.partition(" (")[0],
-        protocol=entry.protocol,
-        budget=entry.paper_budget,
-    )
+        value=None if entry.value == "OOM" else float(entry.value), mark=mark, source=entry.source.partition(" (")[0],
+        text=entry.value + spread + (f" ({mark})" if mark else ""), protocol=entry.protocol, budget=entry.paper_budget,
+    )  # fmt: skip
 
 
 def sources(values: Mapping[str, PaperValue | None]) -> str:
@@ -117,8 +111,8 @@ def sources(values: Mapping[str, PaperValue | None]) -> str:
 
 def explained(frame: pd.DataFrame) -> str:
     """What the marks that occur in a table's paper columns mean; '' where all values are unmarked."""
-    texts = [str(text) for column in frame if column.startswith("paper") for text in frame[column]]
-    used = [meaning for mark, meaning in MEANINGS.items() if any(mark in text for text in texts)]
+    texts = frame.filter(regex="^paper").to_string()
+    used = [meaning for mark, meaning in MEANINGS.items() if mark in texts]
     return f"Paper values without a mark were read in the paper itself; {'; '.join(used)}." if used else ""
 
 

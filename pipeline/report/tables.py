@@ -1,7 +1,8 @@
 """The tables in which paper and measurement stand side by side, never in one column; rows.csv lists their rows."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -18,26 +19,6 @@ from pipeline.report.results import Results, lower_is_better
 
 ENOUGH = 0.99  # share of a paper value's training from which on a row counts as trained like it
 ABSENT = ("not run", "not reported", "not measured", "not in this matrix", "other protocol", "-")  # no measurement
-
-
-@dataclass(frozen=True, kw_only=True)
-class Layout:
-    """How the rows of a table are shown.
-
-    `first`: heading of their names; `columns`: of the paper, heading -> its data set and metric; `own`: TransGAN's row,
-    whose protocol the columns have: values of others get a column of their own; `more`: columns of this pipeline, from
-    the results, a data set and a row; `least`: measured rows from which on the table is open;
-    `whole`: all metrics are shown, not the main one alone.
-    """
-
-    title: str
-    first: str
-    columns: dict[str, tuple[str, str]] = field(default_factory=dict)
-    own: str = ""
-    note: str = ""
-    more: Callable[[Results, str, Any], dict[str, str]] = lambda *_: {}
-    least: int = 2
-    whole: bool = False
 
 
 def size(results: Results, dataset: str, row: Any) -> dict[str, str]:
@@ -69,75 +50,42 @@ SIZE = (
     "Parameters are from the trainings, arithmetic from the networks' definitions (2 FLOP per multiply-add), time per "
     "thousand images shown to D is measured."
 )
-LAYOUTS = {
-    "ablation": Layout(
-        title="Ablation: the paper's rows (A) to (E)", first="paper's row",
-        columns={f"FID {paper.name_of(name)}": (name, "FID") for name in paper.ABLATION_DATASETS},
-    ),
-    "augmentation": Layout(
-        title="Transformer and CNN, with and without augmentation", first="method", columns=CIFAR,
-        own="TransGAN + DiffAug", more=size, note=f"{SIZE} Each model has its own recipe.",
-    ),
-    "components": Layout(
-        title="Normalisation and position", first="what", note="The paper's own figures (its appendix) were not found.",
-    ),
-    "beyond": Layout(
-        title="Beyond the paper", first="what it changes", more=shares, least=1,
-        note="Ideas from later work, on the networks of `full`.",
-    ),
-    "scaling_v1": Layout(
-        title="Sizes of TransGAN (v1)", first="paper's row", columns=CIFAR, more=size, note=SIZE,
-    ),
-    "hybrid_v1": Layout(
-        title="Transformer and CNN mixed (v1)", first="paper's row", columns=CIFAR, more=size, note=SIZE,
-    ),
-    OFF_FULL: Layout(
-        title="Off the full model", first="what", note="Changes off the full model that the paper has no row for.",
-    ),
-}  # fmt: skip
 
 
-def row_table(results: Results, dataset: str, name: str, outcomes: list[Outcome]) -> Table | None:
-    """A table of LAYOUTS for a data set; None for one without rows."""
-    rows = paper.packaged("rows.csv")
-    rows = rows[rows.table == name]
-    compared = {entry.comparison.variant: entry for entry in outcomes if entry.comparison.table == name}
-    if name == OFF_FULL:
-        found = [{"row": entry.comparison.subject, "variant": variant} for variant, entry in compared.items()]
-        rows = pd.DataFrame(found).assign(against=paper.MAIN_VARIANT)
-    return side_by_side(results, dataset, name, rows, LAYOUTS[name], compared) if len(rows) else None
+def side_by_side(
+    results: Results, dataset: str, name: str, rows: pd.DataFrame, compared: dict[str, Outcome], *, title: str,
+    first: str, columns: Mapping[str, tuple[str, str]] = MappingProxyType({}), own: str = "", note: str = "",
+    more: Callable[[Results, str, Any], dict[str, str]] = lambda *_: {}, least: int = 2, whole: bool = False,
+) -> Table:  # fmt: skip
+    """The table of `rows` (columns row, variant, against), folded where fewer than `least` or half were measured.
 
-
-def side_by_side(results: Results, dataset: str, name: str, rows: pd.DataFrame, layout: Layout,
-                 compared: dict[str, Outcome]) -> Table:  # fmt: skip
-    """The table of `rows` (columns row, variant, against), folded where too few of them were measured.
-
-    `compared`: outcomes by variant. Columns of the paper hold values under their protocol or one that is not stated.
+    `compared`: outcomes by variant. `first`: heading of the rows' names. `columns`: of the paper, heading -> its data
+    set and metric; they hold values under the protocol of `own`, TransGAN's row, or one that is not stated. `more`:
+    columns of this pipeline. `whole`: all metrics are shown, not the main one alone.
     """
     metrics, lines, measured = results.metrics(dataset), [], 0
     for row in rows.itertuples():
         absent = row.variant and not len(results.of(dataset, row.variant))
-        line = {layout.first: row.row, "variant": "not in this matrix" if absent else row.variant or "-"}
-        line |= paper_columns(name, row.row, layout.columns, layout.own) | layout.more(results, dataset, row)
+        line = {first: row.row, "variant": "not in this matrix" if absent else row.variant or "-"}
+        line |= paper_columns(name, row.row, columns, own) | more(results, dataset, row)
         line |= {f"measured: {m}": results.measurement(dataset, row.variant, m).text for m in metrics}
-        values = [text for head, text in line.items() if head.startswith("measured")]
-        measured += any(not text.startswith(ABSENT) for text in values)
+        measured += any(k.startswith("measured") and not text.startswith(ABSENT) for k, text in line.items())
         if compared:
             found = compared.get(row.variant)
             line["against"] = found.comparison.base if found else "-"
             line["ratio"] = found.verdict.ratio_text if found else "-"
             line["as in the paper?"] = found.answer if found else "-"
         lines.append(line)
-    frame, folded = pd.DataFrame(lines), measured < max(layout.least, len(lines) / 2)
+    frame, folded = pd.DataFrame(lines), measured < max(least, len(lines) / 2)
     return Table(
         name=f"{dataset}_{name}", frame=frame, folded=folded,
-        title=f"{layout.title} ({measured or 'nothing'} measured)" if folded else layout.title,
-        note=" ".join(part for part in (layout.note, paper.explained(frame)) if part),
-        hidden=() if layout.whole else tuple(f"measured: {metric}" for metric in metrics[1:]),
+        title=f"{title} ({measured or 'nothing'} measured)" if folded else title,
+        note=" ".join(part for part in (note, paper.explained(frame)) if part),
+        hidden=() if whole else tuple(f"measured: {metric}" for metric in metrics[1:]),
     )  # fmt: skip
 
 
-def paper_columns(table: str, row: str, places: dict[str, tuple[str, str]], own: str = "") -> dict[str, str]:
+def paper_columns(table: str, row: str, places: Mapping[str, tuple[str, str]], own: str = "") -> dict[str, str]:
     """A column per value of the paper, one for values of another protocol than TransGAN's own, one for all sources."""
     values = {head: paper.paper_value(table, row, *place) for head, place in places.items()}
     other = {
@@ -151,6 +99,47 @@ def paper_columns(table: str, row: str, places: dict[str, tuple[str, str]], own:
         said = (f"{head.partition(' ')[0]} {value.text} by {value.protocol}" for head, value in other.items())
         columns["paper: under another protocol"] = "; ".join(said) or "-"
     return columns | ({"source": paper.sources(values)} if values else {})
+
+
+LAYOUTS = {
+    "ablation": partial(
+        side_by_side, title="Ablation: the paper's rows (A) to (E)", first="paper's row",
+        columns={f"FID {paper.name_of(name)}": (name, "FID") for name in paper.ABLATION_DATASETS},
+    ),
+    "augmentation": partial(
+        side_by_side, title="Transformer and CNN, with and without augmentation", first="method", columns=CIFAR,
+        own="TransGAN + DiffAug", more=size, note=f"{SIZE} Each model has its own recipe.",
+    ),
+    "components": partial(
+        side_by_side, title="Normalisation and position", first="what",
+        note="The paper's own figures (its appendix) were not found.",
+    ),
+    "beyond": partial(
+        side_by_side, title="Beyond the paper", first="what it changes", more=shares, least=1,
+        note="Ideas from later work, on the networks of `full`.",
+    ),
+    "scaling_v1": partial(
+        side_by_side, title="Sizes of TransGAN (v1)", first="paper's row", columns=CIFAR, more=size, note=SIZE,
+    ),
+    "hybrid_v1": partial(
+        side_by_side, title="Transformer and CNN mixed (v1)", first="paper's row", columns=CIFAR, more=size, note=SIZE,
+    ),
+    OFF_FULL: partial(
+        side_by_side, title="Off the full model", first="what",
+        note="Changes off the full model that the paper has no row for.",
+    ),
+}  # fmt: skip
+
+
+def row_table(results: Results, dataset: str, name: str, outcomes: list[Outcome]) -> Table | None:
+    """A table of LAYOUTS for a data set; None for one without rows."""
+    rows = paper.packaged("rows.csv")
+    rows = rows[rows.table == name]
+    compared = {entry.comparison.variant: entry for entry in outcomes if entry.comparison.table == name}
+    if name == OFF_FULL:
+        found = [{"row": entry.comparison.subject, "variant": variant} for variant, entry in compared.items()]
+        rows = pd.DataFrame(found).assign(against=paper.MAIN_VARIANT)
+    return LAYOUTS[name](results, dataset, name, rows, compared) if len(rows) else None
 
 
 def decisions(results: Results, dataset: str, outcomes: list[Outcome], name: str, title: str) -> Table | None:
@@ -208,9 +197,9 @@ def main_results(results: Results, dataset: str) -> Table:
     methods = list(dict.fromkeys(paper.paper_rows("main", dataset).row)) or ["TransGAN"]
     variants = {row: variant for variant, row in paper.rows_of("main").items()}
     title, columns = f"Main results: {paper.name_of(dataset)}", {kind: (dataset, kind) for kind in ("FID", "IS")}
-    layout = Layout(title=title, first="method", columns=columns, own="TransGAN", more=verdicts, least=1, whole=True)
     rows = pd.DataFrame({"row": methods, "variant": [variants.get(method, "") for method in methods], "against": ""})
-    return side_by_side(results, dataset, "main", rows, layout, {})
+    return side_by_side(results, dataset, "main", rows, {}, title=title, first="method", columns=columns,
+                        own="TransGAN", more=verdicts, least=1, whole=True)  # fmt: skip
 
 
 def verdicts(results: Results, dataset: str, row: Any) -> dict[str, str]:

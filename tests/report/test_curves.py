@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.report.curves import FEWEST_TICKS, curve_summary, ending, parts
+from pipeline.report.charts import FEWEST_TICKS, curve_summary, ending, parts
 
 OK = {"status": "ok", "state": "ok"}
 TICKS = 200
