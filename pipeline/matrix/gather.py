@@ -30,16 +30,17 @@ def cell_states(units: list[Unit], at: str | None) -> dict[Cell, tuple[State, st
         left = f", {training.seconds_left / 60:,.0f} min left" if training and training.seconds_left else ""
         for cell in unit.cells:
             report = last_report(cell) or last_report(unit.cells[0])
-            if report is None:
-                states[cell] = State.MISSING, ""
+            state = State(report.get("state", State.MISSING))
+            if state is State.MISSING:
+                states[cell] = state, ""
             elif alive:
-                states[cell] = State.RUNNING, f"on {report.host}: {reached or 'no training yet'}{left}"
-            elif report.revision != at:
-                states[cell] = State.MISSING, f"{report.state} at another revision, {report.revision[:12]}"
-            elif report.state is State.RUNNING:
-                states[cell] = State.STOPPED, f"its worker on {report.host} is gone {reached}".rstrip()
+                states[cell] = State.RUNNING, f"on {report['host']}: {reached or 'no training yet'}{left}"
+            elif report["revision"] != at:
+                states[cell] = State.MISSING, f"{state} at another revision, {report['revision'][:12]}"
+            elif state is State.RUNNING:
+                states[cell] = State.STOPPED, f"its worker on {report['host']} is gone {reached}".rstrip()
             else:
-                states[cell] = report.state, report.detail or ("" if report.state is State.DONE else reached)
+                states[cell] = state, report["detail"] or ("" if state is State.DONE else reached)
     return states
 
 

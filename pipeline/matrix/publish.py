@@ -72,20 +72,20 @@ def lay_over(clone: Path, settings: dict[str, Any], data: Path | None) -> None:
 
     Errors: `UserError` where `data` is no file or folder, or there are several data sets.
     """
-    files = {key: value for key, value in settings.items() if key.startswith("conf/")}
-    params = {key: value for key, value in settings.items() if key not in files and key != "about"}
-    merged = OmegaConf.merge(OmegaConf.load(clone / PARAMS), params)
-    if len(merged.matrix.datasets) != 1:
-        raise ConfigError("settings.yaml", "matrix.datasets", list(merged.matrix.datasets), "one data set")
+    files: dict[str, Any] = {file: overlay for file, overlay in settings.items() if file.startswith("conf/")}
+    params = {key: value for key, value in settings.items() if key not in {*files, "about"}}
+    names = OmegaConf.merge(OmegaConf.load(clone / PARAMS), params).matrix.datasets
+    if len(names) != 1:
+        raise ConfigError("settings.yaml", "matrix.datasets", list(names), "one data set")
     if data is not None:
         if not data.exists():
             raise UserError(f"--data: {data}: no such file or folder")
-        file = f"conf/dataset/{merged.matrix.datasets[0]}.yaml"
+        file = f"conf/dataset/{names[0]}.yaml"
         files[file] = OmegaConf.merge(files.get(file, {}), {"data": {"path": str(data.absolute())}})
-    write_text(clone / PARAMS, OmegaConf.to_yaml(merged))
-    for file, overlay in files.items():
+    for file, overlay in {PARAMS: params, **files}.items():
         below: Any = OmegaConf.load(clone / file) if (clone / file).is_file() else {}
-        write_text(clone / file, f"{HEADER}\n{OmegaConf.to_yaml(OmegaConf.merge(below, overlay))}")
+        header = f"{HEADER}\n" if file in files else ""
+        write_text(clone / file, header + OmegaConf.to_yaml(OmegaConf.merge(below, overlay)))
 
 
 def write_published(clone: Path, folder: Path) -> Path:
@@ -100,16 +100,15 @@ def write_published(clone: Path, folder: Path) -> Path:
         rows.append({"cell": str(cell), **read_json(results.with_suffix(".json"))})
         record = read_json(results / "run.json")
         records[str(cell)] = {key: record[key] for key in RECORD if key in record} | {"dirty": changed}
-        for name in KEPT:
-            if (results / name).is_file():
-                shutil.copyfile(results / name, target / name.replace("progress", "curve"))
+        copies = {results / name: target / name.replace("progress", "curve") for name in KEPT}
+        copies |= {cell.plan("train", clone / "plan"): target / "plan.yaml"}
+        copies |= {results.parents[1] / "reference.json": folder / "reference.json"}
+        for source, copied in copies.items():
+            if source.is_file():
+                shutil.copyfile(source, copied)
         for sheet, columns in GRIDS.items():
             if (results / f"{sheet}.png").is_file():
                 write_grid(results / sheet, target / f"{sheet}.png", columns)
-        shutil.copyfile(cell.plan("train", clone / "plan"), target / "plan.yaml")
-    answers = clone / "results" / cells[0].dataset / "reference.json"
-    if answers.is_file():
-        shutil.copyfile(answers, folder / answers.name)
     if len(cells) > 1:
         shutil.copyfile(folder / str(cells[0]) / "samples.png", folder / "samples.png")
     write_text(folder / "metrics.csv", pd.DataFrame(rows).to_csv(index=False))
@@ -123,8 +122,8 @@ def keep_networks(clone: Path, folder: Path, cells: list[Cell]) -> None:
 
     Where they are too large for a repository, none is kept, and a line says so: the training was not in vain.
     """
-    rows = dict.fromkeys((cell.dataset, cell.variant) for cell in cells)
-    kept = [cell for row in rows if (cell := pretrained.smallest_seed(clone, *row))]
+    variants = dict.fromkeys((cell.dataset, cell.variant) for cell in cells)
+    kept = [cell for variant in variants if (cell := pretrained.smallest_seed(clone, *variant))]
     try:
         pretrained.keep({folder / pretrained.KEPT / cell.variant: cell for cell in kept}, clone)
     except UserError as error:
@@ -152,15 +151,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="transgan publish", description="Train and keep a published run.")
     parser.add_argument("name", help=f"of a folder of {PUBLISHED}/ with a settings.yaml")
     parser.add_argument("--data", type=user_path, help="images of its dataset: a folder or a zip")
-    parser.add_argument(
-        "--from", dest="clone", type=user_path, help="a finished clone: its results are written, nothing runs"
-    )
     options = parser.parse_args()
     folder = ROOT / PUBLISHED / options.name
     if not (folder / "settings.yaml").is_file():
         raise UserError(f"{folder}/settings.yaml: no such file; it says what is trained")
-    written = write_published(options.clone, folder) if options.clone else publish(options.name, data=options.data)
-    print(f"publish: {written}/")
+    print(f"publish: {publish(options.name, data=options.data)}/")
 
 
 if __name__ == "__main__":

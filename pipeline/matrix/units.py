@@ -6,8 +6,7 @@ beside it is held as long as the worker lives, so a worker that was killed is to
 
 import socket
 from collections.abc import Iterable
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -74,33 +73,22 @@ def find_unit(units: list[Unit], cell: Cell) -> Unit:
     return by_cell[str(cell)]
 
 
-@dataclass(frozen=True)
-class Report:
-    """What a worker last said of a cell."""
-
-    state: State
-    detail: str  # one line
-    host: str
-    revision: str
-
-
 def state_file(cell: Cell, kind: str) -> Path:
     """`json`: the last report on `cell`; `lock`: held by its one worker, as long as that lives."""
     return work_root() / "states" / f"{cell}.{kind}"
 
 
 def write_report(cells: Iterable[Cell], state: State, detail: str, revision: str) -> None:
-    """Write the state of `cells`. Errors: `OSError` of the work folder."""
+    """Write the state of `cells`, and one line about it. Errors: `OSError` of the work folder."""
+    report = {"state": state, "detail": detail, "host": socket.gethostname(), "revision": revision}
     for cell in cells:
-        write_json(state_file(cell, "json"), asdict(Report(state, detail, socket.gethostname(), revision)))
+        write_json(state_file(cell, "json"), report)
 
 
-def last_report(cell: Cell) -> Report | None:
-    """The last report on `cell`; None where no worker has begun it."""
-    with suppress(UserError):
-        content = read_json(state_file(cell, "json"))
-        return Report(**{**content, "state": State(content["state"])})
-    return None
+def last_report(cell: Cell) -> dict[str, str]:
+    """The last report on `cell`, as `write_report` wrote it; empty where no worker has begun it."""
+    file = state_file(cell, "json")
+    return dict(read_json(file)) if file.is_file() else {}
 
 
 def trainings() -> dict[str, Unfinished]:

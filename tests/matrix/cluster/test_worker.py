@@ -67,7 +67,7 @@ def test_a_unit_is_trained_then_pushed_and_the_run_cache_last(clone):
     assert asked[1:] == [first, ["repro", "--pull", *stages], ["push", *stages], ["push", "--run-cache", *stages]]
     assert all(call[1].endswith(".lock") for call in calls(clone))  # the training knows whom to end with
     assert unit.cells == (CELL, TWIN)
-    assert last_report(CELL).state == "done" and last_report(TWIN).state == "done"
+    assert last_report(CELL)["state"] == "done" and last_report(TWIN)["state"] == "done"
     assert not unfinished.exists()  # the state of the training went once its results were pushed
 
 
@@ -75,8 +75,8 @@ def test_a_failed_stage_is_one_line_and_a_state(clone, monkeypatch):
     monkeypatch.setenv("FAIL", "repro")
     with pytest.raises(UserError, match=r"dvc repro plan: the disk is full; .* goes on from there") as error:
         Worker(clone, "r1").work(CELL)
-    assert "\n" not in str(error.value) and last_report(CELL).state == "failed"
-    assert "the disk is full" in last_report(CELL).detail and len(calls(clone)) == 1
+    assert "\n" not in str(error.value) and last_report(CELL)["state"] == "failed"
+    assert "the disk is full" in last_report(CELL)["detail"] and len(calls(clone)) == 1
 
 
 def test_two_signals_stop_a_training_once_and_the_first_one_counts(clone, monkeypatch):
@@ -116,7 +116,7 @@ def test_a_state_that_a_file_system_holds_on_to_fails_no_cell(clone, monkeypatch
 
     monkeypatch.setattr(worker, "discard", busy)
     Worker(clone, "r1").work(CELL)
-    assert last_report(CELL).state == "done" and "could not be removed (Device or" in capsys.readouterr().out
+    assert last_report(CELL)["state"] == "done" and "could not be removed (Device or" in capsys.readouterr().out
 
 
 def test_a_remote_that_refuses_loses_nothing_and_says_what_to_do(clone, monkeypatch):
@@ -127,7 +127,7 @@ def test_a_remote_that_refuses_loses_nothing_and_says_what_to_do(clone, monkeypa
         UserError, match=r"is trained, and could not be pushed \(dvc push .*the disk is full; .*\); nothing is lost"
     ):
         Worker(clone, "r1").work(CELL)
-    assert unfinished.is_dir() and last_report(CELL).state == "failed"
+    assert unfinished.is_dir() and last_report(CELL)["state"] == "failed"
 
 
 def test_a_signal_before_the_work_begins_nothing(clone):
@@ -135,7 +135,7 @@ def test_a_signal_before_the_work_begins_nothing(clone):
     one.signal = "SIGUSR1"
     with pytest.raises(Stopped) as stopped:
         one.work(CELL)
-    assert str(stopped.value) == "SIGUSR1" and not calls(clone) and last_report(CELL).state == "stopped"
+    assert str(stopped.value) == "SIGUSR1" and not calls(clone) and last_report(CELL)["state"] == "stopped"
 
 
 # ---- refusals ----
