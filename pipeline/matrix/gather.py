@@ -23,23 +23,24 @@ from pipeline.runs.work_dirs import held
 
 def cell_states(units: list[Unit], at: str | None) -> dict[Cell, tuple[State, str]]:
     """The state of every cell, and a line about it. What a worker that is gone said counts at the revision `at`."""
-    states, unfinished = {}, trainings()
+    states: dict[Cell, tuple[State, str]] = {}
+    unfinished = trainings()
     for unit in units:
         training, alive = unfinished.get(str(unit)), held(state_file(unit.cells[0], "lock"))
         reached = f"at {training.kimg:,.1f} of {training.planned or 0:,.1f} kimg" if training else ""
         left = f", {training.seconds_left / 60:,.0f} min left" if training and training.seconds_left else ""
         for cell in unit.cells:
             report = last_report(cell) or last_report(unit.cells[0])
-            state = State(report.get("state", State.MISSING))
-            if state is State.MISSING:
-                states[cell] = state, ""
+            if not report:
+                states[cell] = State.MISSING, ""
             elif alive:
                 states[cell] = State.RUNNING, f"on {report['host']}: {reached or 'no training yet'}{left}"
             elif report["revision"] != at:
-                states[cell] = State.MISSING, f"{state} at another revision, {report['revision'][:12]}"
-            elif state is State.RUNNING:
+                states[cell] = State.MISSING, f"{report['state']} at another revision, {report['revision'][:12]}"
+            elif report["state"] == State.RUNNING:
                 states[cell] = State.STOPPED, f"its worker on {report['host']} is gone {reached}".rstrip()
             else:
+                state = State(report["state"])
                 states[cell] = state, report["detail"] or ("" if state is State.DONE else reached)
     return states
 
@@ -47,13 +48,14 @@ def cell_states(units: list[Unit], at: str | None) -> dict[Cell, tuple[State, st
 def describe(states: dict[Cell, tuple[State, str]]) -> list[str]:
     """A line for all, then one for each cell that is not done."""
     counts = Counter(state for state, _ in states.values())
-    total = f"gather: {len(states)} cells: " + ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
-    return [total] + [
-        f"  {state:<8} {cell}{f': {detail}' if detail else ''}"
-        for shown in State
-        for cell, (state, detail) in states.items()
-        if state is shown and state is not State.DONE
+    lines = [
+        f"gather: {len(states)} cells: " + ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
     ]
+    rank = list(State).index
+    for cell, (state, detail) in sorted(states.items(), key=lambda item: rank(item[1][0])):
+        if state is not State.DONE:
+            lines.append(f"  {state:<8} {cell}{f': {detail}' if detail else ''}")
+    return lines
 
 
 def restore(root: Path, units: list[Unit]) -> set[Cell]:
