@@ -89,11 +89,7 @@ def _hidden_run(entry: Entry, cache: Path) -> Entry | None:
 def _complete(entry: Entry, cache: Path) -> bool:
     """Whether the cache has every output of `entry`."""
     digests = [out["md5"] for out in entry.get("outs", []) if "md5" in out and out.get("cache", True)]
-    return all(_object(cache, digest).is_file() for digest in digests)
-
-
-def _object(cache: Path, digest: str) -> Path:
-    return cache / "files/md5" / digest[:2] / digest[2:]
+    return all((cache / "files/md5" / digest[:2] / digest[2:]).is_file() for digest in digests)
 
 
 def _digest(path: Path) -> str | None:
@@ -110,9 +106,10 @@ def _digest(path: Path) -> str | None:
 
 def _copy(cache: Path, digest: str, target: Path) -> None:
     """Copy a file of the cache, or every file of a folder's list."""
+    source = cache / "files/md5" / digest[:2] / digest[2:]
     if digest.endswith(".dir"):
-        for file in json.loads(_object(cache, digest).read_text(encoding="utf-8")):
+        for file in json.loads(source.read_text(encoding="utf-8")):
             _copy(cache, file["md5"], target / file["relpath"])
     else:
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(_object(cache, digest), target)
+        shutil.copyfile(source, target)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from pipeline.base.errors import UserError, choices
 from pipeline.base.files import expand_home
-from pipeline.data.array import has_array, read_array, read_manifest, write_dataset
+from pipeline.data.array import read_manifest, read_splits, write_dataset
 from pipeline.data.config import DataConfig
 from pipeline.data.image_folder import find_images
 from pipeline.data.prepare import prepare, stale
@@ -57,7 +57,7 @@ def read_images(name: str, scratch: Path, *, params: str = PARAMS) -> Images:
         if folder == scratch:
             prepare(config, name, folder)
         resize = read_manifest(folder)["resize"]
-    splits = {"train": read_array(folder)} | ({"test": read_array(folder, "test")} if has_array(folder, "test") else {})
+    splits = read_splits(folder)
     if splits["train"].shape[1] != 3:
         raise UserError(f"{name}: images of {splits['train'].shape[1]} channel; allowed: 3")
     return Images(name=name, splits=splits, resize=resize)

@@ -105,11 +105,6 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
     return read_json(Path(folder) / "manifest.json")
 
 
-def has_array(dataset: str | Path | Mapping[str, Any], name: str) -> bool:
-    """Whether a prepared dataset, given by its folder or its manifest, has the array `name`."""
-    return f"{name}_sha256" in (dataset if isinstance(dataset, Mapping) else read_manifest(dataset))
-
-
 def read_array(folder: str | Path, name: str = "images") -> np.ndarray:
     """An array, memory-mapped, after its file was compared with the manifest's hash.
 
@@ -117,7 +112,14 @@ def read_array(folder: str | Path, name: str = "images") -> np.ndarray:
     Errors: `UserError` where the dataset has no such array, or its file is missing or damaged.
     """
     folder, manifest = Path(folder), read_manifest(folder)
-    if not has_array(manifest, name):
+    if f"{name}_sha256" not in manifest:
         raise UserError(f"{folder}: the dataset has no {name}")
     check_sha256(folder / f"{name}.npy", manifest[f"{name}_sha256"])
     return np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+
+
+def read_splits(folder: str | Path) -> dict[str, np.ndarray]:
+    """The images by split, as `read_array` gives them: train, and test where the dataset has one."""
+    arrays = {"train": "images", "test": "test"}
+    manifest = read_manifest(folder)
+    return {split: read_array(folder, name) for split, name in arrays.items() if f"{name}_sha256" in manifest}

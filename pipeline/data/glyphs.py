@@ -5,6 +5,7 @@ characters in opposite corners, the same character in real images, each in a hue
 all that they share. The images are drawn from DejaVu Sans Bold, which matplotlib ships. Their number is unlimited.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -45,15 +46,15 @@ class Glyphs:
         self.factors = {f"shape{glyph}": len(SHAPES) for glyph in glyphs}
         self.factors |= {"place": 2 if pairs else 4}
         self.factors |= {f"hue{glyph}": len(HUES) for glyph in glyphs} | {"ground": len(GROUNDS)}
+        # The number of combinations of factors that real images have: those of a pair share their shape.
+        self.cells = math.prod(self.factors.values()) // (len(SHAPES) if pairs else 1)
+        # Shapes and place of every mask, (K, G + 1), in the order of `_masks`.
+        sizes = [size for name, size in self.factors.items() if name.startswith(("shape", "place"))]
+        self._mask_factors = np.stack(np.unravel_index(np.arange(math.prod(sizes)), sizes), axis=1)
 
     def column(self, name: str) -> int:
         """The column of a factor in a factor array."""
         return list(self.factors).index(name)
-
-    @property
-    def cells(self) -> int:
-        """The number of combinations of factors that real images have: those of a pair share their shape."""
-        return int(np.prod(list(self.factors.values()))) // (len(SHAPES) if self.pairs else 1)
 
     def cell(self, factors: np.ndarray) -> np.ndarray:
         """The number of an image's combination, (N,) in 0..cells-1. Of a pair the first shape counts."""
@@ -117,12 +118,6 @@ class Glyphs:
         hues = _nearest(contrast + ground[:, None], HUES)
         columns = [self._mask_factors[best], hues, _nearest(ground, GROUNDS)[:, None]]
         return Decoded(np.concatenate(columns, axis=1).astype(np.int64), share.clip(0, 1))
-
-    @cached_property
-    def _mask_factors(self) -> np.ndarray:
-        """Shapes and place of every mask, (K, G + 1), in the order of `_masks`."""
-        sizes = [size for name, size in self.factors.items() if name.startswith(("shape", "place"))]
-        return np.stack(np.unravel_index(np.arange(np.prod(sizes)), sizes), axis=1)
 
     @cached_property
     def _masks(self) -> np.ndarray:

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from pipeline.base.errors import UserError
 from pipeline.base.files import atomic_write, sha256, write_json
-from pipeline.data.array import has_array, read_array, read_manifest
+from pipeline.data.array import read_array, read_manifest, read_splits
 from pipeline.metrics.config import ReferencePlan
 from pipeline.metrics.extractors import weights
 from pipeline.metrics.extractors.extractor import check_finite, load_extractor
@@ -31,7 +31,7 @@ def build_reference(plan: ReferencePlan, *, data: str, out: str) -> dict[str, An
     """
     torch.set_num_threads(plan.threads)
     manifest, folder = read_manifest(data), Path(out)
-    images = {"train": read_array(data)} | ({"test": read_array(data, "test")} if has_array(data, "test") else {})
+    images = read_splits(data)
     said = {"train": manifest["split"], "test": manifest.get("test_split", "test")}
     protocols = [parse(name) for name in plan.metrics]
     _check_splits(protocols, {split: len(array) for split, array in images.items()}, plan, data)

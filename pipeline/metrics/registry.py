@@ -9,6 +9,7 @@ full names alone. legacy: TensorFlow's resize; clean: clean-fid's; digits, glyph
 
 import re
 import string
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -73,9 +74,10 @@ FACTS = (
     *(*SETTINGS, "neighbours"),
 )
 
-# The protocols whose numbers may stand against the paper's: legacy resize, training split, as many images as released.
-PAPER_PROTOCOLS = {"FID": "fid50k_train_legacy", "IS": "is50k"}
-PAPER_PROTOCOLS_OF = {"stl10": {"FID": "fid20k_train_legacy", "IS": "is20k"}}  # the released code: 20,000 images
+# By dataset, protocols whose numbers may stand against the paper's: legacy resize, training split, as many as released.
+PAPER_PROTOCOLS = defaultdict(
+    lambda: {"FID": "fid50k_train_legacy", "IS": "is50k"}, stl10={"FID": "fid20k_train_legacy", "IS": "is20k"}
+)
 PAPER_SETTINGS = {"splits": 10}  # of its Inception scores
 
 
@@ -126,7 +128,8 @@ class Protocol:
     @property
     def values(self) -> tuple[str, ...]:
         """Names of the metric's values as they stand in the results."""
-        return tuple(_value(template, self.name) for template in self.formula.values)
+        name, rest = self.name, self.name.lstrip(string.ascii_lowercase)
+        return tuple(template.format(name=name, rest=rest) for template in self.formula.values)
 
     @property
     def settings(self) -> tuple[str, ...]:
@@ -171,18 +174,9 @@ def _pattern(key: str) -> str:
     return key.replace("<n>", count).replace("<k>", r"(?P<k>[1-9]\d?)")
 
 
-def _value(template: str, name: str) -> str:
-    return template.format(name=name, rest=name.lstrip(string.ascii_lowercase))
-
-
 def extractors(names: Iterable[str]) -> list[str]:
     """The networks of the metrics, in the metrics' order. The first one says which training images are nearest."""
     return list(dict.fromkeys(parse(name).extractor for name in names))
-
-
-def paper_protocols(dataset: str) -> dict[str, str]:
-    """The paper's metric (FID, IS) -> the protocol it was measured by on a dataset."""
-    return PAPER_PROTOCOLS_OF.get(dataset, PAPER_PROTOCOLS)
 
 
 @cache
@@ -190,11 +184,12 @@ def columns() -> dict[str, Column | None]:
     """Expression of a value's name -> what it is, in the order of METRICS; None for a standard deviation."""
     kinds: dict[str, Column | None] = {}
     for key, (address, network, _) in METRICS.items():
-        formula = resolve_name(address)
+        formula, name = resolve_name(address), _pattern(key)
+        rest = name.lstrip(string.ascii_lowercase)
         for template, label in formula.values.items():
             if label and formula.abbreviation and NETWORKS[network].own:
                 label = f"the {label}'s formula on the dataset's own classifier (not {formula.abbreviation})"
-            kinds[_value(template, _pattern(key))] = Column(label, formula.lower) if label else None
+            kinds[template.format(name=name, rest=rest)] = Column(label, formula.lower) if label else None
     return kinds
 
 

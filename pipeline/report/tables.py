@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.metrics.registry import PAPER_SETTINGS, paper_protocols
+from pipeline.metrics.registry import PAPER_PROTOCOLS, PAPER_SETTINGS
 from pipeline.report import paper
 from pipeline.report.comparisons import OFF_FULL, Outcome
 from pipeline.report.cost import flops_per_kimg, forward_flops
@@ -184,7 +184,7 @@ def overview(results: Results) -> Table:
     for dataset in main_datasets(results):
         columns = {kind: (dataset, kind) for kind in ("FID", "IS")}
         row = {"data set": paper.name_of(dataset)} | paper_columns("main", "TransGAN", columns)
-        for kind, metric in paper_protocols(dataset).items():
+        for kind, metric in PAPER_PROTOCOLS[dataset].items():
             row[f"measured: {kind}"] = results.measurement(dataset, paper.MAIN_VARIANT, metric).text
         rows.append(row)
     frame = pd.DataFrame(rows)
@@ -204,7 +204,7 @@ def main_results(results: Results, dataset: str) -> Table:
 
 def verdicts(results: Results, dataset: str, row: Any) -> dict[str, str]:
     """A method of the paper's Table 1 against the paper's own values."""
-    protocols, metrics = paper_protocols(dataset), results.metrics(dataset)
+    protocols, metrics = PAPER_PROTOCOLS[dataset], results.metrics(dataset)
     values = {kind: paper.paper_value("main", row.row, dataset, kind) for kind in protocols}
     found = "; ".join(dict.fromkeys(value.protocol for value in values.values() if value))
     columns = {"protocol of the paper's value": found}
