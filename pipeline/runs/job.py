@@ -32,13 +32,12 @@ class Job:
     parts: int  # that a batch is computed in; the plan's `accumulate` may say `auto`
 
     def in_more_parts(self) -> "Job | None":
-        """Twice as many parts, where `accumulate: auto` may take as many: their gradients are those of the batch."""
+        """Twice as many parts, where a batch can be divided so that their gradients are those of the batch."""
         train, divided = self.plan.train, 2 * self.parts * self.plan.train.processes
-        if train.accumulate != "auto" or self.plan.network.batch_statistics:
-            return None
-        if train.batch_generator % divided or train.batch_discriminator % divided:
-            return None
-        return replace(self, parts=2 * self.parts)
+        whole = (
+            self.plan.network.batch_statistics or train.batch_generator % divided or train.batch_discriminator % divided
+        )
+        return None if whole else replace(self, parts=2 * self.parts)
 
 
 def run_key(plan: TrainPlan, images_sha256: str, device: torch.device) -> str:

@@ -27,7 +27,7 @@ from pipeline.runs.checkpoint_schedule import WEIGHTS, CheckpointSchedule, Progr
 from pipeline.runs.job import Job, check_code, check_device, find_twin, own_device, run_key, say_other_machines
 from pipeline.runs.processes import end_with_worker, train_together
 from pipeline.runs.work_dirs import WORKER, only_trainer, read_record, record_folder, remove_folder, stored, work_folder
-from pipeline.training.config import TrainConfig, TrainPlan
+from pipeline.training.config import TrainPlan
 from pipeline.training.loop import Outcome, train
 
 
@@ -85,7 +85,7 @@ def _train(job: Job, device: torch.device, progress: Progress) -> None:
     if train.processes > 1:
         progress.note(f"{train.processes} processes")
     while shortage := train_together(job, attempt) if train.processes > 1 else attempt(job):
-        more = job.in_more_parts() if shortage.pop("first") else None
+        more = job.in_more_parts() if shortage.pop("first") and train.accumulate == "auto" else None
         if more is None:
             record = {"seconds": progress.seconds(), "peak_memory_mib": shortage.pop("peak_memory_mib")}
             record |= {"resumed_at_kimg": [], "processes": [[0.0, train.processes]]}
@@ -117,7 +117,7 @@ def attempt(job: Job, stream: TextIO | None = None) -> dict[str, Any] | None:
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
-        facts = shortage_facts(error, in_parts)
+        facts = shortage_facts(error, job)
         return facts | {"first": schedule.iterations == 0, "peak_memory_mib": peak_memory(device)}
     if schedule.writes:
         schedule.save(outcome)  # should the files below not be written, the training is not lost
@@ -129,14 +129,15 @@ def attempt(job: Job, stream: TextIO | None = None) -> dict[str, Any] | None:
     return None
 
 
-def shortage_facts(error: BaseException, config: TrainConfig) -> dict[str, Any]:
+def shortage_facts(error: BaseException, job: Job) -> dict[str, Any]:
     """What a person needs to know who wants that cell to fit.
 
-    `would_help`: settings that need less memory than these; the first two leave the gradients what they are.
+    `would_help`: settings that need less memory, those that cost least first; the first two change no gradient.
     """
+    config, more = job.plan.train, job.in_more_parts()
     would_help = [
+        *([f"train.accumulate: {more.parts}"] if more else []),
         *([] if config.recompute else ["train.recompute: true"]),
-        f"train.accumulate: {2 * config.parts}",
         *([] if config.precision == "bf16" else ["train.precision: bf16"]),
         "smaller train.batch_discriminator and train.batch_generator",
     ]

@@ -1,9 +1,12 @@
 """Too little memory: recognised, and said in terms that help."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from pipeline.base.machine import bytes_asked, out_of_memory, peak_memory
+from pipeline.runs.job import Job
 from pipeline.runs.run import shortage_facts
 
 CUDA = (
@@ -35,23 +38,39 @@ def test_a_real_refusal_of_the_cpu_is_understood():
     assert out_of_memory(error.value) and bytes_asked(str(error.value)) == 2**60
 
 
-def test_the_facts_say_what_was_asked_for_and_what_would_help(settings):
-    facts = shortage_facts(torch.OutOfMemoryError(CUDA), settings(batch_discriminator=64, batch_generator=128))
+@pytest.fixture
+def job(plan):
+    def make(parts: int = 1, **changes) -> Job:
+        return Job(name="cell", plan=plan(**changes), data=Path(), out=Path(), work=Path(), key="ab", parts=parts)
+
+    return make
+
+
+def test_the_facts_say_what_was_asked_for_and_what_would_help(job):
+    facts = shortage_facts(torch.OutOfMemoryError(CUDA), job(batch_discriminator=64, batch_generator=128))
     assert facts["detail"] == CUDA.splitlines()[0] and facts["bytes_asked"] == 2684354560
     assert (facts["batch_discriminator"], facts["batch_generator"]) == (64, 128)
     assert facts["would_help"] == (
-        "train.recompute: true, train.accumulate: 2, train.precision: bf16, "
+        "train.accumulate: 2, train.recompute: true, train.precision: bf16, "
         "smaller train.batch_discriminator and train.batch_generator"
     )
 
 
-def test_what_is_already_on_is_not_advised(settings):
-    facts = shortage_facts(MemoryError(), settings(recompute=True, precision="bf16", accumulate=4))
-    assert facts["would_help"].startswith("train.accumulate: 8, smaller")
+@pytest.mark.parametrize(
+    ("parts", "changes", "advice"),
+    [
+        (4, {"recompute": True, "precision": "bf16"}, "train.accumulate: 8, smaller "),
+        (1, {"variant": "batch_norm"}, "train.recompute: true, "),  # its statistics are those of the whole batch
+        (8, {"batch_generator": 72}, "train.recompute: true, "),  # divides by 8 and not by 16
+    ],
+)
+def test_what_is_already_on_or_not_possible_is_not_advised(job, parts, changes, advice):
+    given = {"batch_discriminator": 64, "batch_generator": 128, **changes}
+    assert shortage_facts(MemoryError(), job(parts, **given))["would_help"].startswith(advice)
 
 
-def test_an_error_without_words_has_a_name(settings):
-    assert shortage_facts(MemoryError(), settings())["detail"] == "MemoryError"
+def test_an_error_without_words_has_a_name(job):
+    assert shortage_facts(MemoryError(), job())["detail"] == "MemoryError"
 
 
 @pytest.mark.parametrize(
