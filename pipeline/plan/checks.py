@@ -1,7 +1,7 @@
 """Settings that are fine one by one and impossible together: refused before any work, in one line."""
 
 from collections.abc import Iterator
-from itertools import chain
+from operator import attrgetter
 
 from pipeline.base.errors import ConfigError
 from pipeline.base.schema import bind
@@ -12,8 +12,6 @@ from pipeline.networks.families import load as load_family
 from pipeline.networks.spec import Impossible, NetworkSpec
 from pipeline.plan.compose import ComposedCell
 from pipeline.training.config import NO_PENALTY, READ_BY, TrainConfig
-
-Refusals = Iterator[tuple[str, object, str]]  # (key, what was given, what is allowed), the first problem first
 
 
 def resolve_networks(model: ModelConfig, data: DataConfig, composed: ComposedCell, *, cell: str) -> NetworkSpec:
@@ -47,10 +45,11 @@ def check_cell(
 
     Errors: `ConfigError`, which names the file and the key that gave the setting, what was given and what is allowed.
     """
-    of_metrics = refusals(evaluate, resolution=data.resolution, channels=data.channels)
-    problems = ((f"evaluate.{key}", given, allowed) for key, given, allowed in of_metrics)
-    for key, given, allowed in chain(_of_training(train), problems, _of_networks(network, train)):
-        raise ConfigError(*composed.where(key), given, allowed)
+    for broken, key, allowed in _rules(network, train):
+        if broken:
+            raise ConfigError(*composed.where(f"train.{key}"), attrgetter(key)(train), allowed)
+    for key, given, allowed in refusals(evaluate, resolution=data.resolution, channels=data.channels):
+        raise ConfigError(*composed.where(f"evaluate.{key}"), given, allowed)
     families = [getattr(network, name).family for name in NETWORKS]
     if not any(load_family(family).USES_SHARED for family in families):
         allowed = f"no such setting: neither network is a transformer, they are of {' and '.join(families)}"
@@ -61,59 +60,45 @@ def check_cell(
                     raise ConfigError(*layer.place(key), value, allowed)
 
 
-def _of_training(train: TrainConfig) -> Refusals:
-    augment = train.augment
-    if (train.kimg is None) == (train.generator_steps is None):
-        given = {"kimg": train.kimg, "generator_steps": train.generator_steps}
-        yield "train.kimg", given, "exactly one of kimg and generator_steps; the other null"
-    if len(set(augment.policy)) != len(augment.policy):
-        yield "train.augment.policy", augment.policy, "every operation at most once"
+def _rules(network: NetworkSpec, train: TrainConfig) -> Iterator[tuple[object, str, str]]:
+    """(whether it is broken, key of `train`, what is allowed) of each rule; after a broken one none is asked for."""
+    augment, policy, penalty = train.augment, set(train.augment.policy), train.penalty
+    both = (train.kimg is None) == (train.generator_steps is None)
+    yield both, "kimg", "exactly one of kimg and generator_steps; the other null"
+    yield len(policy) < len(augment.policy), "augment.policy", "every operation at most once"
     for name, operations in READ_BY.items():
-        if set(operations) & set(augment.policy) and getattr(augment, name) is None:
-            yield f"train.augment.{name}", None, f"a value: the policy has {' or '.join(operations)}"
-    if augment.erase_range is not None and augment.erase_range[0] > augment.erase_range[1]:
-        yield "train.augment.erase_range", augment.erase_range, "[smallest, largest]"
-    if train.penalty != NO_PENALTY and train.penalty_interval is None:
-        yield "train.penalty_interval", None, f"a value with train.penalty {train.penalty}"
-    if train.penalty == "gradient_norm" and train.penalty_target is None:
-        yield "train.penalty_target", None, "a value with train.penalty gradient_norm"
-    if train.keep_generator_gradients and train.critic_steps == 1:
-        allowed = "false with train.critic_steps 1: what a G step leaves would cancel the fakes of every D step"
-        yield "train.keep_generator_gradients", True, allowed
-    if train.loss == "relativistic" and train.batch_generator != train.batch_discriminator:
-        allowed = f"train.batch_discriminator, {train.batch_discriminator}: "
-        allowed += "the relativistic loss pairs every fake with a real image"
-        yield "train.batch_generator", train.batch_generator, allowed
-    if train.recompute and train.execution != "eager":
-        allowed = f"false with train.execution {train.execution}: the compiler chooses what to recompute"
-        yield "train.recompute", True, allowed
+        unset = policy & set(operations) and getattr(augment, name) is None
+        yield unset, f"augment.{name}", f"a value: the policy has {' or '.join(operations)}"
+    sides = augment.erase_range or [0, 1]
+    yield sides[0] > sides[1], "augment.erase_range", "[smallest, largest]"
+    valued = f"a value with train.penalty {penalty}"
+    yield penalty != NO_PENALTY and train.penalty_interval is None, "penalty_interval", valued
+    yield penalty == "gradient_norm" and train.penalty_target is None, "penalty_target", valued
+    allowed = "false with train.critic_steps 1: what a G step leaves would cancel the fakes of every D step"
+    yield train.keep_generator_gradients and train.critic_steps == 1, "keep_generator_gradients", allowed
+    unequal = train.batch_generator != train.batch_discriminator
+    allowed = (
+        f"train.batch_discriminator, {train.batch_discriminator}: the relativistic loss pairs every fake with a real"
+    )
+    yield train.loss == "relativistic" and unequal, "batch_generator", allowed
+    compiled, batched = train.execution != "eager", network.batch_statistics
+    allowed = f"false with train.execution {train.execution}: the compiler chooses what to recompute"
+    yield train.recompute and compiled, "recompute", allowed
     for key in ("batch_generator", "batch_discriminator"):  # every process gets equally many images of each part
-        size = getattr(train, key)
-        if size % train.parts:
-            yield "train.accumulate", train.accumulate, f"auto, or a divisor of train.{key}, {size}"
-            return
-        part = size // train.parts
-        if part % train.processes:
-            divided = f" over train.accumulate, {train.accumulate}" if train.parts > 1 else ""
-            yield "train.processes", train.processes, f"a divisor of {part}, which is train.{key}{divided}"
-
-
-def _of_networks(network: NetworkSpec, train: TrainConfig) -> Refusals:
-    if network.batch_statistics and train.parts > 1:
-        allowed = "1 with networks that use batch statistics (model.norm batch, for one): those are the whole batch's"
-        yield "train.accumulate", train.accumulate, allowed
-    if network.batch_statistics and train.processes > 1 and train.execution != "eager":
-        allowed = f"1 with train.execution {train.execution} and networks that use batch statistics: the compiler "
-        allowed += "cannot differentiate twice through what the processes exchange for them"
-        yield "train.processes", train.processes, allowed
-    for name in NETWORKS:
-        family = getattr(network, name).family
-        if train.recompute and not getattr(load_family(family), "RECOMPUTES", False):
-            allowed = f"false: networks of the family {family} (model.{name}) keep their activations"
-            yield "train.recompute", True, allowed
+        size, parts = getattr(train, key), train.parts
+        yield size % parts, "accumulate", f"auto, or a divisor of train.{key}, {size}"
+        divided = f" over train.accumulate, {parts}" if parts > 1 else ""
+        allowed = f"a divisor of {size // parts}, which is train.{key}{divided}"
+        yield size // parts % train.processes, "processes", allowed
+    allowed = "1 with networks that use batch statistics (model.norm batch, for one): those are the whole batch's"
+    yield batched and train.parts > 1, "accumulate", allowed
+    allowed = f"1 with train.execution {train.execution} and networks that use batch statistics: the compiler "
+    allowed += "cannot differentiate twice through what the processes exchange for them"
+    yield batched and train.processes > 1 and compiled, "processes", allowed
     unit = network.discriminator.batch_unit
-    for name in ("batch_generator", "batch_discriminator"):
-        size = getattr(train, name)
-        if size > unit and size % unit:
-            allowed = f"a multiple of {unit}, the images of one minibatch statistic of the discriminator, or fewer"
-            yield f"train.{name}", size, allowed
+    for name in NETWORKS:
+        family, size = getattr(network, name).family, getattr(train, f"batch_{name}")
+        allowed = f"false: networks of the family {family} (model.{name}) keep their activations"
+        yield train.recompute and not getattr(load_family(family), "RECOMPUTES", False), "recompute", allowed
+        allowed = f"a multiple of {unit}, the images of one minibatch statistic of the discriminator, or fewer"
+        yield size > unit and size % unit, f"batch_{name}", allowed

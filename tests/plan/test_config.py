@@ -218,15 +218,13 @@ REFUSED = [
     case(f"{DIGITS}evaluate.metrics", ["pr3_3"], "at least 4 generated images", given="pr3_3"),
     case("train.augment.policy", ["color", "color"], "every operation at most once"),
     # settings that do not fit together
-    case(
-        f"{DEMO}train.kimg", GONE, ONE_BUDGET, at=f"{DIGITS}train.kimg", given={"kimg": None, "generator_steps": None}
-    ),
+    case(f"{DEMO}train.kimg", GONE, ONE_BUDGET, at=f"{DIGITS}train.kimg", given=None),
     case(
         "train.generator_steps",
         10,
         ONE_BUDGET,
         at=f"{DEMO}train.kimg",
-        given={"kimg": 192.0, "generator_steps": 10},
+        given=192.0,
     ),
     case(f"{DIGITS}model.window", 3, "a divisor of the generator's 8 x 8 feature map (digits, grid_attention)"),
     case(f"{FULL}model.window", 3, "a divisor of the generator's 8 x 8 feature map (digits, full)"),
