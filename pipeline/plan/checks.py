@@ -54,10 +54,10 @@ def check_cell(
     if not any(load_family(family).USES_SHARED for family in families):
         allowed = f"no such setting: neither network is a transformer, they are of {' and '.join(families)}"
         for layer in composed.layers:  # of a variant: transformers' shared settings
-            of_variant = layer.key or layer.file.startswith("conf/variant/")
+            of_variant = layer.prefix or layer.file.startswith("conf/variant/")
             for key, value in layer.settings.items() if of_variant else ():
                 if key.startswith("model.") and key.split(".")[1] not in NETWORKS:
-                    raise ConfigError(*layer.place(key), value, allowed)
+                    raise ConfigError(layer.file, layer.prefix + key, value, allowed)
 
 
 def _rules(network: NetworkSpec, train: TrainConfig) -> Iterator[tuple[object, str, str]]:

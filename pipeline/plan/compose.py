@@ -9,10 +9,9 @@ variant, and what it does differently on a data set (conf/variant/<v>/dataset/<d
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
@@ -56,17 +55,12 @@ def leaves(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-@dataclass(frozen=True)
-class Layer:
-    """Settings and where they stand: a file, and the key in it that they are under ('' for the whole file)."""
+class Layer(NamedTuple):
+    """Settings and where they stand: a file, and what their keys in it start with ('' for the whole file)."""
 
     file: str
-    key: str
-    settings: Mapping[str, Any]  # by dotted key
-
-    def place(self, key: str) -> tuple[str, str]:
-        """File and key of a dotted key, as a person would look for them."""
-        return self.file, f"{self.key}.{key}" if self.key else key
+    prefix: str
+    settings: dict[str, Any]  # by dotted key
 
 
 def ancestry(conf: Path, variant: str) -> list[str]:
@@ -91,7 +85,7 @@ class ComposedCell:
         self.defaults: list[Any] = [
             "_self_",
             {"dataset": dataset},
-            *([{"optional released": dataset}] if released else []),
+            {"optional released": dataset if released else None},
         ]
         self.defaults += [{"profile": profile}, {f"optional profile/{profile}/dataset": dataset}]
         self.defaults += [{"optional variant": start}, "row"]
@@ -102,7 +96,7 @@ class ComposedCell:
                     self.defaults += [{f"override /variant/{name}/{group}@{name}.{group}": chosen}]
         self.base = {section: params[section] for section in SECTIONS}
         self.row = {section: row[section] for section in SECTIONS if section in row}
-        self.row_key = f"variants.{variant}"
+        self.row_prefix = f"variants.{variant}."
         with self._hydra():
             self.content: Any = OmegaConf.to_container(compose("cell"))
 
@@ -128,7 +122,7 @@ class ComposedCell:
                 settings = read_yaml(self.conf / file, empty=True)
                 settings.pop("defaults", None)
                 layers.append(Layer(f"conf/{file}", "", leaves(settings)))
-        return [*layers, Layer(self.file, self.row_key, leaves(self.row))]
+        return [*layers, Layer(self.file, self.row_prefix, leaves(self.row))]
 
     def last(self, key: str) -> Layer | None:
         """The last layer that sets a dotted key or a part of it, to null perhaps."""
@@ -140,4 +134,5 @@ class ComposedCell:
         start = key
         while start and self.last(start) is None:
             start = start.rpartition(".")[0]
-        return (self.last(start) or self.layers[0]).place(key)
+        layer = self.last(start) or self.layers[0]
+        return layer.file, layer.prefix + key

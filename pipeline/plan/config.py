@@ -229,5 +229,5 @@ def overridden(cells: list[ResolvedCell]) -> dict[str, list[str]]:
     for key in sorted({key for cell in cells for key in cell.composed.layers[0].settings}):
         last = [(cell.composed.last(key), cell.composed.layers[0]) for cell in cells]
         if all(layer not in (None, base) for layer, base in last):
-            found[key] = sorted({layer.key or layer.file for layer, _ in last if layer})
+            found[key] = sorted({layer.prefix.rstrip(".") or layer.file for layer, _ in last if layer})
     return found
