@@ -33,8 +33,8 @@ def measure_run(plan: MeasurePlan, *, run: str | Path, reference: str | Path, ou
         try:
             with memory_advice(advice):
                 generated = sampled_features(plan, known, run)
-            write_curve(plan, run=run, known=known, out=out)
             values, unavailable = measure(plan, known.real, generated, seed=plan.seed, device=best_device())
+            write_curve(plan, run=run, known=known, out=out, end=(record["kimg"], values))
         except UserError as error:
             raise UserError(str(error) if str(error).startswith(str(run)) else f"{run}: {error}") from None
     facts = {"n_gen": plan.n_gen, "n_real": known.manifest["n_real"]}
@@ -60,15 +60,20 @@ def sampled_features(
     return {name: known.extractors[name].extract(images[:count], plan.batch) for name, count in counts.items()}
 
 
-def write_curve(plan: MeasurePlan, *, run: Path, known: Reference, out: Path) -> None:
+def write_curve(
+    plan: MeasurePlan, *, run: Path, known: Reference, out: Path, end: tuple[float, dict[str, float]]
+) -> None:
     """Measure `plan.curve` at every kept generator of `run` and write progress.csv: kimg, a column a value.
 
+    `end`: kimg and values of the last generator; where the curve's metrics are among them, they are not measured again.
     Nothing is written where the plan asks for no curve or the run kept no weights.
     """
     settings, rows = plan.model_copy(update={"metrics": plan.curve}), []
     for kimg, weights in kept_weights(run) if plan.curve else ():
-        generated = sampled_features(settings, known, run, weights)
-        values, _ = measure(settings, known.real, generated, seed=plan.seed, device=best_device())
+        values = {name: value for name, value in end[1].items() if name in plan.curve}
+        if kimg != end[0] or len(values) < len(plan.curve):
+            generated = sampled_features(settings, known, run, weights)
+            values, _ = measure(settings, known.real, generated, seed=plan.seed, device=best_device())
         shown = {name: f"{value:.7g}" for name, value in values.items() if not name.endswith(SPREAD)}
         rows.append({"kimg": f"{kimg:g}", **shown})
         print(f"measure: {run}: {kimg:g} kimg: {', '.join(f'{k} {v}' for k, v in shown.items())}", flush=True)
