@@ -15,14 +15,14 @@ Box = tuple[str, list[str], str]  # heading, lines under it, what enters it stra
 
 
 def diagram(network: dict[str, Any] | None, title: str, path: Path, dpi: int, note: str = "") -> Figure | None:
-    """The diagram of a transformer pair's networks; None for other families and for a plan it cannot read.
+    """The diagram of a transformer pair's networks; None for other families.
 
     `network`: the block of that name in plan/train/<cell>.yaml, with `generator` and `discriminator`.
     """
-    try:
-        chains = {"Generator": generator_boxes(network or {}), "Discriminator": discriminator_boxes(network or {})}
-    except (KeyError, TypeError, IndexError):
+    parts = [part for name in ("generator", "discriminator") if (part := (network or {}).get(name))]
+    if not network or {part.get("family", network.get("family", "transgan")) for part in parts} != {"transgan"}:
         return None
+    chains = {"Generator": generator_boxes(network), "Discriminator": discriminator_boxes(network)}
     rows = [
         (name + ", continued" * (start > 0), boxes[start : start + MOST], f"C{index}")
         for index, (name, boxes) in enumerate(chains.items())
@@ -44,7 +44,7 @@ def diagram(network: dict[str, Any] | None, title: str, path: Path, dpi: int, no
 
 def generator_boxes(network: dict[str, Any]) -> list[Box]:
     """From noise to image: a box per stage with map, width, blocks and attention."""
-    generator, side = _transgan(network, "generator"), network["resolution"]
+    generator, side = network["generator"], network["resolution"]
     first = generator["stages"][0]["blocks"][0]
     boxes: list[Box] = [
         ("noise", [f"{generator['latent_dim']} numbers"], ""),
@@ -58,7 +58,7 @@ def generator_boxes(network: dict[str, Any]) -> list[Box]:
 
 def discriminator_boxes(network: dict[str, Any]) -> list[Box]:
     """From image to score: a box per stage with the patches that enter it, then the blocks with the [cls] token."""
-    discriminator, side = _transgan(network, "discriminator"), network["resolution"]
+    discriminator, side = network["discriminator"], network["resolution"]
     boxes: list[Box] = [("image", [f"{side} x {side}", "augmented"], "")]
     for place, stage in enumerate(discriminator["stages"]):
         enters = f"patches of {stage['patch']}" if stage.get("patch") else ""
@@ -66,14 +66,6 @@ def discriminator_boxes(network: dict[str, Any]) -> list[Box]:
         boxes.append(_stage(stage, ["pooled"] * (place > 0), enters))
     depth = discriminator["cls"]["depth"]
     return [*boxes, ("[cls] first", [f"{depth} block{'s' * (depth > 1)}"], ""), ("linear", ["one score"], "")]
-
-
-def _transgan(network: dict[str, Any], part: str) -> dict[str, Any]:
-    """The network, where a diagram can show it. Errors: `KeyError` for another family."""
-    found: dict[str, Any] = network[part]
-    if found.get("family", network.get("family", "transgan")) != "transgan":
-        raise KeyError("family")
-    return found
 
 
 def _stage(stage: dict[str, Any], before: list[str], enters: str) -> Box:

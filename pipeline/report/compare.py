@@ -5,7 +5,7 @@ A and B: commits, branches, tags, names of experiments, or `workspace`. Reads gi
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from pipeline.plan.config import CONF, PARAMS, ReportConfig
 from pipeline.report.appendix import settings_of
 from pipeline.report.charts import ending, training_curves
 from pipeline.report.decide import Kind, Question, compare_rows
-from pipeline.report.document import Figure, Section, Table, write_report
+from pipeline.report.document import Content, Figure, Section, Table, write_report
 from pipeline.report.drawing import Tile, contact_sheet
 from pipeline.report.formats import duration, number
 from pipeline.report.paper import name_of
@@ -64,15 +64,17 @@ def snapshot(name: str, scratch: Path, confidence: float = 0.95) -> Snapshot:
     return Snapshot(name, results, settings_of(read_yaml(folder / PARAMS), folder / CONF))
 
 
-def compare(first: Snapshot, second: Snapshot, out: Path) -> Path:
-    """Write the comparison of two snapshots to `out`; returns the path of README.md."""
+def compare(first: Snapshot, second: Snapshot, out: Path, *, title: str = "", head: str = "",
+            more: Sequence[Content | None] = ()) -> Path:  # fmt: skip
+    """Write the comparison of two snapshots to `out`; returns the path of README.md. `more`: after each data set."""
+    title = title or f"{first.name} and {second.name}"
+    head = head or f"A is `{first.name}`, B is `{second.name}`. What B does not have is left out."
     sections = [
-        Section(name_of(name), name, [differences(first, second, name), samples(first, second, name, out)], name)
+        Section(name_of(name), name, [differences(first, second, name), samples(first, second, name, out), *more], name)
         for name in second.results.datasets
     ]
     sections.append(Section("Settings that differ", "settings", [changed_settings(first, second)], "Settings"))
-    head = f"A is `{first.name}`, B is `{second.name}`. What B does not have is left out."
-    return write_report(f"{first.name} and {second.name}", head, sections, out)
+    return write_report(title, head, sections, out)
 
 
 def short_report(results: Results, params: dict[str, Any], config: ReportConfig, out: Path) -> Path:
@@ -85,20 +87,21 @@ def short_report(results: Results, params: dict[str, Any], config: ReportConfig,
     texts: dict[str, Callable[[Any], str]] = {"kimg": "{:g} kimg".format, "seconds": duration, "device": str}
     facts = [f"`{cell.dataset}/{cell.variant}/seed{cell.seed}`", ending(cell.to_dict())]
     facts += [text(cell[name]) for name, text in texts.items() if cell.get(name)]
-    with tempfile.TemporaryDirectory() as scratch:
-        try:
-            head = snapshot("HEAD", Path(scratch), config.confidence)
-            revision, settings = ask("rev-parse", "--short", "HEAD"), [changed_settings(head, here)]
-        except (UserError, OSError):
-            head = Snapshot("HEAD", Results({"datasets": [], "cells": []}, "", ""), {})
-            revision, settings = "no results", []
-        changes = [differences(head, here, cell.dataset), samples(head, here, cell.dataset, out), *settings]
     path = out / f"figures/{cell.dataset}_curves.png"
     curves = training_curves(results.curves(cell.dataset, "history"), cell.dataset, path, config.dpi)
-    content = ["; ".join(facts) + ".", *changes, curves]
-    section = Section(f"{cell.variant} on {name_of(cell.dataset)}", cell.dataset, content)
-    text = f"One training beside HEAD ({revision}). One training decides nothing: the report of a matrix has verdicts."
-    return write_report("TransGAN: one training", text, [section], out)
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            other, revision = snapshot("HEAD", Path(scratch), config.confidence), ask("rev-parse", "--short", "HEAD")
+        except (UserError, OSError):
+            other, revision = (
+                Snapshot("HEAD", Results({"datasets": [], "cells": []}, "", ""), here.params),
+                "no results",
+            )
+        head = (
+            f"{'; '.join(facts)}.\n\nOne training beside HEAD ({revision}), which is A. One training decides nothing: "
+            "the report of a matrix has verdicts."
+        )
+        return compare(other, here, out, title="TransGAN: one training", head=head, more=[curves])
 
 
 def changed_settings(first: Snapshot, second: Snapshot) -> Table:

@@ -142,7 +142,7 @@ def disagreeing(results: Results, dataset: str, comparison: Comparison) -> str:
     """
     texts, leads, main = [], 0.0, results.main_metric(dataset)
     for metric in results.metrics(dataset):
-        own, base = (results.measurement(dataset, name, metric).values for name in comparison[:2])
+        own, base = (results.values(dataset, name, metric) for name in comparison[:2])
         if min(len(own), len(base)) < FEWEST_SEEDS or min(own.mean(), base.mean()) <= 0:
             continue
         gain = math.log(base.mean() / own.mean()) * (1 if lower_is_better(metric) else -1)

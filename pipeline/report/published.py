@@ -117,11 +117,9 @@ class Published:
         """The best setting by the main metric, and verdicts: `faces/full` `fid1k_train_clean` 195; 3 pairs: 3 open."""
         texts, results = [], self.results
         for dataset in results.datasets:
-            metric = results.main_metric(dataset)
-            means = {name: results.mean(dataset, name, metric or "") for name in results.variants(dataset)}
-            known = {name: mean for name, mean in means.items() if mean is not None}
-            if metric and known:
-                name = (min if lower_is_better(metric) else max)(known, key=known.__getitem__)
+            done, metric = results.done(dataset), results.main_metric(dataset)
+            if metric and len(means := done.groupby("variant", sort=False)[metric].mean().dropna()):
+                name = means.idxmin() if lower_is_better(metric) else means.idxmax()
                 texts.append(f"`{dataset}/{name}` `{metric}` {results.measurement(dataset, name, metric).text}")
             if found := self.outcomes.get(dataset):
                 texts.append(f"{len(found)} pairs: {counted(found)}")
