@@ -59,7 +59,7 @@ def _stages(root: str | Path) -> dict[str, Entry]:
     with suppress(FileNotFoundError, yaml.YAMLError):  # dvc refuses a broken one, and says where
         text = (Path(root) / "dvc.lock").read_text(encoding="utf-8")
         # The C loader takes a tenth of safe_load's time.
-        return dict((yaml.load(text, yaml.CSafeLoader) or {}).get("stages") or {})
+        return dict((yaml.CSafeLoader(text).get_single_data() or {}).get("stages") or {})
     return {}
 
 
@@ -82,7 +82,7 @@ def _hidden_run(entry: Entry, cache: Path) -> Entry | None:
     newest = sorted(folder.glob("*"), key=os.path.getmtime, reverse=True)
     if not newest or _complete(entry, cache):
         return None
-    runs: Iterator[Entry] = (yaml.load(file.read_text(encoding="utf-8"), yaml.CSafeLoader) for file in newest)
+    runs: Iterator[Entry] = (yaml.CSafeLoader(file.read_text(encoding="utf-8")).get_single_data() for file in newest)
     return next((run for run in runs if _complete(run, cache)), None)
 
 
