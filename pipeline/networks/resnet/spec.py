@@ -17,7 +17,7 @@ from pydantic import Field
 
 from pipeline.base.schema import Strict
 from pipeline.networks import spec as base
-from pipeline.networks.spec import Impossible, Positive, given_values
+from pipeline.networks.spec import Impossible, Positive
 
 GENERATOR = "pipeline.networks.resnet.networks:Generator"
 DISCRIMINATOR = "pipeline.networks.resnet.networks:Discriminator"
@@ -88,50 +88,17 @@ class DiscriminatorSpec(base.DiscriminatorSpec):
     init: Init
 
 
-def _cells(*widths: int, first: int) -> tuple[int, list[Cell]]:
-    return first, [Cell(width=width, upsample="nearest", shortcut=True) for width in widths]
-
-
-def _searched(width: int) -> tuple[int, list[Cell]]:
-    """The cells that AutoGAN's search found."""
-    cells = _cells(width, width, width, first=width)[1]
-    second = cells[1].model_copy(update={"upsample": "bilinear", "skips": [0]})
-    third = cells[2].model_copy(update={"shortcut": False, "skips": [0, 1]})
-    return width, [cells[0], second, third]
-
-
-def _blocks(*widths: int, down: int) -> list[Block]:
-    """Blocks of these widths, the first `down` of them halving the side."""
-    return [Block(width=width, downsample=index < down) for index, width in enumerate(widths)]
-
-
-_G_8, _G_32 = _cells(64, 64, first=64), _cells(128, 128, 128, first=128)
-_D_8, _D_32 = _blocks(64, 64, down=1), _blocks(128, 128, 128, 128, down=2)
-# Preset -> what it is at every resolution, and by resolution: width of the first feature map and cells | blocks.
-GENERATORS: dict[Preset, tuple[dict[str, Any], dict[int, tuple[int, list[Cell]]]]] = {
-    "wgan_gp": ({"norm": "batch", "init": "he"}, {8: _G_8, 32: _G_32, 48: _G_32}),
-    "sngan": (
-        {"norm": "batch", "init": "he"},
-        {8: _G_8, 32: _cells(256, 256, 256, first=256), 48: _cells(256, 128, 64, first=512)},
-    ),
-    "autogan": (
-        {"norm": "none", "init": "xavier"},
-        {8: (64, _searched(64)[1][:2]), 32: _searched(256), 48: _searched(256)},
-    ),
+# Resolution -> channels of the first feature map and of every cell.
+GENERATORS: dict[Preset, dict[int, tuple[int, ...]]] = {
+    "wgan_gp": {8: (64, 64, 64), 32: (128, 128, 128, 128), 48: (128, 128, 128, 128)},
+    "sngan": {8: (64, 64, 64), 32: (256, 256, 256, 256), 48: (512, 256, 128, 64)},
+    "autogan": {8: (64, 64, 64), 32: (256, 256, 256, 256), 48: (256, 256, 256, 256)},
 }
-DISCRIMINATORS: dict[Preset, tuple[dict[str, Any], dict[int, list[Block]]]] = {
-    "wgan_gp": (
-        {"spectral_norm": False, "pooling": "mean", "head_bias": True, "init": "he"},
-        {8: _D_8, 32: _D_32, 48: _D_32},
-    ),
-    "sngan": (
-        {"spectral_norm": True, "pooling": "sum", "head_bias": True, "init": "he"},
-        {8: _D_8, 32: _D_32, 48: _blocks(64, 128, 256, 512, 1024, down=4)},
-    ),
-    "autogan": (
-        {"spectral_norm": True, "pooling": "sum", "head_bias": False, "init": "xavier"},
-        {8: _D_8, 32: _D_32, 48: _D_32},
-    ),
+# Resolution -> how many of the blocks halve the side, the first ones, and channels of every block.
+DISCRIMINATORS: dict[Preset, dict[int, tuple[int, tuple[int, ...]]]] = {
+    "wgan_gp": (usual := {8: (1, (64, 64)), 32: (2, (128, 128, 128, 128)), 48: (2, (128, 128, 128, 128))}),
+    "sngan": usual | {48: (4, (64, 128, 256, 512, 1024))},
+    "autogan": usual,
 }
 
 
@@ -139,33 +106,59 @@ def resolve_generator(own: GeneratorSettings, shared: Any, resolution: int, chan
     """Errors: `Impossible` for a resolution that the preset does not have, cells that do not end there, and skips from
     cells that do not come before.
     """
-    (fixed, at), key = GENERATORS[own.preset], "model.generator"
+    at, key, searched = GENERATORS[own.preset], "model.generator", own.preset == "autogan"
     if resolution not in at and (own.cells is None or own.base_side is None):
         raise _no_geometry(key, own.preset, at, resolution, "base_side and cells of your own")
-    width, cells = (own.cells[0].width, own.cells) if own.cells else at[resolution]
-    sizes = {"latent_dim": 64 if resolution == 8 else 128, "base_side": resolution // 2 ** len(cells), "width": width}
-    values = {**sizes, "cells": cells, **fixed, **given_values(own)}
-    if values["base_side"] * 2 ** len(cells) != resolution:
+    cells = (
+        own.cells
+        or [
+            Cell(width=width, upsample="nearest", shortcut=True)
+            if not searched
+            else Cell(  # as AutoGAN's search found them
+                width=width,
+                upsample="bilinear" if index == 1 else "nearest",
+                shortcut=index < 2,
+                skips=list(range(index)),
+            )
+            for index, width in enumerate(at[resolution][1:])
+        ]
+    )
+    base_side = own.base_side or resolution // 2 ** len(cells)
+    if base_side * 2 ** len(cells) != resolution:
         allowed = f"a side that {len(cells)} doublings take to the resolution, {resolution}"
-        raise Impossible(f"{key}.base_side", values["base_side"], allowed)
+        raise Impossible(f"{key}.base_side", base_side, allowed)
     for index, cell in enumerate(cells):
         if sorted(set(cell.skips)) != cell.skips or any(skip >= index for skip in cell.skips):
             raise Impossible(f"{key}.cells.{index}.skips", cell.skips, "rising numbers of earlier cells, from 0")
-    del values["preset"]
-    return GeneratorSpec(**values)
+    return GeneratorSpec(
+        latent_dim=own.latent_dim or (64 if resolution == 8 else 128),
+        base_side=base_side,
+        width=own.width or (cells[0].width if own.cells else at[resolution][0]),
+        cells=cells,
+        norm="none" if searched else "batch",
+        init="xavier" if searched else "he",
+    )
 
 
 def resolve_discriminator(own: DiscriminatorSettings, shared: Any, resolution: int, channels: int) -> DiscriminatorSpec:
     """Errors: `Impossible` for a resolution that the preset does not have, and for a block that halves an odd side."""
-    (fixed, at), key, side = DISCRIMINATORS[own.preset], "model.discriminator", resolution
-    if resolution not in at and own.blocks is None:
+    at, key, side, blocks = DISCRIMINATORS[own.preset], "model.discriminator", resolution, own.blocks
+    if blocks is None and resolution not in at:
         raise _no_geometry(key, own.preset, at, resolution, "blocks of your own")
-    blocks = own.blocks or at[resolution]
+    if blocks is None:
+        halving, widths = at[resolution]
+        blocks = [Block(width=width, downsample=index < halving) for index, width in enumerate(widths)]
     for index, block in enumerate(blocks):
         if block.downsample and side % 2:
             raise Impossible(f"{key}.blocks.{index}.downsample", True, f"false: its map of {side} x {side} has no half")
         side //= 2 if block.downsample else 1
-    return DiscriminatorSpec(blocks=blocks, **fixed)
+    return DiscriminatorSpec(
+        blocks=blocks,
+        spectral_norm=own.preset != "wgan_gp",
+        pooling="mean" if own.preset == "wgan_gp" else "sum",
+        head_bias=own.preset != "autogan",
+        init="xavier" if own.preset == "autogan" else "he",
+    )
 
 
 def _no_geometry(key: str, preset: str, at: dict[int, Any], resolution: int, otherwise: str) -> Impossible:
