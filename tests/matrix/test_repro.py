@@ -11,6 +11,7 @@ import threading
 import time
 
 import pytest
+from cluster.stub_project import StubProject
 from filelock import FileLock
 
 from pipeline.base.errors import UserError
@@ -181,6 +182,24 @@ def test_locks_that_a_killed_dvc_left_half_written_are_removed(real):
     """dvc refuses the file for ever, and with it every command that changes the repository."""
     (real / ".dvc/tmp/rwlock").touch()
     assert "Running stage 'a'" in dvc.dvc("repro", "a", root=real)
+
+
+@pytest.mark.pipeline
+def test_every_stage_of_every_cell_runs_once_and_a_twin_copies(tmp_path, monkeypatch, capsys):
+    """With the real dvc, and stages that do next to nothing."""
+    stub = StubProject(tmp_path / "stub", variants=("full", "again"), seeds=(0, 1), steps=2)
+    for name, value in stub.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(stub.folder)
+    for module in (repro, dvc):
+        monkeypatch.setattr(module, "DVC", [sys.executable, "-m", "dvc"])
+    dvc.dvc("repro", "reference@digits")
+    repro.run_units(read_units(), [{}, {}])
+    assert "digits/full/seed1: done (2 of 2 trainings, " in capsys.readouterr().out
+    trained = [f"digits/full/seed{seed} {step}" for seed in (0, 1) for step in (0, 1)]
+    cells = [f"digits/{variant}/seed{seed}" for variant in ("full", "again") for seed in (0, 1)]
+    others = [f"{stage} {cell}" for stage in ("measure", "illustrate", "collect") for cell in cells]
+    assert sorted(stub.logged()) == sorted([*trained, *others, "prepare digits", "reference digits"])
 
 
 @pytest.mark.pipeline
