@@ -24,7 +24,7 @@ def describe(cell: ResolvedCell) -> dict[str, Any]:
 
     spec = cell.network
     facts: dict[str, Any] = {"dataset": cell.dataset, "variant": cell.variant, "resolution": spec.resolution}
-    with torch.device("meta"):
+    with torch.device("meta"), torch.no_grad():
         generator, discriminator = build_generator(spec).eval(), build_discriminator(spec)
         latent = torch.empty(1, generator.latent_dim)
         image = torch.empty(1, spec.channels, spec.resolution, spec.resolution)
@@ -32,11 +32,11 @@ def describe(cell: ResolvedCell) -> dict[str, Any]:
             ("generator", generator, partial(generator, latent)),
             ("discriminator", discriminator, partial(discriminator, image, twice=True)),
         ):
-            with FlopCounterMode(display=False) as counter, torch.no_grad():
+            with FlopCounterMode(display=False) as counter:
                 forward()
-            facts[name] = getattr(spec, name).model_dump()
-            facts[name]["parameters"] = sum(parameter.numel() for parameter in network.parameters())
-            facts[name]["forward_flops"] = counter.get_total_flops()
+            parameters = sum(parameter.numel() for parameter in network.parameters())
+            sizes = {"parameters": parameters, "forward_flops": counter.get_total_flops()}
+            facts[name] = getattr(spec, name).model_dump() | sizes
     return facts
 
 
@@ -46,8 +46,7 @@ def lines(description: dict[str, Any]) -> list[str]:
     for name in ("generator", "discriminator"):
         network = dict(description[name])
         family, parameters, flops = (network.pop(key) for key in ("family", "parameters", "forward_flops"))
-        size = f"{parameters:,} parameters, {flops / 1e9:,.2f} GFLOPs forward per image"
-        text.append(f"{name} ({family}): {size}")
+        text.append(f"{name} ({family}): {parameters:,} parameters, {flops / 1e9:,.2f} GFLOPs forward per image")
         stages: list[dict[str, Any]] = []
         for key in [key for key, value in network.items() if isinstance(value, list | dict)]:
             value = network.pop(key)

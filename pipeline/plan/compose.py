@@ -82,13 +82,9 @@ class ComposedCell:
         self.conf, self.file, profile = Path(params["conf"]), params["file"], params["profile"]
         row = params.get("variants", {}).get(variant, {})
         start = row.get("like", variant)  # the variant whose file the row is laid over
-        self.defaults: list[Any] = [
-            "_self_",
-            {"dataset": dataset},
-            {"optional released": dataset if released else None},
-        ]
-        self.defaults += [{"profile": profile}, {f"optional profile/{profile}/dataset": dataset}]
-        self.defaults += [{"optional variant": start}, "row"]
+        self.defaults: list[Any] = ["_self_", {"dataset": dataset}]
+        self.defaults += [{"optional released": dataset if released else None}, {"profile": profile}]
+        self.defaults += [{f"optional profile/{profile}/dataset": dataset}, {"optional variant": start}, "row"]
         # A variant's file names the groups of what it does differently and chooses nothing in them (`full/dataset:`).
         for name in ancestry(self.conf, start):
             for group, chosen in (("dataset", dataset), ("profile", profile)):
