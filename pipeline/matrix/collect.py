@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.cell import Cell
-from pipeline.base.errors import UserError
 from pipeline.base.files import atomic_write, read_json, write_json, write_text
 from pipeline.runs.work_dirs import read_record, record_folder
 
@@ -28,7 +27,7 @@ def collect_cell(cell: Cell, root: str | Path = ".") -> int:
     """
     root = Path(root)
     measured, results = root / "measured" / str(cell), root / "results" / str(cell)
-    numbers, _ = _read(measured / "metrics.json"), _read(measured / "protocol.json")
+    numbers = read_json(measured / "metrics.json")
     record, machine = training_record(root / "runs" / str(cell), results)
     if record.get("cell", str(cell)) != str(cell):  # a twin, whose training was copied
         record["copied_from"] = record["cell"]
@@ -53,7 +52,7 @@ def training_record(run: Path, results: Path) -> tuple[dict[str, Any], dict[str,
     A run has one key on all machines of one kind. Where `results` already has a record of that key, it is kept: the
     numbers are the same, and git shows no change. Else it is what the training left in the work folder, if it was here.
     """
-    facts = _read(run / RECORD)
+    facts = read_json(run / RECORD)
     kept = read_json(results / RECORD) if (results / RECORD).is_file() else {}
     source, record = results, {name: value for name, value in kept.items() if name not in facts}
     if not record or kept.get("key") != facts.get("key"):
@@ -64,7 +63,7 @@ def training_record(run: Path, results: Path) -> tuple[dict[str, Any], dict[str,
 
 def collect_reference(dataset: str, root: str | Path = ".") -> None:
     """Copy the known answers of `dataset`'s evaluators. Errors: `UserError` where the reference was not built."""
-    answers = _read(Path(root) / "reference" / dataset / "known_answers.json")
+    answers = read_json(Path(root) / "reference" / dataset / "known_answers.json")
     write_json(Path(root) / "results" / dataset / "reference.json", _rounded(answers))
 
 
@@ -78,25 +77,22 @@ def summarise(root: str | Path = ".") -> dict[str, Any]:
 
     root = Path(root)
     index = read_json(root / "plan/index.json")
-    metrics: dict[str, None] = {}
-    points: list[tuple[str, str, float]] = []
-    ends: list[tuple[str, float]] = []
+    metrics, points, ends = [], [], []
     for cell in map(Cell.of, index["cells"]):
         measured = root / "measured" / str(cell)
-        metric = next(iter(_read(measured / "protocol.json")["metrics"]))
-        metrics[metric] = None
-        numbers = _read(measured / "metrics.json")
+        metric = next(iter(read_json(measured / "protocol.json")["metrics"]))
+        metrics.append(metric)
+        numbers = read_json(measured / "metrics.json")
         row = cell.variant if len(index["datasets"]) == 1 else f"{cell.dataset}/{cell.variant}"
         if isinstance(numbers.get(metric), float):
             curve = pd.read_csv(file) if (file := measured / "progress.csv").is_file() else pd.DataFrame()
             kind = re.split(r"[^a-z]", metric)[0]  # a metric of another count stands for it
             name = metric if metric in curve else next((name for name in curve if name.startswith(kind)), None)
-            for kimg, value in zip(curve["kimg"], curve[name], strict=True) if name else ():
-                points.append((row, f"{kimg:g}", value))
+            points += [(row, f"{kimg:g}", value) for kimg, value in curve[["kimg", name]].to_numpy()] if name else []
             points.append((row, f"{numbers['kimg']:g}", numbers[metric]))
             ends.append((row, numbers[metric]))
     means = pd.DataFrame(ends, columns=["row", "value"]).groupby("row", sort=False)["value"].mean()
-    summary = {"metric": ", ".join(metrics), **_rounded(means.to_dict(), 4)}
+    summary = {"metric": ", ".join(dict.fromkeys(metrics)), **_rounded(means.to_dict(), 4)}
     write_json(root / SUMMARY, summary)
     curves = pd.DataFrame(points, columns=["row", "kimg", "distance"]).groupby(["row", "kimg"], sort=False).mean()
     write_text(root / CURVES, curves.to_csv(float_format="%.4g"))
@@ -105,9 +101,3 @@ def summarise(root: str | Path = ".") -> dict[str, Any]:
 
 def _rounded(numbers: dict[Any, Any], digits: int = DIGITS) -> dict[Any, Any]:
     return {key: float(f"{one:.{digits}g}") if isinstance(one, float) else one for key, one in numbers.items()}
-
-
-def _read(file: Path) -> Any:
-    if not file.is_file():
-        raise UserError(f"{file}: no such file; dvc repro makes it")
-    return read_json(file)

@@ -63,13 +63,14 @@ class EventLog:
                 tags = {f"training/{name}": value for name, value in row.items() if name not in CLOCK}
                 tags |= {f"machine/{name}": value for name, value in machine.items() if name not in CLOCK}
                 points = [Summary.Value(tag=tag, simple_value=value) for tag, value in tags.items()]
-                self._write(points, row["kimg"], machine["seconds"])
+                self._append(machine["seconds"], step=round(row["kimg"] * 1000), summary=Summary(value=points))
             for grid, kimg in zip(outcome.grids[self.grids :], outcome.grids_kimg[self.grids :], strict=True):
                 picture, png = grid_picture(grid), io.BytesIO()
                 picture.save(png, "PNG")
                 size = {"width": picture.width, "height": picture.height, "colorspace": 3}
                 image = Summary.Image(**size, encoded_image_string=png.getvalue())
-                self._write([Summary.Value(tag=GRID_TAG, image=image)], kimg, outcome.seconds)
+                pictures = Summary(value=[Summary.Value(tag=GRID_TAG, image=image)])
+                self._append(outcome.seconds, step=round(kimg * 1000), summary=pictures)
             self.rows, self.grids = len(outcome.history), len(outcome.grids)
         except OSError as error:
             self.close()
@@ -99,17 +100,13 @@ class EventLog:
         name = f"events.out.{MARK}.{number:.6f}.{os.getpid()}"
         self.file = RecordWriter(open(self.folder / name, "xb"))  # noqa: SIM115
         self.origin, self.rows, self.grids = now - outcome.seconds, 0, 0
-        self._append(wall_time=now, file_version="brain.Event:2")
-        self._append(wall_time=now, step=0, session_log=SessionLog(status=SessionLog.START))
+        self._append(outcome.seconds, file_version="brain.Event:2")
+        self._append(outcome.seconds, step=0, session_log=SessionLog(status=SessionLog.START))
 
-    def _write(self, values: list[Any], kimg: float, seconds: float) -> None:
-        """Points or pictures of one moment; a point is kept as float32."""
-        self._append(wall_time=self.origin + seconds, step=round(kimg * 1000), summary=Summary(value=values))
-
-    def _append(self, **content: Any) -> None:
-        """A record, on disk before the next."""
+    def _append(self, seconds: float, **content: Any) -> None:
+        """A record of that moment of the training, on disk before the next. Points are kept as float32."""
         assert self.file is not None
-        self.file.write(Event(**content).SerializeToString())
+        self.file.write(Event(wall_time=self.origin + seconds, **content).SerializeToString())
         self.file.flush()
 
 

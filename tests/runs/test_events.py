@@ -129,14 +129,14 @@ def test_a_divergence_takes_back_the_pictures_after_the_last_healthy_tick(plan, 
 def test_a_disk_that_does_not_take_them_ends_no_training(plan, data, tmp_path, work, monkeypatch, capsys):
     written = []
 
-    def write(self, values, kimg, seconds):
-        written.append(kimg)
-        if len(written) == 2:
+    def append(self, seconds, **content):
+        written.append(content)
+        if len(written) == 4:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(EventLog, "_write", write)
+    monkeypatch.setattr(EventLog, "_append", append)
     record = run_cell(plan(), data=data, out=tmp_path / "runs/digits/full/seed0", name="cell")
-    assert record["status"] == "ok" and len(written) == 2
+    assert record["status"] == "ok" and len(written) == 4
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "TensorBoard" in line]
     assert "no curves for TensorBoard from here on" in line and "No space left" in line
 
