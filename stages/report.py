@@ -22,7 +22,7 @@ def main() -> None:
         if name in names(content, "dataset") and MAIN_VARIANT in names(content, "variant")
     }
     settings = bind(ReportConfig, content["report"], file=PARAMS, prefix="report")
-    path = build_report(settings, content, networks=networks)
+    path = build_report(settings.dpi, content, networks=networks)
     print(f"report: {path}", flush=True)
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.pictures.illustrate import write_maps, write_sheet
-from pipeline.plan.config import ReportConfig
 from pipeline.report.build import build_report
 
 SEEDS = [0, 1, 2]
@@ -71,7 +70,7 @@ PARAMS = {
     "model": {"norm": "token"},
     "variants": {"full": {}, "mine": {"train": {"loss": "hinge"}}},
 }
-CONFIG = ReportConfig(confidence=0.95, grid_images=16, timeline_columns=3, dpi=60)
+DPI = 60
 
 
 def write(path: Path, content: object) -> None:
@@ -182,7 +181,7 @@ def write_project(folder: Path, cells: dict[str, list[float | str | None]] = CEL
 def render(folder: Path, params: dict = PARAMS) -> Path:
     """Build the report of the project in `folder`; returns its folder."""
     return build_report(
-        CONFIG,
+        DPI,
         params,
         plan=str(folder / "plan"),
         results=str(folder / "results"),

@@ -7,19 +7,19 @@ from typing import Any
 from jinja2 import Template
 
 from pipeline.base.files import read_json
-from pipeline.plan.config import ReportConfig
 from pipeline.report import appendix, architecture, charts, cost, decide, paper, pictures, tables
 from pipeline.report.compare import short_report
 from pipeline.report.comparisons import Outcome, compared
 from pipeline.report.document import Content, Figure, Section, Table, write_report
 from pipeline.report.findings import findings
+from pipeline.report.formats import CONFIDENCE
 from pipeline.report.published import published_runs
 from pipeline.report.results import Results
 
 TITLE = "TransGAN: paper and measurement"
 
 
-def build_report(config: ReportConfig, params: dict[str, Any], *, networks: dict[str, dict[str, Any]] | None = None,
+def build_report(dpi: int, params: dict[str, Any], *, networks: dict[str, dict[str, Any]] | None = None,
                  plan: str = "plan", results: str = "results", published_folder: str = "published",
                  out: str = "reports") -> Path:  # fmt: skip
     """Write tables/*.csv, figures/*.png, README.md and index.html to `out`; returns the path of README.md.
@@ -27,31 +27,31 @@ def build_report(config: ReportConfig, params: dict[str, Any], *, networks: dict
     `params`: the content of params.yaml, shown as it is. `networks`: the full model's on data sets of the paper, drawn
     although the matrix may not train them. A plan of one training gets a short report beside HEAD.
     """
-    folder, loaded = Path(out), Results.load(plan, results, config.confidence)
+    folder, loaded = Path(out), Results.load(plan, results)
     if len(loaded.cells) == 1:
-        return short_report(loaded, params, config, folder)
-    figures, runs = folder / "figures", published_runs(published_folder, config.confidence)
+        return short_report(loaded, params, dpi, folder)
+    figures, runs = folder / "figures", published_runs(published_folder)
     outcomes = {dataset: compared(loaded, dataset) for dataset in loaded.datasets}
     first: list[Content | None] = []
     for dataset, found in outcomes.items():
         own = [one for one in found if one.comparison.of_paper]
         title = f"What the paper says, and what was measured: {paper.name_of(dataset)}"
         first += [tables.decisions(loaded, dataset, own, dataset, title),
-                  charts.ranking(loaded, dataset, figures, config.dpi)]  # fmt: skip
+                  charts.ranking(loaded, dataset, figures, dpi)]  # fmt: skip
     growth, intro = (
-        cost.growth(figures, config.dpi),
+        cost.growth(figures, dpi),
         "Long trainings beside the matrix, which `make publish NAME=<folder>` makes again.",
     )
     sections = [
         Section("Claims and findings", "findings", [*first, findings(loaded, outcomes, runs)], "Claims"),
-        Section("The paper's main results", "main", main_results(loaded, networks or {}, figures, config), "Main"),
+        Section("The paper's main results", "main", main_results(loaded, networks or {}, figures, dpi), "Main"),
         *(
-            Section(f"Ablation: {paper.name_of(dataset)}", dataset, ablation(loaded, dataset, found, figures, config),
+            Section(f"Ablation: {paper.name_of(dataset)}", dataset, ablation(loaded, dataset, found, figures, dpi),
                     "Ablation" * (dataset == loaded.datasets[0]))
             for dataset, found in outcomes.items()
         ),
         *[Section("Published runs", "published", [intro], "Published")] * bool(runs),
-        *(run.section(folder, config.dpi) for run in runs),
+        *(run.section(folder, dpi) for run in runs),
         Section("Cost", "cost", [growth, cost.cost(loaded, [run.results for run in runs])], "Cost"),
     ]  # fmt: skip
     drawn = [part.path.stem for one in sections for part in one.content if isinstance(part, Figure)]
@@ -60,14 +60,14 @@ def build_report(config: ReportConfig, params: dict[str, Any], *, networks: dict
                        frame=paper.packaged("deviations.csv"), folded=True)  # fmt: skip
     sections += [
         Section(status.title, "claims", [counts, status]),
-        Section("Rules", "verdicts", [rules(config), deviations], "Rules"),
+        Section("Rules", "verdicts", [rules(), deviations], "Rules"),
         Section("Every training", "cells", [appendix.every_cell(loaded), appendix.settings(params)], "Trainings"),
     ]
     return write_report(TITLE, "", sections, folder)
 
 
 def main_results(results: Results, networks: dict[str, dict[str, Any]], figures: Path,
-                 config: ReportConfig) -> list[Content | None]:  # fmt: skip
+                 dpi: int) -> list[Content | None]:  # fmt: skip
     """The paper's Table 1, dataset by dataset, those of the matrix first."""
     return [
         tables.overview(results),
@@ -75,7 +75,7 @@ def main_results(results: Results, networks: dict[str, dict[str, Any]], figures:
         *appendix.from_the_paper(),
         *(
             architecture.diagram(network, f"{paper.MAIN_VARIANT} on {paper.name_of(name)}",
-                                 figures / f"{name}_architecture.png", config.dpi,
+                                 figures / f"{name}_architecture.png", dpi,
                                  "Drawn from params.yaml, whether or not it was trained.")
             for name, network in networks.items()
         ),
@@ -83,7 +83,7 @@ def main_results(results: Results, networks: dict[str, dict[str, Any]], figures:
 
 
 def ablation(results: Results, dataset: str, outcomes: list[Outcome], figures: Path,
-             config: ReportConfig) -> list[Content | None]:  # fmt: skip
+             dpi: int) -> list[Content | None]:  # fmt: skip
     """Everything measured on one dataset: ablation and samples, then what is folded."""
     cells = [cell for _, cell in results.first_seed(dataset).iterrows()]
     missing = [pictures.label(cell) for cell in cells if results.sheet(cell, "samples") is None]
@@ -93,23 +93,23 @@ def ablation(results: Results, dataset: str, outcomes: list[Outcome], figures: P
     # The networks of the full model, or of the first variant of the matrix that a diagram can show.
     diagrams = (
         architecture.diagram(plan.get("network"), f"{variant} on {paper.name_of(dataset)}",
-                             figures / f"{dataset}_architecture.png", config.dpi, "Drawn from the plan in plan/train/.")
+                             figures / f"{dataset}_architecture.png", dpi, "Drawn from the plan in plan/train/.")
         for (name, variant), plan in sorted(results.trainings.items(), key=lambda row: row[0][1] != paper.MAIN_VARIANT)
         if name == dataset
     )  # fmt: skip
     return [
         f"{appendix.reading(results, dataset)} Pictures are of seed {results.of(dataset).seed.min()}.",
         first,
-        pictures.samples(results, dataset, figures, config),
+        pictures.samples(results, dataset, figures),
         f"No pictures of: {'; '.join(missing)}." if missing else None,
         *others,
-        charts.progress(results, dataset, figures / f"{dataset}_progress.png", config.dpi),
+        charts.progress(results, dataset, figures / f"{dataset}_progress.png", dpi),
         charts.training_curves(results.curves(dataset, "history"), paper.name_of(dataset),
-                               figures / f"{dataset}_curves.png", config.dpi),
+                               figures / f"{dataset}_curves.png", dpi),
         charts.curve_numbers(results, dataset),
         next((diagram for diagram in diagrams if diagram), None),
         pictures.augmentation(results, dataset, figures),
-        pictures.timelines(results, dataset, figures, config),
+        pictures.timelines(results, dataset, figures),
         pictures.interpolations(results, dataset, figures),
         pictures.neighbours(results, dataset, figures),
         pictures.attention(results, dataset, figures),
@@ -119,10 +119,10 @@ def ablation(results: Results, dataset: str, outcomes: list[Outcome], figures: P
     ]  # fmt: skip
 
 
-def rules(config: ReportConfig) -> str:
+def rules() -> str:
     """The written rules with their numbers."""
     template = Template(resources.files("pipeline.report").joinpath("rules.md.j2").read_text(encoding="utf-8"))
     return template.render(
         same_spread=decide.SAME_SPREAD, margin=decide.MARGIN, paper_margin=decide.PAPER_MARGIN, power=decide.POWER,
-        fewest_seeds=decide.FEWEST_SEEDS, enough=tables.ENOUGH, confidence=config.confidence,
+        fewest_seeds=decide.FEWEST_SEEDS, enough=tables.ENOUGH, confidence=CONFIDENCE,
     )  # fmt: skip

@@ -48,7 +48,7 @@ def ranking(results: Results, dataset: str, folder: Path, dpi: int) -> Figure | 
         for axis, metric in zip(axes, metrics, strict=True):
             for place, variant in enumerate(variants):
                 values = results.values(dataset, variant, metric)
-                mean, half = interval(values, results.confidence)
+                mean, half = interval(values)
                 if half is not None:
                     axis.errorbar(mean, place, xerr=half, color="C0", capsize=3, fmt="|", markersize=11)
                 axis.plot(values, [place] * len(values), "o", color="C0", alpha=0.6)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from pipeline.base.errors import command_line
 from pipeline.base.files import user_path
-from pipeline.plan.config import load
 
 
 @command_line
@@ -19,9 +18,8 @@ def main() -> None:
 
     from pipeline.report.compare import compare, snapshot  # imports matplotlib
 
-    confidence = load()["report"]["confidence"]
     with tempfile.TemporaryDirectory() as scratch:
-        first, second = (snapshot(name, Path(scratch), confidence) for name in (given.first, given.second))
+        first, second = (snapshot(name, Path(scratch)) for name in (given.first, given.second))
         path = compare(first, second, given.out)
     print(f"compare: {path}, {path.with_name('index.html')}", flush=True)
 

@@ -15,7 +15,7 @@ import pandas as pd
 from pipeline.base.errors import UserError
 from pipeline.base.git import ask, git
 from pipeline.base.schema import read_yaml
-from pipeline.plan.config import CONF, PARAMS, ReportConfig
+from pipeline.plan.config import CONF, PARAMS
 from pipeline.report.appendix import settings_of
 from pipeline.report.charts import ending, training_curves
 from pipeline.report.decide import Kind, Question, compare_rows
@@ -38,7 +38,7 @@ class Snapshot(NamedTuple):
     params: dict[str, Any]
 
 
-def snapshot(name: str, scratch: Path, confidence: float = 0.95) -> Snapshot:
+def snapshot(name: str, scratch: Path) -> Snapshot:
     """Read `name` (a revision, an experiment, or `workspace`), using `scratch` for its files.
 
     Errors: `UserError` for an unknown name, or a revision without results in git.
@@ -60,7 +60,7 @@ def snapshot(name: str, scratch: Path, confidence: float = 0.95) -> Snapshot:
         shutil.unpack_archive(f"{folder}.tar", folder, filter="data")
     if not (folder / "plan/index.json").is_file():
         raise UserError(f"{name}: has no plan/index.json; plan/ and results/ have to be committed with it")
-    results = Results.load(folder / "plan", folder / "results", confidence)
+    results = Results.load(folder / "plan", folder / "results")
     return Snapshot(name, results, settings_of(read_yaml(folder / PARAMS), folder / CONF))
 
 
@@ -77,7 +77,7 @@ def compare(first: Snapshot, second: Snapshot, out: Path, *, title: str = "", he
     return write_report(title, head, sections, out)
 
 
-def short_report(results: Results, params: dict[str, Any], config: ReportConfig, out: Path) -> Path:
+def short_report(results: Results, params: dict[str, Any], dpi: int, out: Path) -> Path:
     """Write the report of a plan's only cell beside HEAD to `out`; returns the path of README.md.
 
     Without git, or results there, it stands alone.
@@ -88,10 +88,10 @@ def short_report(results: Results, params: dict[str, Any], config: ReportConfig,
     facts = [f"`{cell.dataset}/{cell.variant}/seed{cell.seed}`", ending(cell.to_dict())]
     facts += [text(cell[name]) for name, text in texts.items() if cell.get(name)]
     path = out / f"figures/{cell.dataset}_curves.png"
-    curves = training_curves(results.curves(cell.dataset, "history"), cell.dataset, path, config.dpi)
+    curves = training_curves(results.curves(cell.dataset, "history"), cell.dataset, path, dpi)
     with tempfile.TemporaryDirectory() as scratch:
         try:
-            other, revision = snapshot("HEAD", Path(scratch), config.confidence), ask("rev-parse", "--short", "HEAD")
+            other, revision = snapshot("HEAD", Path(scratch)), ask("rev-parse", "--short", "HEAD")
         except (UserError, OSError):
             other, revision = (
                 Snapshot("HEAD", Results({"datasets": [], "cells": []}, "", ""), here.params),
@@ -127,7 +127,7 @@ def differences(first: Snapshot, second: Snapshot, dataset: str) -> Table:
         values = {f"{k} {v}": list(s.values(dataset, v, metric)) for k, s in (("A", one), ("B", two)) for v in variants}
         questions = [Question(f"B {variant}", f"A {variant}") for variant in variants]
         lower = lower_is_better(metric)
-        verdicts = compare_rows(values, questions, lower_is_better=lower, confidence=two.confidence)
+        verdicts = compare_rows(values, questions, lower_is_better=lower)
         for variant, found in zip(variants, verdicts, strict=True):
             had, has = values[f"A {variant}"], values[f"B {variant}"]
             if had == has != []:

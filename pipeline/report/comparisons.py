@@ -123,7 +123,7 @@ def compared(results: Results, dataset: str, asked: list[Comparison] | None = No
     verdicts = compare_rows(
         {name: list(row.values) for name, row in rows.items()},
         [Question(entry.variant, entry.base, improves) for entry, (improves, _) in zip(asked, orders, strict=True)],
-        lower_is_better=lower_is_better(metric), confidence=results.confidence,
+        lower_is_better=lower_is_better(metric),
     )  # fmt: skip
     twins = [{row.variant, row.twin_of} for row in results.of(dataset).itertuples() if row.twin_of]
     return [

@@ -15,6 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from pipeline.report.formats import CONFIDENCE
+
+LEVEL = 1 - CONFIDENCE  # of every test
 MARGIN = 0.25  # two rows are equivalent if one is at most 25 % above the other
 PAPER_MARGIN = 0.10  # and a row agrees with the paper's value within 10 %
 FEWEST_SEEDS = 3  # trainings that a row needs before it gets a verdict
@@ -84,18 +87,19 @@ class Difference(NamedTuple):
             return 0.0 if abs(self.value) < room else 1.0
         return float(max(stats.t.sf((room + sign * self.value) / self.error, self.freedom) for sign in (-1, 1)))
 
-    def kind(self, p: float, improves: bool | None, lower_is_better: bool, level: float) -> Kind:
+    def kind(self, p: float, improves: bool | None, lower_is_better: bool) -> Kind:
         """The verdict, where `p` is that of the order after any correction."""
-        if p >= level:
-            return Kind.EQUIVALENT if self.p_equivalent < level else Kind.OPEN
+        if p >= LEVEL:
+            return Kind.EQUIVALENT if self.p_equivalent < LEVEL else Kind.OPEN
         better = (self.value < 0) == lower_is_better
         if improves is None:
             return Kind.BETTER if better else Kind.WORSE
         return Kind.SEEN if better == improves else Kind.CONTRADICTED
 
 
-def compare_rows(rows: Mapping[str, Sequence[float]], questions: Sequence[Question], *, lower_is_better: bool = True,
-                 confidence: float = 0.95) -> list[Verdict]:  # fmt: skip
+def compare_rows(
+    rows: Mapping[str, Sequence[float]], questions: Sequence[Question], *, lower_is_better: bool = True
+) -> list[Verdict]:
     """A verdict per question. `rows`: the values of the main metric by row, one per training that ended well.
 
     A row that holds a value of zero or below (an unbiased kernel distance may) has no logarithm: its comparisons are
@@ -112,15 +116,15 @@ def compare_rows(rows: Mapping[str, Sequence[float]], questions: Sequence[Questi
             verdicts.append(Verdict(Kind.OPEN, seeds))
             continue
         p = next(left)
-        kind = one.kind(p, question.improves, lower_is_better, 1 - confidence)
-        half = float(stats.t.ppf((1 + confidence) / 2, one.freedom)) * one.error
+        kind = one.kind(p, question.improves, lower_is_better)
+        half = float(stats.t.ppf((1 + CONFIDENCE) / 2, one.freedom)) * one.error
         ratio, low, high = (math.exp(one.value + shift) for shift in (0, -half, half))
         more = seeds_needed(one.value, one.deviation, len(corrected)) if kind == Kind.OPEN else None
         verdicts.append(Verdict(kind, seeds, ratio, low, high, p, one.p_equivalent, more))
     return verdicts
 
 
-def against_value(values: Sequence[float], paper: float, *, lower_is_better: bool, confidence: float = 0.95) -> Kind:
+def against_value(values: Sequence[float], paper: float, *, lower_is_better: bool) -> Kind:
     """A row against the paper's value, by the spread of its own trainings."""
     if len(values) < FEWEST_SEEDS or min(values) <= 0:
         return Kind.OPEN
@@ -128,8 +132,8 @@ def against_value(values: Sequence[float], paper: float, *, lower_is_better: boo
     deviation = float(logs.std(ddof=1))
     found = Difference(float(logs.mean()), deviation / math.sqrt(len(logs)), len(logs) - 1, deviation, PAPER_MARGIN)
     # A row within the margin agrees, however surely it differs from the value.
-    p = 1.0 if found.p_equivalent < 1 - confidence else found.p
-    return found.kind(p, None, lower_is_better, 1 - confidence)
+    p = 1.0 if found.p_equivalent < LEVEL else found.p
+    return found.kind(p, None, lower_is_better)
 
 
 def pooled_spread(logs: Mapping[str, Logs]) -> tuple[float, int, bool]:
@@ -175,8 +179,8 @@ def seeds_needed(difference: float, deviation: float, family: int) -> int | None
     for seeds in range(FEWEST_SEEDS, MOST_SEEDS + 1):
         error, freedom = deviation * math.sqrt(2 / seeds), 2 * seeds - 2
         shift, room = abs(difference) / error, math.log1p(MARGIN) / error
-        order = stats.nct.sf(stats.t.ppf(1 - 0.05 / family / 2, freedom), freedom, shift)
-        one_sided = stats.t.ppf(0.95, freedom)
+        order = stats.nct.sf(stats.t.ppf(1 - LEVEL / family / 2, freedom), freedom, shift)
+        one_sided = stats.t.ppf(CONFIDENCE, freedom)
         same = stats.nct.sf(one_sided, freedom, room - shift) + stats.nct.sf(one_sided, freedom, room + shift) - 1
         if max(order, same) >= POWER:
             return seeds

@@ -7,24 +7,25 @@ import pandas as pd
 from scipy import stats
 
 NOT_RUN = "not run"
+CONFIDENCE = 0.95  # of every interval; every test is at the other 5 %
 
 
-def interval(values: Sequence[float], confidence: float) -> tuple[float, float | None]:
+def interval(values: Sequence[float]) -> tuple[float, float | None]:
     """Mean and half-width of the two-sided t-interval of the mean; None for fewer than three values.
 
     Two values have one degree of freedom: their interval is wider than any range that was seen, and says nothing.
     """
     series = pd.Series(list(values), dtype=float)
-    half = stats.t.ppf((1 + confidence) / 2, len(series) - 1) * series.sem() if len(series) > 2 else None
+    half = stats.t.ppf((1 + CONFIDENCE) / 2, len(series) - 1) * series.sem() if len(series) > 2 else None
     return float(series.mean()), None if half is None else float(half)
 
 
-def mean_text(values: Sequence[float], confidence: float) -> str:
+def mean_text(values: Sequence[float]) -> str:
     """`49 ± 11` from three values on, `176 to 192` for two, `176` for one, `not run` for none."""
     known = [float(value) for value in values if not math.isnan(value)]
     if len(known) < 3:
         return spread(known, number)
-    mean, half = interval(known, confidence)
+    mean, half = interval(known)
     if not half:
         return number(mean)
     decimals = max(0, 1 - math.floor(math.log10(half)))

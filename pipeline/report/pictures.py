@@ -9,7 +9,6 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
 from pipeline.base.images import GAP_GREY, tile
-from pipeline.plan.config import ReportConfig
 from pipeline.report.document import Figure
 from pipeline.report.drawing import Tile, contact_sheet
 from pipeline.report.formats import number
@@ -18,6 +17,7 @@ from pipeline.report.results import Results, Sheet
 from pipeline.training.config import AugmentConfig
 
 POSITIONS = ("relative_position", "relative_position_rows", "relative_position_columns")
+MOMENTS = 8  # of a training, at most
 AUGMENTED = 16  # real images shown under augmentation
 SPACES = {"pixel": "pixel space", "feature": "the evaluator's feature space"}
 
@@ -48,13 +48,13 @@ def sheets(results: Results, dataset: str, name: str) -> list[tuple[pd.Series, S
     return [(cell, sheet) for _, cell in cells if (sheet := results.sheet(cell, name))]
 
 
-def samples(results: Results, dataset: str, folder: Path, config: ReportConfig) -> Figure | None:
+def samples(results: Results, dataset: str, folder: Path) -> Figure | None:
     """Real images, then the first measured samples of every cell, uncurated."""
     if not (own := sheets(results, dataset, "samples")):
         return None
     real = [("real images", sheet) for _, sheet in sheets(results, dataset, "real")[:1]]
     tiles = [
-        Tile(name, grid(sheet.images[0][: config.grid_images], side=256))
+        Tile(name, grid(sheet.images[0], side=256))
         for name, sheet in [*real, *((label(cell), sheet) for cell, sheet in own)]
     ]
     return contact_sheet(
@@ -64,13 +64,13 @@ def samples(results: Results, dataset: str, folder: Path, config: ReportConfig) 
     )  # fmt: skip
 
 
-def timelines(results: Results, dataset: str, folder: Path, config: ReportConfig) -> Figure | None:
+def timelines(results: Results, dataset: str, folder: Path) -> Figure | None:
     """The same latents at several moments of training, a row of moments for every cell."""
     rows = []
     for cell, sheet in sheets(results, dataset, "grids"):
         kimgs = sheet.facts["rows"]
-        shown = np.unique(np.linspace(0, len(kimgs) - 1, min(config.timeline_columns, len(kimgs))).round().astype(int))
-        images = sheet.images[:, : min(config.grid_images, 16)]
+        shown = np.unique(np.linspace(0, len(kimgs) - 1, min(MOMENTS, len(kimgs))).round().astype(int))
+        images = sheet.images[:, :16]
         rows.append((label(cell), [Tile(f"{kimgs[i]:g} kimg", grid(images[i], side=128)) for i in shown]))
     return contact_sheet(
         folder / f"{dataset}_training.png", rows, title="Samples over training", folded=True,

@@ -140,13 +140,13 @@ class Published:
         return lines(path, runs, panels, dpi, columns=2, title="Over training", alt=alt, folded=True)
 
 
-def published_runs(folder: str | Path, confidence: float = 0.95) -> list[Published]:
+def published_runs(folder: str | Path) -> list[Published]:
     """Every run of the folder that has a README.md or a run.json, by name; [] where there is no such folder."""
     kept = {path.parent for name in ("README.md", "run.json") for path in Path(folder).glob(f"*/{name}")}
-    return [_read(path, confidence) for path in sorted(kept)]
+    return [_read(path) for path in sorted(kept)]
 
 
-def _read(folder: Path, confidence: float) -> Published:
+def _read(folder: Path) -> Published:
     text = (folder / "README.md").read_text(encoding="utf-8") if (folder / "README.md").is_file() else ""
     heading = re.search(r"^#+ *(.*)", text, flags=re.MULTILINE)
     paragraph = re.sub(r"^#.*", "", text, flags=re.MULTILINE).strip().split("\n\n")[0]
@@ -169,4 +169,4 @@ def _read(folder: Path, confidence: float) -> Published:
     cells = pd.DataFrame(rows, columns=None if rows else ["dataset", "variant"])
     index = {"datasets": list(dict.fromkeys(cells.dataset)), "cells": []}
     return Published(folder, heading[1].strip() if heading else folder.name, moved,
-                     Results(index, folder, folder, confidence, cells), metrics)  # fmt: skip
+                     Results(index, folder, folder, cells), metrics)  # fmt: skip

@@ -24,7 +24,6 @@ class Measurement:
 
     values: pd.Series  # index: seed
     troubles: dict[int, str]  # seed -> oom, diverged at ..., not run, other protocol
-    confidence: float
 
     @property
     def trouble(self) -> str:
@@ -39,7 +38,7 @@ class Measurement:
         """Mean and interval with what befell the other seeds, or what happened instead of a value."""
         if self.values.empty:
             return self.trouble
-        return mean_text(list(self.values), self.confidence) + (f" [{self.trouble}]" if self.troubles else "")
+        return mean_text(list(self.values)) + (f" [{self.trouble}]" if self.troubles else "")
 
 
 @dataclass(frozen=True)
@@ -53,10 +52,9 @@ class Sheet:
 class Results:
     """The cells of a plan, a row each in `cells`: names, `status`, `state` (in words), metrics, record of the run."""
 
-    def __init__(self, index: dict[str, Any], plan: str | Path, results: str | Path, confidence: float = 0.95,
-                 cells: pd.DataFrame | None = None):  # fmt: skip
-        """`index`: of the plan; `cells` stands in place of its cells. `confidence`: of the intervals over seeds."""
-        self.index, self.plan, self.folder, self.confidence = index, Path(plan), Path(results), confidence
+    def __init__(self, index: dict[str, Any], plan: str | Path, results: str | Path, cells: pd.DataFrame | None = None):
+        """`index`: of the plan; `cells` stands in place of its cells."""
+        self.index, self.plan, self.folder = index, Path(plan), Path(results)
         self.datasets: list[str] = index["datasets"]
         # Imported weights are the same for every seed: one row.
         rows = [_row(cell, self.folder) for cell in index["cells"] if not cell.get("repeats")]
@@ -64,9 +62,9 @@ class Results:
         self.cells = pd.DataFrame(rows, columns=columns) if cells is None else cells
 
     @classmethod
-    def load(cls, plan: str | Path = "plan", results: str | Path = "results", confidence: float = 0.95) -> Self:
+    def load(cls, plan: str | Path = "plan", results: str | Path = "results") -> Self:
         """Read plan/index.json and results/."""
-        return cls(read_json(Path(plan) / "index.json"), plan, results, confidence)
+        return cls(read_json(Path(plan) / "index.json"), plan, results)
 
     def of(self, dataset: str, variant: str | None = None) -> pd.DataFrame:
         """The cells of a dataset, of one variant if it is named."""
@@ -128,7 +126,7 @@ class Results:
                 troubles[cell.seed] = f"other protocol ({difference})"
             else:
                 values[cell.seed] = float(value)
-        return Measurement(pd.Series(values, dtype=float), troubles, self.confidence)
+        return Measurement(pd.Series(values, dtype=float), troubles)
 
     def values(self, dataset: str, variant: str, metric: str | None) -> pd.Series:
         """The metric of the row's trainings that ended well, by seed."""

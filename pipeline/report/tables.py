@@ -13,7 +13,7 @@ from pipeline.report.comparisons import OFF_FULL, Outcome
 from pipeline.report.cost import flops_per_kimg, forward_flops
 from pipeline.report.decide import FEWEST_SEEDS, against_value
 from pipeline.report.document import Table
-from pipeline.report.formats import NOT_RUN
+from pipeline.report.formats import CONFIDENCE, NOT_RUN
 from pipeline.report.paper import PaperValue
 from pipeline.report.results import Results, lower_is_better
 
@@ -150,7 +150,7 @@ def decisions(results: Results, dataset: str, outcomes: list[Outcome], name: str
     better = "lower" if lower_is_better(metric) else "higher"
     note = (
         f"*Measured*: `{metric}`, {better} is better, of the first row / of the second, and their ratio with its "
-        f"{results.confidence:.0%} interval. *Same?* by [the rule](#verdicts)."
+        f"{CONFIDENCE:.0%} interval. *Same?* by [the rule](#verdicts)."
     )
     for entry in outcomes:
         own, base, subject, _ = entry.comparison
@@ -239,5 +239,5 @@ def against_paper(results: Results, dataset: str, variant: str, metric: str, val
         found = f"no verdict: {len(values)} of {FEWEST_SEEDS} trainings"
     else:
         lower = lower_is_better(metric)
-        found = against_value(values, value.value, lower_is_better=lower, confidence=results.confidence)
+        found = against_value(values, value.value, lower_is_better=lower)
     return f"{found} ({measured.values.mean() - value.value:+.2f}){mark}"

@@ -160,7 +160,7 @@ REFUSED = [
     case("model.scales", 4, "a number of 3 or less"),
     case("matrix.seeds", [-1], "a number of 0 or more", at="matrix.seeds.0", given=-1),
     case("matrix.variants", [], "a list of 1 or more"),
-    case("report.confidence", 95, "a number below 1"),
+    case("matrix.seeds", [2**63], f"a number below {2**63}", at="matrix.seeds.0", given=2**63),
     case(f"{DEMO}evaluate.n_gen", 1, "a number of 2 or more"),
     case("evaluate.splits", 5000, "less than evaluate.n_gen, 1797"),
     pytest.param(

@@ -141,7 +141,7 @@ EDITS = [
     # what is not selected, and what is only shown
     ({"conf/variant/no_norm.yaml:model.norm": "batch"}, set()),
     ({"conf/profile/paper.yaml:train.lr": 0.5}, set()),
-    ({"report.dpi": 99, "report.confidence": 0.9}, set()),
+    ({"report.dpi": 99}, set()),
 ]
 
 

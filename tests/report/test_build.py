@@ -94,7 +94,7 @@ def test_what_an_earlier_report_left_is_removed_and_nothing_else(tmp_path):
 
 def test_a_wrong_setting_is_refused_before_anything_is_removed():
     with pytest.raises(ConfigError, match=r"report.dpi: given 'abc'"):
-        bind(ReportConfig, {"confidence": 0.95, "grid_images": 1, "timeline_columns": 1, "dpi": "abc"},
+        bind(ReportConfig, {"dpi": "abc"},
              file="params.yaml", prefix="report")  # fmt: skip
 
 

@@ -9,29 +9,27 @@ from pipeline.report.formats import cell_text, duration, interval, mean_text, nu
 
 
 @pytest.mark.parametrize(
-    ("values", "confidence", "mean", "half"),
+    ("values", "mean", "half"),
     [
         # t = 4.30265; s = 1, sqrt(3)
-        ([1.0, 2.0, 3.0], 0.95, 2.0, 4.30265 / math.sqrt(3)),
+        ([1.0, 2.0, 3.0], 2.0, 4.30265 / math.sqrt(3)),
         # t = 2.77645; s = sqrt(2.5), sqrt(5)
-        ([1.0, 2.0, 3.0, 4.0, 5.0], 0.95, 3.0, 2.77645 * math.sqrt(0.5)),
-        # t = 2.13185 at 90%
-        ([1.0, 2.0, 3.0, 4.0, 5.0], 0.90, 3.0, 2.13185 * math.sqrt(0.5)),
-        ([7.0, 7.0, 7.0], 0.95, 7.0, 0.0),
+        ([1.0, 2.0, 3.0, 4.0, 5.0], 3.0, 2.77645 * math.sqrt(0.5)),
+        ([7.0, 7.0, 7.0], 7.0, 0.0),
     ],
 )
-def test_by_hand(values, confidence, mean, half):
-    assert interval(values, confidence) == (pytest.approx(mean), pytest.approx(half, rel=1e-5))
+def test_by_hand(values, mean, half):
+    assert interval(values) == (pytest.approx(mean), pytest.approx(half, rel=1e-5))
 
 
 def test_one_or_two_values_have_no_interval():
-    assert interval([3.5], 0.95) == (3.5, None) and interval([3.0, 4.0], 0.95) == (3.5, None)
+    assert interval([3.5]) == (3.5, None) and interval([3.0, 4.0]) == (3.5, None)
 
 
 def test_the_interval_covers_the_truth_as_often_as_it_says():
     draws = np.random.default_rng(0).normal(5.0, 2.0, (1500, 3))
-    covered = np.mean([abs(mean - 5.0) <= half for mean, half in (interval(row, 0.8) for row in draws.tolist())])
-    assert covered == pytest.approx(0.8, abs=0.035)  # 3.4 standard errors
+    covered = np.mean([abs(mean - 5.0) <= half for mean, half in map(interval, draws.tolist())])
+    assert covered == pytest.approx(0.95, abs=0.02)  # 3.6 standard errors
 
 
 @pytest.mark.parametrize(
@@ -51,7 +49,7 @@ def test_the_interval_covers_the_truth_as_often_as_it_says():
     ],
 )
 def test_two_digits_of_an_uncertainty_and_the_range_of_two(values, text):
-    assert mean_text(values, 0.95) == text
+    assert mean_text(values) == text
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pipeline.base.files import read_json, write_json
 from pipeline.pictures.illustrate import write_sheet
 from pipeline.report import architecture, pictures
 from pipeline.report.results import Results
-from report_project import CNN, CONFIG, TRANSFORMER, write_project
+from report_project import CNN, TRANSFORMER, write_project
 
 
 def loaded(folder) -> Results:
@@ -19,7 +19,7 @@ def test_real_images_stand_beside_the_samples_and_under_augmentation_row_by_row(
     assert pictures.augmentation(loaded(folder), "digits", tmp_path) is None  # no real images
     images = np.random.default_rng(0).integers(0, 256, (1, 10, 3, 8, 8), dtype=np.uint8)
     write_sheet(folder / "results/digits/full/seed0/real", images, rows=["real"])
-    assert "real images, full" in pictures.samples(loaded(folder), "digits", tmp_path, CONFIG).alt
+    assert "real images, full" in pictures.samples(loaded(folder), "digits", tmp_path).alt
     monkeypatch.setattr(pictures, "grid", lambda images, *_: drawn.append(images) or images[0])
     figure = pictures.augmentation(loaded(folder), "digits", tmp_path)
     assert figure.alt.endswith("as they are, translation, cutout, all together")
@@ -43,7 +43,7 @@ def test_images_of_one_channel_are_drawn_grey(tmp_path):
     sheet = loaded(folder).sheet({"dataset": "digits", "variant": "full", "seed": 0}, "samples")
     assert sheet.images.shape == (1, 16, 8, 8, 3)
     np.testing.assert_array_equal(sheet.images[..., 1], grey[:, :, 0])
-    figure = pictures.samples(loaded(folder), "digits", tmp_path, CONFIG)
+    figure = pictures.samples(loaded(folder), "digits", tmp_path)
     with Image.open(figure.path) as picture:
         colours = np.asarray(picture.convert("RGB")).astype(int)
     assert (colours.max(axis=-1) == colours.min(axis=-1)).all()
