@@ -37,6 +37,17 @@ def test_launches_peak_and_waits_of_cifar10(cifar10):
     assert cifar10["upsample"] == 0
 
 
+@pytest.mark.nightly
+def test_compiled_passes_build_whole_and_launch_fewer(tmp_path):
+    """Three minutes of a processor, most of them in the assembler of kernels."""
+    caches = {name: str(tmp_path / name) for name in ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")}
+    settings = ("precision=bf16", "execution=compiled", "critic_steps=1")
+    found = probe.measure("cifar10", "full", *settings, timeout=3600, **caches)
+    assert found["compiled"] > 0 and found["launches"] + found["compiled"] <= 1_900
+    assert found["biased_forward"] >= 34 and found["biased_backward"] >= 23 and found["waits"] == found["to_host"] == 0
+    assert found["peak_gib"] <= 6.4
+
+
 def test_heads_of_six_channels_are_fused_too():
     found = probe.measure("cifar10", "scale_s", "precision=bf16", "critic_steps=1")
     assert found["biased_forward"] >= 30 and found["biased_backward"] >= 15 and found["peak_gib"] <= 3.1
