@@ -25,13 +25,14 @@ def main() -> None:
         return
     if (why := no_revision()) is not None:
         say(f"train: {name}: note: the record will name no revision: {why}")
-    from pipeline.released.import_weights import import_run
-    from pipeline.runs.run import run_cell
-
     if isinstance(plan, ImportPlan):
+        from pipeline.released.import_weights import import_run
+
         record = import_run(plan, Path("runs") / name)
         say(f"train: {name}: imported from {record['imported_from']} -> runs/{name}/")
         return
+    from pipeline.runs.run import run_cell  # torch, which takes seconds
+
     record = run_cell(plan, data=f"data/{dataset}", out=f"runs/{name}", name=name)
     origin = f"copied from its twin {record['copied_from']}" if record["copied_from"] else f"{record['seconds']:,.0f} s"
     say(f"train: {name}: {record['status']}, {record['kimg']:,.1f} kimg, {origin} -> runs/{name}/")
