@@ -27,10 +27,9 @@ def load_generator(run: str | Path, device: torch.device | str = "cpu", *, weigh
     Errors: `UserError` where the folder is no finished run or its weights do not fit its networks.
     """
     run = Path(run)
-    spec = read_networks(run)
+    spec, file = read_networks(run), weights or run / WEIGHTS
     if not (run / WEIGHTS).is_file():
         raise UserError(f"{run}: the run left no generator ({WEIGHTS} is missing); run.json says why")
-    file = weights or run / WEIGHTS
     generator = build_generator(spec)
     try:
         generator.load_state_dict(load_file(file))

@@ -128,10 +128,7 @@ class TrainConfig(Strict):
 
 def kimg(train: TrainConfig) -> float:
     """The budget in thousands of real images shown to D, whichever way it was given."""
-    if train.kimg is not None:
-        return train.kimg
-    assert train.generator_steps is not None, "exactly one of the two is given"
-    return train.generator_steps * train.critic_steps * train.batch_discriminator / 1000
+    return train.kimg or (train.generator_steps or 0) * train.critic_steps * train.batch_discriminator / 1000
 
 
 def effective_settings(train: TrainConfig) -> TrainConfig:

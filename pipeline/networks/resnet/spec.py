@@ -95,11 +95,9 @@ GENERATORS: dict[Preset, dict[int, tuple[int, ...]]] = {
     "autogan": {8: (64, 64, 64), 32: (256, 256, 256, 256), 48: (256, 256, 256, 256)},
 }
 # Resolution -> how many of the blocks halve the side, the first ones, and channels of every block.
-DISCRIMINATORS: dict[Preset, dict[int, tuple[int, tuple[int, ...]]]] = {
-    "wgan_gp": (usual := {8: (1, (64, 64)), 32: (2, (128, 128, 128, 128)), 48: (2, (128, 128, 128, 128))}),
-    "sngan": usual | {48: (4, (64, 128, 256, 512, 1024))},
-    "autogan": usual,
-}
+_BLOCKS = {8: (1, (64, 64)), 32: (2, (128, 128, 128, 128)), 48: (2, (128, 128, 128, 128))}
+_DEEP = {48: (4, (64, 128, 256, 512, 1024))}
+DISCRIMINATORS: dict[Preset, Any] = {"wgan_gp": _BLOCKS, "sngan": _BLOCKS | _DEEP, "autogan": _BLOCKS}
 
 
 def resolve_generator(own: GeneratorSettings, shared: Any, resolution: int, channels: int) -> GeneratorSpec:
@@ -109,20 +107,14 @@ def resolve_generator(own: GeneratorSettings, shared: Any, resolution: int, chan
     at, key, searched = GENERATORS[own.preset], "model.generator", own.preset == "autogan"
     if resolution not in at and (own.cells is None or own.base_side is None):
         raise _no_geometry(key, own.preset, at, resolution, "base_side and cells of your own")
-    cells = (
-        own.cells
-        or [
-            Cell(width=width, upsample="nearest", shortcut=True)
-            if not searched
-            else Cell(  # as AutoGAN's search found them
-                width=width,
-                upsample="bilinear" if index == 1 else "nearest",
-                shortcut=index < 2,
-                skips=list(range(index)),
-            )
-            for index, width in enumerate(at[resolution][1:])
+    cells = own.cells or [Cell(width=width, upsample="nearest", shortcut=True) for width in at[resolution][1:]]
+    if searched and own.cells is None:
+        changes: list[dict[str, Any]] = [
+            {},
+            {"upsample": "bilinear", "skips": [0]},
+            {"shortcut": False, "skips": [0, 1]},
         ]
-    )
+        cells = [cell.model_copy(update=change) for cell, change in zip(cells, changes, strict=False)]
     base_side = own.base_side or resolution // 2 ** len(cells)
     if base_side * 2 ** len(cells) != resolution:
         allowed = f"a side that {len(cells)} doublings take to the resolution, {resolution}"
