@@ -36,22 +36,6 @@ GRIDS = {"samples": 8, "grids": 8, "interpolation": 9}  # contact sheets, and im
 RECORD = ("revision", "kimg", "seconds", "device", "status", "peak_memory_mib", "parameters_g", "parameters_d")
 
 
-def publish(name: str, *, data: Path | None, root: Path = ROOT) -> Path:
-    """Train, measure and write the run `name`; returns its folder.
-
-    Errors: `UserError` where the working tree has changes, or a stage failed; what was finished is kept and the same
-    command goes on from there.
-    """
-    folder = root / PUBLISHED / name
-    settings = read_yaml(folder / "settings.yaml")
-    clone = prepare_clone(name, settings, data, root)
-    print(f"publish: {name}: {settings.get('about', 'no word on its cost')} -> {folder}/", flush=True)
-    command = [sys.executable, "-m", "pipeline.matrix.repro"]
-    if subprocess.run(command, cwd=clone, env=environment() | {"PYTHONPATH": str(clone)}).returncode:
-        raise UserError(f"the pipeline failed in {clone}, see above; the same command goes on from there")
-    return write_published(clone, folder)
-
-
 def prepare_clone(name: str, settings: dict[str, Any], data: Path | None, root: Path) -> Path:
     """A clone of `root` at its revision under .work/published/, `settings` laid over its params.yaml and conf/.
 
@@ -89,7 +73,10 @@ def lay_over(clone: Path, settings: dict[str, Any], data: Path | None) -> None:
 
 
 def write_published(clone: Path, folder: Path) -> Path:
-    """Tables, pictures and provenance of every cell of `clone` to `folder`; its settings.yaml and README.md stay."""
+    """Tables, pictures and provenance of every cell of `clone` to `folder`; its settings.yaml and README.md stay.
+
+    The averaged generator of each variant's smallest seed goes to `folder`/networks/<variant>/.
+    """
     cells = [Cell.of(record) for record in read_json(clone / "plan/index.json")["cells"]]
     rows, records = [], {}
     # The settings differ from the revision by what settings.yaml says. Other changes of the clone are no revision's.
@@ -112,22 +99,14 @@ def write_published(clone: Path, folder: Path) -> Path:
     if len(cells) > 1:
         shutil.copyfile(folder / str(cells[0]) / "samples.png", folder / "samples.png")
     write_text(folder / "metrics.csv", pd.DataFrame(rows).to_csv(index=False))
-    keep_networks(clone, folder, cells)
+    variants = dict.fromkeys((cell.dataset, cell.variant) for cell in cells)
+    kept = [one for variant in variants if (one := pretrained.smallest_seed(clone, *variant))]
+    try:
+        pretrained.keep({folder / pretrained.KEPT / one.variant: one for one in kept}, clone)
+    except UserError as error:  # too large for a repository: the training was not in vain
+        print(f"publish: not kept: {error}", flush=True)
     write_json(folder / "run.json", {**records[str(cells[0])], "cells": records})
     return folder
-
-
-def keep_networks(clone: Path, folder: Path, cells: list[Cell]) -> None:
-    """The averaged generator of each variant's smallest seed to `folder`/networks/<variant>/.
-
-    Where they are too large for a repository, none is kept, and a line says so: the training was not in vain.
-    """
-    variants = dict.fromkeys((cell.dataset, cell.variant) for cell in cells)
-    kept = [cell for variant in variants if (cell := pretrained.smallest_seed(clone, *variant))]
-    try:
-        pretrained.keep({folder / pretrained.KEPT / cell.variant: cell for cell in kept}, clone)
-    except UserError as error:
-        print(f"publish: not kept: {error}", flush=True)
 
 
 def write_grid(sheet: Path, out: Path, columns: int) -> None:
@@ -148,14 +127,19 @@ def write_grid(sheet: Path, out: Path, columns: int) -> None:
 
 @command_line
 def main() -> None:
+    """Errors: `UserError` where a stage failed; what was finished is kept and the same command goes on from there."""
     parser = argparse.ArgumentParser(prog="transgan publish", description="Train and keep a published run.")
     parser.add_argument("name", help=f"of a folder of {PUBLISHED}/ with a settings.yaml")
     parser.add_argument("--data", type=user_path, help="images of its dataset: a folder or a zip")
     options = parser.parse_args()
     folder = ROOT / PUBLISHED / options.name
-    if not (folder / "settings.yaml").is_file():
-        raise UserError(f"{folder}/settings.yaml: no such file; it says what is trained")
-    print(f"publish: {publish(options.name, data=options.data)}/")
+    settings = read_yaml(folder / "settings.yaml")
+    clone = prepare_clone(options.name, settings, options.data, ROOT)
+    print(f"publish: {options.name}: {settings.get('about', 'no word on its cost')} -> {folder}/", flush=True)
+    command = [sys.executable, "-m", "pipeline.matrix.repro"]
+    if subprocess.run(command, cwd=clone, env=environment() | {"PYTHONPATH": str(clone)}).returncode:
+        raise UserError(f"the pipeline failed in {clone}, see above; the same command goes on from there")
+    print(f"publish: {write_published(clone, folder)}/")
 
 
 if __name__ == "__main__":
