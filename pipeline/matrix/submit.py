@@ -41,31 +41,6 @@ class Job:
     worker: tuple[str, ...]  # options of every worker
 
 
-def prepare_job(options: argparse.Namespace) -> Job | None:
-    """Check the head, make and push what every cell needs, and the job's folder; None where every cell is done.
-
-    Prepared images are never pushed: several data sets must not be passed on, so each machine prepares its own.
-    Errors: `UserError` where the head has changes, other libraries, or no remote that carries a run cache.
-    """
-    revision = check_clean(any_libraries=options.other_libraries)
-    print(f"submit: revision {revision[:12]}, remote {check_remote()}; making and pushing references", flush=True)
-    dvc("repro", "plan")
-    units = read_units()
-    dvc("repro", "--pull", *references(units))
-    push(dvc, references(units))
-    states = cell_states(units, revision)
-    left = [unit for unit in units if any(states[cell][0] is not State.DONE for cell in unit.cells)]
-    print(f"submit: {len(units)} trainings, {len(units) - len(left)} are done, {len(left)} to do", flush=True)
-    if not left:
-        return None
-    folder = work_root().absolute() / "jobs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
-    (folder / "logs").mkdir(parents=True)
-    worker = ["--revision", revision, "--source", str(Path.cwd())]
-    worker += ["--clones", options.clones] if options.clones else []
-    worker += ["--other-libraries"] if options.other_libraries else []
-    return Job(folder, left, tuple(worker))
-
-
 def slurm(job: Job, options: argparse.Namespace) -> list[str]:
     """An array for each number of processes, and the gathering after them; returns the numbers of the jobs.
 
@@ -182,12 +157,30 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 @command_line
 def main() -> None:
+    """Check the head, make and push what every cell needs, and hand what is not done to the engine.
+
+    Prepared images are never pushed: several data sets must not be passed on, so each machine prepares its own.
+    Errors: `UserError` where the head has changes, other libraries, or no remote that carries a run cache.
+    """
     options = parse()
-    job = prepare_job(options)
-    if job is None:
+    revision = check_clean(any_libraries=options.other_libraries)
+    print(f"submit: revision {revision[:12]}, remote {check_remote()}; making and pushing references", flush=True)
+    dvc("repro", "plan")
+    units = read_units()
+    dvc("repro", "--pull", *references(units))
+    push(dvc, references(units))
+    states = cell_states(units, revision)
+    left = [unit for unit in units if any(states[cell][0] is not State.DONE for cell in unit.cells)]
+    print(f"submit: {len(units)} trainings, {len(units) - len(left)} are done, {len(left)} to do", flush=True)
+    if not left:
         print("submit: nothing to do; `transgan gather --restore` brings the cells home", flush=True)
-    else:
-        (slurm if options.engine == "slurm" else ray)(job, options)
+        return
+    folder = work_root().absolute() / "jobs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+    (folder / "logs").mkdir(parents=True)
+    worker = ["--revision", revision, "--source", str(Path.cwd())]
+    worker += ["--clones", options.clones] if options.clones else []
+    worker += ["--other-libraries"] if options.other_libraries else []
+    (slurm if options.engine == "slurm" else ray)(Job(folder, left, tuple(worker)), options)
 
 
 if __name__ == "__main__":
