@@ -2,6 +2,8 @@
 
 import argparse
 
+from matplotlib import rc_context
+
 from pipeline.base.errors import command_line
 from pipeline.base.schema import bind
 from pipeline.plan.compose import names
@@ -22,7 +24,8 @@ def main() -> None:
         if name in names(content, "dataset") and MAIN_VARIANT in names(content, "variant")
     }
     settings = bind(ReportConfig, content["report"], file=PARAMS, prefix="report")
-    path = build_report(settings.dpi, content, networks=networks)
+    with rc_context({"savefig.dpi": settings.dpi}):
+        path = build_report(content, networks=networks)
     print(f"report: {path}", flush=True)
 
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from matplotlib import rc_context
 
 from pipeline.pictures.illustrate import write_maps, write_sheet
 from pipeline.report.build import build_report
@@ -70,7 +71,6 @@ PARAMS = {
     "model": {"norm": "token"},
     "variants": {"full": {}, "mine": {"train": {"loss": "hinge"}}},
 }
-DPI = 60
 
 
 def write(path: Path, content: object) -> None:
@@ -180,11 +180,12 @@ def write_project(folder: Path, cells: dict[str, list[float | str | None]] = CEL
 
 def render(folder: Path, params: dict = PARAMS) -> Path:
     """Build the report of the project in `folder`; returns its folder."""
-    return build_report(
-        DPI,
-        params,
-        plan=str(folder / "plan"),
-        results=str(folder / "results"),
-        published_folder=str(folder / "published"),
-        out=str(folder / "reports"),
-    ).parent
+    with rc_context({"savefig.dpi": 60}):
+        report = build_report(
+            params,
+            plan=str(folder / "plan"),
+            results=str(folder / "results"),
+            published_folder=str(folder / "published"),
+            out=str(folder / "reports"),
+        )
+    return report.parent

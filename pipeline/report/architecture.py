@@ -14,7 +14,7 @@ GAP, HEIGHT, ABOVE, MOST = 0.3, 1.0, 0.75, 7  # inches; boxes in a row, at most
 Box = tuple[str, list[str], str]  # heading, lines under it, what enters it straight from the image
 
 
-def diagram(network: dict[str, Any] | None, title: str, path: Path, dpi: int, note: str = "") -> Figure | None:
+def diagram(network: dict[str, Any] | None, title: str, path: Path, note: str = "") -> Figure | None:
     """The diagram of a transformer pair's networks; None for other families.
 
     `network`: the block of that name in plan/train/<cell>.yaml, with `generator` and `discriminator`.
@@ -30,7 +30,7 @@ def diagram(network: dict[str, Any] | None, title: str, path: Path, dpi: int, no
     ]
     height = len(rows) * (HEIGHT + ABOVE) + 0.1
     step = (WIDTH - 0.2 + GAP) / max(len(boxes) for _, boxes, _ in rows)
-    with page_wide(path, height, dpi, chart=False) as figure:
+    with page_wide(path, height, chart=False) as figure:
         axis = figure.add_axes((0, 0, 1, 1), xlim=(0, WIDTH), ylim=(0, height))
         axis.axis("off")
         for place, (name, boxes, colour) in enumerate(rows):

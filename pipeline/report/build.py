@@ -4,22 +4,28 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from jinja2 import Template
 
 from pipeline.base.files import read_json
 from pipeline.report import appendix, architecture, charts, cost, decide, paper, pictures, tables
 from pipeline.report.compare import short_report
-from pipeline.report.comparisons import Outcome, compared
+from pipeline.report.comparisons import Outcome, compared, counted
 from pipeline.report.document import Content, Figure, Section, Table, write_report
-from pipeline.report.findings import findings
 from pipeline.report.formats import CONFIDENCE
-from pipeline.report.published import published_runs
+from pipeline.report.published import Published, published_runs
 from pipeline.report.results import Results
 
 TITLE = "TransGAN: paper and measurement"
+INTRO = "Long trainings beside the matrix, which `make publish NAME=<folder>` makes again."
+MOST = 10  # findings
+# By dataset: the seed that settings were tried with, and the variants whose own metric chose theirs; others take those
+# of `full`.
+TUNED = {"digits": (0, ("stylegan2", "finite_difference_penalty"))}
+WHY = "they need GPUs for days (CIFAR-10 took its authors 1.5 days on 8 GPUs: VITA-Group/TransGAN, issue 48)"
 
 
-def build_report(dpi: int, params: dict[str, Any], *, networks: dict[str, dict[str, Any]] | None = None,
+def build_report(params: dict[str, Any], *, networks: dict[str, dict[str, Any]] | None = None,
                  plan: str = "plan", results: str = "results", published_folder: str = "published",
                  out: str = "reports") -> Path:  # fmt: skip
     """Write tables/*.csv, figures/*.png, README.md and index.html to `out`; returns the path of README.md.
@@ -29,30 +35,26 @@ def build_report(dpi: int, params: dict[str, Any], *, networks: dict[str, dict[s
     """
     folder, loaded = Path(out), Results.load(plan, results)
     if len(loaded.cells) == 1:
-        return short_report(loaded, params, dpi, folder)
+        return short_report(loaded, params, folder)
     figures, runs = folder / "figures", published_runs(published_folder)
     outcomes = {dataset: compared(loaded, dataset) for dataset in loaded.datasets}
     first: list[Content | None] = []
     for dataset, found in outcomes.items():
         own = [one for one in found if one.comparison.of_paper]
         title = f"What the paper says, and what was measured: {paper.name_of(dataset)}"
-        first += [tables.decisions(loaded, dataset, own, dataset, title),
-                  charts.ranking(loaded, dataset, figures, dpi)]  # fmt: skip
-    growth, intro = (
-        cost.growth(figures, dpi),
-        "Long trainings beside the matrix, which `make publish NAME=<folder>` makes again.",
-    )
+        first.append(tables.decisions(loaded, dataset, own, dataset, title))
+        first.append(charts.ranking(loaded, dataset, figures))
     sections = [
         Section("Claims and findings", "findings", [*first, findings(loaded, outcomes, runs)], "Claims"),
-        Section("The paper's main results", "main", main_results(loaded, networks or {}, figures, dpi), "Main"),
+        Section("The paper's main results", "main", main_results(loaded, networks or {}, figures), "Main"),
         *(
-            Section(f"Ablation: {paper.name_of(dataset)}", dataset, ablation(loaded, dataset, found, figures, dpi),
+            Section(f"Ablation: {paper.name_of(dataset)}", dataset, ablation(loaded, dataset, found, figures),
                     "Ablation" * (dataset == loaded.datasets[0]))
             for dataset, found in outcomes.items()
         ),
-        *[Section("Published runs", "published", [intro], "Published")] * bool(runs),
-        *(run.section(folder, dpi) for run in runs),
-        Section("Cost", "cost", [growth, cost.cost(loaded, [run.results for run in runs])], "Cost"),
+        *[Section("Published runs", "published", [INTRO], "Published")] * bool(runs),
+        *(run.section(folder) for run in runs),
+        Section("Cost", "cost", [cost.growth(figures), cost.cost(loaded, [run.results for run in runs])], "Cost"),
     ]  # fmt: skip
     drawn = [part.path.stem for one in sections for part in one.content if isinstance(part, Figure)]
     counts, status = appendix.claims(loaded, [entry for found in outcomes.values() for entry in found], drawn)
@@ -66,8 +68,58 @@ def build_report(dpi: int, params: dict[str, Any], *, networks: dict[str, dict[s
     return write_report(TITLE, "", sections, folder)
 
 
-def main_results(results: Results, networks: dict[str, dict[str, Any]], figures: Path,
-                 dpi: int) -> list[Content | None]:  # fmt: skip
+def findings(results: Results, outcomes: dict[str, list[Outcome]], published: list[Published]) -> str:
+    """A list: what was trained and what was not, what the comparisons say, tuning, machines, published runs."""
+    lines = trained(results)
+    for dataset, found in outcomes.items():
+        own = [entry for entry in found if entry.comparison.of_paper]
+        name = paper.name_of(dataset)
+        lines += [f"**{name}:** of {len(own)} comparisons {counted(own)} ([the rule](#verdicts))."] * bool(own)
+        rest = [
+            f"{entry.comparison.subject} (`{entry.comparison.variant}`): {entry.answer.partition(';')[0]}"
+            for entry in found
+            if not entry.comparison.of_paper
+        ]
+        lines += [f"**Off `{paper.MAIN_VARIANT}`, not in the paper's tables:** {'; '.join(rest)}."] * bool(rest)
+        lines += [tuned_on(results, dataset)] * (dataset in TUNED)
+    if devices := sorted(set(results.cells.get("device", pd.Series(dtype=str)).dropna())):
+        after = "Another kind of processor gives other values, as another seed does (docs/notes/)"
+        lines.append(f"**Machine:** {'; '.join(devices)}. {after}.")
+    if published:
+        runs = (f"[{run.title}](#{run.anchor}){': ' * bool(run.best)}{run.best}" for run in published)
+        lines.append(f"**Published beside the matrix:** {'; '.join(runs)}.")
+    return "\n".join(f"- {line}" for line in lines[:MOST])
+
+
+def trained(results: Results) -> list[str]:
+    """What was trained, how it ended, what stands for what; which of the paper's data sets have no result, and why."""
+    cells, index = results.cells, results.index
+    states = ", ".join(f"{count} {state}" for state, count in cells.state.value_counts().items())
+    names = ", ".join(paper.name_of(dataset) for dataset in results.datasets)
+    twins = {(row.variant, row.twin_of) for row in cells.itertuples() if row.twin_of}
+    same = "".join(f" `{variant}` is the same training as `{twin}`." for variant, twin in sorted(twins))
+    text = (
+        f"**Trained:** {names}, profile `{index['profile']}`: {len(cells)} trainings of {cells.variant.nunique()} "
+        f"variants, seeds {', '.join(map(str, index['seeds']))}: {states}.{same}"
+    )
+    done = set(cells[cells.status == "ok"].dataset)
+    missing = [name for name in (*paper.ABLATION_DATASETS, *paper.MAIN_DATASETS) if name not in done]
+    names = ", ".join(paper.name_of(name) for name in dict.fromkeys(missing))
+    why = "some are in the matrix, but no training of them has ended well" if {*missing} & {*results.datasets} else WHY
+    return [text, *[f"**Not trained:** {names}: {why}."] * bool(missing)]
+
+
+def tuned_on(results: Results, dataset: str) -> str:
+    """On which cells the settings were chosen, and whether they are among those reported."""
+    seed, others = TUNED[dataset]
+    by = "".join(f", those of `{variant}` by its own" for variant in others if variant in results.variants(dataset))
+    inside = "is" if seed in set(results.of(dataset).seed) else "is not"
+    return (
+        f"**Tuned** by the metric of `{paper.MAIN_VARIANT}`, seed {seed}{by}; that seed {inside} among those reported."
+    )
+
+
+def main_results(results: Results, networks: dict[str, dict[str, Any]], figures: Path) -> list[Content | None]:
     """The paper's Table 1, dataset by dataset, those of the matrix first."""
     return [
         tables.overview(results),
@@ -75,15 +127,14 @@ def main_results(results: Results, networks: dict[str, dict[str, Any]], figures:
         *appendix.from_the_paper(),
         *(
             architecture.diagram(network, f"{paper.MAIN_VARIANT} on {paper.name_of(name)}",
-                                 figures / f"{name}_architecture.png", dpi,
+                                 figures / f"{name}_architecture.png",
                                  "Drawn from params.yaml, whether or not it was trained.")
             for name, network in networks.items()
         ),
     ]  # fmt: skip
 
 
-def ablation(results: Results, dataset: str, outcomes: list[Outcome], figures: Path,
-             dpi: int) -> list[Content | None]:  # fmt: skip
+def ablation(results: Results, dataset: str, outcomes: list[Outcome], figures: Path) -> list[Content | None]:
     """Everything measured on one dataset: ablation and samples, then what is folded."""
     cells = [cell for _, cell in results.first_seed(dataset).iterrows()]
     missing = [pictures.label(cell) for cell in cells if results.sheet(cell, "samples") is None]
@@ -93,7 +144,7 @@ def ablation(results: Results, dataset: str, outcomes: list[Outcome], figures: P
     # The networks of the full model, or of the first variant of the matrix that a diagram can show.
     diagrams = (
         architecture.diagram(plan.get("network"), f"{variant} on {paper.name_of(dataset)}",
-                             figures / f"{dataset}_architecture.png", dpi, "Drawn from the plan in plan/train/.")
+                             figures / f"{dataset}_architecture.png", "Drawn from the plan in plan/train/.")
         for (name, variant), plan in sorted(results.trainings.items(), key=lambda row: row[0][1] != paper.MAIN_VARIANT)
         if name == dataset
     )  # fmt: skip
@@ -103,17 +154,11 @@ def ablation(results: Results, dataset: str, outcomes: list[Outcome], figures: P
         pictures.samples(results, dataset, figures),
         f"No pictures of: {'; '.join(missing)}." if missing else None,
         *others,
-        charts.progress(results, dataset, figures / f"{dataset}_progress.png", dpi),
-        charts.training_curves(results.curves(dataset, "history"), paper.name_of(dataset),
-                               figures / f"{dataset}_curves.png", dpi),
+        charts.progress(results, dataset, figures),
+        charts.training_curves(results, dataset, figures),
         charts.curve_numbers(results, dataset),
         next((diagram for diagram in diagrams if diagram), None),
-        pictures.augmentation(results, dataset, figures),
-        pictures.timelines(results, dataset, figures),
-        pictures.interpolations(results, dataset, figures),
-        pictures.neighbours(results, dataset, figures),
-        pictures.attention(results, dataset, figures),
-        pictures.relative_positions(results, dataset, figures),
+        *(draw(results, dataset, figures) for draw in pictures.FOLDED),
         appendix.memorisation(results, dataset),
         appendix.known_answers_table(read_json(answers), f"{dataset}_evaluator") if answers.is_file() else None,
     ]  # fmt: skip

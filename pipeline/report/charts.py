@@ -8,7 +8,7 @@ import pandas as pd
 
 from pipeline.report import paper
 from pipeline.report.document import Figure, Table
-from pipeline.report.drawing import INK, Panel, Runs, lines, page_wide
+from pipeline.report.drawing import INK, Panel, lines, page_wide
 from pipeline.report.formats import interval, number
 from pipeline.report.results import Results, lower_is_better, metrics_among
 
@@ -36,14 +36,14 @@ COLUMNS = {
 BAND = "A line is the mean over trainings, its band their smallest and largest value."
 
 
-def ranking(results: Results, dataset: str, folder: Path, dpi: int) -> Figure | None:
+def ranking(results: Results, dataset: str, folder: Path) -> Figure | None:
     """Every row's metrics: a dot a training, mean and interval from three on; None without values."""
     metrics = [metric for metric in results.metrics(dataset) if metric in results.cells]
     variants = [v for v in results.variants(dataset) if any(len(results.values(dataset, v, m)) for m in metrics)]
     if not variants:
         return None
     path, widths = folder / f"{dataset}_ranking.png", [2, *[1] * (len(metrics) - 1)]
-    with page_wide(path, 1 + 0.28 * len(variants), dpi) as figure:
+    with page_wide(path, 1 + 0.28 * len(variants)) as figure:
         axes = figure.subplots(1, len(metrics), squeeze=False, sharey=True, width_ratios=widths)[0]
         for axis, metric in zip(axes, metrics, strict=True):
             for place, variant in enumerate(variants):
@@ -77,7 +77,7 @@ def papers_number(dataset: str, metric: str) -> dict[str, float]:
     return {"paper": own[0]} if own else {}
 
 
-def progress(results: Results, dataset: str, path: Path, dpi: int) -> Figure | None:
+def progress(results: Results, dataset: str, folder: Path) -> Figure | None:
     """Metrics on the way, a panel for each against kimg and against time; None where no training was measured twice."""
     runs = results.curves(dataset, "progress")
     measured = pd.concat([pd.DataFrame(), *(frame for frames in runs.values() for frame in frames)])
@@ -91,12 +91,13 @@ def progress(results: Results, dataset: str, path: Path, dpi: int) -> Figure | N
     ]
     against = " and ".join(label for label, _ in axes.values())
     alt = f"{', '.join(metrics)} of {', '.join(runs)} on {paper.name_of(dataset)} against {against}"
-    return lines(path, runs, panels, dpi, columns=len(axes), height=3.6,
+    return lines(folder / f"{dataset}_progress.png", runs, panels, columns=len(axes), height=3.6,
                  title="Metrics over training", alt=alt, note=BAND, folded=True)  # fmt: skip
 
 
-def training_curves(runs: Runs, name: str, path: Path, dpi: int) -> Figure | None:
+def training_curves(results: Results, dataset: str, folder: Path) -> Figure | None:
     """Losses, norms and scores against kimg, a panel for every column that any training has; None without any."""
+    runs = results.curves(dataset, "history")
     panels = [
         Panel("kimg", column, KIMG, label, log=column in LOGARITHMIC)
         for column, label in CURVES.items()
@@ -104,8 +105,10 @@ def training_curves(runs: Runs, name: str, path: Path, dpi: int) -> Figure | Non
     ]
     if not panels:
         return None
-    alt = f"{', '.join(panel.y_label for panel in panels)} of {', '.join(runs)} on {name} against kimg"
-    return lines(path, runs, panels, dpi, columns=2, height=2.6,
+    alt = (
+        f"{', '.join(panel.y_label for panel in panels)} of {', '.join(runs)} on {paper.name_of(dataset)} against kimg"
+    )
+    return lines(folder / f"{dataset}_curves.png", runs, panels, columns=2, height=2.6,
                  title="Training curves", alt=alt, note=BAND, folded=True)  # fmt: skip
 
 

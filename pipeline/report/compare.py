@@ -77,7 +77,7 @@ def compare(first: Snapshot, second: Snapshot, out: Path, *, title: str = "", he
     return write_report(title, head, sections, out)
 
 
-def short_report(results: Results, params: dict[str, Any], dpi: int, out: Path) -> Path:
+def short_report(results: Results, params: dict[str, Any], out: Path) -> Path:
     """Write the report of a plan's only cell beside HEAD to `out`; returns the path of README.md.
 
     Without git, or results there, it stands alone.
@@ -87,20 +87,17 @@ def short_report(results: Results, params: dict[str, Any], dpi: int, out: Path) 
     texts: dict[str, Callable[[Any], str]] = {"kimg": "{:g} kimg".format, "seconds": duration, "device": str}
     facts = [f"`{cell.dataset}/{cell.variant}/seed{cell.seed}`", ending(cell.to_dict())]
     facts += [text(cell[name]) for name, text in texts.items() if cell.get(name)]
-    path = out / f"figures/{cell.dataset}_curves.png"
-    curves = training_curves(results.curves(cell.dataset, "history"), cell.dataset, path, dpi)
     with tempfile.TemporaryDirectory() as scratch:
         try:
             other, revision = snapshot("HEAD", Path(scratch)), ask("rev-parse", "--short", "HEAD")
         except (UserError, OSError):
-            other, revision = (
-                Snapshot("HEAD", Results({"datasets": [], "cells": []}, "", ""), here.params),
-                "no results",
-            )
+            empty = Results({"datasets": [], "cells": []}, "", "")
+            other, revision = Snapshot("HEAD", empty, here.params), "no results"
         head = (
             f"{'; '.join(facts)}.\n\nOne training beside HEAD ({revision}), which is A. One training decides nothing: "
             "the report of a matrix has verdicts."
         )
+        curves = training_curves(results, cell.dataset, out / "figures")
         return compare(other, here, out, title="TransGAN: one training", head=head, more=[curves])
 
 

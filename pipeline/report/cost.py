@@ -74,7 +74,7 @@ def cost(results: Results, published: Sequence[Results]) -> Table:
     return Table(name="cost", title="Cost per geometry", frame=pd.DataFrame(rows), note=note)
 
 
-def growth(folder: Path, dpi: int) -> Figure:
+def growth(folder: Path) -> Figure:
     """Memory, arithmetic and parameters against resolution (counted), a line per kind of attention."""
     sizes, counted = (pd.read_csv(Path(__file__).with_name(name)) for name in ("cost_geometry.csv", "growth.csv"))
     # One geometry per resolution, those of 32 pixels on: the demo's is scaled down and would not lie on the lines.
@@ -103,7 +103,7 @@ def growth(folder: Path, dpi: int) -> Figure:
     most = rows[rows.resolution == 256].g_gib
     needs = "; ".join(f"{kind} attention needs {most[kind]:,.3g} GiB for G at 256" for kind in KINDS)
     return lines(
-        folder / "growth.png", runs, panels, dpi, columns=3,
+        folder / "growth.png", runs, panels, columns=3,
         title="Memory, arithmetic and size against resolution (counted)",
         alt=f"Counted memory and arithmetic for one image: {needs}",
         note="Counted from the networks without running them (`python -m benchmarks.growth`, `python -m "

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib import style
+from matplotlib import rcParams, style
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure as Canvas
@@ -59,15 +59,17 @@ Rows = Sequence[tuple[str, Sequence[Tile]]]  # of a contact sheet, with their la
 
 
 @contextmanager
-def page_wide(path: Path, height: float, dpi: float, *, chart: bool = True) -> Iterator[Canvas]:
+def page_wide(path: Path, height: float, *, dpi: float | None = None, chart: bool = True) -> Iterator[Canvas]:
     """A figure of `height` inches, written as a PNG, whole or not at all; the same content gives the same bytes.
+
+    `dpi`: dots per inch, matplotlib's own setting where it is not given.
 
     A `chart` is laid out by matplotlib and has few colours; another figure keeps all of them.
     """
     with style.context(STYLE):
         figure, buffer = Canvas(figsize=(WIDTH, height), layout="constrained" if chart else None), io.BytesIO()
         yield figure
-        figure.savefig(buffer, dpi=dpi)
+        figure.savefig(buffer, dpi=dpi or rcParams["savefig.dpi"])
     picture = Image.open(buffer).convert("RGB")
     if chart or picture.getcolors(256):
         picture = picture.quantize(COLOURS_KEPT if chart else 256, dither=Image.Dither.NONE)
@@ -87,14 +89,14 @@ def summarised(runs: Sequence[pd.DataFrame], x: str, y: str) -> pd.DataFrame:
     return blocks.agg({x: "last", y: "mean", "low": "min", "high": "max"})
 
 
-def lines(path: Path, runs: Runs, panels: Sequence[Panel], dpi: float, *, columns: int, height: float = 3,
+def lines(path: Path, runs: Runs, panels: Sequence[Panel], *, columns: int, height: float = 3,
           **facts: Any) -> Figure:  # fmt: skip
     """Panels of `height` inches, each with a line and a band a row, and one legend above them. `facts`: of the figure.
 
     A last row of fewer panels than `columns` fills the width too.
     """
     rows = [panels[start : start + columns] for start in range(0, len(panels), columns)]
-    with page_wide(path, len(rows) * height + 0.25 * -(-len(runs) // 4), dpi) as figure:
+    with page_wide(path, len(rows) * height + 0.25 * -(-len(runs) // 4)) as figure:
         cells = math.lcm(columns, len(rows[-1]))
         places = figure.add_gridspec(len(rows), cells)
         for number, row in enumerate(rows):
@@ -142,7 +144,8 @@ def contact_sheet(path: Path, rows: Rows, *, shades: ScalarMappable | None = Non
     step = side * high / wide + above
     colours: Any = {"norm": shades.norm, "cmap": shades.get_cmap()} if shades else {}
     height = len(rows) * step + (0.65 if shades else 0.05)
-    with page_wide(path, height, wide * max(1, round(DPI * side / wide)) / side, chart=False) as figure:
+    dpi = wide * max(1, round(DPI * side / wide)) / side
+    with page_wide(path, height, dpi=dpi, chart=False) as figure:
         for place, (label, tiles) in enumerate(rows):
             top = height - place * step - above
             figure.text(0.005, (top + 0.23) / height, label, fontweight="bold")

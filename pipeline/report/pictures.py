@@ -184,3 +184,6 @@ def relative_positions(results: Results, dataset: str, folder: Path) -> Figure |
         note="Bias by where the key stands from the query (centre: the token itself; up and left: keys above and "
         "before it). Each head's mean is taken off: softmax does not see it.",
     )  # fmt: skip
+
+
+FOLDED = (augmentation, timelines, interpolations, neighbours, attention, relative_positions)  # in the report's order

@@ -50,7 +50,7 @@ class Published:
         cells = self.results.cells
         return {"/".join(names): own for names, own in cells.groupby(["dataset", "variant"], sort=False)}
 
-    def section(self, out: Path, dpi: int) -> Section:
+    def section(self, out: Path) -> Section:
         """The run's own words and origin, samples, metrics, verdicts on its rows, and what is folded behind them."""
         parts: list[Content | None] = [self.text, self.origin(out)]
         for number, own in enumerate(self.settings.values()):
@@ -72,7 +72,7 @@ class Published:
         for path in sorted(self.folder.glob("**/reference.json")):
             name = "_".join((self.anchor, *path.parent.relative_to(self.folder).parts, "evaluator"))
             parts.append(known_answers_table(read_json(path), name))
-        parts.append(self.curves(out / "figures" / f"{self.anchor}_curve.png", dpi))
+        parts.append(self.curves(out / "figures" / f"{self.anchor}_curve.png"))
         return Section(self.title, self.anchor, parts)
 
     def origin(self, out: Path) -> str:
@@ -125,7 +125,7 @@ class Published:
                 texts.append(f"{len(found)} pairs: {counted(found)}")
         return "; ".join(texts)
 
-    def curves(self, path: Path, dpi: int) -> Figure | None:
+    def curves(self, path: Path) -> Figure | None:
         """The columns of curve.csv against kimg, a line a setting; None without any."""
         runs = {}
         for name, own in self.settings.items():
@@ -137,7 +137,7 @@ class Published:
             return None
         panels = [Panel("kimg", name, "kimg", axis_label(name) if metrics_among([name]) else name) for name in names]
         alt = f"{', '.join(names)} of {', '.join(runs)}, published as {self.folder.name}, against kimg"
-        return lines(path, runs, panels, dpi, columns=2, title="Over training", alt=alt, folded=True)
+        return lines(path, runs, panels, columns=2, title="Over training", alt=alt, folded=True)
 
 
 def published_runs(folder: str | Path) -> list[Published]:

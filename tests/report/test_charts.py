@@ -5,7 +5,7 @@ from contextlib import contextmanager
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib import style
+from matplotlib import rc_context, style
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -39,18 +39,18 @@ def loaded(folder, rows, columns="kimg,seconds,fd_digits") -> Results:
 
 
 def test_metrics_over_training_need_two_measurements(tmp_path):
-    figure = progress(loaded(tmp_path, [(10, 60, 80), (20, 120, 40)]), "digits", tmp_path / "p.png", 60)
+    figure = progress(loaded(tmp_path, [(10, 60, 80), (20, 120, 40)]), "digits", tmp_path)
     assert figure.path.is_file() and "fd_digits of full" in figure.alt
-    assert progress(loaded(tmp_path, [(30, 1, 40)]), "digits", tmp_path / "p.png", 60) is None
+    assert progress(loaded(tmp_path, [(30, 1, 40)]), "digits", tmp_path) is None
 
 
 def test_the_time_on_the_way_comes_from_the_record_of_the_machine(tmp_path):
     results = loaded(tmp_path, [(10, 80), (20, 40)], columns="kimg,fd_digits")
     cell = {"dataset": "digits", "variant": "full", "seed": 0}
-    assert "minutes" not in progress(results, "digits", tmp_path / "p.png", 60).alt
+    assert "minutes" not in progress(results, "digits", tmp_path).alt
     (tmp_path / "results/digits/full/seed0/machine.csv").write_text("kimg,seconds\n5,30\n15,90\n25,150\n")
     assert list(results.series(cell, "progress").seconds) == [90, 150]
-    assert "minutes" in progress(results, "digits", tmp_path / "p.png", 60).alt
+    assert "minutes" in progress(results, "digits", tmp_path).alt
 
 
 def frame(**columns):
@@ -70,18 +70,25 @@ def test_a_spike_of_one_tick_is_not_lost_when_a_curve_is_thinned():
     assert len(curve) <= BLOCKS and curve.high.max() == 174134.0 and curve.low.max() == 2.0
 
 
+def with_history(folder, **columns) -> Results:
+    write_project(folder, {"full": [10.0, None, None]})
+    frame(kimg=[1, 2, 3], **columns).to_csv(folder / "results/digits/full/seed0/history.csv", index=False)
+    return Results.load(folder / "plan", folder / "results")
+
+
 def test_curves_are_the_same_bytes_and_fill_the_width(tmp_path):
-    runs = {"full": [frame(kimg=[1, 2, 3], **{name: [1, 2, 4] for name in CURVES})]}
-    one, two = (training_curves(runs, "digits", tmp_path / name / "curves.png", 60) for name in "ab")
+    results = with_history(tmp_path, **{name: [1, 2, 4] for name in CURVES})
+    with rc_context({"savefig.dpi": 60}):
+        one, two = (training_curves(results, "digits", tmp_path / name) for name in "ab")
     assert one.path.read_bytes() == two.path.read_bytes() and all(words in one.alt for words in CURVES.values())
     with Image.open(one.path) as picture:
         assert picture.width == WIDTH * 60 and picture.mode == "P"
 
 
 def test_a_curve_that_no_cell_has_gets_no_panel(tmp_path):
-    figure = training_curves({"full": [frame(kimg=[1, 2], penalty=[2, 3])]}, "digits", tmp_path / "c.png", 60)
+    figure = training_curves(with_history(tmp_path, penalty=[2, 3, 4]), "digits", tmp_path)
     assert figure.alt.startswith("gradient penalty, unweighted of full")
-    assert training_curves({"full": [frame(kimg=[1, 2])]}, "digits", tmp_path / "c.png", 60) is None
+    assert training_curves(with_history(tmp_path), "digits", tmp_path) is None
 
 
 def test_lines_differ_without_colour():
@@ -97,12 +104,12 @@ def test_precision_and_recall_are_drawn_from_0_to_1_and_all_rows_share_an_axis(p
     drawn = []
 
     @contextmanager
-    def keep(path, height, dpi):
+    def keep(path, height):
         drawn.append(Figure())
         yield drawn[0]
 
     monkeypatch.setattr(charts, "page_wide", keep)
-    charts.ranking(Results.load(project / "plan", project / "results"), "digits", tmp_path, 60)
+    charts.ranking(Results.load(project / "plan", project / "results"), "digits", tmp_path)
     axes = drawn[0].axes
     assert [axis.get_xlim() for axis in axes[3:]] == [(0, 1), (0, 1)]
     rows = [label.get_text() for label in axes[0].get_yticklabels()]
@@ -110,7 +117,7 @@ def test_precision_and_recall_are_drawn_from_0_to_1_and_all_rows_share_an_axis(p
 
 
 def test_growth_is_drawn_for_every_kind_of_attention(tmp_path):
-    figure = cost.growth(tmp_path, 60)
+    figure = cost.growth(tmp_path)
     assert figure.path.is_file() and all(kind in figure.alt for kind in cost.KINDS)
 
 
@@ -120,13 +127,13 @@ def test_any_number_of_panels_fills_the_figure(tmp_path, monkeypatch, count, col
     drawn = []
 
     @contextmanager
-    def keep(path, height, dpi):
+    def keep(path, height):
         drawn.append(Figure())
         yield drawn[0]
 
     monkeypatch.setattr(drawing, "page_wide", keep)
     panels = [Panel("kimg", "y", "", "")] * count
-    lines(tmp_path / "a.png", {"full": [frame(kimg=[1, 2], y=[1, 2])]}, panels, 60, columns=columns, title="", alt="")
+    lines(tmp_path / "a.png", {"full": [frame(kimg=[1, 2], y=[1, 2])]}, panels, columns=columns, title="", alt="")
     places = [axis.get_subplotspec() for axis in drawn[0].axes]
     rows, cells = places[0].get_gridspec().get_geometry()
     assert rows == -(-count // columns) and len(places) == count

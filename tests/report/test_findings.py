@@ -5,8 +5,8 @@ import pytest
 
 from pipeline.report import paper
 from pipeline.report.appendix import claims
+from pipeline.report.build import MOST, findings
 from pipeline.report.comparisons import COMPARISONS, compared
-from pipeline.report.findings import MOST, findings
 from pipeline.report.results import Results
 from report_project import MODEL_CELLS, write_project
 from repository import ROOT
