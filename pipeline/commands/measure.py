@@ -40,11 +40,10 @@ def full_names(given: str | None, n: int) -> list[str]:
 def parse_options() -> argparse.Namespace:
     about = "FID, KID, Inception score, precision and recall of images from anywhere."
     parser = argparse.ArgumentParser(prog="transgan measure", description=about)
-    for option, text in (
-        ("--images", "what is measured: a folder, a zip, or an .npz of uint8 images"),
-        ("--against", "real images: a dataset of params.yaml, a folder, zip or .npz"),
-    ):
-        parser.add_argument(option, required=True, type=existing_path, help=text)
+    made = "what is measured: a folder, a zip, or an .npz of uint8 images"
+    parser.add_argument("--images", required=True, type=existing_path, help=made)
+    real = "real images: a dataset of params.yaml, a folder, zip or .npz"
+    parser.add_argument("--against", required=True, type=existing_path, help=real)
     parser.add_argument("--metrics", help=f"names of protocols, separated by commas ({','.join(DEFAULT)})")
     add_number(parser, "--n", 2, help="measure the first so many images (all)")
     add_number(parser, "--seed", 0, default=0, help="of the kernel distance's subsets and of the floor (0)")

@@ -8,7 +8,7 @@ from pipeline.base.errors import UserError
 from pipeline.commands.image_sources import Images
 from pipeline.metrics.config import MetricSettings
 from pipeline.metrics.extractors import weights
-from pipeline.metrics.extractors.extractor import DTYPE, Extractor, Features, best_device, load_extractor
+from pipeline.metrics.extractors.extractor import DTYPE, Features, best_device, load_extractor
 from pipeline.metrics.registry import SPLITS, SPREAD, SUBSET_SIZE, SUBSETS, Protocol, column, extractors, parse
 from pipeline.metrics.suite import BATCH, measure
 
@@ -23,26 +23,35 @@ def measure_images(
     """
     protocols = [parse(name) for name in metrics]
     check_counts(protocols, generated, real)
-    report: dict[str, Any] = {"images": generated.name, "against": real.name}
-    report |= {"n_images": len(generated.images), "n_real": len(real.images), "seed": seed, "notes": []}
     side, other = generated.images.shape[-1], real.images.shape[-1]
-    if side != other:
-        note = f"the images are {side} x {side}, the real ones {other} x {other}: the values hold that difference too"
-        report["notes"].append(note)
+    note = f"the images are {side} x {side}, the real ones {other} x {other}: the values hold that difference too"
     values: dict[str, dict[str, Any]] = {}
-    report["unavailable"] = {}
+    unavailable: dict[str, str] = {}
     for name in extractors(metrics):
         extractor = load_extractor(name, weights.find(name, weights_file, setting="--weights"))
         steps = [step for step in (generated.resize, extractor.resize) if step != "none"]
         facts = {"extractor_sha256": extractor.sha256, "resize": ", then ".join(steps), "dtype": DTYPE}
         group = [protocol for protocol in protocols if protocol.extractor == name]
-        drawn, splits = extract(extractor, group, generated, real)
+        read = {"": (generated, generated.images[: max(protocol.count or 0 for protocol in group)])}
+        read |= {protocol.split: (real, real.splits[protocol.split]) for protocol in group}
+        features = {}
+        for split, (source, images) in read.items():
+            print(f"measure: {name} reads {len(images):,} images of {source.name}", flush=True)
+            features[split] = extractor.extract(images, BATCH, what=f"images of {source.name}")
         for protocol in group:
-            numbers, missing = measure_protocol(protocol, drawn, splits[protocol.split], seed)
+            numbers, missing = measure_protocol(protocol, features[""], features[protocol.split], seed)
             values |= {value: entry | facts for value, entry in numbers.items()}
-            report["unavailable"] |= missing
-    order = [value for protocol in protocols for value in protocol.values]
-    return report | {"metrics": {value: values[value] for value in order if value in values}}
+            unavailable |= missing
+    return {
+        "images": generated.name,
+        "against": real.name,
+        "n_images": len(generated.images),
+        "n_real": len(real.images),
+        "seed": seed,
+        "notes": [note] if side != other else [],
+        "unavailable": unavailable,
+        "metrics": {name: values[name] for protocol in protocols for name in protocol.values if name in values},
+    }
 
 
 def check_counts(protocols: list[Protocol], generated: Images, real: Images) -> None:
@@ -57,19 +66,6 @@ def check_counts(protocols: list[Protocol], generated: Images, real: Images) -> 
                 raise UserError(f"{protocol.name}: needs at least {needed:,} images, {name} has {count:,}")
 
 
-def extract(
-    extractor: Extractor, protocols: list[Protocol], generated: Images, real: Images
-) -> tuple[Features, dict[str, Features]]:
-    """Features of the generated images that the protocols read, and of the splits of the real ones."""
-    most = max(protocol.count or 0 for protocol in protocols)
-    splits = dict.fromkeys(protocol.split for protocol in protocols)
-    features = []
-    for source, images in ((generated, generated.images[:most]), *((real, real.splits[split]) for split in splits)):
-        print(f"measure: {extractor.name} reads {len(images):,} images of {source.name}", flush=True)
-        features.append(extractor.extract(images, BATCH, what=f"images of {source.name}"))
-    return features[0], dict(zip(splits, features[1:], strict=True))
-
-
 def measure_protocol(
     protocol: Protocol, drawn: Features, real: Features, seed: int
 ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
@@ -79,21 +75,19 @@ def measure_protocol(
     """
     values, missing, size = measure_features(protocol, drawn, real, seed)
     half = len(real) // 2
-    count = min(half, protocol.count or half)
-    floor: dict[str, float] = {}
+    count, floor = min(half, protocol.count or half), {}
     if count >= protocol.least(SPLITS, 2):
         order = np.random.default_rng(seed).permutation(len(real))
         here, others = (real.rows(np.sort(rows)) for rows in (order[:count], order[count:]))
-        floor, *_ = measure_features(protocol.countless, here, others, seed)
-    floor = dict(zip(protocol.values, floor.values(), strict=False))  # none where the weights have no logits
+        answers, *_ = measure_features(protocol.countless, here, others, seed)
+        floor = dict(zip(protocol.values, answers.values(), strict=False))  # none where the weights have no logits
     counts = {"n_real_against_real": count, "n_gen": protocol.count, "n_real": len(real)}
-    subsets = {"subsets": SUBSETS, "subset_size": size} if "subset_size" in protocol.settings else {}
+    if "subset_size" in protocol.settings:
+        counts |= {"subsets": SUBSETS, "subset_size": size}
     return {
-        value: {"value": number, "std": values.get(f"{value}{SPREAD}"), "real_against_real": floor.get(value)}
-        | counts
-        | subsets
-        for value, number in values.items()
-        if not value.endswith(SPREAD)
+        name: {"value": value, "std": values.get(f"{name}{SPREAD}"), "real_against_real": floor.get(name)} | counts
+        for name, value in values.items()
+        if not name.endswith(SPREAD)
     }, missing
 
 
