@@ -10,7 +10,6 @@ from pathlib import Path
 
 from pipeline.base.errors import UserError, command_line
 from pipeline.base.files import add_number, check_output, existing_path, expand_home, user_path, write_json
-from pipeline.commands.image_sources import dataset_settings, read_images
 from pipeline.metrics.extractors.registry import NETWORKS
 from pipeline.metrics.registry import ALLOWED, DEFAULT, SPLITS, extractors, parse
 from pipeline.plan.config import PARAMS
@@ -58,6 +57,8 @@ def parse_options() -> argparse.Namespace:
 @command_line
 def main() -> None:
     options = parse_options()
+    from pipeline.commands.image_sources import dataset_settings, read_images
+
     # What ends in an error ends before any image of the real side is read, prepared or fetched.
     names = full_names(options.metrics, 2 if options.metrics else SPLITS)
     if options.json is not None:

@@ -5,8 +5,6 @@ import json
 from functools import partial
 from typing import Any
 
-import pandas as pd
-
 from pipeline.base.errors import ConfigError, choices, command_line
 from pipeline.plan.compose import names
 from pipeline.plan.config import PARAMS, ResolvedCell, load, resolve_cell
@@ -42,6 +40,8 @@ def describe(cell: ResolvedCell) -> dict[str, Any]:
 
 def lines(description: dict[str, Any]) -> list[str]:
     """The description as text for a person: of each network its size, its settings, and a table of its stages."""
+    import pandas as pd
+
     text = ["{dataset}, {variant}: images of {resolution} x {resolution}".format(**description)]
     for name in ("generator", "discriminator"):
         network = dict(description[name])

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from omegaconf import OmegaConf
 from PIL import Image
 
@@ -98,6 +97,8 @@ def write_published(clone: Path, folder: Path) -> Path:
                 write_grid(results / sheet, target / f"{sheet}.png", columns)
     if len(cells) > 1:
         shutil.copyfile(folder / str(cells[0]) / "samples.png", folder / "samples.png")
+    import pandas as pd  # not for --help
+
     write_text(folder / "metrics.csv", pd.DataFrame(rows).to_csv(index=False))
     variants = dict.fromkeys((cell.dataset, cell.variant) for cell in cells)
     kept = [one for variant in variants if (one := pretrained.smallest_seed(clone, *variant))]

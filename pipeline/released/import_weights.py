@@ -60,7 +60,7 @@ def import_networks(path: Path, *, dataset: str, specs: dict[str, list[NetworkSp
     from safetensors.torch import save_file
 
     from pipeline.released.checkpoint import nearest, read_checkpoint
-    from pipeline.released.names import differences, from_released, places
+    from pipeline.released.names import differences, places
 
     states, about = read_checkpoint(path)
     spec, misfits = nearest(specs[dataset], states)
@@ -72,7 +72,7 @@ def import_networks(path: Path, *, dataset: str, specs: dict[str, list[NetworkSp
             others = [other for other in specs if misfits and not nearest(specs[other], states)[1]]
             hint = f" (it fits {others[0]})" if others else ""
             raise UserError(f"{path}: {name} of {dataset}: does not fit: {'; '.join(found[:NAMED])}{more}{hint}")
-        files[name] = from_released(state, fitting)
+        files[name] = {ours: state[at.name].reshape(at.ours).contiguous() for ours, at in fitting.items()}
         parameters[name] = sum(tensor.numel() for key, tensor in files[name].items() if not key.endswith(RUNNING))
     write_text(out / "network.yaml", dump(spec))
     for name, tensors in files.items():

@@ -9,8 +9,7 @@ and D's filter bank. They are dropped on the way in and made on the way out.
 """
 
 import re
-from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -64,8 +63,7 @@ DISCRIMINATOR: Names = BOTH | {
 }
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Where a learned tensor of ours is in a released network."""
 
     name: str
@@ -82,45 +80,30 @@ def places(spec: NetworkSpec, *, discriminator: bool) -> Places:
     with torch.device("meta"):
         network = build_discriminator(spec) if discriminator else build_generator(spec)
     if discriminator:
-        names = _second_lists(spec.discriminator) | DISCRIMINATOR
+        names = {}
+        for number, stage in enumerate(getattr(spec.discriminator, "stages", ()), start=1):
+            first, *second = stage.blocks  # the second attend over the whole map after grid blocks
+            for block in range(second[0].depth if second else 0):
+                names[rf"^stages\.{number}\.blocks\.{first.depth + block}\."] = f"blocks_{number}1.{block}."
+        names |= DISCRIMINATOR
     patches = {name: part.patch for name, part in network.named_modules() if isinstance(part, PatchEmbedding)}
     found = {}
     for name, tensor in network.state_dict().items():
+        released = re.sub(r"^stages\.(\d+)", lambda match: f"stages.{int(match[1]) + 1}", name)
+        for ours, theirs in names.items():
+            released = re.sub(ours, theirs, released)
         shape, patch = tuple(tensor.shape), patches.get(name.removesuffix(".weight"))
         if name == "to_rgb.weight":
             shape = (*shape, 1, 1)
         elif patch is not None:
             shape = (shape[0], shape[1] // patch**2, patch, patch)
-        found[name] = Place(_released_name(name, names), shape, tuple(tensor.shape))
+        found[name] = Place(released, shape, tuple(tensor.shape))
     return found
-
-
-def _second_lists(discriminator: Any) -> Names:
-    """Blocks of D that attend over the whole map after grid blocks: lists of their own, blocks_<S>1."""
-    names = {}
-    for number, stage in enumerate(discriminator.stages, start=1):
-        if len(stage.blocks) > 1:
-            for block in range(stage.blocks[1].depth):
-                ours = rf"^stages\.{number}\.blocks\.{stage.blocks[0].depth + block}\."
-                names[ours] = f"blocks_{number}1.{block}."
-    return names
-
-
-def _released_name(name: str, names: Names) -> str:
-    name = re.sub(r"^stages\.(\d+)", lambda found: f"stages.{int(found[1]) + 1}", name)
-    for ours, released in names.items():
-        name = re.sub(ours, released, name)
-    return name
 
 
 def to_released(state: State, places: Places) -> State:
     """Our state dict in the released names and shapes."""
     return {place.name: state[name].reshape(place.shape) for name, place in places.items()}
-
-
-def from_released(state: State, places: Places) -> State:
-    """A released state dict that fits, in our names and shapes."""
-    return {name: state[place.name].reshape(place.ours).contiguous() for name, place in places.items()}
 
 
 def computed(network: nn.Module, places: Places) -> State:

@@ -88,19 +88,18 @@ def released_record(folder: Path, spec: NetworkSpec, draws: Draws, config: Train
     Errors: `UserError` where its networks are not those of the CIFAR-10 script.
     """
     record, ours = Record(), _networks(spec, config)
-    with _released_imports(folder), _on_the_cpu(draws):
+    with _released_surroundings(folder, draws):
         cfg, functions = importlib.import_module("cfg"), importlib.import_module("functions")
-        generator_module = importlib.import_module("models_search.ViT_custom_rp")
-        discriminator_module = importlib.import_module("models_search.ViT_custom_scale2_rp_noise")
         with mock.patch.object(sys, "argv", ["cfg", *SCRIPT.split()]):
             args = cfg.parse_args()
         args.gpu, args.world_size = 0, 1
         networks = []
-        for module, mine in (
-            (generator_module.Generator, ours.generator),
-            (discriminator_module.Discriminator, ours.discriminator),
+        for module, kind, mine in (
+            ("ViT_custom_rp", "Generator", ours.generator),
+            ("ViT_custom_scale2_rp_noise", "Discriminator", ours.discriminator),
         ):
-            network, names = module(args=args), places(spec, discriminator=mine is ours.discriminator)
+            network = getattr(importlib.import_module(f"models_search.{module}"), kind)(args=args)
+            names = places(spec, discriminator=mine is ours.discriminator)
             missing = network.load_state_dict(to_released(mine.state_dict(), names), strict=False)
             if missing.unexpected_keys or learned(dict.fromkeys(missing.missing_keys)):  # type: ignore[arg-type]
                 raise UserError(f"RELEASED: the networks of {folder} are not those of the CIFAR-10 script: {missing}")
@@ -140,37 +139,32 @@ def compare(released: Record, ours: Record) -> list[tuple[str, float]]:
     """A line per step, and the largest relative difference in it."""
     lines = []
     for number, kind in enumerate(STEPS):
-        loss = abs(released.losses[number] - ours.losses[number]) / max(abs(released.losses[number]), 1e-3)
-        gradient = _difference(released.gradients[number], ours.gradients[number])
-        weight = _difference(released.weights[number], ours.weights[number])
-        text = (
-            f"step {number + 1} of {kind}: loss {released.losses[number]:+.9f} released, {ours.losses[number]:+.9f} "
-            f"here; relative differences: loss {loss:.1e}, gradients {gradient:.1e}, weights {weight:.1e}"
+        theirs, here = released.losses[number], ours.losses[number]
+        differences = {"loss": abs(theirs - here) / max(abs(theirs), 1e-3)}
+        for name in ("gradients", "weights"):  # ||a - b|| / ||a||
+            one, other = getattr(released, name)[number], getattr(ours, name)[number]
+            differences[name] = float((one - other).norm() / one.norm())
+        text = ", ".join(f"{name} {value:.1e}" for name, value in differences.items())
+        losses = f"loss {theirs:+.9f} released, {here:+.9f} here"
+        lines.append(
+            (f"step {number + 1} of {kind}: {losses}; relative differences: {text}", max(differences.values()))
         )
-        lines.append((text, max(loss, gradient, weight)))
     return lines
 
 
-def _difference(first: Tensor, second: Tensor) -> float:
-    """||a - b|| / ||a||"""
-    return float((first - second).norm() / first.norm())
-
-
 @contextlib.contextmanager
-def _released_imports(folder: Path) -> Iterator[None]:
-    """The clone first on sys.path, and stand-ins for what its modules import and the loop's numbers do not need."""
+def _released_surroundings(folder: Path, draws: Draws) -> Iterator[None]:
+    """The clone first on sys.path, stand-ins for what its modules import and the loop's numbers do not need.
+
+    The loop's calls for a GPU stay on the CPU in fp64, and its random numbers are those of `draws`.
+    """
     unused = ["cv2", "imageio", "utils.torch_fid_score", "utils.inception_score", "torch_utils.ops.upfirdn2d"]
     stand_ins: dict[str, Any] = {name: mock.MagicMock() for name in unused}
     stand_ins["torch._six"] = types.SimpleNamespace(container_abcs=collections.abc)  # of the torch of 2021
-    with mock.patch.dict(sys.modules, stand_ins), mock.patch.object(sys, "path", [str(folder), *sys.path]):
-        yield  # modules of the clone leave sys.modules with the patch
-
-
-@contextlib.contextmanager
-def _on_the_cpu(draws: Draws) -> Iterator[None]:
-    """The loop's calls for a GPU stay on the CPU in fp64, and its random numbers are those of `draws`."""
     latents, alpha = iter(draws.latents), iter(draws.alpha)
     with (
+        mock.patch.dict(sys.modules, stand_ins),  # modules of the clone leave sys.modules with the patch
+        mock.patch.object(sys, "path", [str(folder), *sys.path]),
         mock.patch.object(torch.Tensor, "cuda", lambda self, *_, **__: self),
         mock.patch.object(torch.Tensor, "type", lambda self, *_: self),
         mock.patch.object(torch.Tensor, "get_device", lambda self: self.device),
@@ -186,13 +180,9 @@ def _on_the_cpu(draws: Draws) -> Iterator[None]:
 def _our_numbers(draws: Draws) -> Iterator[None]:
     """The same for this project's step: latents and noise by torch.randn, alpha by torch.rand."""
     latents, alpha = iter(draws.latents), iter(draws.alpha)
-    width = draws.latents[0].shape[1]
-    with (
-        mock.patch.object(
-            torch, "randn", lambda *size, **_: next(latents) if size == (BATCH, width) else _noise(*size)
-        ),
-        mock.patch.object(torch, "rand", lambda *_, **__: 1 - next(alpha)),  # here the share of the fake image
-    ):
+    drawn = (BATCH, draws.latents[0].shape[1])
+    randn = mock.patch.object(torch, "randn", lambda *size, **_: next(latents) if size == drawn else _noise(*size))
+    with randn, mock.patch.object(torch, "rand", lambda *_, **__: 1 - next(alpha)):  # here the share of the fake image
         yield
 
 
@@ -212,9 +202,13 @@ def main() -> None:
         raise UserError(f"RELEASED: given {folder}; allowed: a clone of the released code, with functions.py in it")
     torch.set_default_dtype(torch.float64)
     cell = resolve_cell(load(), "cifar10", "full", released=True)
-    augment = cell.train.augment.model_copy(update={"policy": []})
-    update = {"batch_discriminator": BATCH, "batch_generator": BATCH, "augment": augment}
-    config = cell.train.model_copy(update=update)
+    config = cell.train.model_copy(
+        update={
+            "batch_discriminator": BATCH,
+            "batch_generator": BATCH,
+            "augment": cell.train.augment.model_copy(update={"policy": []}),
+        }
+    )
     draws = Draws(cell.network.generator.latent_dim)
     print(f"parity: {len(STEPS)} steps of batch {BATCH} in fp64, released and here, about three minutes", flush=True)
     released = released_record(folder, cell.network, draws, config)

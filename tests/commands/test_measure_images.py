@@ -113,7 +113,7 @@ def test_one_colour_and_another_size_are_measured_and_said(monkeypatch, project,
 
 def test_the_images_are_looked_at_before_the_real_side(monkeypatch, project, capsys):
     """And weights are looked for before it, so that nothing is prepared or fetched in vain."""
-    monkeypatch.setattr(measure, "read_images", read := Recorder(read_images))
+    monkeypatch.setattr(image_sources, "read_images", read := Recorder(read_images))
     (project / "empty").mkdir()
     with pytest.raises(SystemExit):
         call(monkeypatch, "--images", "empty", "--against", "real")
@@ -148,7 +148,7 @@ class Recorder:
 )
 def test_an_output_that_cannot_be_is_refused_before_any_work(monkeypatch, project, capsys, path, said):
     (project / "file").touch()
-    monkeypatch.setattr(measure, "read_images", lambda *_, **__: pytest.fail("read before the output was tried"))
+    monkeypatch.setattr(image_sources, "read_images", lambda *_, **__: pytest.fail("read before the output was tried"))
     with pytest.raises(SystemExit):
         call(monkeypatch, "--images", "made", "--against", "real", "--json", path)
     error = capsys.readouterr().err
