@@ -1,7 +1,8 @@
 """What the closed-form decoder of `pipeline.data.glyphs` says about generated glyphs, without any trained network.
 
 Samples are the decoder's rows (n, 1 + F + 1 + 192). Valid, for all but the first metric, is above VALID_SHARE; where no
-sample is, modes and agree are 0, and a divergence is that of samples that are all the same.
+sample is, modes and agree are 0, and a divergence is that of samples that are all the same. What a perfect sampler gets
+from as many samples is exact, mean and standard deviation: fewer samples cover less and diverge more, without fault.
 """
 
 import numpy as np
@@ -14,6 +15,7 @@ from pipeline.metrics.registry import Formula
 LEVELS = (50, 70, 90)  # per cent of an image's variance that a valid glyph explains
 VALID_SHARE = 0.7  # explained variance
 PIXELS = 3 * GLYPH_SIDE**2
+REACH = 12  # standard deviations of a binomial count that are summed over
 PAIRS = 1024  # samples whose distances are held at a time
 
 
@@ -66,10 +68,42 @@ def divergence(values: np.ndarray, size: int) -> float:
     return float((seen * np.log(seen * size)).sum()) if len(values) else float(np.log(size))
 
 
+def covered(count: int, cells: int) -> tuple[float, float]:
+    """Share of `cells` that `count` uniform draws hit: mean and standard deviation."""
+    one, two = (1 - 1 / cells) ** count, (1 - 2 / cells) ** count  # that one, that two given cells are missed
+    variance = cells * one + cells * (cells - 1) * two - (cells * one) ** 2
+    return 1 - one, max(variance, 0.0) ** 0.5 / cells
+
+
+def uniform_divergence(count: int, size: int) -> tuple[float, float]:
+    """The divergence of `count` uniform draws: mean and standard deviation, by sums over one and two cells' counts."""
+    from scipy.stats import binom
+
+    mean, spread = count / size, (count / size * (1 - 1 / size)) ** 0.5
+    hits = np.arange(max(0, int(mean - REACH * spread - 2)), min(count, int(mean + REACH * spread + REACH)) + 1)
+    term = hits / count * np.log(np.maximum(hits, 1) * size / count)
+    first = binom.pmf(hits, count, 1 / size)
+    second = binom.pmf(hits[None, :], count - hits[:, None], 1 / (size - 1))  # given the first count
+    expected, square = first @ term, first @ term**2
+    product = (first * term) @ (second @ term)
+    variance = size * square + size * (size - 1) * product - (size * expected) ** 2
+    return float(size * expected), float(max(variance, 0.0) ** 0.5)
+
+
+def _perfect_kl(count: int, width: int) -> tuple[tuple[float, float], ...]:
+    glyphs = _glyphs(width)
+    sizes = [glyphs.cells, *(size for name, size in glyphs.factors.items() if not name.endswith("_2"))]
+    return tuple(uniform_divergence(count, size) for size in sizes)
+
+
+def _glyphs(width: int) -> Glyphs:
+    """The kind of images that rows of this width were read of: it tells pairs."""
+    return Glyphs(16, pairs=width - PIXELS - 2 == len(Glyphs(16, pairs=True).factors))
+
+
 def _valid_factors(rows: np.ndarray) -> tuple[Glyphs, np.ndarray]:
-    """The kind of images, which the rows' width tells; the valid ones' factors and combination, (v, F + 1) int64."""
-    pairs = rows.shape[1] - PIXELS - 2 == len(Glyphs(16, pairs=True).factors)
-    glyphs = Glyphs(16, pairs=pairs)
+    """The kind of images; the valid ones' factors and combination, (v, F + 1) int64."""
+    glyphs = _glyphs(rows.shape[1])
     valid_rows = rows[rows[:, 0] > VALID_SHARE]
     return glyphs, np.rint(valid_rows[:, 1 : 2 + len(glyphs.factors)]).astype(np.int64)
 
@@ -78,8 +112,32 @@ _DIVERGENCE = "divergence of the valid samples' factors from uniform, in nats"
 _EXPLAINED = "share of samples that a glyph explains to more than so many per cent"
 _NEARER = "share of samples nearer to a training than to a held-out image (0.5: none)"
 _KL_NAMES = ("{name}", "{name}_shape", "{name}_place", "{name}_hue", "{name}_ground")
-KL = Formula(kl, dict.fromkeys(_KL_NAMES, _DIVERGENCE), lower=True, real=())
-MODES = Formula(modes, {"{name}": "share of all combinations that valid samples show"}, lower=False, real=())
-VALID = Formula(valid, {f"{{name}}_{level}": _EXPLAINED for level in LEVELS}, lower=False, real=())
-AGREE = Formula(agree, {"{name}": "share of valid pairs whose two shapes agree"}, lower=False, real=())
-MEMORISED = Formula(memorised, {"{name}": _NEARER}, lower=True, real=("train", "test"))
+KL = Formula(kl, dict.fromkeys(_KL_NAMES, _DIVERGENCE), lower=True, real=(), perfect=_perfect_kl)
+MODES = Formula(
+    modes,
+    {"{name}": "share of all combinations that valid samples show"},
+    lower=False,
+    real=(),
+    perfect=lambda count, width: (covered(count, _glyphs(width).cells),),
+)
+VALID = Formula(
+    valid,
+    {f"{{name}}_{level}": _EXPLAINED for level in LEVELS},
+    lower=False,
+    real=(),
+    perfect=lambda *_: ((1.0, 0.0),) * 3,
+)
+AGREE = Formula(
+    agree,
+    {"{name}": "share of valid pairs whose two shapes agree"},
+    lower=False,
+    real=(),
+    perfect=lambda *_: ((1.0, 0.0),),
+)
+MEMORISED = Formula(
+    memorised,
+    {"{name}": _NEARER},
+    lower=True,
+    real=("train", "test"),
+    perfect=lambda count, _: ((0.5, 0.5 / count**0.5),),
+)

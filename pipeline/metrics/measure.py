@@ -83,13 +83,17 @@ def write_curve(
 
 
 def protocols(plan: MeasurePlan, known: Reference) -> dict[str, dict[str, Any]]:
-    """By value: everything that has to agree before it may stand beside another one of its name."""
+    """By value: everything that has to agree before it may stand beside another one of its name.
+
+    Beside it, where they are known, `perfect` and `perfect_std`: what as many perfect samples get.
+    """
     sides = {(side["extractor"], side["split"]): side for side in known.manifest["sides"]}
     facts_of: dict[str, dict[str, Any]] = {}
     for protocol in map(parse, plan.metrics):
         network = known.manifest["extractors"][protocol.extractor]
         side = sides[protocol.extractor, protocol.split]
         steps = [step for step in (known.manifest["resize"], network["resize"]) if step != "none"]
+        count = protocol.count or plan.n_gen
         facts = {
             "extractor": protocol.extractor,
             "extractor_sha256": network["sha256"],
@@ -97,10 +101,14 @@ def protocols(plan: MeasurePlan, known: Reference) -> dict[str, dict[str, Any]]:
             "split": side["images"],
             "resize": ", then ".join(steps) or "none",
             "n_real": side["n_real"],
-            "n_gen": protocol.count or plan.n_gen,
+            "n_gen": count,
             "seed": plan.seed,
             **{name: getattr(plan, name) for name in protocol.settings},
             **({"neighbours": protocol.k} if protocol.k else {}),
         }
         facts_of |= {value: facts for value in protocol.values if not value.endswith(SPREAD)}
+        if protocol.formula.perfect is not None:
+            perfect = protocol.formula.perfect(count, known.real[protocol.extractor, protocol.split].features.shape[1])
+            for value, (mean, deviation) in zip(protocol.values, perfect, strict=True):
+                facts_of[value] = facts | {"perfect": mean, "perfect_std": deviation}
     return facts_of

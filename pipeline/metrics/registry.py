@@ -95,7 +95,8 @@ class Formula:
 
     `compute(*real, generated, **options)` gives a number, or a tuple of as many as `values` has. Each side is what
     `reads` names of `extractors.extractor.Features`: features (n, d), logits (n, classes), or gaussian. `options` are
-    settings of `evaluate`, and seed, device, neighbours.
+    settings of `evaluate`, and seed, device, neighbours. `perfect(count, d)`: mean and standard deviation of each
+    value of as many perfect samples, where they are known.
     """
 
     compute: Callable[..., Any]
@@ -104,6 +105,7 @@ class Formula:
     reads: str = "features"
     real: tuple[str, ...] = ("own",)  # splits of the real images; own: the metric's
     options: tuple[str, ...] = ()
+    perfect: Callable[[int, int], tuple[tuple[float, float], ...]] | None = None
     abbreviation: str | None = None  # of the label, where it means the Inception network
 
 

@@ -93,12 +93,17 @@ class Published:
         return "\n".join(texts)
 
     def means(self) -> pd.DataFrame:
-        """A row for every setting: its seeds, and each metric over them."""
+        """A row for every setting: its seeds, and each metric over them; last a perfect sampler, if known."""
         rows = []
         for setting, own in self.settings.items():
             dataset, _, variant = setting.partition("/")
             texts = {m: self.results.measurement(dataset, variant, m).text for m in self.results.metrics(dataset)}
             rows.append({"setting": setting, "seeds": ", ".join(map(str, own.seed))} | texts)
+        for dataset, own in self.results.cells.groupby("dataset", sort=False):
+            known = {name: facts for name, facts in own.protocols.iloc[0].items() if "perfect" in facts}
+            texts = {name: f"{facts['perfect']:.3g} ± {facts['perfect_std']:.1g}" for name, facts in known.items()}
+            if texts:
+                rows.append({"setting": f"{dataset}: as many perfect samples", "seeds": "exact"} | texts)
         return pd.DataFrame(rows)
 
     @cached_property

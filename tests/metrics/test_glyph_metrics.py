@@ -7,23 +7,15 @@ from pipeline.base.errors import UserError
 from pipeline.base.files import read_json, write_json
 from pipeline.data.array import write_dataset
 from pipeline.data.glyphs import Glyphs
+from pipeline.metrics import glyphs as metrics
 from pipeline.metrics.config import ReferencePlan
 from pipeline.metrics.extractors.extractor import load_reference
 from pipeline.metrics.extractors.own import load_decoder
 from pipeline.metrics.reference import build_reference
+from pipeline.metrics.registry import parse
 from pipeline.metrics.suite import measure
 
 COUNT = 1200
-# Exact mean and standard deviation for COUNT uniform draws of 480 combinations, and of 10, 4, 6, 2 values of a factor.
-PERFECT = {
-    "modes_glyphs": (0.91813, 0.01103),
-    "kl_glyphs": (0.22271, 0.01403),
-    "kl_glyphs_shape": (0.00376, 0.00177),
-    "kl_glyphs_place": (0.00125, 0.00102),
-    "kl_glyphs_hue": (0.00209, 0.00132),
-    "kl_glyphs_ground": (0.00042, 0.00059),
-    "memorised_glyphs": (0.5, 0.01443),
-}
 NAMES = ["valid_glyphs", "modes_glyphs", "kl_glyphs", "memorised_glyphs"]
 
 
@@ -62,8 +54,17 @@ def measured(built, images, *names, pairs=False):
 def test_real_images_are_valid_and_spread_as_a_perfect_sampler_does(built):
     values = measured(built, drawn(7))
     assert values["valid_glyphs_90"] > 0.99 and values["valid_glyphs_50"] == 1
-    for name, (mean, spread) in PERFECT.items():
+    for name, (mean, spread) in perfect(built, "modes_glyphs", "kl_glyphs", "memorised_glyphs").items():
         assert values[name] == pytest.approx(mean, abs=4 * spread), name
+
+
+def perfect(built, *names):
+    width = built[False][0].real["glyphs_decoder", "train"].features.shape[1]
+    found = {}
+    for name in names:
+        protocol = parse(name)
+        found |= dict(zip(protocol.values, protocol.formula.perfect(COUNT, width), strict=True))
+    return found
 
 
 def test_known_answers_stand_in_the_reference(built):
@@ -95,6 +96,18 @@ def test_pairs_agree_where_they_are_real_and_by_chance_where_they_are_shuffled(b
     assert shuffled["agree_glyphs"] == pytest.approx(0.1, abs=0.04) and shuffled["kl_glyphs_hue"] < 0.02
     with pytest.raises(UserError, match="agree_glyphs: given images of one glyph; allowed: glyphs_pairs"):
         measured(built, drawn(7, 10), "agree_glyphs")
+
+
+@pytest.mark.parametrize(("count", "size"), [(50, 10), (300, 4), (200, 480)])
+def test_a_perfect_samplers_values_are_exact(count, size):
+    random = np.random.default_rng(0)
+    draws = random.integers(size, size=(2000, count))
+    covered = np.array([len(np.unique(row)) / size for row in draws])
+    divergence = np.array([metrics.divergence(row, size) for row in draws])
+    pairs = (covered, metrics.covered(count, size)), (divergence, metrics.uniform_divergence(count, size))
+    for values, (mean, spread) in pairs:
+        assert values.mean() == pytest.approx(mean, abs=4 * values.std() / 2000**0.5 + 1e-12)
+        assert values.std() == pytest.approx(spread, rel=0.08, abs=1e-6)
 
 
 def test_another_font_is_refused(built, tmp_path):

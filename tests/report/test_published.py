@@ -1,12 +1,14 @@
 """Runs that are kept in published/: shown as they are, whatever of them is there."""
 
 import json
+from pathlib import Path
 
 from PIL import Image
 
 from pipeline.report.comparisons import counted
 from pipeline.report.published import Published, published_runs
 
+ROOT = Path(__file__).parents[2]
 FACTS = {"n_gen": 4000, "n_real": 6000, "split": "train", "resize": "none", "dtype": "float32", "seed": 0}
 
 
@@ -161,3 +163,10 @@ def test_a_folder_with_nothing_but_a_name_is_no_run(tmp_path):
     (tmp_path / "published/empty/README.md").write_text("Just words.\n")
     (run,) = published_runs(tmp_path / "published")
     assert run.title == "empty" and run.text == "Just words." and run.metrics.empty
+
+
+def test_what_a_perfect_sampler_gets_stands_below_the_settings():
+    (glyphs,) = [run for run in published_runs(ROOT / "published") if run.folder.name == "glyphs"]
+    setting, perfect = glyphs.means().to_dict("records")
+    assert setting["setting"] == "glyphs/full" and perfect["setting"] == "glyphs: as many perfect samples"
+    assert perfect["kl4k_glyphs"] == "0.0613 ± 0.004" and perfect["memorised4k_glyphs"] == "0.5 ± 0.008"
