@@ -74,7 +74,9 @@ def findings(results: Results, outcomes: dict[str, list[Outcome]], published: li
     for dataset, found in outcomes.items():
         own = [entry for entry in found if entry.comparison.of_paper]
         name = paper.name_of(dataset)
-        lines += [f"**{name}:** of {len(own)} comparisons {counted(own)} ([the rule](#verdicts))."] * bool(own)
+        lines += [f"**{name}:** of the paper's {len(own)} comparisons {counted(own)} ([the rule](#verdicts))."] * bool(
+            own
+        )
         rest = [
             f"{entry.comparison.subject} (`{entry.comparison.variant}`): {entry.answer.partition(';')[0]}"
             for entry in found

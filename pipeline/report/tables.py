@@ -149,8 +149,8 @@ def decisions(results: Results, dataset: str, outcomes: list[Outcome], name: str
     rows, metric = [], str(results.main_metric(dataset))
     better = "lower" if lower_is_better(metric) else "higher"
     note = (
-        f"*Measured*: `{metric}`, {better} is better, of the first row / of the second, and their ratio with its "
-        f"{CONFIDENCE:.0%} interval. *Same?* by [the rule](#verdicts)."
+        f"*Measured*: `{metric}` ({better} is better) of the first row / the second row, and their ratio with its "
+        f"{CONFIDENCE:.0%} interval. *Same?* follows [the rule](#verdicts)."
     )
     for entry in outcomes:
         own, base, subject, _ = entry.comparison

@@ -39,7 +39,7 @@ def test_what_was_trained_and_what_was_not_is_said(text):
 
 def test_counts_of_verdicts_and_rows_beyond_the_paper(tmp_path):
     text = found(write_project(tmp_path, MODEL_CELLS))
-    assert "of 5 comparisons " in text and "`lazy_penalty`" in text[text.index("**Off `full`") :]
+    assert "of the paper's 5 comparisons " in text and "`lazy_penalty`" in text[text.index("**Off `full`") :]
 
 
 def test_the_seed_that_the_settings_were_chosen_on_is_named(text):

@@ -134,7 +134,7 @@ def test_rows_of_several_seeds_get_verdicts_by_the_rule(tmp_path):
     }
     assert {pair: outcomes[pair].answer for pair in answers} == answers
     assert "| `grid_attention` better than `axis_attention` | better: 9.89 / 12.39, CelebA 64 (" in part
-    assert "*Measured*: `kl4k_glyphs`, lower is better" in part and "Protocol: 4,000 generated" in part
+    assert "*Measured*: `kl4k_glyphs` (lower is better)" in part and "Protocol: 4,000 generated" in part
     assert (
         found.best == f"`glyphs/wgan_gp` `kl4k_glyphs` 0.1003 ± 0.0061; 10 pairs: {counted(found.outcomes['glyphs'])}"
     )
