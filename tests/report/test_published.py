@@ -1,14 +1,13 @@
 """Runs that are kept in published/: shown as they are, whatever of them is there."""
 
 import json
-from pathlib import Path
 
 from PIL import Image
 
 from pipeline.report.comparisons import counted
 from pipeline.report.published import Published, published_runs
+from repository import ROOT
 
-ROOT = Path(__file__).parents[2]
 FACTS = {"n_gen": 4000, "n_real": 6000, "split": "train", "resize": "none", "dtype": "float32", "seed": 0}
 
 
