@@ -9,7 +9,7 @@ from pipeline.matrix.collect import collect_cell
 
 @command_line
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m stages.collect", description=__doc__)
     parser.add_argument("cell")
     cell = Cell.parse(parser.parse_args().cell)
     copied = collect_cell(cell)

@@ -8,7 +8,7 @@ from pipeline.matrix.collect import collect_reference
 
 @command_line
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m stages.collect_reference", description=__doc__)
     parser.add_argument("dataset")
     dataset = parser.parse_args().dataset
     collect_reference(dataset)

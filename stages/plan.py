@@ -8,7 +8,7 @@ from pipeline.plan.planning import describe_plan, overridden_note, write_plan
 
 @command_line
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    argparse.ArgumentParser(prog="python -m stages.plan", description=__doc__).parse_args()
     print("\n".join([*describe_plan(write_plan()), *overridden_note()]), flush=True)
 
 

@@ -16,7 +16,7 @@ DRAWN = ("celebahq256",)  # data sets of the paper whose networks are drawn from
 
 @command_line
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    argparse.ArgumentParser(prog="python -m stages.report", description=__doc__).parse_args()
     content = load()
     networks = {
         name: resolve_cell(content, name, MAIN_VARIANT).network.model_dump()

@@ -8,7 +8,7 @@ from pipeline.matrix.collect import CURVES, SUMMARY, summarise
 
 @command_line
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    argparse.ArgumentParser(prog="python -m stages.summary", description=__doc__).parse_args()
     metric, *rows = summarise().items()
     print(f"summary: {metric[1]}: {', '.join(f'{row} {value:g}' for row, value in rows)} -> {SUMMARY}, {CURVES}")
 

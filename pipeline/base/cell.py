@@ -60,7 +60,7 @@ def load_stage_plan(
     the name: `<dataset>`, or `<dataset>/<variant>/seed<k>` for a cell.
     Errors: `UserError` where the plan file is missing or does not fit `schema`.
     """
-    parser = argparse.ArgumentParser(description=description)
+    parser = argparse.ArgumentParser(prog=f"python -m stages.{folder}", description=description)
     for option in ("dataset", "variant", "seed") if cell else ("dataset",):
         parser.add_argument(f"--{option}", required=True)
     given = parser.parse_args()

@@ -174,11 +174,12 @@ def existing_path(text: str) -> str:
 
 
 def add_number(parser: argparse.ArgumentParser, option: str, least: int, **settings: Any) -> None:
-    """Add an option for a whole number. Errors, when it is parsed: `UserError` for one below `least`."""
+    """Add an option for a whole number. Errors, when it is parsed: `UserError` for anything else or below `least`."""
 
     def whole_number(text: str) -> int:
-        if int(text) < least:
-            raise UserError(f"{option}: given {text}; allowed: {least} or more")
-        return int(text)
+        with suppress(ValueError):
+            if int(text) >= least:
+                return int(text)
+        raise UserError(f"{option}: given {text}; allowed: a whole number, {least} or more")
 
     parser.add_argument(option, type=whole_number, **settings)

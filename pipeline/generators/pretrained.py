@@ -45,8 +45,8 @@ def find_run(run_or_name: str | Path) -> Path:
     networks = kept_networks()
     if str(run_or_name) in networks:
         return networks[str(run_or_name)]
-    kept = f"one of {choices(networks, run_or_name)}" if networks else "published; pretrained/ has none"
-    raise UserError(f"{run_or_name}: no finished run here ({NETWORKS} is missing), and no network {kept}")
+    kept = choices(networks, run_or_name) if networks else "pretrained/ has none"
+    raise UserError(f"{run_or_name}: no finished run ({NETWORKS} is missing) and none of the networks here: {kept}")
 
 
 def add_network(parser: argparse.ArgumentParser) -> None:

@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from pipeline.base.cell import Cell
-from pipeline.base.errors import ConfigError, UserError, command_line
+from pipeline.base.errors import ConfigError, UserError, choices, command_line
 from pipeline.base.files import atomic_write, read_json, user_path, write_json, write_text
 from pipeline.base.git import SETTINGS, changes, clone_at, git
 from pipeline.base.images import tile
@@ -134,6 +134,9 @@ def main() -> None:
     parser.add_argument("--data", type=user_path, help="images of its dataset: a folder or a zip")
     options = parser.parse_args()
     folder = ROOT / PUBLISHED / options.name
+    if not (folder / "settings.yaml").is_file():
+        there = (path.parent.name for path in sorted(ROOT.glob(f"{PUBLISHED}/*/settings.yaml")))
+        raise UserError(f"publish: given {options.name!r}; allowed: {choices(there, options.name)}")
     settings = read_yaml(folder / "settings.yaml")
     clone = prepare_clone(options.name, settings, options.data, ROOT)
     print(f"publish: {options.name}: {settings.get('about', 'no word on its cost')} -> {folder}/", flush=True)
