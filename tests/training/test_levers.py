@@ -108,6 +108,7 @@ def test_shared_biases_give_the_gradients_of_separate_ones(cell, settings):
     torch.testing.assert_close(flat(networks.discriminator), expected, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.nightly
 def test_what_the_compiler_traces_equals_eager(gradients, monkeypatch):
     """Both losses whole, the penalty's second derivative included, without the minutes that code generation takes."""
     compiler = torch.compile
