@@ -26,7 +26,7 @@ def main() -> None:
     if (why := no_revision()) is not None:
         say(f"train: {name}: note: the record will name no revision: {why}")
     if isinstance(plan, ImportPlan):
-        from pipeline.released.import_weights import import_run
+        from pipeline.released.checkpoint import import_run
 
         record = import_run(plan, Path("runs") / name)
         say(f"train: {name}: imported from {record['imported_from']} -> runs/{name}/")

@@ -11,7 +11,7 @@ from pipeline.base.files import read_json, write_json
 from pipeline.base.schema import bind, read_yaml
 from pipeline.generators.library import load_generator
 from pipeline.plan import planning
-from pipeline.released.import_weights import import_run
+from pipeline.released.checkpoint import import_run
 from pipeline.report.results import Results
 from pipeline.training.config import ImportPlan
 from settings_files import GONE, copy_settings, edit_settings
