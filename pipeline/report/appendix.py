@@ -10,7 +10,7 @@ from pipeline.metrics.registry import CASES, column
 from pipeline.plan.compose import group_files
 from pipeline.report import paper
 from pipeline.report.comparisons import Outcome, counted
-from pipeline.report.document import Table
+from pipeline.report.document import Table, caption
 from pipeline.report.formats import NOT_RUN
 from pipeline.report.pictures import SPACES
 from pipeline.report.results import Results, metrics_among, protocol_text
@@ -52,9 +52,8 @@ def known_answers_table(answers: Mapping[str, Any], name: str) -> Table:
         }
         for case in sorted(cases, key=[*CASES, *cases].index)
     ]
-    note = f"The evaluator's held-out accuracy is {answers['accuracy']:.1%}." if "accuracy" in answers else ""
-    title = "The evaluator's known answers"
-    return Table(name=name, title=title, frame=pd.DataFrame(rows), note=note, folded=True)
+    accuracy = f"The evaluator's held-out accuracy is {answers['accuracy']:.1%}." if "accuracy" in answers else ""
+    return Table(name=name, frame=pd.DataFrame(rows), folded=True, **caption("evaluator", accuracy=accuracy))
 
 
 def memorisation(results: Results, dataset: str) -> Table:
@@ -70,22 +69,17 @@ def memorisation(results: Results, dataset: str) -> Table:
                 f"{space}: samples closer than 99 % of those": f"{facts['closer']:.1%}",
             }
         rows += [row] if len(known) == len(SPACES) else []
-    note = (
-        "About 1 % of the samples is expected to be that close if samples are spread like training images; a generator "
-        "that copies has many. Pixel distances in grey levels (root mean square). First seed."
-    )
-    title = "Nearest training images, as numbers"
-    return Table(name=f"{dataset}_memorisation", title=title, frame=pd.DataFrame(rows), note=note, folded=True)
+    return Table(name=f"{dataset}_memorisation", frame=pd.DataFrame(rows), folded=True, **caption("memorisation"))
 
 
 def from_the_paper() -> list[Table]:
     """What others measured of the released program, and every value of the paper with source, status and protocol."""
     elsewhere = paper.paper_rows("replication").drop(columns=["table", "std", "protocol", "paper_budget"])
-    note = f"*checked*: read in the paper or in the method's own publication; {'; '.join(paper.MEANINGS.values())}."
-    title, values = "Where the paper's numbers come from", paper.packaged("paper_results.csv")
+    values = paper.packaged("paper_results.csv")
+    marks = caption("paper_values", marks="; ".join(paper.MEANINGS.values()))
     return [
-        Table(name="replications", title="The released program, scored by others", frame=elsewhere, folded=True),
-        Table(name="paper_values", title=title, frame=values, note=note, folded=True),
+        Table(name="replications", frame=elsewhere, folded=True, **caption("replications")),
+        Table(name="paper_values", frame=values, folded=True, **marks),
     ]
 
 
@@ -126,11 +120,7 @@ def claims(results: Results, outcomes: list[Outcome], figures: Collection[str]) 
         f"{decided - (frame.measured == NOT_RUN).sum()} of {decided} that training can decide were measured, at least "
         "in part."
     )
-    note = (
-        "Claims in the order of the paper, sections as there. *Built*: code and tests, which alone show nothing about "
-        "quality. *Shown*: a picture of this report. *Measured*: by the rules below."
-    )
-    return counts, Table(name="claims", title="Every claim of the paper", frame=frame, note=note, folded=True)
+    return counts, Table(name="claims", frame=frame, folded=True, **caption("claims"))
 
 
 def every_cell(results: Results) -> Table:
@@ -150,20 +140,14 @@ def every_cell(results: Results) -> Table:
         frame["libraries"] = [", ".join(f"{name} {version}" for name, version in own.items()) for own in known]
     shared = {c: str(frame[c].iloc[0]) for c in origin if len(set(frame[c].astype(str))) == 1}
     said = "; ".join(f"{column.replace('_', ' ')}: {value}" for column, value in shared.items() if value != "nan")
-    note = (
-        "The values of a diverged training are those of its last finite weights; they enter no mean. The CSV also has "
-        "time, memory, `key` (hash of all that a training depends on) and `dirty` (code or parameters differed from "
-        f"the revision). Shared by all: {said or 'nothing'}."
-    )
-    title = "Every training, seed by seed"
-    return Table(name="cells", title=title, frame=frame, note=note, hidden=tuple(origin), folded=True)
+    words = caption("cells", shared=said or "nothing")
+    return Table(name="cells", frame=frame, hidden=tuple(origin), folded=True, **words)
 
 
 def settings(params: dict[str, Any]) -> Table:
     """What an experiment was run with, key by key."""
     rows = [{"key": key, "value": str(value)} for key, value in settings_of(params, params.get("conf")).items()]
-    note = "As it was for this report. What each cell was trained with is in plan/train/."
-    return Table(name="settings", title="Settings", frame=pd.DataFrame(rows), note=note, folded=True)
+    return Table(name="settings", frame=pd.DataFrame(rows), folded=True, **caption("settings"))
 
 
 def settings_of(params: dict[str, Any], conf: str | Path | None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pipeline.base.files import read_json
 from pipeline.report import appendix, architecture, charts, cost, decide, paper, pictures, tables
 from pipeline.report.compare import short_report
 from pipeline.report.comparisons import Outcome, compared, counted
-from pipeline.report.document import Content, Figure, Section, Table, write_report
+from pipeline.report.document import Content, Figure, Section, Table, caption, write_report
 from pipeline.report.formats import CONFIDENCE
 from pipeline.report.published import Published, published_runs
 from pipeline.report.results import Results
@@ -58,8 +58,8 @@ def build_report(params: dict[str, Any], *, networks: dict[str, dict[str, Any]] 
     ]  # fmt: skip
     drawn = [part.path.stem for one in sections for part in one.content if isinstance(part, Figure)]
     counts, status = appendix.claims(loaded, [entry for found in outcomes.values() for entry in found], drawn)
-    deviations = Table(name="deviations", title="Where this departs from the paper or the released code",
-                       frame=paper.packaged("deviations.csv"), folded=True)  # fmt: skip
+    departures = paper.packaged("deviations.csv")
+    deviations = Table(name="deviations", frame=departures, folded=True, **caption("deviations"))
     sections += [
         Section(status.title, "claims", [counts, status]),
         Section("Rules", "verdicts", [rules(), deviations], "Rules"),
@@ -72,17 +72,13 @@ def findings(results: Results, outcomes: dict[str, list[Outcome]], published: li
     """A list: what was trained and what was not, what the comparisons say, tuning, machines, published runs."""
     lines = trained(results)
     for dataset, found in outcomes.items():
-        own = [entry for entry in found if entry.comparison.of_paper]
-        name = paper.name_of(dataset)
-        lines += [f"**{name}:** of the paper's {len(own)} comparisons {counted(own)} ([the rule](#verdicts))."] * bool(
-            own
-        )
-        rest = [
-            f"{entry.comparison.subject} (`{entry.comparison.variant}`): {entry.answer.partition(';')[0]}"
-            for entry in found
-            if not entry.comparison.of_paper
-        ]
-        lines += [f"**Off `{paper.MAIN_VARIANT}`, not in the paper's tables:** {'; '.join(rest)}."] * bool(rest)
+        own, rest = ([one for one in found if one.comparison.of_paper == of_paper] for of_paper in (True, False))
+        if own:
+            text = f"of the paper's {len(own)} comparisons {counted(own)} ([the rule](#verdicts))."
+            lines.append(f"**{paper.name_of(dataset)}:** {text}")
+        if rest:
+            texts = (f"{e.comparison.subject} (`{e.comparison.variant}`): {e.answer.partition(';')[0]}" for e in rest)
+            lines.append(f"**Off `{paper.MAIN_VARIANT}`, not in the paper's tables:** {'; '.join(texts)}.")
         lines += [tuned_on(results, dataset)] * (dataset in TUNED)
     if devices := sorted(set(results.cells.get("device", pd.Series(dtype=str)).dropna())):
         after = "Another kind of processor gives other values, as another seed does (docs/notes/)"

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.report import paper
-from pipeline.report.document import Figure, Table
+from pipeline.report.document import Figure, Table, caption
 from pipeline.report.drawing import INK, Panel, lines, page_wide
 from pipeline.report.formats import interval, number
 from pipeline.report.results import Results, lower_is_better, metrics_among
@@ -33,7 +33,6 @@ COLUMNS = {
     "gradient_g": "largest gradient norm of G",
     "sample_spread": "spread of samples, last tenth",
 }
-BAND = "A line is the mean over trainings, its band their smallest and largest value."
 
 
 def ranking(results: Results, dataset: str, folder: Path) -> Figure | None:
@@ -61,8 +60,7 @@ def ranking(results: Results, dataset: str, folder: Path) -> Figure | None:
         axes[0].set_yticks(range(len(variants)), variants)
         axes[0].set_ylim(len(variants) - 0.5, -0.5)
     alt = f"{', '.join(metrics)} of {', '.join(variants)} on {paper.name_of(dataset)}; the numbers are in the tables"
-    note = "A dot is a training; the bar is the mean with its interval, from three trainings on."
-    return Figure(title="Rows compared", path=path, alt=alt, note=note)
+    return Figure(path=path, alt=alt, **caption("ranking"))
 
 
 def axis_label(metric: str) -> str:
@@ -92,7 +90,7 @@ def progress(results: Results, dataset: str, folder: Path) -> Figure | None:
     against = " and ".join(label for label, _ in axes.values())
     alt = f"{', '.join(metrics)} of {', '.join(runs)} on {paper.name_of(dataset)} against {against}"
     return lines(folder / f"{dataset}_progress.png", runs, panels, columns=len(axes), height=3.6,
-                 title="Metrics over training", alt=alt, note=BAND, folded=True)  # fmt: skip
+                 alt=alt, folded=True, **caption("progress"))  # fmt: skip
 
 
 def training_curves(results: Results, dataset: str, folder: Path) -> Figure | None:
@@ -109,7 +107,7 @@ def training_curves(results: Results, dataset: str, folder: Path) -> Figure | No
         f"{', '.join(panel.y_label for panel in panels)} of {', '.join(runs)} on {paper.name_of(dataset)} against kimg"
     )
     return lines(folder / f"{dataset}_curves.png", runs, panels, columns=2, height=2.6,
-                 title="Training curves", alt=alt, note=BAND, folded=True)  # fmt: skip
+                 alt=alt, folded=True, **caption("curves"))  # fmt: skip
 
 
 def curve_numbers(results: Results, dataset: str) -> Table:
@@ -118,12 +116,7 @@ def curve_numbers(results: Results, dataset: str) -> Table:
         {"variant": cell.variant, "seed": cell.seed} | curve_summary(cell.to_dict(), results.series(cell, "history"))
         for _, cell in results.of(dataset).iterrows()
     ]
-    note = (
-        "Read from history.csv, in tenths of the ticks. *Spikes*: ticks whose gradient norm is more than ten times the "
-        "training's median. No verdict rests on this table."
-    )
-    title = "Training curves as numbers"
-    return Table(name=f"{dataset}_curves", title=title, frame=pd.DataFrame(rows), note=note, folded=True)
+    return Table(name=f"{dataset}_curves", frame=pd.DataFrame(rows), folded=True, **caption("curve_numbers"))
 
 
 def curve_summary(cell: dict[str, Any], history: pd.DataFrame | None) -> dict[str, str]:

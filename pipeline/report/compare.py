@@ -19,7 +19,7 @@ from pipeline.plan.config import CONF, PARAMS
 from pipeline.report.appendix import settings_of
 from pipeline.report.charts import ending, training_curves
 from pipeline.report.decide import Kind, Question, compare_rows
-from pipeline.report.document import Content, Figure, Section, Table, write_report
+from pipeline.report.document import Content, Figure, Section, Table, caption, write_report
 from pipeline.report.drawing import Tile, contact_sheet
 from pipeline.report.formats import duration, number
 from pipeline.report.paper import name_of
@@ -135,11 +135,7 @@ def differences(first: Snapshot, second: Snapshot, dataset: str) -> Table:
             rows.append({"variant": variant, "metric": metric, f"A: {first.name}": texts[0],
                          f"B: {second.name}": texts[1], "B / A": found.ratio_text, "B is": says})  # fmt: skip
     rows.sort(key=lambda row: (row["B is"] == "-", row["B is"].startswith(Kind.OPEN)))
-    note = (
-        f"Values that are equal in both and left out: {same}. Verdicts follow the report's rule, all rows of both "
-        "sides together; fewer than three trainings a row stay open."
-    )
-    return Table(name=f"{dataset}_compared", title="What changed", frame=pd.DataFrame(rows), note=note)
+    return Table(name=f"{dataset}_compared", frame=pd.DataFrame(rows), **caption("compared", same=same))
 
 
 def among(had: list[float], has: list[float], lower: bool) -> str:
@@ -165,5 +161,5 @@ def samples(first: Snapshot, second: Snapshot, dataset: str, out: Path) -> Figur
         tiles = [Tile(f"{k}: {name}", grid(s.images[0][:IMAGES])) for k, s in (("A", one), ("B", two)) if s]
         rows += [("", tiles)] if tiles else []
     alt = f"The first samples of every cell of {second.name} on {dataset}, beside those of {first.name}"
-    return contact_sheet(out / f"figures/{dataset}_samples.png", rows, title="Samples, uncurated", alt=alt,
-                         note=f"A is {first.name}, B is {second.name}.")  # fmt: skip
+    words = caption("compared_samples", first=first.name, second=second.name)
+    return contact_sheet(out / f"figures/{dataset}_samples.png", rows, alt=alt, **words)

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.report import paper
-from pipeline.report.document import Figure, Table
+from pipeline.report.document import Figure, Table, caption
 from pipeline.report.drawing import Panel, lines
 from pipeline.report.formats import NOT_RUN, duration, spread
 from pipeline.report.results import Results
@@ -67,11 +67,7 @@ def cost(results: Results, published: Sequence[Results]) -> Table:
                 "hardware": "; ".join(sorted(set(runs.device.dropna()))),
             }
         )
-    note = (
-        "Parameters and FLOPs are computed from the networks' definitions (`python -m pipeline.report.generated`), 2 "
-        "FLOPs per multiply-add; time and memory are measured, here or in a published run, whose networks may differ."
-    )
-    return Table(name="cost", title="Cost per geometry", frame=pd.DataFrame(rows), note=note)
+    return Table(name="cost", frame=pd.DataFrame(rows), **caption("cost"))
 
 
 def growth(folder: Path) -> Figure:
@@ -102,12 +98,5 @@ def growth(folder: Path) -> Figure:
     ]
     most = rows[rows.resolution == 256].g_gib
     needs = "; ".join(f"{kind} attention needs {most[kind]:,.3g} GiB for G at 256" for kind in KINDS)
-    return lines(
-        folder / "growth.png", runs, panels, columns=3,
-        title="Memory, arithmetic and size against resolution (counted)",
-        alt=f"Counted memory and arithmetic for one image: {needs}",
-        note="Counted from the networks without running them (`python -m benchmarks.growth`, `python -m "
-        "pipeline.report.generated`). D costs less at 64 than at 48 pixels because its first stages are narrower there "
-        "(96 wide against 384), and no more at 256 than at 128 because its patches are twice as wide, so that it has "
-        "as many tokens. Lines that would cover each other are moved a little sideways.",
-    )  # fmt: skip
+    alt = f"Counted memory and arithmetic for one image: {needs}"
+    return lines(folder / "growth.png", runs, panels, columns=3, alt=alt, **caption("growth"))

@@ -22,6 +22,7 @@ from markdown_it.token import Token
 
 from pipeline.base.files import write_text
 from pipeline.report.formats import cell_text
+from pipeline.report.paper import packaged
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +90,12 @@ class Figure:
     def markdown(self, out: Path) -> list[str]:
         """Its paragraphs under the title."""
         return [self.note, f"![{re.sub(r'[][]', '', self.alt)}]({self.file(out)})"]
+
+
+def caption(name: str, **values: object) -> dict[str, Any]:
+    """Title and note of a table or a figure, from captions.csv, with `values` in their places."""
+    row = packaged("captions.csv").set_index("name").loc[name]
+    return {column: row[column].format(**values) for column in ("title", "note")}
 
 
 Content = str | Table | Figure  # text is Markdown

@@ -67,7 +67,7 @@ class PaperValue:
 
 @cache
 def packaged(name: str) -> pd.DataFrame:
-    """A CSV of this folder, as text: rows, paper_results, deviations, claims, cost_geometry, growth."""
+    """A CSV of this folder, as text: rows, paper_results, deviations, claims, captions, cost_geometry."""
     with resources.files("pipeline.report").joinpath(name).open(encoding="utf-8") as file:
         return pd.read_csv(file, dtype=str, keep_default_na=False)
 

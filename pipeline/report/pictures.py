@@ -9,7 +9,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
 from pipeline.base.images import GAP_GREY, tile
-from pipeline.report.document import Figure
+from pipeline.report.document import Figure, caption
 from pipeline.report.drawing import Tile, contact_sheet
 from pipeline.report.formats import number
 from pipeline.report.paper import MAIN_VARIANT
@@ -58,9 +58,9 @@ def samples(results: Results, dataset: str, folder: Path) -> Figure | None:
         for name, sheet in [*real, *((label(cell), sheet) for cell, sheet in own)]
     ]
     return contact_sheet(
-        folder / f"{dataset}_samples.png", rows_of(tiles, 4), title="Samples",
+        folder / f"{dataset}_samples.png", rows_of(tiles, 4),
         alt=f"Uncurated samples on {dataset}: {', '.join(entry.caption for entry in tiles)}",
-        note="The first of the measured samples of every row, uncurated" + ("; real images first." if real else "."),
+        **caption("samples", real="; real images first" * bool(real)),
     )  # fmt: skip
 
 
@@ -73,9 +73,8 @@ def timelines(results: Results, dataset: str, folder: Path) -> Figure | None:
         images = sheet.images[:, :16]
         rows.append((label(cell), [Tile(f"{kimgs[i]:g} kimg", grid(images[i], side=128)) for i in shown]))
     return contact_sheet(
-        folder / f"{dataset}_training.png", rows, title="Samples over training", folded=True,
+        folder / f"{dataset}_training.png", rows, folded=True, **caption("training"),
         alt=f"Samples from the same latents at moments of training, for {', '.join(name for name, _ in rows)}",
-        note="The same latents in every row and at every moment, drawn by the averaged generator.",
     )  # fmt: skip
 
 
@@ -86,9 +85,8 @@ def interpolations(results: Results, dataset: str, folder: Path) -> Figure | Non
         for cell, sheet in sheets(results, dataset, "interpolation")
     ]
     return contact_sheet(
-        folder / f"{dataset}_interpolation.png", rows_of(tiles, 4), title="Latent interpolation", folded=True,
+        folder / f"{dataset}_interpolation.png", rows_of(tiles, 4), folded=True, **caption("interpolation"),
         alt=f"Interpolations between two latents of {', '.join(entry.caption for entry in tiles)} on {dataset}",
-        note="Each row walks along a great circle from one latent to another. Jumps speak for memorised images.",
     )  # fmt: skip
 
 
@@ -104,10 +102,8 @@ def neighbours(results: Results, dataset: str, folder: Path) -> Figure | None:
             tiles.append(Tile(label(cell), np.concatenate([left, gap, right], axis=1)))
         rows += rows_of(tiles, 7, words)
     return contact_sheet(
-        folder / f"{dataset}_neighbours.png", rows, title="Nearest training images", folded=True,
+        folder / f"{dataset}_neighbours.png", rows, folded=True, **caption("neighbours"),
         alt=f"Samples on {dataset} beside their nearest training images, in pixel space and in feature space",
-        note="Left of the gap: the samples of 256 that lie nearest to any training image; right of it, their nearest "
-        "training images. Twins would be copies.",
     )  # fmt: skip
 
 
@@ -135,9 +131,8 @@ def augmentation(results: Results, dataset: str, folder: Path) -> Figure | None:
         changed = to_uint8(augment(batch, config.model_copy(update={"policy": policy}))).numpy()
         tiles.append(Tile(name, grid(changed.transpose(0, 2, 3, 1), len(images))))
     return contact_sheet(
-        folder / f"{dataset}_augment.png", rows_of(tiles, 1), title="What augmentation does", folded=True,
+        folder / f"{dataset}_augment.png", rows_of(tiles, 1), folded=True, **caption("augment", variant=used[0]),
         alt=f"Real images of {dataset} under {', '.join(entry.caption for entry in tiles)}",
-        note=f"The same real images under each operation of DiffAug, and all, with the settings of `{used[0]}`.",
     )  # fmt: skip
 
 
@@ -157,11 +152,9 @@ def attention(results: Results, dataset: str, folder: Path) -> Figure | None:
         window = f" in {facts['window']} x {facts['window']}" if local else ""
         rows.append((f"{label(cell)}: {facts['kind']}{window}", tiles))
     return contact_sheet(
-        folder / f"{dataset}_attention.png", rows, title="Attention maps", folded=True,
+        folder / f"{dataset}_attention.png", rows, folded=True, **caption("attention"),
         shades=ScalarMappable(Normalize(0, most), "cividis"), meaning="times an even share",
         alt=f"Attention maps of {', '.join(name for name, _ in rows)} on {dataset}",
-        note="Weights with which the outlined token mixes the values of all tokens, in the last generator block of the "
-        "largest map up to 64 x 64: times the number of tokens it can reach, so 1 is an even share.",
     )  # fmt: skip
 
 
@@ -176,13 +169,11 @@ def relative_positions(results: Results, dataset: str, folder: Path) -> Figure |
     ]
     most = max((float(np.abs(entry.image).max()) for entry in tiles), default=0)
     return contact_sheet(
-        folder / f"{dataset}_relative_position.png", rows_of(tiles, 4), title="What relative position learned",
+        folder / f"{dataset}_relative_position.png", rows_of(tiles, 4), **caption("relative_position"),
         shades=ScalarMappable(Normalize(-most, most), "PuOr_r"), folded=True,
         meaning="added to an attention score: below 0 lowers attention, above raises it",
         alt=f"Learned bias by key offset of {', '.join(entry.caption for entry in tiles)} on {dataset}: "
         f"range ±{most:.2g}",
-        note="Bias by where the key stands from the query (centre: the token itself; up and left: keys above and "
-        "before it). Each head's mean is taken off: softmax does not see it.",
     )  # fmt: skip
 
 

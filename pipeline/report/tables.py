@@ -12,7 +12,7 @@ from pipeline.report import paper
 from pipeline.report.comparisons import OFF_FULL, Outcome
 from pipeline.report.cost import flops_per_kimg, forward_flops
 from pipeline.report.decide import FEWEST_SEEDS, against_value
-from pipeline.report.document import Table
+from pipeline.report.document import Table, caption
 from pipeline.report.formats import CONFIDENCE, NOT_RUN
 from pipeline.report.paper import PaperValue
 from pipeline.report.results import Results, lower_is_better
@@ -46,15 +46,11 @@ def shares(results: Results, dataset: str, row: Any) -> dict[str, str]:
 
 
 CIFAR = {f"{kind} CIFAR-10": ("cifar10", kind) for kind in ("FID", "IS")}
-SIZE = (
-    "Parameters are from the trainings, arithmetic from the networks' definitions (2 FLOP per multiply-add), time per "
-    "thousand images shown to D is measured."
-)
 
 
 def side_by_side(
-    results: Results, dataset: str, name: str, rows: pd.DataFrame, compared: dict[str, Outcome], *, title: str,
-    first: str, columns: Mapping[str, tuple[str, str]] = MappingProxyType({}), own: str = "", note: str = "",
+    results: Results, dataset: str, name: str, rows: pd.DataFrame, compared: dict[str, Outcome], *,
+    first: str, columns: Mapping[str, tuple[str, str]] = MappingProxyType({}), own: str = "",
     more: Callable[[Results, str, Any], dict[str, str]] = lambda *_: {}, least: int = 2, whole: bool = False,
 ) -> Table:  # fmt: skip
     """The table of `rows` (columns row, variant, against), folded where fewer than `least` or half were measured.
@@ -77,12 +73,11 @@ def side_by_side(
             line["as in the paper?"] = found.answer if found else "-"
         lines.append(line)
     frame, folded = pd.DataFrame(lines), measured < max(least, len(lines) / 2)
-    return Table(
-        name=f"{dataset}_{name}", frame=frame, folded=folded,
-        title=f"{title} ({measured or 'nothing'} measured)" if folded else title,
-        note=" ".join(part for part in (note, paper.explained(frame)) if part),
-        hidden=() if whole else tuple(f"measured: {metric}" for metric in metrics[1:]),
-    )  # fmt: skip
+    words = caption(name, dataset=paper.name_of(dataset))
+    words["note"] = f"{words['note']} {paper.explained(frame)}".strip()
+    words["title"] += f" ({measured or 'nothing'} measured)" * folded
+    hidden = () if whole else tuple(f"measured: {metric}" for metric in metrics[1:])
+    return Table(name=f"{dataset}_{name}", frame=frame, folded=folded, hidden=hidden, **words)
 
 
 def paper_columns(table: str, row: str, places: Mapping[str, tuple[str, str]], own: str = "") -> dict[str, str]:
@@ -103,31 +98,15 @@ def paper_columns(table: str, row: str, places: Mapping[str, tuple[str, str]], o
 
 LAYOUTS = {
     "ablation": partial(
-        side_by_side, title="Ablation: the paper's rows (A) to (E)", first="paper's row",
+        side_by_side, first="paper's row",
         columns={f"FID {paper.name_of(name)}": (name, "FID") for name in paper.ABLATION_DATASETS},
     ),
-    "augmentation": partial(
-        side_by_side, title="Transformer and CNN, with and without augmentation", first="method", columns=CIFAR,
-        own="TransGAN + DiffAug", more=size, note=f"{SIZE} Each model has its own recipe.",
-    ),
-    "components": partial(
-        side_by_side, title="Normalisation and position", first="what",
-        note="The paper's own figures (its appendix) were not found.",
-    ),
-    "beyond": partial(
-        side_by_side, title="Beyond the paper", first="what it changes", more=shares, least=1,
-        note="Ideas from later work, on the networks of `full`.",
-    ),
-    "scaling_v1": partial(
-        side_by_side, title="Sizes of TransGAN (v1)", first="paper's row", columns=CIFAR, more=size, note=SIZE,
-    ),
-    "hybrid_v1": partial(
-        side_by_side, title="Transformer and CNN mixed (v1)", first="paper's row", columns=CIFAR, more=size, note=SIZE,
-    ),
-    OFF_FULL: partial(
-        side_by_side, title="Off the full model", first="what",
-        note="Changes off the full model that the paper has no row for.",
-    ),
+    "augmentation": partial(side_by_side, first="method", columns=CIFAR, own="TransGAN + DiffAug", more=size),
+    "components": partial(side_by_side, first="what"),
+    "beyond": partial(side_by_side, first="what it changes", more=shares, least=1),
+    "scaling_v1": partial(side_by_side, first="paper's row", columns=CIFAR, more=size),
+    "hybrid_v1": partial(side_by_side, first="paper's row", columns=CIFAR, more=size),
+    OFF_FULL: partial(side_by_side, first="what"),
 }  # fmt: skip
 
 
@@ -148,10 +127,7 @@ def decisions(results: Results, dataset: str, outcomes: list[Outcome], name: str
         return None
     rows, metric = [], str(results.main_metric(dataset))
     better = "lower" if lower_is_better(metric) else "higher"
-    note = (
-        f"*Measured*: `{metric}` ({better} is better) of the first row / the second row, and their ratio with its "
-        f"{CONFIDENCE:.0%} interval. *Same?* follows [the rule](#verdicts)."
-    )
+    words = caption("decisions", title=title, metric=metric, better=better, confidence=CONFIDENCE)
     for entry in outcomes:
         own, base, subject, _ = entry.comparison
         found = entry.verdict
@@ -170,7 +146,7 @@ def decisions(results: Results, dataset: str, outcomes: list[Outcome], name: str
         )  # fmt: skip
     frame = pd.DataFrame(rows)
     frame = frame.map(lambda value: float(f"{value:.4g}") if isinstance(value, float) else value)
-    return Table(name=f"{name}_decisions", title=title, frame=frame, note=note, hidden=tuple(frame.columns[4:]))
+    return Table(name=f"{name}_decisions", frame=frame, hidden=tuple(frame.columns[4:]), **words)
 
 
 def main_datasets(results: Results) -> list[str]:
@@ -188,18 +164,19 @@ def overview(results: Results) -> Table:
             row[f"measured: {kind}"] = results.measurement(dataset, paper.MAIN_VARIANT, metric).text
         rows.append(row)
     frame = pd.DataFrame(rows)
-    note = f"TransGAN as the paper reports it; `{paper.MAIN_VARIANT}` as trained here. {paper.explained(frame)}"
-    return Table(name="main_overview", title="TransGAN on the paper's data sets", frame=frame, note=note.strip())
+    words = caption("overview", variant=paper.MAIN_VARIANT)
+    words["note"] = f"{words['note']} {paper.explained(frame)}".strip()
+    return Table(name="main_overview", frame=frame, **words)
 
 
 def main_results(results: Results, dataset: str) -> Table:
     """The paper's Table 1 on one dataset: every method it lists, and what this pipeline measured of it."""
     methods = list(dict.fromkeys(paper.paper_rows("main", dataset).row)) or ["TransGAN"]
     variants = {row: variant for variant, row in paper.rows_of("main").items()}
-    title, columns = f"Main results: {paper.name_of(dataset)}", {kind: (dataset, kind) for kind in ("FID", "IS")}
+    columns = {kind: (dataset, kind) for kind in ("FID", "IS")}
     rows = pd.DataFrame({"row": methods, "variant": [variants.get(method, "") for method in methods], "against": ""})
-    return side_by_side(results, dataset, "main", rows, {}, title=title, first="method", columns=columns,
-                        own="TransGAN", more=verdicts, least=1, whole=True)  # fmt: skip
+    return side_by_side(results, dataset, "main", rows, {}, first="method", columns=columns, own="TransGAN",
+                        more=verdicts, least=1, whole=True)  # fmt: skip
 
 
 def verdicts(results: Results, dataset: str, row: Any) -> dict[str, str]:
