@@ -8,6 +8,7 @@ import argparse
 import math
 import re
 from collections.abc import Iterator
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,10 +35,7 @@ def main() -> None:
     from pipeline.generators.library import load_generator
 
     generator = load_generator(run)
-    if kind in VIDEOS:
-        drawn = f"{_write_walk(generator, options)} frames"
-    else:
-        drawn = f"{_write_images(generator, options, kind)} samples"
+    drawn = (_write_walk if kind in VIDEOS else _write_images)(generator, options, kind)
     seeds = f"seed {options.seed}" if options.seeds is None else f"{len(options.seeds)} seeds"
     print(f"{drawn} of {options.network}, {seeds} -> {options.out}")
 
@@ -94,35 +92,29 @@ def _kind(options: argparse.Namespace) -> str:
     return "folder"
 
 
-def _write_images(generator: "TrainedGenerator", options: argparse.Namespace, kind: str) -> int:
-    """The images as one picture, an array or single files; returns their number. On a terminal with a progress bar."""
+def _write_images(generator: "TrainedGenerator", options: argparse.Namespace, kind: str) -> str:
+    """The images as one picture, an array or single files, on a terminal with a progress bar; what was drawn."""
     from tqdm import tqdm
 
-    out, seeds = options.out, options.seeds
-    count = options.n if seeds is None else len(seeds)
-
-    def drawn() -> Iterator[np.ndarray]:
-        if seeds is None:
-            latents = generator.latents(count, options.seed, options.truncation)
-            parts = generator.batches(latents, seed=options.seed, batch=options.batch)
-        else:
-            parts = (generator.sample(1, seed, options.truncation) for seed in seeds)
-        with tqdm(total=count, desc="generate", unit="image", disable=None) as bar:
-            for images in parts:
-                yield images
-                bar.update(len(images))
-
-    if kind == ".png":
-        write_images.write_grid(out, drawn(), (options.columns, options.scale))
-    elif kind == ".npz":
-        write_images.write_array(out, drawn())
+    seeds = options.seeds
+    count, names = options.n, [f"{index:06d}.png" for index in range(options.n)]
+    if seeds is not None:
+        count, names = len(seeds), [f"seed{seed:05d}.png" for seed in seeds]
+        parts: Iterator[np.ndarray] = (generator.sample(1, seed, options.truncation) for seed in seeds)
     else:
-        names = [f"{n:06d}.png" for n in range(count)] if seeds is None else [f"seed{seed:05d}.png" for seed in seeds]
-        (write_images.write_zip if kind == ".zip" else write_images.write_folder)(out, drawn(), names)
-    return count
+        latents = generator.latents(count, options.seed, options.truncation)
+        parts = generator.batches(latents, seed=options.seed, batch=options.batch)
+    images = tqdm(chain.from_iterable(parts), total=count, desc="generate", unit="image", disable=None)
+    if kind == ".png":
+        write_images.write_grid(options.out, images, (options.columns, options.scale))
+    elif kind == ".npz":
+        write_images.write_array(options.out, images)
+    else:
+        (write_images.write_zip if kind == ".zip" else write_images.write_folder)(options.out, images, names)
+    return f"{count} samples"
 
 
-def _write_walk(generator: "TrainedGenerator", options: argparse.Namespace) -> int:
+def _write_walk(generator: "TrainedGenerator", options: argparse.Namespace, _: str) -> str:
     """Without --seeds: a grid of --n images, each on a walk of its own. With: one image that passes every seed."""
     from pipeline.generators.library import walk
 
@@ -135,7 +127,7 @@ def _write_walk(generator: "TrainedGenerator", options: argparse.Namespace) -> i
         drawn = generator.draw(path.flatten(0, 1), seed=options.seed, batch=options.batch)
         frames = drawn.reshape(len(path), options.n, *drawn.shape[1:])
     write_images.write_video(options.out, frames, (options.columns, options.scale), fps=options.fps)
-    return len(frames)
+    return f"{len(frames)} frames"
 
 
 if __name__ == "__main__":

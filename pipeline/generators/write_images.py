@@ -5,7 +5,7 @@ import math
 import os
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -29,28 +29,28 @@ def grid(images: np.ndarray, layout: Layout) -> np.ndarray:
     return tile(images.transpose(0, 3, 1, 2), columns, scale=scale or max(1, SHOWN // images.shape[1]))
 
 
-def write_grid(path: Path, batches: Iterable[np.ndarray], layout: Layout) -> None:
-    """All images side by side as one PNG."""
-    images = np.concatenate(list(batches))
+def write_grid(path: Path, images: Iterable[np.ndarray], layout: Layout) -> None:
+    """Images (H, W, C) uint8 side by side as one PNG."""
+    picture = grid(np.stack(list(images)), layout)
     with atomic_write(path) as temporary:
-        Image.fromarray(grid(images, layout).squeeze()).save(temporary)
+        Image.fromarray(picture.squeeze()).save(temporary)
 
 
-def write_array(path: Path, batches: Iterable[np.ndarray]) -> None:
+def write_array(path: Path, images: Iterable[np.ndarray]) -> None:
     """`arr_0` (N, H, W, C) uint8 in an .npz file, the layout that evaluators of diffusion models read.
 
     Errors: `UserError` for more images than MOST_ARRAY.
     """
-    parts: list[np.ndarray] = []
-    for images in batches:
-        parts.append(images)
-        if sum(part.nbytes for part in parts) > MOST_ARRAY:
+    drawn: list[np.ndarray] = []
+    for image in images:
+        drawn.append(image)
+        if len(drawn) * image.nbytes > MOST_ARRAY:
             raise UserError(f"{path}: more than {MOST_ARRAY >> 30} GiB; write a folder or a .zip instead")
     with atomic_write(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, np.concatenate(parts))
+        np.savez(file, np.stack(drawn))
 
 
-def write_folder(path: Path, batches: Iterable[np.ndarray], names: Sequence[str]) -> None:
+def write_folder(path: Path, images: Iterable[np.ndarray], names: Sequence[str]) -> None:
     """A PNG per image in the new folder `path`, which appears when it is complete.
 
     Errors: `UserError` for a folder that holds something: images of two kinds in one folder would be measured as one.
@@ -59,24 +59,23 @@ def write_folder(path: Path, batches: Iterable[np.ndarray], names: Sequence[str]
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:
         folder = Path(scratch) / "images"
         folder.mkdir()
-        for name, png in pngs(batches, names):
-            (folder / name).write_bytes(png)
+        for name, image in zip(names, images, strict=True):
+            (folder / name).write_bytes(png(image))
         os.replace(folder, path)
 
 
-def write_zip(path: Path, batches: Iterable[np.ndarray], names: Sequence[str]) -> None:
+def write_zip(path: Path, images: Iterable[np.ndarray], names: Sequence[str]) -> None:
     """A PNG per image in a zip file without compression; the same images give the same bytes."""
     with atomic_write(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
-        for name, png in pngs(batches, names):
-            archive.writestr(zipfile.ZipInfo(name), png)  # with the date that has no meaning, 1980
+        for name, image in zip(names, images, strict=True):
+            archive.writestr(zipfile.ZipInfo(name), png(image))  # with the date that has no meaning, 1980
 
 
-def pngs(batches: Iterable[np.ndarray], names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-    """The images (N, H, W, C) uint8 of each batch, C being 1 or 3, by their names as the bytes of PNG files."""
-    for name, image in zip(names, (image for images in batches for image in images), strict=True):
-        buffer = io.BytesIO()
-        Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(buffer, format="png")
-        yield name, buffer.getvalue()
+def png(image: np.ndarray) -> bytes:
+    """The PNG file of an image (H, W, C) uint8, C being 1 or 3."""
+    buffer = io.BytesIO()
+    Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(buffer, format="png")
+    return buffer.getvalue()
 
 
 def write_video(path: Path, frames: np.ndarray, layout: Layout, *, fps: int) -> None:

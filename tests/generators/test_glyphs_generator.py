@@ -50,7 +50,7 @@ def pictures(tmp_path_factory):
     """The first samples of glyphs/full, written as PNGs and read again."""
     folder = tmp_path_factory.mktemp("glyphs") / "samples"
     names = [f"{number:04}.png" for number in range(COUNT)]
-    write_folder(folder, [load_generator("glyphs/full").sample(COUNT, seed=0, batch=250)], names)
+    write_folder(folder, load_generator("glyphs/full").sample(COUNT, seed=0, batch=250), names)
     return np.stack([np.asarray(Image.open(path)).transpose(2, 0, 1) for path in sorted(folder.glob("*.png"))])
 
 
