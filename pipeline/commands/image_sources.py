@@ -35,7 +35,7 @@ class Images:
         return self.splits["train"]
 
 
-def read_images(name: str, scratch: Path, *, params: str = PARAMS) -> Images:
+def read_images(name: str, scratch: Path) -> Images:
     """The images that `name` means: a path that exists comes first, then the name of a dataset.
 
     A dataset is read from data/<name>/ where `dvc repro` has prepared it, and prepared into `scratch` otherwise.
@@ -48,7 +48,7 @@ def read_images(name: str, scratch: Path, *, params: str = PARAMS) -> Images:
     elif path.exists():
         _prepare_files(path, name, scratch)
     else:
-        config = dataset_settings(name, params)
+        config = dataset_settings(name)
         if (PREPARED / name / "manifest.json").is_file():
             if reason := stale(PREPARED / name, name, config):
                 print(f"{reason}: prepared again for this", flush=True)
@@ -63,9 +63,9 @@ def read_images(name: str, scratch: Path, *, params: str = PARAMS) -> Images:
     return Images(name=name, splits=splits, resize=resize)
 
 
-def dataset_settings(name: str, params: str = PARAMS) -> DataConfig:
+def dataset_settings(name: str) -> DataConfig:
     """The images' settings of a dataset. Errors: `UserError` where there is none of that name."""
-    content = load(params) if Path(params).is_file() else {}
+    content = load() if Path(PARAMS).is_file() else {}
     datasets = names(content, "dataset") if content else []
     if name not in datasets:
         raise UserError(f"{name}: no such folder, zip or .npz; datasets: {choices(datasets, name) or 'none here'}")

@@ -12,7 +12,6 @@ from pipeline.base.errors import UserError, command_line
 from pipeline.base.files import add_number, check_output, existing_path, expand_home, user_path, write_json
 from pipeline.metrics.extractors.registry import NETWORKS
 from pipeline.metrics.registry import ALLOWED, DEFAULT, SPLITS, extractors, parse
-from pipeline.plan.config import PARAMS
 
 
 def full_names(given: str | None, n: int) -> list[str]:
@@ -50,7 +49,6 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--weights", type=existing_path, help=weights)
     add_number(parser, "--threads", 1, help="CPU threads (as many as PyTorch takes)")
     parser.add_argument("--json", type=user_path, help="also write values, known answers and protocols to this file")
-    parser.add_argument("--params", default=PARAMS, help="parameter file (params.yaml)")
     return parser.parse_args()
 
 
@@ -64,7 +62,7 @@ def main() -> None:
     if options.json is not None:
         check_output(options.json, option="--json")
     if not expand_home(options.against).exists():
-        dataset_settings(options.against, options.params)
+        dataset_settings(options.against)
 
     import torch  # takes seconds
 
@@ -75,13 +73,13 @@ def main() -> None:
         torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory(prefix="transgan-measure-") as folder:
         scratch = Path(folder)
-        images = read_images(options.images, scratch / "images", params=options.params)
+        images = read_images(options.images, scratch / "images")
         if options.n is not None and options.n > len(images.images):
             most = f"at most {len(images.images)}, the images of {images.name}"
             raise UserError(f"--n: given {options.n}; allowed: {most}")
         for network in extractors(names):
             weights.find(network, options.weights, setting="--weights")
-        real = read_images(options.against, scratch / "real", params=options.params)
+        real = read_images(options.against, scratch / "real")
         names = full_names(options.metrics, options.n or len(images.images))
         report = measure_images(images, real, names, weights_file=options.weights, seed=options.seed)
     try:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.base.errors import ConfigError, choices, command_line
 from pipeline.plan.compose import names
-from pipeline.plan.config import PARAMS, ResolvedCell, load, resolve_cell
+from pipeline.plan.config import ResolvedCell, load, resolve_cell
 
 
 def describe(cell: ResolvedCell) -> dict[str, Any]:
@@ -68,9 +68,8 @@ def main() -> None:
     released = "the released code's choice wherever it differs from the paper's figure"
     parser.add_argument("--released", action="store_true", help=released)
     parser.add_argument("--json", action="store_true", help="machine-readable")
-    parser.add_argument("--params", default=PARAMS, help="parameter file (params.yaml)")
     options = parser.parse_args()
-    content = load(options.params)
+    content = load()
     for group, name in (("dataset", options.dataset), ("variant", options.variant)):
         if name not in (allowed := names(content, group)):
             raise ConfigError("conf/", group, name, choices(allowed, name))

@@ -34,10 +34,9 @@ def main() -> None:
     parser.add_argument("--dataset", required=True, help=f"which of the released models: {' | '.join(RELEASED)}")
     parser.add_argument("--weights", required=True, type=user_path, help="file of the released code, .pth")
     parser.add_argument("--out", type=user_path, help="folder to write (imported/<dataset>)")
-    parser.add_argument("--params", default=PARAMS, help="parameter file (params.yaml)")
     given = parser.parse_args()
     out = given.out or Path("imported") / given.dataset
-    record = import_weights(given.weights, dataset=given.dataset, out=out, params=given.params)
+    record = import_weights(given.weights, dataset=given.dataset, out=out)
     sizes = {"generator": record["parameters_g"], "discriminator": record["parameters_d"]}
     parts = ", ".join(f"{name} {size:,}" for name, size in sizes.items() if size is not None)
     print(f"import-released: {given.weights} -> {out} ({parts} parameters)")

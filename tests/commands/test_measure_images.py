@@ -221,7 +221,7 @@ def test_folder_zip_and_array_give_the_same_values(monkeypatch, project, kind):
 
 def dataset(monkeypatch, project, name, config):
     """Settings of one dataset, in the place of those of params.yaml and conf/."""
-    monkeypatch.setattr(image_sources, "load", lambda _: {"dataset": name})
+    monkeypatch.setattr(image_sources, "load", lambda: {"dataset": name})
     monkeypatch.setattr(image_sources, "names", lambda content, group: [content[group]])
     monkeypatch.setattr(image_sources, "data_config", lambda *_: config)
     (project / "params.yaml").touch()
