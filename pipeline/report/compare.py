@@ -18,7 +18,7 @@ from pipeline.base.schema import read_yaml
 from pipeline.plan.config import CONF, PARAMS
 from pipeline.report.appendix import settings_of
 from pipeline.report.charts import ending, training_curves
-from pipeline.report.decide import Kind, Question, compare_rows
+from pipeline.report.decide import Kind, compare_rows
 from pipeline.report.document import Content, Figure, Section, Table, caption, write_report
 from pipeline.report.drawing import Tile, contact_sheet
 from pipeline.report.formats import duration, number
@@ -122,9 +122,8 @@ def differences(first: Snapshot, second: Snapshot, dataset: str) -> Table:
         protocols = [side.protocols.get((dataset, metric)) for side in (two, one)]
         odd = protocol_difference(*protocols) if all(protocols) else ""
         values = {f"{k} {v}": list(s.values(dataset, v, metric)) for k, s in (("A", one), ("B", two)) for v in variants}
-        questions = [Question(f"B {variant}", f"A {variant}") for variant in variants]
-        lower = lower_is_better(metric)
-        verdicts = compare_rows(values, questions, lower_is_better=lower)
+        lower, pairs = lower_is_better(metric), [(f"B {variant}", f"A {variant}", None) for variant in variants]
+        verdicts = compare_rows(values, pairs, lower_is_better=lower)
         for variant, found in zip(variants, verdicts, strict=True):
             had, has = values[f"A {variant}"], values[f"B {variant}"]
             if had == has != []:

@@ -7,7 +7,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 from pipeline.report import paper
-from pipeline.report.decide import FEWEST_SEEDS, MARGIN, MOST_SEEDS, Kind, Question, Verdict, compare_rows
+from pipeline.report.decide import FEWEST_SEEDS, MARGIN, MOST_SEEDS, Kind, Verdict, compare_rows
 from pipeline.report.formats import NOT_RUN, number
 from pipeline.report.results import Results, lower_is_better
 
@@ -122,7 +122,7 @@ def compared(results: Results, dataset: str, asked: list[Comparison] | None = No
     rows = {name: results.measurement(dataset, name, metric) for name in results.variants(dataset)}
     verdicts = compare_rows(
         {name: list(row.values) for name, row in rows.items()},
-        [Question(entry.variant, entry.base, improves) for entry, (improves, _) in zip(asked, orders, strict=True)],
+        [(entry.variant, entry.base, improves) for entry, (improves, _) in zip(asked, orders, strict=True)],
         lower_is_better=lower_is_better(metric),
     )  # fmt: skip
     twins = [{row.variant, row.twin_of} for row in results.of(dataset).itertuples() if row.twin_of]

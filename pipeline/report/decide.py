@@ -26,6 +26,9 @@ MOST_SEEDS = 50  # a question that needs more seeds than this is out of reach, a
 SAME_SPREAD = 0.05  # below this p of Levene's test the rows do not share one spread
 
 Logs = NDArray[np.float64]  # of a row's values, one a training
+Question = tuple[
+    str, str, bool | None
+]  # whether the first row is better than the second; what the paper says, if it does
 
 
 class Kind(StrEnum):
@@ -37,14 +40,6 @@ class Kind(StrEnum):
     WORSE = "worse"
     EQUIVALENT = "equivalent"
     OPEN = "open"
-
-
-class Question(NamedTuple):
-    """Whether `variant` is better than `base`. `improves`: what the paper says, None where it states no order."""
-
-    variant: str
-    base: str
-    improves: bool | None = None
 
 
 class Verdict(NamedTuple):
@@ -107,16 +102,16 @@ def compare_rows(
     """
     logs = {name: np.log(np.asarray(row, dtype=float)) for name, row in rows.items() if all(v > 0 for v in row)}
     spread = pooled_spread(logs)
-    found = [_difference(logs.get(q.variant), logs.get(q.base), spread) for q in questions]
+    found = [_difference(logs.get(variant), logs.get(base), spread) for variant, base, _ in questions]
     corrected = holm([one.p for one in found if one])
     left, verdicts = iter(corrected), []
-    for question, one in zip(questions, found, strict=True):
-        seeds = (len(rows.get(question.variant, ())), len(rows.get(question.base, ())))
+    for (variant, base, improves), one in zip(questions, found, strict=True):
+        seeds = (len(rows.get(variant, ())), len(rows.get(base, ())))
         if one is None:
             verdicts.append(Verdict(Kind.OPEN, seeds))
             continue
         p = next(left)
-        kind = one.kind(p, question.improves, lower_is_better)
+        kind = one.kind(p, improves, lower_is_better)
         half = float(stats.t.ppf((1 + CONFIDENCE) / 2, one.freedom)) * one.error
         ratio, low, high = (math.exp(one.value + shift) for shift in (0, -half, half))
         more = seeds_needed(one.value, one.deviation, len(corrected)) if kind == Kind.OPEN else None

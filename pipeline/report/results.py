@@ -26,19 +26,12 @@ class Measurement:
     troubles: dict[int, str]  # seed -> oom, diverged at ..., not run, other protocol
 
     @property
-    def trouble(self) -> str:
-        """`oom`, or `seed 1: oom; seed 2: not run` where other seeds have values; '' if nothing happened."""
-        kinds = list(dict.fromkeys(self.troubles.values()))
-        if len(kinds) <= 1 and self.values.empty:
-            return kinds[0] if kinds else NOT_RUN
-        return "; ".join(f"seed {seed}: {text}" for seed, text in self.troubles.items())
-
-    @property
     def text(self) -> str:
-        """Mean and interval with what befell the other seeds, or what happened instead of a value."""
+        """Mean and interval with what befell the other seeds, or what happened instead: `oom`, `seed 1: oom; ...`."""
+        befell = "; ".join(f"seed {seed}: {text}" for seed, text in self.troubles.items())
         if self.values.empty:
-            return self.trouble
-        return mean_text(list(self.values)) + (f" [{self.trouble}]" if self.troubles else "")
+            return befell if len({*self.troubles.values()}) > 1 else next(iter(self.troubles.values()), NOT_RUN)
+        return mean_text(list(self.values)) + (f" [{befell}]" if befell else "")
 
 
 @dataclass(frozen=True)

@@ -199,7 +199,7 @@ def against_paper(results: Results, dataset: str, variant: str, metric: str, val
     mark = f", paper value {value.mark}" if value and value.mark else ""
     if measured.values.empty:
         same = value is not None and value.value is None and set(measured.troubles.values()) == {"oom"}
-        return "as in the paper" + mark if same else measured.trouble
+        return "as in the paper" + mark if same else measured.text
     if value is None:
         return "no paper value"
     facts = results.protocols.get((dataset, metric), {})

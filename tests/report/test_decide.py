@@ -9,7 +9,6 @@ from scipy import stats
 from pipeline.report.decide import (
     FEWEST_SEEDS,
     Kind,
-    Question,
     against_value,
     compare_rows,
     holm,
@@ -21,7 +20,7 @@ A, B = [50.0, 55.0, 52.0, 47.0], [80.0, 91.0, 85.0, 79.0]
 
 
 def ask(rows, variant="a", base="b", improves=True, **options):
-    return compare_rows(rows, [Question(variant=variant, base=base, improves=improves)], **options)[0]
+    return compare_rows(rows, [(variant, base, improves)], **options)[0]
 
 
 def test_two_rows_are_scipys_t_test_of_their_logarithms():
@@ -103,7 +102,7 @@ def test_rows_without_a_difference_are_rarely_called_different():
     wrong = 0
     for _ in range(200):
         rows = {f"r{k}": np.exp(rng.normal(0, 0.15, 4)) for k in range(10)}
-        questions = [Question(variant=f"r{k}", base="r0") for k in range(1, 10)]
+        questions = [(f"r{k}", "r0", None) for k in range(1, 10)]
         wrong += any(verdict.kind in (Kind.BETTER, Kind.WORSE) for verdict in compare_rows(rows, questions))
     assert wrong / 200 < 0.1
 
