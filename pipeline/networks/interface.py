@@ -23,7 +23,7 @@ from pipeline.networks.spec import NetworkSpec
 class Network(nn.Module):
     """What generators and discriminators have in common."""
 
-    batch_statistics: bool = False  # whether a result depends on the other images of its batch
+    batch_statistics: bool  # whether a result depends on the other images of its batch
     recompute: bool = False  # activation checkpointing
 
     @property
@@ -44,9 +44,10 @@ class Network(nn.Module):
 class Generator(Network, ABC):
     """Latents z (B, latent_dim) ~ N(0, I) -> images (B, channels, resolution, resolution), real pixels in [-1, 1]."""
 
-    latent_dim: int
-    resolution: int  # pixels a side
-    channels: int
+    def __init__(self, spec: NetworkSpec):
+        super().__init__()
+        self.latent_dim, self.resolution, self.channels = spec.generator.latent_dim, spec.resolution, spec.channels
+        self.batch_statistics = spec.generator.batch_statistics
 
     @abstractmethod
     def forward(self, z: Tensor) -> Tensor: ...
@@ -57,6 +58,10 @@ class Discriminator(Network, ABC):
 
     `twice`: the scores will be differentiated a second time (gradient penalty), which no fused attention kernel can do.
     """
+
+    def __init__(self, spec: NetworkSpec):
+        super().__init__()
+        self.batch_statistics = spec.discriminator.batch_statistics
 
     @abstractmethod
     def forward(self, images: Tensor, *, twice: bool = False) -> Tensor: ...

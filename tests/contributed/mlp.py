@@ -64,9 +64,8 @@ class Generator(interface.Generator):
     """z (B, latent_dim) -> images (B, channels, resolution, resolution) in (-1, 1)."""
 
     def __init__(self, network: spec.NetworkSpec):
-        super().__init__()
+        super().__init__(network)
         own: GeneratorSpec = network.generator  # type: ignore[assignment]
-        self.latent_dim, self.resolution, self.channels = own.latent_dim, network.resolution, network.channels
         self.first = nn.Linear(own.latent_dim, own.hidden)
         self.last = nn.Linear(own.hidden, network.channels * network.resolution**2)
 
@@ -81,7 +80,7 @@ class Discriminator(interface.Discriminator):
     """Images (B, channels, resolution, resolution) in [-1, 1] -> scores (B,)."""
 
     def __init__(self, network: spec.NetworkSpec):
-        super().__init__()
+        super().__init__(network)
         own: DiscriminatorSpec = network.discriminator  # type: ignore[assignment]
         self.leak = own.leak
         self.first = nn.Linear(network.channels * network.resolution**2, own.hidden)

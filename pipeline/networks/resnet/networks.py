@@ -166,12 +166,9 @@ class Block(nn.Module):
 class Generator(interface.Generator):
     """z (B, latent_dim) -> images (B, channels, resolution, resolution) in (-1, 1)."""
 
-    batch_statistics = True
-
     def __init__(self, spec: NetworkSpec):
-        super().__init__()
+        super().__init__(spec)
         network: GeneratorSpec = spec.generator  # type: ignore[assignment]
-        self.latent_dim, self.resolution, self.channels = network.latent_dim, spec.resolution, spec.channels
         self.shape = (network.width, network.base_side, network.base_side)
         self.sources = [cell.skips for cell in network.cells]
         self.to_map = Linear(self.latent_dim, math.prod(self.shape))
@@ -198,7 +195,7 @@ class Discriminator(interface.Discriminator):
     """Convolutions can be differentiated twice as they are: `twice` changes nothing."""
 
     def __init__(self, spec: NetworkSpec):
-        super().__init__()
+        super().__init__(spec)
         network: DiscriminatorSpec = spec.discriminator  # type: ignore[assignment]
         self.pooling = network.pooling
         widths = [spec.channels, *(block.width for block in network.blocks)]

@@ -126,21 +126,6 @@ class ModulatedConvolution(nn.Module):
         return x if factor is None else x * factor[:, :, None, None].to(x.dtype)
 
 
-class Mapping(nn.ModuleList):
-    """z (B, latent_dim) -> w (B, style_dim): z / sqrt(mean(z^2) + 1e-8), linear layers, the activation after each."""
-
-    def __init__(self, latent_dim: int, style_dim: int, layers: int):
-        super().__init__(
-            EqualisedLinear(style_dim if index else latent_dim, style_dim, rate=MAPPING_RATE) for index in range(layers)
-        )
-
-    def forward(self, z: Tensor) -> Tensor:
-        x = z * torch.rsqrt(z.square().mean(dim=1, keepdim=True) + EPSILON)
-        for layer in self:
-            x = activation(layer(x))
-        return x
-
-
 class StyledConvolution(nn.Module):
     """Modulated 3 x 3 convolution, noise, bias, activation. (B, in, ., .), w -> (B, out, side, side).
 
@@ -201,20 +186,24 @@ class Generator(interface.Generator):
     """z (B, latent_dim) -> images (B, channels, resolution, resolution), real pixels being in [-1, 1]; no tanh."""
 
     def __init__(self, spec: NetworkSpec):
-        super().__init__()
+        super().__init__(spec)
         network: GeneratorSpec = spec.generator  # type: ignore[assignment]
-        self.latent_dim, self.resolution, self.channels = network.latent_dim, spec.resolution, spec.channels
-        widths = [stage.width for stage in network.stages]
-        self.mapping = Mapping(network.latent_dim, network.style_dim, network.mapping_layers)
+        widths, style_dim = network.widths, network.style_dim
+        self.mapping = nn.ModuleList(
+            EqualisedLinear(style_dim if layer else self.latent_dim, style_dim, rate=MAPPING_RATE)
+            for layer in range(network.mapping_layers)
+        )
         self.constant = nn.Parameter(torch.randn(1, widths[0], 4, 4))
         self.stages = nn.ModuleList(
-            GeneratorStage(network.style_dim, before, stage.width, stage.side, channels=spec.channels)
-            for before, stage in zip([0, *widths], network.stages, strict=False)
+            GeneratorStage(style_dim, before, width, 4 * 2**stage, channels=spec.channels)
+            for stage, (before, width) in enumerate(zip([0, *widths], widths, strict=False))
         )
 
     def forward(self, z: Tensor) -> Tensor:
         with full_precision(z):
-            w = self.mapping(z)
+            w = z * torch.rsqrt(z.square().mean(dim=1, keepdim=True) + EPSILON)
+            for layer in self.mapping:
+                w = activation(layer(w))
         x, image = self.constant.repeat(z.shape[0], 1, 1, 1), None
         for stage in self.stages:
             x, image = run_block(stage, x, image, w, recompute=self.recompute)
@@ -222,27 +211,21 @@ class Generator(interface.Generator):
         return image
 
 
-class MinibatchDeviation(nn.Module):
+def add_minibatch_deviation(x: Tensor, group: int) -> Tensor:
     """One more channel: the standard deviation over a group of images, averaged over channels and places (Karras 2018).
 
     (B, C, H, W) -> (B, C + 1, H, W). Image n is in a group with n + B / g, n + 2 B / g, ... for groups of g images, so
     that a group is spread over the batch. `group` is the largest g; a batch that it does not divide takes the largest g
     below that does (training refuses such batches, `pipeline.plan.checks`). B counts the images of all processes.
     """
-
-    def __init__(self, group: int):
-        super().__init__()
-        self.group = group
-
-    def forward(self, x: Tensor) -> Tensor:
-        everything = gather_rows(x)
-        batch = len(everything)
-        size = next(size for size in range(min(self.group, batch), 0, -1) if batch % size == 0)
-        groups = everything.unflatten(0, (size, batch // size))
-        variance = (groups - groups.mean(dim=0)).square().mean(dim=0)
-        deviation = (variance + EPSILON).sqrt().mean(dim=(1, 2, 3))
-        channel = own_rows(deviation.repeat(size))[:, None, None, None].expand(-1, 1, *x.shape[2:])
-        return torch.cat([x, channel], dim=1)
+    everything = gather_rows(x)
+    batch = len(everything)
+    size = next(size for size in range(min(group, batch), 0, -1) if batch % size == 0)
+    groups = everything.unflatten(0, (size, batch // size))
+    variance = (groups - groups.mean(dim=0)).square().mean(dim=0)
+    deviation = (variance + EPSILON).sqrt().mean(dim=(1, 2, 3))
+    channel = own_rows(deviation.repeat(size))[:, None, None, None].expand(-1, 1, *x.shape[2:])
+    return torch.cat([x, channel], dim=1)
 
 
 class DiscriminatorStage(nn.Module):
@@ -267,25 +250,23 @@ class Epilogue(nn.Module):
 
     def __init__(self, width: int, *, group: int):
         super().__init__()
-        self.deviation = MinibatchDeviation(group)
+        self.group = group
         self.convolution = EqualisedConvolution(width + 1, width, 3)
         self.hidden = EqualisedLinear(width * 16, width)
         self.score = EqualisedLinear(width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = activation(self.convolution(self.deviation(x.to(self.score.weight.dtype))))
+        x = activation(self.convolution(add_minibatch_deviation(x.to(self.score.weight.dtype), self.group)))
         return self.score(activation(self.hidden(x.flatten(1)))).flatten()
 
 
 class Discriminator(interface.Discriminator):
     """`twice` changes nothing: every operation here can be differentiated twice."""
 
-    batch_statistics = True
-
     def __init__(self, spec: NetworkSpec):
-        super().__init__()
+        super().__init__(spec)
         network: DiscriminatorSpec = spec.discriminator  # type: ignore[assignment]
-        widths = [stage.width for stage in network.stages]
+        widths = network.widths[::-1]
         self.stages = nn.ModuleList(
             DiscriminatorStage(width, after, channels=0 if index else spec.channels, residual=network.residual)
             for index, (width, after) in enumerate(zip(widths, widths[1:], strict=False))

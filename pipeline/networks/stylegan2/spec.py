@@ -24,25 +24,28 @@ SIDES = (4, 8, 16, 32, 64, 128, 256)  # of the learned constant and of D's last 
 
 Preset = Literal["diffaug", "ada", "small"]
 Group = Annotated[int, Field(ge=2)]  # images per minibatch standard deviation
+Widths = Annotated[list[Positive], Field(min_length=2)]  # channels at 4 x 4, 8 x 8 and so on to the image's side
 
 
-class GeneratorSettings(Strict):
-    """`model.generator.stylegan2`; `None` is the preset's value."""
+class Settings(Strict):
+    """Of either network."""
 
     preset: Preset
-    latent_dim: Positive | None = None  # z ~ N(0, I)
-    style_dim: Positive | None = None  # width of the mapping network and of the style vector w
-    mapping_layers: Positive | None = None  # linear layers from z to w
     channel_base: Positive | None = None  # channels at side s: min(channel_base / s, channel_max)
     channel_max: Positive | None = None
 
 
-class DiscriminatorSettings(Strict):
-    """`model.discriminator.stylegan2`; `None` is the preset's value."""
+class GeneratorSettings(Settings):
+    """`model.generator.stylegan2`."""
 
-    preset: Preset
-    channel_base: Positive | None = None
-    channel_max: Positive | None = None
+    latent_dim: Positive | None = None  # z ~ N(0, I)
+    style_dim: Positive | None = None  # width of the mapping network and of the style vector w
+    mapping_layers: Positive | None = None  # linear layers from z to w
+
+
+class DiscriminatorSettings(Settings):
+    """`model.discriminator.stylegan2`."""
+
     minibatch_group: Group | None = None
 
 
@@ -58,20 +61,13 @@ DISCRIMINATORS: dict[Preset, dict[str, Any]] = {
 }
 
 
-class StageSpec(Strict):
-    """The convolutions at one side."""
-
-    side: Positive
-    width: Positive  # channels
-
-
 class GeneratorSpec(base.GeneratorSpec):
     """A StyleGAN2 generator, every number explicit."""
 
     family: Literal["stylegan2"] = "stylegan2"
     style_dim: Positive
     mapping_layers: Positive
-    stages: list[StageSpec] = Field(min_length=2)  # from 4 x 4 to the image
+    widths: Widths
 
 
 class DiscriminatorSpec(base.DiscriminatorSpec):
@@ -80,7 +76,7 @@ class DiscriminatorSpec(base.DiscriminatorSpec):
     family: Literal["stylegan2"] = "stylegan2"
     residual: bool  # a 1 x 1 shortcut around the convolutions of every side
     minibatch_group: Group
-    stages: list[StageSpec] = Field(min_length=2)  # from the image to 4 x 4
+    widths: Widths
 
     @property
     def batch_statistics(self) -> bool:
@@ -93,18 +89,18 @@ class DiscriminatorSpec(base.DiscriminatorSpec):
 
 def resolve_generator(own: GeneratorSettings, shared: Any, resolution: int, channels: int) -> GeneratorSpec:
     """Errors: `Impossible` for a side that doubling from 4 does not reach, and for widths of less than one channel."""
-    values = GENERATORS[own.preset] | given_values(own)
-    return GeneratorSpec(stages=_stages("generator", values, resolution), **values)
+    return GeneratorSpec(**_with_widths("generator", GENERATORS[own.preset] | given_values(own), resolution))
 
 
 def resolve_discriminator(own: DiscriminatorSettings, shared: Any, resolution: int, channels: int) -> DiscriminatorSpec:
     """Errors: `Impossible` as for the generator."""
-    values = DISCRIMINATORS[own.preset] | given_values(own)
-    return DiscriminatorSpec(stages=_stages("discriminator", values, resolution)[::-1], **values)
+    return DiscriminatorSpec(
+        **_with_widths("discriminator", DISCRIMINATORS[own.preset] | given_values(own), resolution)
+    )
 
 
-def _stages(network: str, values: dict[str, Any], resolution: int) -> list[StageSpec]:
-    """Widths by the published rule, from 4 x 4 to the image; takes what they follow from out of `values`."""
+def _with_widths(network: str, values: dict[str, Any], resolution: int) -> dict[str, Any]:
+    """`values` with the widths by the published rule in place of the settings that they follow from."""
     if resolution not in SIDES[1:]:
         allowed = f"a family for images of {resolution} x {resolution}; stylegan2 doubles from 4 x 4, to "
         raise Impossible(f"model.{network}.family", "stylegan2", allowed + " | ".join(map(str, SIDES[1:])))
@@ -112,4 +108,4 @@ def _stages(network: str, values: dict[str, Any], resolution: int) -> list[Stage
     if base < resolution:
         allowed = f"at least {resolution}: one channel at {resolution} x {resolution}"
         raise Impossible(f"model.{network}.channel_base", base, allowed)
-    return [StageSpec(side=side, width=min(base // side, most)) for side in SIDES if side <= resolution]
+    return values | {"widths": [min(base // side, most) for side in SIDES if side <= resolution]}

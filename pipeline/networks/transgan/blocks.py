@@ -44,11 +44,6 @@ class TokenInstanceNorm(nn.Module):
         return centred * torch.rsqrt(centred.square().mean(dim=1, keepdim=True) + 1e-5)
 
 
-def uses_batch(network: nn.Module) -> bool:
-    """Whether a norm of the network takes its statistics over the batch."""
-    return any(isinstance(module, TokenBatchNorm) for module in network.modules())
-
-
 def make_norm(kind: str, width: int, *, running: bool) -> nn.Module:
     """The module for `token | layer | batch | instance | none`; (B, N, C) in, (B, N, C) out."""
     if kind == "batch":

@@ -37,7 +37,6 @@ from pipeline.networks.transgan.blocks import (
     smoothing_matrix,
     to_map,
     to_tokens,
-    uses_batch,
 )
 from pipeline.networks.transgan.spec import DiscriminatorSpec, DiscriminatorStageSpec, GeneratorSpec, GeneratorStageSpec
 
@@ -71,10 +70,9 @@ class Generator(interface.Generator):
     """z (B, latent_dim) -> images (B, channels, resolution, resolution), real pixels being in [-1, 1]; no tanh."""
 
     def __init__(self, spec: NetworkSpec):
-        super().__init__()
+        super().__init__(spec)
         network: GeneratorSpec = spec.generator  # type: ignore[assignment]
         first, last = network.stages[0].blocks[0], network.stages[-1].blocks[0]
-        self.latent_dim, self.resolution, self.channels = network.latent_dim, spec.resolution, spec.channels
         self.first_width, self.cross_attention = first.width, network.cross_attention
         self.to_tokens = Linear(self.latent_dim, first.side**2 * first.width)
         if self.cross_attention:
@@ -83,7 +81,6 @@ class Generator(interface.Generator):
         sequence_width = first.width if self.cross_attention else 0
         self.stages = nn.ModuleList(GeneratorStage(stage, sequence_width) for stage in network.stages)
         self.to_rgb = Linear(last.width, spec.channels, full_precision=True)
-        self.batch_statistics = uses_batch(self)
         # As released: linear layers as PyTorch's default, tables truncated normal, toRGB Xavier, the sequence's 0.
         for name, parameter in self.named_parameters():
             if name.endswith((".position", ".table")):
@@ -161,7 +158,7 @@ class Discriminator(interface.Discriminator):
     """`twice` takes the explicit attention path, which can be differentiated twice (gradient penalty)."""
 
     def __init__(self, spec: NetworkSpec):
-        super().__init__()
+        super().__init__(spec)
         network: DiscriminatorSpec = spec.discriminator  # type: ignore[assignment]
         last = network.cls
         self.stages = nn.ModuleList(
@@ -172,7 +169,6 @@ class Discriminator(interface.Discriminator):
         self.cls_blocks = Blocks([last], running=False)
         self.norm = make_norm(last.norm, last.width, running=False)
         self.head = Linear(last.width, 1, full_precision=True)
-        self.batch_statistics = uses_batch(self)
         # As released: linear layers, tables truncated normal 0.02, biases 0; patches Xavier, biases as PyTorch's.
         for module in self.modules():
             if isinstance(module, PatchEmbedding):

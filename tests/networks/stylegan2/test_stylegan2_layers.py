@@ -10,9 +10,9 @@ from pipeline.networks.stylegan2.networks import (
     Blur,
     EqualisedConvolution,
     EqualisedLinear,
-    MinibatchDeviation,
     ModulatedConvolution,
     activation,
+    add_minibatch_deviation,
 )
 
 
@@ -60,7 +60,7 @@ def test_so_are_its_first_and_second_derivatives(kernel, up, demodulate):
 @pytest.mark.parametrize(("batch", "group", "used"), [(8, 4, 4), (6, 4, 3), (3, 4, 3), (5, 4, 1)])
 def test_minibatch_deviation_by_loops(batch, group, used):
     x = torch.randn(batch, 2, 3, 3, dtype=torch.float64)
-    out, count = MinibatchDeviation(group)(x), batch // used
+    out, count = add_minibatch_deviation(x, group), batch // used
     torch.testing.assert_close(out[:, :2], x)
     for index in range(batch):
         members = [x[index % count + step * count] for step in range(used)]
@@ -74,7 +74,7 @@ def test_minibatch_deviation_by_loops(batch, group, used):
 
 def test_minibatch_deviation_can_be_differentiated_twice():
     x = torch.randn(4, 1, 2, 2, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradgradcheck(MinibatchDeviation(2), x)
+    assert torch.autograd.gradgradcheck(lambda images: add_minibatch_deviation(images, 2), x)
 
 
 @pytest.mark.parametrize("rate", [1.0, 0.01])

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from pipeline.base.schema import bind
 from pipeline.networks.interface import build_discriminator, build_generator
 from pipeline.networks.spec import NetworkSpec
-from pipeline.networks.stylegan2.networks import Blur, activation
+from pipeline.networks.stylegan2.networks import Blur, activation, add_minibatch_deviation
 from pipeline.networks.stylegan2.spec import (
     DiscriminatorSettings,
     GeneratorSettings,
@@ -79,7 +79,7 @@ def test_the_discriminator_by_hand(build, preset):
         if preset == "small":
             x = (x + F.conv2d(DOWNSAMPLE(before), stage.shortcut.weight / before.shape[1] ** 0.5)) / 2**0.5
     end = d.epilogue
-    x = activation(end.convolution(end.deviation(x)))
+    x = activation(end.convolution(add_minibatch_deviation(x, 4)))
     scores = end.score(activation(end.hidden(x.flatten(1)))).flatten()
     assert [stage.from_rgb is not None for stage in d.stages] == [True, False]
     assert all((stage.shortcut is None) == (preset == "ada") for stage in d.stages)
