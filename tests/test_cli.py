@@ -78,6 +78,7 @@ def test_the_stage_of_references_prints_a_few_numbers_and_not_every_known_answer
     known = {"accuracy": 0.97, "n_real": 1198, "n_halves": 299} | {f"fd_digits_case{case}": 1.0 for case in range(50)}
     monkeypatch.setattr(reference, "load_stage_plan", lambda *_, **__: (None, "digits", "digits"))
     monkeypatch.setattr(reference, "build_reference", lambda *_, **__: known)
+    monkeypatch.setattr(reference, "restore", lambda _: False)
     reference.main()
     assert capsys.readouterr().out == (
         "reference: accuracy 0.97, n_real 1198, n_halves 299, fd_digits_case0 1 -> reference/digits/\n"

@@ -24,7 +24,6 @@ from pipeline.base.errors import UserError, command_line
 from pipeline.base.files import add_number, read_json
 from pipeline.base.git import ask, no_revision
 from pipeline.base.machine import slots, visible_gpus
-from pipeline.base.run_cache import forget_absent
 from pipeline.matrix.collect import SUMMARY
 from pipeline.matrix.dvc import DVC, RESUMABLE, dvc, environment, first_error, show_stages, stages_begun
 from pipeline.matrix.units import State, Unit, read_units, references, trainings
@@ -110,7 +109,6 @@ def reproduce(jobs: int | None) -> None:
     """
     began = time.monotonic()
     load()
-    forget_absent()
     if (why := no_revision()) is not None:
         print(f"repro: note: results will name no revision: {why}", flush=True)
     if up_to_date():

@@ -16,20 +16,17 @@ from pipeline.metrics.registry import Formula
 if TYPE_CHECKING:
     import torch
 
-    from pipeline.metrics.extractors.extractor import Gaussian
-
 PAIRS = 4096  # features a side whose distances are held at a time
 
 
-def frechet_distance(real: Gaussian, generated: Gaussian) -> float:
+def frechet_distance(real: dict[str, np.ndarray], generated: dict[str, np.ndarray]) -> float:
     """||m1 - m2||^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)) (Heusel et al. 2017, eq. 6), torch-fidelity's, at least 0.
 
-    Rounding makes values between equal sides negative by about 1e-7 of the traces; they are 0.
+    Sides are {mu: m, sigma: S}. Rounding makes values between equal sides negative by about 1e-7 of the traces: 0.
     """
     from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_statistics_to_metric
 
-    sides = ({"mu": side.mean, "sigma": side.covariance} for side in (generated, real))
-    return max(0.0, float(fid_statistics_to_metric(*sides, verbose=False)[KEY_METRIC_FID]))
+    return max(0.0, float(fid_statistics_to_metric(generated, real, verbose=False)[KEY_METRIC_FID]))
 
 
 def inception_score(logits: np.ndarray, *, splits: int) -> tuple[float, float]:

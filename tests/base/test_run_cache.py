@@ -7,8 +7,8 @@ import time
 import pytest
 import yaml
 
-from pipeline.base.run_cache import forget_absent, restore
-from repository import ran, restored
+from pipeline.base.run_cache import restore
+from repository import ran
 
 DVC = """\
 stages:
@@ -69,15 +69,6 @@ def test_plain_dvc_restores_the_training_in_place_of_training_again(project):
     assert ran(output) == {"train"} and "restored" in output and project.weights() == before
 
 
-def test_an_entry_that_hides_a_run_is_forgotten_and_dvc_itself_restores_it(project):
-    before = project.weights()
-    project.another_machines_lock()
-    assert forget_absent(project.folder) == ["train"]
-    output = project.dvc("repro")
-    assert restored(output) == {"train"} and not ran(output) and project.weights() == before
-    assert forget_absent(project.folder) == []
-
-
 def test_changed_dependencies_and_a_forced_run_are_trained(project):
     before = project.weights()
     assert not restore("train", project.folder)  # what dvc.lock names is here: dvc was told to run
@@ -92,4 +83,4 @@ def test_changed_dependencies_and_a_forced_run_are_trained(project):
 
 def test_without_a_lock_nothing_is_restored(project, tmp_path):
     (tmp_path / ".dvc").mkdir()
-    assert not restore("train", tmp_path) and forget_absent(tmp_path) == []
+    assert not restore("train", tmp_path)

@@ -18,7 +18,7 @@ from pipeline.data.config import DataConfig
 from pipeline.data.prepare import settings
 from pipeline.metrics.distances import frechet_distance, kernel_distance, precision_recall
 from pipeline.metrics.extractors import weights
-from pipeline.metrics.extractors.extractor import fit
+from pipeline.metrics.extractors.extractor import Features
 from small_extractor import small
 
 
@@ -67,7 +67,7 @@ def test_values_are_those_of_the_formulas_and_real_halves_stand_beside(monkeypat
     assert list(found) == [
         "fid24_train_legacy", "fid24_train_clean", "is24", "kid24", "precision24_3_inception", "recall24_3_inception",
     ]  # fmt: skip
-    expected = frechet_distance(fit(real), fit(made))
+    expected = frechet_distance(Features(real).gaussian, Features(made).gaussian)
     assert found["fid24_train_legacy"] == pytest.approx(expected, rel=1e-6)
     assert (found["precision24_3_inception"], found["recall24_3_inception"]) == precision_recall(
         real, made, neighbours=3

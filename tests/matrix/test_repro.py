@@ -47,7 +47,7 @@ def project(tmp_path, monkeypatch):
     ]
     (tmp_path / "plan").mkdir()
     (tmp_path / "plan/index.json").write_text(json.dumps({"cells": cells}))
-    for name, value in (("load", None), ("forget_absent", None), ("up_to_date", False), ("no_revision", None)):
+    for name, value in (("load", None), ("up_to_date", False), ("no_revision", None)):
         monkeypatch.setattr(repro, name, lambda value=value: value)
     for module in (repro, dvc):
         monkeypatch.setattr(module, "DVC", [sys.executable, str(tmp_path / "fake.py")])

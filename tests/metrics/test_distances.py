@@ -18,7 +18,7 @@ from pipeline.metrics.distances import (
     precision_recall,
 )
 from pipeline.metrics.extractors import extractor
-from pipeline.metrics.extractors.extractor import Gaussian, fit
+from pipeline.metrics.extractors.extractor import Features
 
 SHAPES = [(400, 330, 16), (40, 500, 32), (20, 25, 64)]  # n real, n generated, d: full rank, one side below, both below
 IDS = ["full rank", "one side below", "both below"]
@@ -46,7 +46,9 @@ def by_singular_values(x, y):
 @pytest.mark.parametrize("shape", SHAPES, ids=IDS)
 def test_frechet_equals_the_sum_of_singular_values(shape):
     x, y = pair(shape)
-    assert frechet_distance(fit(x), fit(y)) == pytest.approx(by_singular_values(x, y), rel=1e-6)
+    assert frechet_distance(Features(x).gaussian, Features(y).gaussian) == pytest.approx(
+        by_singular_values(x, y), rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=IDS)
@@ -58,39 +60,45 @@ def test_it_equals_clean_fids(shape):
             theirs = cleanfid.fid.frechet_distance(x.mean(axis=0), np.cov(x.T), y.mean(axis=0), np.cov(y.T))
         except TypeError:
             pytest.skip("from scipy 1.18 on clean-fid's own function breaks")
-    assert frechet_distance(fit(x), fit(y)) == pytest.approx(theirs, rel=1e-6)
+    assert frechet_distance(Features(x).gaussian, Features(y).gaussian) == pytest.approx(theirs, rel=1e-6)
 
 
 def test_it_is_torch_fidelitys_from_features():
     x, y = pair(SHAPES[0])
     statistics = [fid_features_to_statistics(torch.from_numpy(f)) for f in (y, x)]
     theirs = fid_statistics_to_metric(*statistics, verbose=False)[KEY_METRIC_FID]
-    assert frechet_distance(fit(x), fit(y)) == pytest.approx(theirs, rel=1e-9)
+    assert frechet_distance(Features(x).gaussian, Features(y).gaussian) == pytest.approx(theirs, rel=1e-9)
 
 
 def test_frechet_by_hand():
     x, y = np.array([[0.0], [2.0]]), np.array([[4.0], [12.0]])  # means 1, 8; standard deviations sqrt(2), sqrt(32)
-    assert frechet_distance(fit(x), fit(y)) == pytest.approx(7**2 + (32**0.5 - 2**0.5) ** 2)
-    real = Gaussian(np.zeros(3), np.diag([1.0, 4.0, 0.0]))
-    generated = Gaussian(np.array([1.0, 2.0, 2.0]), np.diag([9.0, 4.0, 25.0]))
+    assert frechet_distance(Features(x).gaussian, Features(y).gaussian) == pytest.approx(7**2 + (32**0.5 - 2**0.5) ** 2)
+    real = {"mu": np.zeros(3), "sigma": np.diag([1.0, 4.0, 0.0])}
+    generated = {"mu": np.array([1.0, 2.0, 2.0]), "sigma": np.diag([9.0, 4.0, 25.0])}
     assert frechet_distance(real, generated) == pytest.approx(9 + (1 - 3) ** 2 + 0 + 5**2)
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=IDS)
 def test_a_set_is_at_no_distance_from_itself_and_never_below(shape):
     x, _ = pair(shape)
-    assert 0 <= frechet_distance(fit(x), fit(x)) < 1e-6 * np.trace(np.cov(x.T))
+    assert 0 <= frechet_distance(Features(x).gaussian, Features(x).gaussian) < 1e-6 * np.trace(np.cov(x.T))
     flat = np.full_like(x, 3.0)  # images of one colour: no spread at all
-    assert frechet_distance(fit(flat), fit(flat)) == 0 <= frechet_distance(fit(flat), fit(x))
+    assert (
+        frechet_distance(Features(flat).gaussian, Features(flat).gaussian)
+        == 0
+        <= frechet_distance(Features(flat).gaussian, Features(x).gaussian)
+    )
 
 
 def test_translation_rotation_and_scale():
     x, y = pair(SHAPES[0])
-    step, value = np.linspace(-3, 3, x.shape[1]), frechet_distance(fit(x), fit(y))
+    step, value = np.linspace(-3, 3, x.shape[1]), frechet_distance(Features(x).gaussian, Features(y).gaussian)
     rotation = np.linalg.qr(np.random.default_rng(0).normal(size=(x.shape[1],) * 2))[0]
-    assert frechet_distance(fit(x), fit(x + step)) == pytest.approx(step @ step, rel=1e-6)
-    assert frechet_distance(fit(x @ rotation + 5), fit(y @ rotation + 5)) == pytest.approx(value, rel=1e-6)
-    assert frechet_distance(fit(3 * y), fit(3 * x)) == pytest.approx(9 * value, rel=1e-6)
+    assert frechet_distance(Features(x).gaussian, Features(x + step).gaussian) == pytest.approx(step @ step, rel=1e-6)
+    assert frechet_distance(Features(x @ rotation + 5).gaussian, Features(y @ rotation + 5).gaussian) == pytest.approx(
+        value, rel=1e-6
+    )
+    assert frechet_distance(Features(3 * y).gaussian, Features(3 * x).gaussian) == pytest.approx(9 * value, rel=1e-6)
 
 
 @pytest.mark.parametrize("rows", [1, 7, 400, 8192])
@@ -98,16 +106,16 @@ def test_how_many_are_summed_at_a_time_changes_nothing(monkeypatch, tmp_path, ro
     x = (features(400, 16, 0) + 1000).astype(np.float32)
     np.save(tmp_path / "x.npy", x)
     monkeypatch.setattr(extractor, "ROWS", rows)
-    fitted = fit(np.load(tmp_path / "x.npy", mmap_mode="r"))
-    np.testing.assert_allclose(fitted.mean, x.astype(np.float64).mean(axis=0), rtol=1e-12)
-    np.testing.assert_allclose(fitted.covariance, np.cov(x.astype(np.float64).T), rtol=1e-8, atol=1e-12)
+    fitted = Features(np.load(tmp_path / "x.npy", mmap_mode="r")).gaussian
+    np.testing.assert_allclose(fitted["mu"], x.astype(np.float64).mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(fitted["sigma"], np.cov(x.astype(np.float64).T), rtol=1e-8, atol=1e-12)
 
 
 def test_broken_features_are_refused():
     broken = np.zeros((5, 3))
     broken[1, 0], broken[3, 2], broken[3, 1] = np.nan, np.inf, np.nan
     with pytest.raises(UserError, match="2 of 5 samples have a non-finite feature"):
-        fit(broken)
+        print(Features(broken).gaussian)
 
 
 # ---- kernel ----

@@ -15,7 +15,7 @@ from pipeline.metrics import reference, suite
 from pipeline.metrics.config import MeasurePlan, ReferencePlan
 from pipeline.metrics.extractors import extractor as extracting
 from pipeline.metrics.extractors import weights
-from pipeline.metrics.extractors.extractor import fit, load_reference
+from pipeline.metrics.extractors.extractor import Features, load_reference
 from pipeline.metrics.extractors.registry import ClassifierConfig
 from pipeline.metrics.measure import protocols
 from pipeline.metrics.reference import build_reference
@@ -76,7 +76,7 @@ def test_what_is_loaded_is_what_was_built(built, digits):
     assert not extractor.network.training and real.features.shape == (HELD_OUT, 64)
     assert isinstance(real.features, np.memmap)
     np.testing.assert_allclose(extractor.extract(digits[1], 77).features, real.features, rtol=1e-4, atol=1e-5)
-    assert np.array_equal(real.gaussian.covariance, fit(np.array(real.features)).covariance)
+    assert np.array_equal(real.gaussian["sigma"], Features(np.array(real.features)).gaussian["sigma"])
     assert (known.manifest["n_real"], len(real)) == (COUNT, HELD_OUT)
 
 

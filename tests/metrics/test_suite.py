@@ -13,8 +13,7 @@ from pipeline.metrics.distances import (
     kernel_distance,
     precision_recall,
 )
-from pipeline.metrics.extractors import extractor
-from pipeline.metrics.extractors.extractor import Features, fit
+from pipeline.metrics.extractors.extractor import Features
 from pipeline.metrics.suite import measure
 
 DIGITS = ["fd_digits", "is_digits", "kd_digits", "pr_digits"]
@@ -61,7 +60,7 @@ def test_measure_is_the_metrics_by_name(sides):
         "precision_digits",
         "recall_digits",
     ]
-    assert values["fd_digits"] == frechet_distance(fit(real), fit(generated))
+    assert values["fd_digits"] == frechet_distance(Features(real).gaussian, Features(generated).gaussian)
     assert (values["is_digits"], values["is_digits_std"]) == inception_score(logits, splits=5)
     assert (values["kd_digits"], values["kd_digits_std"]) == kernel_distance(
         real, generated, subsets=10, subset_size=40, seed=4
@@ -88,7 +87,7 @@ def test_a_name_with_a_count_takes_the_first_so_many(sides):
     )
     few, _ = measured(plan(*DIGITS), real, generated[:40], logits[:40])
     assert values["fid40_train_legacy"] == few["fd_digits"] != values["fid60_train_clean"]
-    assert values["fid40_train_clean"] == frechet_distance(fit(real), fit(generated[:40]))
+    assert values["fid40_train_clean"] == frechet_distance(Features(real).gaussian, Features(generated[:40]).gaussian)
     assert (values["precision40_3_inception"], values["recall40_3_inception"]) == (
         few["precision_digits"],
         few["recall_digits"],
@@ -100,7 +99,7 @@ def test_a_name_with_a_count_takes_the_first_so_many(sides):
 def test_a_metric_asks_for_nothing_that_it_does_not_read(sides, monkeypatch):
     """No covariance for a kernel distance: 15 s at 2,048 features."""
     real, generated, _ = sides
-    monkeypatch.setattr(extractor, "fit", lambda *_: pytest.fail("a covariance was computed"))
+    monkeypatch.setattr(Features, "gaussian", property(lambda _: pytest.fail("a covariance was computed")))
     assert measure(
         plan("kid"), {("inception_clean", "train"): Features(real)}, {"inception_clean": Features(generated)}
     )

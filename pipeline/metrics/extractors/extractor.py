@@ -26,34 +26,10 @@ def best_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-@dataclass(frozen=True)
-class Gaussian:
-    """Mean (d,) and unbiased covariance (d, d) in double precision."""
-
-    mean: np.ndarray
-    covariance: np.ndarray
-
-
 def check_finite(rows: np.ndarray, *, name: str) -> None:
     """Errors: `UserError` where some of the rows (n, d), called `name`, are not finite."""
     if broken := int((~np.isfinite(rows).all(axis=1)).sum()):
         raise UserError(f"{name}: {broken} of {len(rows)} samples have a non-finite feature")
-
-
-def fit(features: np.ndarray) -> Gaussian:
-    """Gaussian of features (n, d), which may be memory-mapped, summed block by block.
-
-    numpy's `cov` needs three copies of all features in double precision (church256: 6.2 GB).
-    Errors: `UserError` for a non-finite feature.
-    """
-    check_finite(features, name="features")
-    parts = [slice(start, start + ROWS) for start in range(0, len(features), ROWS)]
-    mean = sum(np.asarray(features[part], dtype=np.float64).sum(axis=0) for part in parts) / len(features)
-    scatter = np.zeros((len(mean), len(mean)))
-    for part in parts:
-        centred = np.asarray(features[part], dtype=np.float64) - mean
-        scatter += centred.T @ centred
-    return Gaussian(mean, scatter / (len(features) - 1))
 
 
 @dataclass(frozen=True)
@@ -67,12 +43,21 @@ class Features:
         return len(self.features)
 
     @cached_property
-    def gaussian(self) -> Gaussian:
-        """Of the features; computed where a metric reads it, and once."""
-        return fit(self.features)
+    def gaussian(self) -> dict[str, np.ndarray]:
+        """`mu` (d,) and unbiased `sigma` (d, d) of the features in double precision, as torch-fidelity names them.
+
+        Summed block by block: numpy's `cov` needs three copies of all features (church256: 6.2 GB).
+        Errors: `UserError` for a non-finite feature.
+        """
+        check_finite(self.features, name="features")
+        mean, scatter = self.features.mean(axis=0, dtype=np.float64), 0.0
+        for start in range(0, len(self), ROWS):
+            centred = self.features[start : start + ROWS] - mean
+            scatter += centred.T @ centred
+        return {"mu": mean, "sigma": scatter / (len(self) - 1)}
 
     def rows(self, index: np.ndarray | slice) -> "Features":
-        """A selection of the images; all of them are `self`, whose Gaussian is fitted once."""
+        """A selection of the images; all of them are `self`, which fits its Gaussian once."""
         if isinstance(index, slice) and index.indices(len(self)) == (0, len(self), 1):
             return self
         return replace(self, features=self.features[index], logits=None if self.logits is None else self.logits[index])
@@ -95,8 +80,7 @@ class Extractor:
     def extract(self, images: np.ndarray, batch: int, *, what: str = "images") -> Features:
         """Features (N, d) and logits (N, classes), float32, of uint8 images (N, C, H, W), which may be memory-mapped.
 
-        Computed on every visible GPU; a progress bar calls the images `what`. Features of 200,000 images at d = 2,048
-        take 1.7 GB of memory.
+        Computed on every visible GPU; a progress bar calls the images `what`.
         """
 
         @torch.inference_mode()

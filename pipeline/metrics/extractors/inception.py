@@ -74,16 +74,18 @@ def load_inception(name: str, path: Path) -> Extractor:
     """
     content = path.read_bytes()  # once: what is checked is what is loaded
     published = weights.identify(path, content, weights.INCEPTION)
-    resize, words = RESIZES[name]
+    body: nn.Module
+    head: Tensor | None = None
     if published == weights.FIDELITY:
         body, head = from_fidelity(_library_network(FeatureExtractorInceptionV3, "inception", "2048", content))
-        return _extractor(name, Inception(resize, body, head), published, words)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*torch.jit.load.*")
-        script = torch.jit.load(io.BytesIO(content), map_location="cpu")
-    # Both scripts hold the network twice. `layers` is the one without a resize; the packaged script runs it as it is.
-    body = script if published == weights.PACKAGED else script.layers
-    return _extractor(name, Inception(resize, body, None), published, words)
+    else:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*torch.jit.load.*")
+            script = torch.jit.load(io.BytesIO(content), map_location="cpu")
+        # Both scripts hold the network twice: `layers` has no resize; the packaged script runs it as it is.
+        body = script if published == weights.PACKAGED else script.layers
+    resize, words = RESIZES[name]
+    return _extractor(name, Inception(resize, body, head), published, words)
 
 
 def load_vgg(name: str, path: Path) -> Extractor:
