@@ -76,14 +76,6 @@ COMMANDS = {
 }
 
 
-def usage() -> str:
-    """The help text: every subcommand with its line."""
-    width = max(map(len, COMMANDS))
-    lines = [f"  {name:<{width}}  {command.help}" for name, command in COMMANDS.items()]
-    head = ["usage: transgan <command> [options]", ""]
-    return "\n".join([*head, *lines, "", "transgan <command> --help says more about one of them."])
-
-
 @command_line
 def main() -> None:
     """Run the subcommand that sys.argv names.
@@ -92,7 +84,10 @@ def main() -> None:
     """
     name, *rest = sys.argv[1:] or ["--help"]
     if name in ("-h", "--help"):
-        print(usage())
+        width = max(map(len, COMMANDS))
+        lines = [f"  {name:<{width}}  {command.help}" for name, command in COMMANDS.items()]
+        print("usage: transgan <command> [options]", "", *lines, "", sep="\n")
+        print("transgan <command> --help says more about one of them.")
         return
     if name == "--version":
         try:

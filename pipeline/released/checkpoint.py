@@ -21,13 +21,8 @@ from pipeline.training.config import ImportPlan
 
 # best_fid is a numpy number. These make one and can do nothing else; older versions of numpy name the first otherwise.
 SCALAR: Any = np.float64(0).__reduce__()[0]
-NUMPY: list[Any] = [
-    (SCALAR, "numpy.core.multiarray.scalar"),
-    (SCALAR, "numpy._core.multiarray.scalar"),
-    np.dtype,
-    np.dtypes.Float64DType,
-    np.dtypes.Float32DType,
-]
+NUMPY: list[Any] = [(SCALAR, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
+NUMPY += [np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType]
 NAMED = 3  # differences that a refusal names
 RUNNING = ("running_mean", "running_var", "num_batches_tracked")  # of batch norms, no parameters
 
@@ -45,14 +40,10 @@ def read_checkpoint(path: Path) -> tuple[dict[str, State], dict[str, Any]]:
     if all(isinstance(value, Tensor) for value in content.values()):
         content = {average: content}
     states = {}
-    for name, key in STATES.items():
-        state = content.get(key)
-        if state is None:
-            continue
-        if not isinstance(state, dict) or not all(
-            isinstance(tensor, str) and isinstance(value, Tensor) for tensor, value in state.items()
-        ):
-            raise UserError(f"{path}: {key} is no state dict (tensors by name)")
+    for name, state in ((name, content[key]) for name, key in STATES.items() if content.get(key) is not None):
+        tensors = state.items() if isinstance(state, dict) else [(None, None)]
+        if not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in tensors):
+            raise UserError(f"{path}: {STATES[name]} is no state dict (tensors by name)")
         states[name] = learned(state)
     if not {"generator_ema", "generator"} & states.keys():
         given, other = ", ".join(map(str, list(content)[:6])), STATES["generator"]
@@ -87,22 +78,21 @@ def nearest(specs: list[NetworkSpec], states: dict[str, State]) -> tuple[Network
 
     They have per-token noise where the file has its strengths: the code of June 2021 had none at 256 pixels.
     """
-    found, average = [], states["generator_ema"]
+    found = []
     for spec in specs:
-        update = {"generator": _with_noise(spec.generator, average)}
-        if "discriminator" in states:
-            update["discriminator"] = _with_noise(spec.discriminator, states["discriminator"])
+        networks = {"generator": "generator_ema", "discriminator": "discriminator"}
+        update = {
+            name: _with_noise(getattr(spec, name), states[key]) for name, key in networks.items() if key in states
+        }
         spec = spec.model_copy(update=update)
-        found.append((spec, differences(average, places(spec, discriminator=False))))
+        found.append((spec, differences(states["generator_ema"], places(spec, discriminator=False))))
     return min(found, key=lambda one: len(one[1]))
 
 
 def _with_noise(network: Any, state: State) -> Any:
     update = {"noise": any(name.endswith("noise_strength_1") for name in state)}
-    stages = [
-        stage.model_copy(update={"blocks": [block.model_copy(update=update) for block in stage.blocks]})
-        for stage in network.stages
-    ]
+    blocks = [[block.model_copy(update=update) for block in stage.blocks] for stage in network.stages]
+    stages = [stage.model_copy(update={"blocks": own}) for stage, own in zip(network.stages, blocks, strict=True)]
     last = {"cls": network.cls.model_copy(update=update)} if hasattr(network, "cls") else {}
     return network.model_copy(update={"stages": stages, **last})
 

@@ -124,7 +124,10 @@ def our_record(spec: NetworkSpec, draws: Draws, config: TrainConfig) -> Record:
     record.watch(networks.optimizer_g, list(networks.generator.parameters()))
     record.watch(networks.optimizer_d, list(networks.discriminator.parameters()))
     shown = draws.real[0]
-    with _our_numbers(draws):
+    latents, alpha = iter(draws.latents), iter(draws.alpha)
+    drawn = (BATCH, draws.latents[0].shape[1])
+    randn = mock.patch.object(torch, "randn", lambda *size, **_: next(latents) if size == drawn else _noise(*size))
+    with randn, mock.patch.object(torch, "rand", lambda *_, **__: 1 - next(alpha)):  # here the share of the fake image
         for kind in STEPS:
             if kind == "D":
                 shown = next(real)
@@ -176,16 +179,6 @@ def _released_surroundings(folder: Path, draws: Draws) -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def _our_numbers(draws: Draws) -> Iterator[None]:
-    """The same for this project's step: latents and noise by torch.randn, alpha by torch.rand."""
-    latents, alpha = iter(draws.latents), iter(draws.alpha)
-    drawn = (BATCH, draws.latents[0].shape[1])
-    randn = mock.patch.object(torch, "randn", lambda *size, **_: next(latents) if size == drawn else _noise(*size))
-    with randn, mock.patch.object(torch, "rand", lambda *_, **__: 1 - next(alpha)):  # here the share of the fake image
-        yield
-
-
 def _noise(*size: Any, **_: Any) -> Tensor:
     """Per-token noise (B, N, 1) that is the same for every image, so that it does not depend on how a batch is cut."""
     batch, *rest = size[0] if isinstance(size[0], (list, tuple, torch.Size)) else size
@@ -202,13 +195,9 @@ def main() -> None:
         raise UserError(f"RELEASED: given {folder}; allowed: a clone of the released code, with functions.py in it")
     torch.set_default_dtype(torch.float64)
     cell = resolve_cell(load(), "cifar10", "full", released=True)
-    config = cell.train.model_copy(
-        update={
-            "batch_discriminator": BATCH,
-            "batch_generator": BATCH,
-            "augment": cell.train.augment.model_copy(update={"policy": []}),
-        }
-    )
+    augment = cell.train.augment.model_copy(update={"policy": []})
+    update = {"batch_discriminator": BATCH, "batch_generator": BATCH, "augment": augment}
+    config = cell.train.model_copy(update=update)
     draws = Draws(cell.network.generator.latent_dim)
     print(f"parity: {len(STEPS)} steps of batch {BATCH} in fp64, released and here, about three minutes", flush=True)
     released = released_record(folder, cell.network, draws, config)
