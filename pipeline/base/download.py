@@ -52,11 +52,9 @@ class PublishedFile:
 def data_root() -> Path | None:
     """The folder that TRANSGAN_DATA names, None where it is not set. Errors: `UserError` where it does not exist."""
     name = os.environ.get(ROOT)
-    if not name:
-        return None
-    if not os.path.isdir(name):
+    if name and not os.path.isdir(name):
         raise UserError(f"{ROOT}={name}: no such folder; let it name the folder that holds the datasets, or unset it")
-    return Path(name)
+    return Path(name) if name else None
 
 
 def places(file: str) -> list[Path]:
@@ -95,8 +93,7 @@ def download(published: PublishedFile, path: Path) -> None:
         except ValueError as problem:  # pooch compared the checksum
             raise Mismatch(str(problem).partition(". Deleted")[0]) from None
         path.chmod(0o644)  # pooch's temporary files are private
-        # Nobody needs the lock any more: a process that waits for it finds the file.
-        Path(lock.lock_file).unlink(missing_ok=True)
+        Path(lock.lock_file).unlink(missing_ok=True)  # a process that waits for it finds the file
 
 
 def _check_answer(answer: requests.Response, *_: object, **__: object) -> None:

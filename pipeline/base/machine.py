@@ -141,10 +141,10 @@ def devices(first: torch.device) -> list[torch.device]:
     return [first, *(device for device in others if device.index != (first.index or 0))]
 
 
-def shared_out(
+def map_on_devices(
     network: nn.Module, work: Callable[[nn.Module, Part], Result], parts: Iterable[Part]
 ) -> Iterator[Result]:
-    """`work(copy of network, part)` of every part, in order; part k is the business of device k modulo their number.
+    """`work(copy of network, part)` of every part, in order; device k modulo their number takes part k.
 
     A batch has the same rows, however many devices there are. Each device has a copy and a thread of its own, the first
     one `network` itself. `work` must switch off gradients itself: that is a property of a thread.
@@ -155,9 +155,8 @@ def shared_out(
         return
     with ExitStack() as stack:
         copies = [network, *(copy.deepcopy(network).to(device) for device in others)]
-        places = [(stack.enter_context(ThreadPoolExecutor(1)), one) for one in copies]
-        turns = zip(parts, cycle(places), strict=False)
-        futures = (pool.submit(work, one, part) for part, (pool, one) in turns)
+        threads = cycle([(stack.enter_context(ThreadPoolExecutor(1)), one) for one in copies])
+        futures = (pool.submit(work, one, part) for part, (pool, one) in zip(parts, threads, strict=False))
         yield from _results(futures, AHEAD * len(copies))
 
 
@@ -165,7 +164,6 @@ def in_parallel(work: Callable[[Part], Result], parts: Iterable[Part], threads: 
     """Yield `work(part)` in the order of the parts. At most three parts a thread wait; a failure cancels the others.
 
     `threads`: one a core by default, for work that releases Python's global lock.
-    Errors: whatever `work` raises.
     """
     threads = threads or cores()
     pool = ThreadPoolExecutor(threads)

@@ -79,7 +79,7 @@ def measure_protocol(
     if count >= protocol.least(SPLITS, 2):
         order = np.random.default_rng(seed).permutation(len(real))
         here, others = (real.rows(np.sort(rows)) for rows in (order[:count], order[count:]))
-        answers, *_ = measure_features(protocol.countless, here, others, seed)
+        answers, *_ = measure_features(protocol.resolved(None), here, others, seed)
         floor = dict(zip(protocol.values, answers.values(), strict=False))  # none where the weights have no logits
     counts = {"n_real_against_real": count, "n_gen": protocol.count, "n_real": len(real)}
     if "subset_size" in protocol.settings:

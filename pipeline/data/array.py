@@ -3,7 +3,6 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,19 +38,21 @@ def write_dataset(
     test: np.ndarray | Split | None = None,
     test_labels: np.ndarray | None = None,
 ) -> None:
-    """Write a dataset, whole or not at all.
+    """Write a dataset, whole or not at all: a failed attempt leaves nothing behind.
 
     `images` (N, C, H, W) uint8 serve training and statistics, `test` serves the metrics that compare with a test split,
     `labels` and `test_labels` are (N,) int64. The manifest holds `facts`, shape, counts and hashes. `facts` is
     read after the last chunk: a reader may count while it makes chunks.
-    Errors: `OSError` where the disk refuses, `ValueError` for chunks of a wrong shape or type. A failed attempt leaves
-    nothing behind.
+    Errors: `OSError` where the disk refuses, `ValueError` for chunks of a wrong shape or type.
     """
     arrays = {"images": images, "labels": labels, "test_labels": test_labels, "test": test}
     counts = {"images": "count", "test": "test_count"}  # the manifest's keys
     manifest: dict[str, Any] = {"count": 0, "shape": list(images.shape[1:]), "dtype": "uint8", "layout": "N C H W"}
     folder = Path(folder)
-    with _whole(folder) as partial:
+    partial = folder.with_name(f".{folder.name}.partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
         for name, array in arrays.items():
             if array is not None:
                 split = in_memory(array) if isinstance(array, np.ndarray) else array
@@ -59,6 +60,10 @@ def write_dataset(
                 manifest |= {counts[name]: number} if name in counts else {}
                 manifest[f"{name}_sha256"] = sha256(partial / f"{name}.npy")
         write_json(partial / "manifest.json", {**facts, **manifest})
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _write(path: Path, split: Split, title: str) -> int:
@@ -68,10 +73,8 @@ def _write(path: Path, split: Split, title: str) -> int:
     """
     dtype, rows = np.dtype(np.int64 if path.stem.endswith("labels") else np.uint8), 0
     header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False}
-    with (
-        open(path, "wb") as file,
-        tqdm(total=split.shape[0], desc=title, unit=" images", unit_scale=True, disable=None) as bar,
-    ):
+    bar = tqdm(total=split.shape[0], desc=title, unit=" images", unit_scale=True, disable=None)
+    with bar, open(path, "wb") as file:
         np.lib.format.write_array_header_1_0(file, header | {"shape": split.shape})
         for chunk in split.chunks():
             if chunk.dtype != dtype or chunk.shape[1:] != split.shape[1:]:
@@ -84,20 +87,6 @@ def _write(path: Path, split: Split, title: str) -> int:
         file.flush()
         os.fsync(file.fileno())
     return rows
-
-
-@contextmanager
-def _whole(folder: Path) -> Iterator[Path]:
-    """Yield an empty folder. On success it takes the place of `folder`, on failure it is removed."""
-    partial = folder.with_name(f".{folder.name}.partial")
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        yield partial
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(partial, folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def read_manifest(folder: str | Path) -> dict[str, Any]:

@@ -123,16 +123,28 @@ def lmdb_images(path: Path, scratch: Path, stack: ExitStack) -> ImageFiles | Non
 
     `path`: data.mdb, or a folder or archive that holds it; from an archive it is unpacked into `scratch`.
     Errors: `UserError` where archive or database are damaged, and for several databases in an archive; `OSError` where
-    it cannot be unpacked. LMDB itself does not compare the file's size: reading a page beyond the end of the file would
-    kill the process.
+    it cannot be unpacked.
     """
-    file = _find_database(path, scratch, stack)
-    if file is None:
-        return None
+    file = path
+    if path.name != DATABASE:
+        members = list_files(path, scratch, stack)
+        names = [name for name in members if PurePosixPath(name).name == DATABASE]
+        if len(names) > 1:
+            raise UserError(
+                f"{path}: holds {len(names)} databases named {DATABASE}, expected one; name its folder in it"
+            )
+        if not names:
+            return None
+        file = path / names[0] if path.is_dir() else scratch / DATABASE
+        if not path.is_dir():
+            damaged = _undamaged(f"{path}: {names[0]} is damaged")
+            with open(file, "wb") as target, damaged, members[names[0]]() as packed:
+                shutil.copyfileobj(packed, target, 1 << 20)
     try:
         environment = stack.enter_context(lmdb.open(str(file.parent), readonly=True, lock=False, readahead=False))
     except lmdb.Error as problem:
         raise UserError(f"{file}: no readable LMDB database ({problem}); unpack or fetch it again") from None
+    # LMDB does not compare the file's size: reading a page beyond the end of the file would kill the process.
     size, needed = file.stat().st_size, (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
     if size < needed:
         raise UserError(f"{file}: has {size:,} bytes, its database {needed:,}; unpack or fetch it again")
@@ -146,21 +158,6 @@ def lmdb_images(path: Path, scratch: Path, stack: ExitStack) -> ImageFiles | Non
             raise UserError(f"{file}: damaged ({problem}); unpack or fetch it again") from None
 
     return ImageFiles(files=images(), number=environment.stat()["entries"], facts={"order": "by key"})
-
-
-def _find_database(path: Path, scratch: Path, stack: ExitStack) -> Path | None:
-    if path.name == DATABASE:
-        return path
-    files = list_files(path, scratch, stack)
-    names = [name for name in files if PurePosixPath(name).name == DATABASE]
-    if len(names) > 1:
-        raise UserError(f"{path}: holds {len(names)} databases named {DATABASE}, expected one; name its folder in it")
-    if not names or path.is_dir():
-        return path / names[0] if names else None
-    damaged = _undamaged(f"{path}: {names[0]} is damaged")
-    with open(scratch / DATABASE, "wb") as target, damaged, files[names[0]]() as packed:
-        shutil.copyfileobj(packed, target, 1 << 20)
-    return scratch / DATABASE
 
 
 def split_inside(path: Path) -> tuple[Path, str]:

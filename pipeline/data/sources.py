@@ -50,8 +50,6 @@ OFFICIAL: dict[Source, PublishedFile] = {
         published="TensorFlow Datasets (the authors published none)",
     ),
 }
-
-
 IMAGES_ALONE = ("celeba", "lsun_church")  # read from any copy of their images, checked by their number
 
 

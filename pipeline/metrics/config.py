@@ -82,7 +82,7 @@ def measure_plan(config: EvaluateConfig) -> MeasurePlan:
 
 def reference_plan(config: EvaluateConfig) -> ReferencePlan:
     """What `reference` reads: metrics without counts, and only what they need of the real images."""
-    names = list(dict.fromkeys(parse(name).countless.name for name in config.metrics))
+    names = list(dict.fromkeys(parse(name).resolved(None).name for name in config.metrics))
     used, given = extractors(names), config.reference
     return ReferencePlan(
         metrics=names,
@@ -118,8 +118,8 @@ def refusals(config: EvaluateConfig, *, resolution: int, channels: int) -> Itera
             yield "metrics", config.metrics, f"{read} {sides} alone"
         if network.channels not in (None, channels):
             yield "metrics", config.metrics, f"{read} {network.channels} channels alone"
-    measured = {parse(name).countless.name for name in config.metrics}
+    measured = {parse(name).resolved(None).name for name in config.metrics}
     for name in config.curve:
-        if parse(name).countless.name not in measured:
+        if parse(name).resolved(None).name not in measured:
             kinds = " | ".join(sorted(measured))
             yield "curve", name, f"metrics of the kinds in evaluate.metrics, with any count: {kinds}"

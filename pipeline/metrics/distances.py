@@ -75,28 +75,13 @@ def precision_recall(
 FID = Formula(
     frechet_distance, {"{name}": "Fréchet Inception distance"}, lower=True, reads="gaussian", abbreviation="FID"
 )
+_SCORE, _KERNEL = ({"{name}": label, "{name}_std": None} for label in ("Inception score", "kernel Inception distance"))
 INCEPTION_SCORE = Formula(
-    inception_score,
-    {"{name}": "Inception score", "{name}_std": None},
-    lower=False,
-    reads="logits",
-    real=(),
-    options=("splits",),
-    abbreviation="IS",
+    inception_score, _SCORE, lower=False, reads="logits", real=(), options=("splits",), abbreviation="IS"
 )
-KID = Formula(
-    kernel_distance,
-    {"{name}": "kernel Inception distance", "{name}_std": None},
-    lower=True,
-    options=("subsets", "subset_size", "seed"),
-    abbreviation="KID",
-)
-PRECISION_RECALL = Formula(
-    precision_recall,
-    {
-        "precision{rest}": "share of samples inside the real images' manifold",
-        "recall{rest}": "share of real images inside the samples' manifold",
-    },
-    lower=False,
-    options=("neighbours", "device"),
-)
+KID = Formula(kernel_distance, _KERNEL, lower=True, options=("subsets", "subset_size", "seed"), abbreviation="KID")
+_MANIFOLDS = {
+    "precision{rest}": "share of samples inside the real images' manifold",
+    "recall{rest}": "share of real images inside the samples' manifold",
+}
+PRECISION_RECALL = Formula(precision_recall, _MANIFOLDS, lower=False, options=("neighbours", "device"))

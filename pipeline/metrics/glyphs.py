@@ -63,9 +63,9 @@ def memorised(train: np.ndarray, test: np.ndarray, rows: np.ndarray) -> float:
 
 def divergence(values: np.ndarray, size: int) -> float:
     """KL of the frequencies of integers (n,) in 0..size-1 from uniform, in nats; log(size) where there are none."""
-    shares = np.bincount(values, minlength=size) / max(len(values), 1)
-    seen = shares[shares > 0]
-    return float((seen * np.log(seen * size)).sum()) if len(values) else float(np.log(size))
+    from scipy.stats import entropy
+
+    return float(np.log(size) - (entropy(np.bincount(values)) if len(values) else 0))
 
 
 def covered(count: int, cells: int) -> tuple[float, float]:
@@ -110,34 +110,22 @@ def _valid_factors(rows: np.ndarray) -> tuple[Glyphs, np.ndarray]:
 
 _DIVERGENCE = "divergence of the valid samples' factors from uniform, in nats"
 _EXPLAINED = "share of samples that a glyph explains to more than so many per cent"
+_SHOWN = "share of all combinations that valid samples show"
+_AGREE = "share of valid pairs whose two shapes agree"
 _NEARER = "share of samples nearer to a training than to a held-out image (0.5: none)"
 _KL_NAMES = ("{name}", "{name}_shape", "{name}_place", "{name}_hue", "{name}_ground")
+_VALID_NAMES = [f"{{name}}_{level}" for level in LEVELS]
+CERTAIN = (1.0, 0.0)  # mean and standard deviation
+
+
 KL = Formula(kl, dict.fromkeys(_KL_NAMES, _DIVERGENCE), lower=True, real=(), perfect=_perfect_kl)
 MODES = Formula(
-    modes,
-    {"{name}": "share of all combinations that valid samples show"},
-    lower=False,
-    real=(),
-    perfect=lambda count, width: (covered(count, _glyphs(width).cells),),
+    modes, {"{name}": _SHOWN}, lower=False, real=(), perfect=lambda n, width: (covered(n, _glyphs(width).cells),)
 )
 VALID = Formula(
-    valid,
-    {f"{{name}}_{level}": _EXPLAINED for level in LEVELS},
-    lower=False,
-    real=(),
-    perfect=lambda *_: ((1.0, 0.0),) * 3,
+    valid, dict.fromkeys(_VALID_NAMES, _EXPLAINED), lower=False, real=(), perfect=lambda *_: (CERTAIN,) * len(LEVELS)
 )
-AGREE = Formula(
-    agree,
-    {"{name}": "share of valid pairs whose two shapes agree"},
-    lower=False,
-    real=(),
-    perfect=lambda *_: ((1.0, 0.0),),
-)
+AGREE = Formula(agree, {"{name}": _AGREE}, lower=False, real=(), perfect=lambda *_: (CERTAIN,))
 MEMORISED = Formula(
-    memorised,
-    {"{name}": _NEARER},
-    lower=True,
-    real=("train", "test"),
-    perfect=lambda count, _: ((0.5, 0.5 / count**0.5),),
+    memorised, {"{name}": _NEARER}, lower=True, real=("train", "test"), perfect=lambda n, _: ((0.5, 0.5 / n**0.5),)
 )

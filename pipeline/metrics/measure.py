@@ -29,9 +29,8 @@ def measure_run(plan: MeasurePlan, *, run: str | Path, reference: str | Path, ou
     values: dict[str, float] = {}
     unavailable: dict[str, str] = {}
     if (run / "generator_ema.safetensors").is_file():
-        advice = f"{run}: too little memory to draw or measure {plan.batch} images at a time; lower evaluate.batch"
         try:
-            with memory_advice(advice):
+            with memory_advice(f"{run}: too little memory for {plan.batch} images at a time; lower evaluate.batch"):
                 generated = sampled_features(plan, known, run)
             values, unavailable = measure(plan, known.real, generated, seed=plan.seed, device=best_device())
             write_curve(plan, run=run, known=known, out=out, end=(record["kimg"], values))
@@ -63,10 +62,9 @@ def sampled_features(
 def write_curve(
     plan: MeasurePlan, *, run: Path, known: Reference, out: Path, end: tuple[float, dict[str, float]]
 ) -> None:
-    """Measure `plan.curve` at every kept generator of `run` and write progress.csv: kimg, a column a value.
+    """Measure `plan.curve` at every generator that `run` kept, if any, and write progress.csv: kimg, a column a value.
 
     `end`: kimg and values of the last generator; where the curve's metrics are among them, they are not measured again.
-    Nothing is written where the plan asks for no curve or the run kept no weights.
     """
     settings, rows = plan.model_copy(update={"metrics": plan.curve}), []
     for kimg, weights in kept_weights(run) if plan.curve else ():

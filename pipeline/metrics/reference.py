@@ -41,17 +41,16 @@ def build_reference(plan: ReferencePlan, *, data: str, out: str) -> dict[str, An
     for name in extractors(plan.metrics):
         path, facts = _network(name, plan, data, folder)
         extractor = load_extractor(name, path)
-        network = {"sha256": extractor.sha256, "weights": path.name, "resize": extractor.resize}
-        content["extractors"][name] = network
+        about = {"sha256": extractor.sha256, "weights": path.name, "resize": extractor.resize}
+        content["extractors"][name] = about
         seen = {split: extractor.extract(images[split], BATCH, what=f"{split} images") for split in images}
         known = facts | {"n_real": len(images["train"])} | known | known_answers(plan, extractor, images, seen)
         for split, features in seen.items():
             check_finite(features.features, name=f"{split} images, {name}")
-            file = folder / f"{name}_{split}.npy"
-            with atomic_write(file) as temporary:
+            with atomic_write(file := folder / f"{name}_{split}.npy") as temporary:
                 np.save(temporary, features.features)
-            about = {"extractor": name, "split": split, "images": said[split], "n_real": len(features)}
-            content["sides"].append(about | {"features": file.name})
+            side = {"extractor": name, "split": split, "images": said[split], "n_real": len(features)}
+            content["sides"].append(side | {"features": file.name})
     written = [path for path in sorted(folder.iterdir()) if path.name not in ("manifest.json", KNOWN_ANSWERS)]
     content |= {key: manifest[key] for key in ("split", "resize", "images_sha256")}
     write_json(folder / "manifest.json", content | {"files": {path.name: sha256(path) for path in written}})
@@ -85,7 +84,8 @@ def _network(name: str, plan: ReferencePlan, data: str, folder: Path) -> tuple[P
         write_decoder(folder / f"{name}.json", read_manifest(data))
         return folder / f"{name}.json", {}
     path = weights.find(name, plan.weights)
-    if not (folder / path.name).is_file():
-        with atomic_write(folder / path.name) as temporary:
+    copied = folder / path.name
+    if not copied.is_file():
+        with atomic_write(copied) as temporary:
             shutil.copyfile(path, temporary)
-    return folder / path.name, {}
+    return copied, {}

@@ -138,13 +138,13 @@ class Protocol:
         """Settings of `evaluate` that move its values."""
         return tuple(name for name in SETTINGS if name in self.formula.options)
 
-    @property
-    def countless(self) -> "Protocol":
-        """The same without the number of generated images: its name on the real side."""
-        return replace(self, count=None)
+    def resolved(self, n_gen: int | None) -> "Protocol":
+        """With its count: its own, or `n_gen`, of fid against a test split at most what the usual ones hold.
 
-    def resolved(self, n_gen: int) -> "Protocol":
-        """With its count: its own, or `n_gen`, of fid against a test split at most what the usual ones hold."""
+        None: without the number of generated images, as on the real side.
+        """
+        if n_gen is None:
+            return replace(self, count=None)
         most = min(n_gen, TEST) if self.split == "test" and not NETWORKS[self.extractor].own else n_gen
         return replace(self, count=self.count or most)
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from pipeline.base.errors import UserError
 from pipeline.base.images import to_uint8
-from pipeline.base.machine import device_of, out_of_memory, shared_out
+from pipeline.base.machine import device_of, map_on_devices, out_of_memory
 from pipeline.base.schema import bind, read_yaml
 from pipeline.networks.interface import Generator, build_generator
 from pipeline.networks.spec import NetworkSpec
@@ -79,7 +79,7 @@ def draw_images(generator: Generator, latents: Tensor, *, seed: int, batch: int)
     def draw(network: nn.Module, part: Tensor) -> Tensor:
         return to_uint8(network(part.to(device_of(network)))).cpu()
 
-    return torch.cat(list(shared_out(generator, draw, latents.split(batch)))).numpy()
+    return torch.cat(list(map_on_devices(generator, draw, latents.split(batch)))).numpy()
 
 
 def interpolate(start: Tensor, end: Tensor, steps: int) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from pipeline.base import machine as module
-from pipeline.base.machine import devices, provenance, shared_out
+from pipeline.base.machine import devices, map_on_devices, provenance
 from pipeline.metrics.extractors.extractor import Extractor
 from pipeline.networks.interface import build_generator
 from trained_networks import sample
@@ -41,7 +41,7 @@ def test_every_part_once_in_order_and_every_device_takes_its_share(three):
         taken.append((one, part, threading.get_ident()))
         return part * 10
 
-    assert list(shared_out(network, work, range(20))) == [part * 10 for part in range(20)]
+    assert list(map_on_devices(network, work, range(20))) == [part * 10 for part in range(20)]
     copies = [next(one for one, part, _ in taken if part == place) for place in range(3)]
     assert copies[0] is network and all(torch.equal(one.weight, network.weight) for one in copies)
     assert len({id(one.weight) for one in copies}) == 3
@@ -56,7 +56,7 @@ def test_an_error_on_a_device_is_raised(three):
         raise ValueError(part)
 
     with pytest.raises(ValueError, match="0"):
-        list(shared_out(Network(), work, range(5)))
+        list(map_on_devices(Network(), work, range(5)))
 
 
 def test_samples_and_features_are_those_of_one_device(cell, monkeypatch):

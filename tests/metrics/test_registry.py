@@ -47,7 +47,7 @@ def test_a_full_name_is_kept_whatever_n_gen_is(name):
 )
 def test_without_a_count_it_takes_n_gen(name, n_gen, full):
     assert parse(name).resolved(n_gen).name == full
-    assert parse(full).countless.name == name
+    assert parse(full).resolved(None).name == name
 
 
 def test_what_a_name_says():

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from pipeline.base.errors import UserError
 from pipeline.base.files import check_sha256, read_json
-from pipeline.base.machine import device_of, shared_out
+from pipeline.base.machine import device_of, map_on_devices
 from pipeline.metrics.extractors.registry import NETWORKS
 
 DTYPE = "float32 features, float64 statistics"
@@ -96,7 +96,7 @@ class Extractor:
             torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False),
             tqdm(total=len(images), desc=f"{self.name}: {what}", disable=None) as bar,
         ):
-            for found in shared_out(self.network, forward, parts):
+            for found in map_on_devices(self.network, forward, parts):
                 arrays = arrays or [np.empty((len(images), part.shape[1]), np.float32) for part in found]
                 for array, part in zip(arrays, found, strict=True):
                     array[done : done + len(part)] = part
