@@ -17,7 +17,7 @@ from pipeline.report.published import Published, published_runs
 from pipeline.report.results import Results
 
 TITLE = "TransGAN: paper and measurement"
-INTRO = "Long trainings beside the matrix, which `make publish NAME=<folder>` makes again."
+INTRO = "Long trainings that are no part of the matrix; `make publish NAME=<folder>` repeats one."
 MOST = 10  # findings
 # By dataset: the seed that settings were tried with, and the variants whose own metric chose theirs; others take those
 # of `full`.

@@ -56,7 +56,7 @@ def test_what_changed_comes_first_and_equal_values_are_left_out(repository):
     assert text.index("</a>What changed") < text.index("| model.norm | token | layer |")
     assert "| full | fd_digits | 12.0 ± 5.0 | 9.0 ± 5.7 | 0.74 (" in text
     assert "| no_norm | fd_digits | not run | seed 0: oom; seed 1: not run; seed 2: not run | - | - |" in text
-    assert "| mine |" not in text and "Values that are equal in both and left out: " in text
+    assert "| mine |" not in text and " values are equal in both and left out." in text
     assert (repository / "compare/index.html").is_file() and "![The first samples of every cell of layer" in text
 
 
