@@ -23,7 +23,7 @@ from pipeline.base.errors import UserError
 from pipeline.metrics.config import MeasurePlan
 from pipeline.metrics.extractors import weights
 from pipeline.metrics.extractors.extractor import Features
-from pipeline.metrics.extractors.inception import RESIZES, load_inception
+from pipeline.metrics.extractors.inception import RESIZES, load_network
 from pipeline.metrics.registry import parse
 from pipeline.metrics.suite import measure
 
@@ -76,7 +76,7 @@ def benchmark_extraction(count: int) -> None:
     images = np.random.default_rng(0).integers(0, 256, (count, 3, 32, 32), dtype=np.uint8)
     for name, (resize, _) in RESIZES.items():
         try:
-            extractor = load_inception(name, weights.find(name, None))
+            extractor = load_network(name, weights.find(name, None))
         except UserError as error:
             print(f"extraction not measured: {error}")
             return

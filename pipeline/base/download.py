@@ -57,7 +57,7 @@ def data_root() -> Path | None:
     return Path(name) if name else None
 
 
-def places(file: str) -> list[Path]:
+def search_paths(file: str) -> list[Path]:
     """Where a published file of this name may lie, in the order of the search. A download goes to the first place."""
     try:
         cache = expand_home(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "transgan"

@@ -118,8 +118,8 @@ def check_sha256(path: str | Path, expected: str) -> None:
     """Compare a file with its recorded hash. Errors: `UserError` where it is missing or has another hash."""
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file")
-    if (found := sha256(path)) != expected:
-        raise UserError(f"{path}: sha256 is {found}, recorded was {expected}; the file is damaged or was replaced")
+    if (digest := sha256(path)) != expected:
+        raise UserError(f"{path}: sha256 is {digest}, recorded was {expected}; the file is damaged or was replaced")
 
 
 def say(text: str, *, end: str = "\n", stream: TextIO | None = None) -> None:

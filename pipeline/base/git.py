@@ -84,37 +84,37 @@ def installed(name: str) -> str:
     return "absent"
 
 
-def other_libraries(root: str | Path = ".", found: dict[str, str] | None = None) -> dict[str, tuple[str, str]]:
+def other_libraries(root: str | Path = ".", versions: dict[str, str] | None = None) -> dict[str, tuple[str, str]]:
     """Libraries whose version is not the one that requirements.txt pins: {name: (version, pinned)}.
 
-    `found` has the versions to look at ({name: version}); without it, those that are installed here. Every clone at one
+    `versions`: those to look at ({name: version}); without it, those that are installed here. Every clone at one
     revision has the same pins, so this compares machines. Builds for other hardware (`+cu128`) are the same version.
     """
     pinned: dict[str, list[str]] = {}
     for name, pin in PIN.findall((Path(root) / "requirements.txt").read_text(encoding="utf-8")):
         pinned.setdefault(name, []).append(pin)
-    found = {name: installed(name) for name in LIBRARIES} if found is None else found
+    versions = {name: installed(name) for name in LIBRARIES} if versions is None else versions
     return {
         name: (given, " or ".join(sorted(pinned[name])))
-        for name, given in found.items()
+        for name, given in versions.items()
         if name in pinned and given.partition("+")[0] not in pinned[name]
     }
 
 
 def check_clean(root: str | Path = ".", *, any_libraries: bool = False) -> str:
     """The revision of a clone. Errors: `UserError` where there is none, or changes, or other libraries than it pins."""
-    at, found = ask("rev-parse", "HEAD", root=root), changes(root)
-    if at is None or found is None:
+    revision, changed = ask("rev-parse", "HEAD", root=root), changes(root)
+    if revision is None or changed is None:
         raise UserError(f"results must name the revision they come from: {no_revision(root)}")
-    if found:
+    if changed:
         raise UserError(
-            f"{Path(root).absolute()}: has changes that no commit has ({found.split()[-1]}): commit or undo them; "
+            f"{Path(root).absolute()}: has changes that no commit has ({changed.split()[-1]}): commit or undo them; "
             "results must name the revision they come from"
         )
     if others := {} if any_libraries else other_libraries(root):
-        text = ", ".join(f"{name} {found} instead of {pinned}" for name, (found, pinned) in others.items())
+        text = ", ".join(f"{name} {version} instead of {pinned}" for name, (version, pinned) in others.items())
         raise UserError(
             f"other library versions than requirements.txt pins: {text}; run `make setup`, or allow them with "
             "--other-libraries: run.json then says which they were, and `transgan gather` marks the results"
         )
-    return at
+    return revision

@@ -1,8 +1,7 @@
 """Strict, typed settings: YAML content is bound to frozen schemas, and every refusal is one line.
 
-OmegaConf reads the YAML (PyYAML alone takes `1e-05` for a string). Pydantic in strict mode checks
-types, ranges and unknown keys. OmegaConf's structured configs could not do this: they turn `1` into `True`, have no
-ranges, lose the path of a key inside a list and cannot merge into a frozen nested dataclass.
+OmegaConf reads the YAML (PyYAML alone takes `1e-05` for a string). Pydantic in strict mode checks types, ranges and
+unknown keys: OmegaConf's structured configs turn `1` into `True`, and lose the path of a key inside a list.
 """
 
 import re

@@ -62,20 +62,20 @@ def find_images(path: Path, scratch: Path, stack: ExitStack) -> ImageFiles:
     Ignored are hidden files and folders (names that begin with a dot, and __MACOSX) and names without an extension of
     EXTENSIONS. Errors: `UserError` as for `list_files`, and where there is no image.
     """
-    found = list_files(path, scratch, stack)
+    members = list_files(path, scratch, stack)
     hidden = re.compile(r"(^|/)(\.|__MACOSX(/|$))")
-    kept = sorted(name for name in found if name.lower().endswith(EXTENSIONS) and not hidden.search(name))
+    kept = sorted(name for name in members if name.lower().endswith(EXTENSIONS) and not hidden.search(name))
     if not kept:
-        endings = Counter(PurePosixPath(name).suffix.lower() for name in found if PurePosixPath(name).suffix)
+        endings = Counter(PurePosixPath(name).suffix.lower() for name in members if PurePosixPath(name).suffix)
         listed = f" ({', '.join(ending for ending, _ in endings.most_common(4))})" if endings else ""
-        nested = next((name for name in sorted(found) if name.lower().endswith(ARCHIVES)), None)
+        nested = next((name for name in sorted(members) if name.lower().endswith(ARCHIVES)), None)
         advice = f"unpack {nested} and name that folder" if nested else "name a folder, zip or tar of images"
         raise UserError(
-            f"{printable(path)}: holds no images ({', '.join(EXTENSIONS)}), {len(found):,} other files{listed}; "
+            f"{printable(path)}: holds no images ({', '.join(EXTENSIONS)}), {len(members):,} other files{listed}; "
             f"{advice} (data.path of conf/dataset/<name>.yaml)"
         )
-    files = [ImageFile(str(path / name), partial(_read, path / name, found[name])) for name in kept]
-    return ImageFiles(files=files, number=len(files), facts={"order": ORDER, "ignored_files": len(found) - len(kept)})
+    files = [ImageFile(str(path / name), partial(_read, path / name, members[name])) for name in kept]
+    return ImageFiles(files=files, number=len(files), facts={"order": ORDER, "ignored_files": len(members) - len(kept)})
 
 
 def _read(path: Path, opens: Callable[[], IO[bytes]]) -> bytes:
@@ -103,17 +103,22 @@ def list_files(path: Path, scratch: Path, stack: ExitStack) -> Files:
     if not file.is_file():
         raise UserError(f"{printable(file)}: neither a file nor a folder")
     try:
-        if is_tar(file):
+        with open(file, "rb") as opened:
+            head = opened.read(8)
+        unmarked = head and not head.startswith((b"PK", *COMPRESSED))
+        if head.startswith(COMPRESSED) or (unmarked and tarfile.is_tarfile(file)):
             unpack_tar(file, scratch / "tar")
-            found = _walk(scratch / "tar")
+            members = _walk(scratch / "tar")
+        elif unmarked and not zipfile.is_zipfile(file):
+            raise UserError(f"{printable(file)}: neither a folder nor a zip or tar; if it is another archive, {UNPACK}")
         else:
-            found = _zip_files(file, stack)
+            members = _zip_files(file, stack)
     except OSError as problem:
         raise UserError(f"{printable(file)}: could not be read ({problem.strerror or problem})") from None
     prefix = f"{inside}/" if inside else ""
-    below = {name.removeprefix(prefix): opens for name, opens in found.items() if name.startswith(prefix)}
+    below = {name.removeprefix(prefix): opens for name, opens in members.items() if name.startswith(prefix)}
     if inside and not below:
-        tops = sorted({name.partition("/")[0] for name in found if "/" in name})[:5]
+        tops = sorted({name.partition("/")[0] for name in members if "/" in name})[:5]
         raise UserError(f"{printable(file)}: holds no folder {inside!r}; it has {', '.join(tops) or 'no folders'}")
     return below
 
@@ -174,19 +179,6 @@ def split_inside(path: Path) -> tuple[Path, str]:
     return file, path.relative_to(file).as_posix() if file != path else ""
 
 
-def is_tar(path: Path) -> bool:
-    """Whether a file is a tar, compressed or not, and no zip. Errors: `UserError` where it is neither."""
-    with open(path, "rb") as file:
-        head = file.read(8)
-    if head.startswith(b"PK") or not head:
-        return False
-    if head.startswith(COMPRESSED) or tarfile.is_tarfile(path):
-        return True
-    if not zipfile.is_zipfile(path):
-        raise UserError(f"{printable(path)}: neither a folder nor a zip or tar; if it is another archive, {UNPACK}")
-    return False
-
-
 def unpack_tar(path: Path, folder: Path) -> None:
     """Unpack a tar; a backslash in a name parts folders, as a program of Windows means it and as in a zip.
 
@@ -204,15 +196,15 @@ def _walk(root: Path) -> Files:
     def refuse(problem: OSError) -> None:
         raise _unreadable(problem.filename, problem)
 
-    found: Files = {}
+    members: Files = {}
     for folder, folders, files in os.walk(root, onerror=refuse):
         for path in (Path(folder, name) for name in folders):
             if path.is_symlink():
                 advice = "put the folder itself there or take the link out"
                 raise UserError(f"{printable(path)}: a link to a folder, which is not followed; {advice}")
         for path in (Path(folder, name) for name in files):
-            found[path.relative_to(root).as_posix()] = partial(_open, path)
-    return found
+            members[path.relative_to(root).as_posix()] = partial(_open, path)
+    return members
 
 
 def _open(path: Path) -> IO[bytes]:
@@ -222,7 +214,7 @@ def _open(path: Path) -> IO[bytes]:
 def _zip_files(path: Path, stack: ExitStack) -> Files:
     with _undamaged(f"{path}: no complete zip archive"):
         archive = stack.enter_context(zipfile.ZipFile(path))
-    found: Files = {}
+    members: Files = {}
     for member in archive.infolist():
         name, method = PurePosixPath(member.filename.replace("\\", "/")), member.compress_type  # \: of Windows programs
         refusal = ""
@@ -237,12 +229,12 @@ def _zip_files(path: Path, stack: ExitStack) -> Files:
         elif method not in ZIP_METHODS:
             packed = f"{METHOD_NAMES.get(method, 'compression')} (method {method})"
             refusal = f"is packed by {packed}, which Python does not read; {UNPACK}, or pack it again as plain deflate"
-        elif str(name) in found:
+        elif str(name) in members:
             refusal = "is there twice under the same name; rename one of them"
         if refusal:
             raise UserError(f"{path}: member {member.filename!r} {refusal}")
-        found[str(name)] = partial(archive.open, member)
-    return found
+        members[str(name)] = partial(archive.open, member)
+    return members
 
 
 def _unreadable(path: str | Path, problem: OSError) -> UserError:

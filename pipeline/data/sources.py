@@ -13,7 +13,7 @@ import re
 import shlex
 from pathlib import Path
 
-from pipeline.base.download import ROOT, Mismatch, PublishedFile, data_root, download, places
+from pipeline.base.download import ROOT, Mismatch, PublishedFile, data_root, download, search_paths
 from pipeline.base.errors import UserError
 from pipeline.base.files import expand_home, printable
 from pipeline.data.config import DataConfig, Source
@@ -106,7 +106,7 @@ def _copy(dataset: str, config: DataConfig, official: PublishedFile | None, sett
                 f"as an experiment's setting: {as_override(setting, path)}"
             )
         return path
-    root, official_places = data_root(), places(official.file) if official else []
+    root, official_places = data_root(), search_paths(official.file) if official else []
     own = [root / dataset, root / f"{dataset}.zip"] if root else []
     found = next(filter(os.path.exists, [*own, *official_places]), None)
     if found is None and official:

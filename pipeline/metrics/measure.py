@@ -25,26 +25,26 @@ def measure_run(plan: MeasurePlan, *, run: str | Path, reference: str | Path, ou
     """
     torch.set_num_threads(plan.threads)
     run, out = Path(run), Path(out)
-    record, known = read_json(run / "run.json"), load_reference(reference)
+    record, loaded = read_json(run / "run.json"), load_reference(reference)
     values: dict[str, float] = {}
     unavailable: dict[str, str] = {}
     if (run / "generator_ema.safetensors").is_file():
         try:
             with memory_advice(f"{run}: too little memory for {plan.batch} images at a time; lower evaluate.batch"):
-                generated = sampled_features(plan, known, run)
-            values, unavailable = measure(plan, known.real, generated, seed=plan.seed, device=best_device())
-            write_curve(plan, run=run, known=known, out=out, end=(record["kimg"], values))
+                generated = sampled_features(plan, loaded, run)
+            values, unavailable = measure(plan, loaded.real, generated, seed=plan.seed, device=best_device())
+            write_curve(plan, run=run, reference=loaded, out=out, end=(record["kimg"], values))
         except UserError as error:
             raise UserError(str(error) if str(error).startswith(str(run)) else f"{run}: {error}") from None
-    facts = {"n_gen": plan.n_gen, "n_real": known.manifest["n_real"]}
+    facts = {"n_gen": plan.n_gen, "n_real": loaded.manifest["n_real"]}
     result = {"status": record["status"], "kimg": record["kimg"], **values, **facts}
-    write_json(out / "protocol.json", {"metrics": protocols(plan, known), "unavailable": unavailable})
+    write_json(out / "protocol.json", {"metrics": protocols(plan, loaded), "unavailable": unavailable})
     write_json(out / "metrics.json", result)
     return result
 
 
 def sampled_features(
-    plan: MeasurePlan, known: Reference, run: Path, weights: Path | None = None
+    plan: MeasurePlan, reference: Reference, run: Path, weights: Path | None = None
 ) -> dict[str, Features]:
     """By network: features and logits of as many samples as its metrics take. Samples are drawn once, as uint8.
 
@@ -56,11 +56,11 @@ def sampled_features(
         counts[protocol.extractor] = max(counts.get(protocol.extractor, 0), protocol.count or plan.n_gen)
     latents = draw_latents(generator, max(counts.values()), plan.seed)
     images = draw_images(generator, latents, seed=plan.seed, batch=plan.batch)
-    return {name: known.extractors[name].extract(images[:count], plan.batch) for name, count in counts.items()}
+    return {name: reference.extractors[name].extract(images[:count], plan.batch) for name, count in counts.items()}
 
 
 def write_curve(
-    plan: MeasurePlan, *, run: Path, known: Reference, out: Path, end: tuple[float, dict[str, float]]
+    plan: MeasurePlan, *, run: Path, reference: Reference, out: Path, end: tuple[float, dict[str, float]]
 ) -> None:
     """Measure `plan.curve` at every generator that `run` kept, if any, and write progress.csv: kimg, a column a value.
 
@@ -70,8 +70,8 @@ def write_curve(
     for kimg, weights in kept_weights(run) if plan.curve else ():
         values = {name: value for name, value in end[1].items() if name in plan.curve}
         if kimg != end[0] or len(values) < len(plan.curve):
-            generated = sampled_features(settings, known, run, weights)
-            values, _ = measure(settings, known.real, generated, seed=plan.seed, device=best_device())
+            generated = sampled_features(settings, reference, run, weights)
+            values, _ = measure(settings, reference.real, generated, seed=plan.seed, device=best_device())
         shown = {name: f"{value:.7g}" for name, value in values.items() if not name.endswith(SPREAD)}
         rows.append({"kimg": f"{kimg:g}", **shown})
         print(f"measure: {run}: {kimg:g} kimg: {', '.join(f'{k} {v}' for k, v in shown.items())}", flush=True)
@@ -80,17 +80,17 @@ def write_curve(
         write_table(out / CURVE, rows)
 
 
-def protocols(plan: MeasurePlan, known: Reference) -> dict[str, dict[str, Any]]:
+def protocols(plan: MeasurePlan, reference: Reference) -> dict[str, dict[str, Any]]:
     """By value: everything that has to agree before it may stand beside another one of its name.
 
     Beside it, where they are known, `perfect` and `perfect_std`: what as many perfect samples get.
     """
-    sides = {(side["extractor"], side["split"]): side for side in known.manifest["sides"]}
+    sides = {(side["extractor"], side["split"]): side for side in reference.manifest["sides"]}
     facts_of: dict[str, dict[str, Any]] = {}
     for protocol in map(parse, plan.metrics):
-        network = known.manifest["extractors"][protocol.extractor]
+        network = reference.manifest["extractors"][protocol.extractor]
         side = sides[protocol.extractor, protocol.split]
-        steps = [step for step in (known.manifest["resize"], network["resize"]) if step != "none"]
+        steps = [step for step in (reference.manifest["resize"], network["resize"]) if step != "none"]
         count = protocol.count or plan.n_gen
         facts = {
             "extractor": protocol.extractor,
@@ -106,7 +106,9 @@ def protocols(plan: MeasurePlan, known: Reference) -> dict[str, dict[str, Any]]:
         }
         facts_of |= {value: facts for value in protocol.values if not value.endswith(SPREAD)}
         if protocol.formula.perfect is not None:
-            perfect = protocol.formula.perfect(count, known.real[protocol.extractor, protocol.split].features.shape[1])
+            perfect = protocol.formula.perfect(
+                count, reference.real[protocol.extractor, protocol.split].features.shape[1]
+            )
             for value, (mean, deviation) in zip(protocol.values, perfect, strict=True):
                 facts_of[value] = facts | {"perfect": mean, "perfect_std": deviation}
     return facts_of

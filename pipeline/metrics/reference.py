@@ -32,11 +32,11 @@ def build_reference(plan: ReferencePlan, *, data: str, out: str) -> dict[str, An
     torch.set_num_threads(plan.threads)
     manifest, folder = read_manifest(data), Path(out)
     images = read_splits(data)
-    said = {"train": manifest["split"], "test": manifest.get("test_split", "test")}
+    split_names = {"train": manifest["split"], "test": manifest.get("test_split", "test")}
     protocols = [parse(name) for name in plan.metrics]
     _check_splits(protocols, {split: len(array) for split, array in images.items()}, plan, data)
     content: dict[str, Any] = {"extractors": {}, "sides": [], "n_real": len(images["train"])}
-    known: dict[str, Any] = {}
+    answers: dict[str, Any] = {}
     folder.mkdir(parents=True, exist_ok=True)
     for name in extractors(plan.metrics):
         path, facts = _network(name, plan, data, folder)
@@ -44,18 +44,18 @@ def build_reference(plan: ReferencePlan, *, data: str, out: str) -> dict[str, An
         about = {"sha256": extractor.sha256, "weights": path.name, "resize": extractor.resize}
         content["extractors"][name] = about
         seen = {split: extractor.extract(images[split], BATCH, what=f"{split} images") for split in images}
-        known = facts | {"n_real": len(images["train"])} | known | known_answers(plan, extractor, images, seen)
+        answers = facts | {"n_real": len(images["train"])} | answers | known_answers(plan, extractor, images, seen)
         for split, features in seen.items():
             check_finite(features.features, name=f"{split} images, {name}")
             with atomic_write(file := folder / f"{name}_{split}.npy") as temporary:
                 np.save(temporary, features.features)
-            side = {"extractor": name, "split": split, "images": said[split], "n_real": len(features)}
+            side = {"extractor": name, "split": split, "images": split_names[split], "n_real": len(features)}
             content["sides"].append(side | {"features": file.name})
     written = [path for path in sorted(folder.iterdir()) if path.name not in ("manifest.json", KNOWN_ANSWERS)]
     content |= {key: manifest[key] for key in ("split", "resize", "images_sha256")}
     write_json(folder / "manifest.json", content | {"files": {path.name: sha256(path) for path in written}})
-    write_json(folder / KNOWN_ANSWERS, known)
-    return known
+    write_json(folder / KNOWN_ANSWERS, answers)
+    return answers
 
 
 def _check_splits(protocols: list[Protocol], counts: dict[str, int], plan: ReferencePlan, data: str) -> None:

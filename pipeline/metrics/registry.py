@@ -157,13 +157,13 @@ class Protocol:
 
 def parse(name: str) -> Protocol:
     """The protocol that a name in settings or a plan file stands for. Errors: `ValueError` with the names allowed."""
-    for key, (formula, extractor, split) in METRICS.items():
+    for key, (address, extractor, split) in METRICS.items():
         if match := re.fullmatch(_pattern(key), name):
-            found: Formula = resolve_name(formula)
-            k = int(match["k"]) if "<k>" in key else NEIGHBOURS if "neighbours" in found.options else None
+            formula: Formula = resolve_name(address)
+            k = int(match["k"]) if "<k>" in key else NEIGHBOURS if "neighbours" in formula.options else None
             text = (match["n"] or "").removesuffix("_").replace("k", "000")
             count = int(text) if text else None
-            protocol = Protocol(key=key, formula=found, extractor=extractor, split=split, k=k, count=count)
+            protocol = Protocol(key=key, formula=formula, extractor=extractor, split=split, k=k, count=count)
             if protocol.name != name:
                 raise ValueError(f"{protocol.name}: one protocol has one name")
             return protocol

@@ -55,10 +55,10 @@ def measure(
         sides = [real[protocol.extractor, split] for split in splits]
         if fewest := [len(side) for side in sides if len(side) < least]:
             raise UserError(f"{name}: needs at least {least} real samples, has {fewest[0]}")
-        known = {**dict(settings), "seed": seed, "device": device, "neighbours": protocol.k}
-        read = (getattr(side, formula.reads) for side in (*sides, samples.rows(slice(protocol.count))))
-        found = formula.compute(*read, **{option: known[option] for option in formula.options})
-        values |= dict(zip(protocol.values, found if isinstance(found, tuple) else (found,), strict=True))
+        options = {**dict(settings), "seed": seed, "device": device, "neighbours": protocol.k}
+        inputs = (getattr(side, formula.reads) for side in (*sides, samples.rows(slice(protocol.count))))
+        result = formula.compute(*inputs, **{option: options[option] for option in formula.options})
+        values |= dict(zip(protocol.values, result if isinstance(result, tuple) else (result,), strict=True))
     return values, unavailable
 
 
@@ -85,9 +85,9 @@ def known_answers(
                 values, unavailable = measure(settings, real, {extractor.name: generated}, device=best_device())
             except UserError as error:
                 raise UserError(f"known answer {case}: {error}") from None
-            said = (values | unavailable).items()
+            entries = (values | unavailable).items()
             answers |= {f"n_{case}": smallest}
-            answers |= {f"{name}_{case}": value for name, value in said if not name.endswith(SPREAD)}
+            answers |= {f"{name}_{case}": value for name, value in entries if not name.endswith(SPREAD)}
     return answers
 
 

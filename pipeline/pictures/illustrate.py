@@ -54,14 +54,14 @@ def illustrate_run(
     out.mkdir(parents=True, exist_ok=True)
     if (run / "generator_ema.safetensors").is_file():
         with memory_advice(f"{run}: too little memory to draw {plan.batch} images at a time; lower evaluate.batch"):
-            _draw(plan, run, data, Path(reference), out)
+            _draw(plan, run, data, reference, out)
     if (run / "grids.npy").is_file():
         snapshots = np.load(run / "grids.npy", allow_pickle=False)
         write_sheet(out / "grids", snapshots, rows=read_json(run / "grids.json")["kimg"])
     return sorted(path.stem for path in out.glob("*.png"))
 
 
-def _draw(plan: IllustratePlan, run: Path, data: str | Path, reference: Path, out: Path) -> None:
+def _draw(plan: IllustratePlan, run: Path, data: str | Path, reference: str | Path, out: Path) -> None:
     generator, real = load_generator(run, best_device()), read_array(data)
     draw = partial(draw_images, generator, seed=plan.seed, batch=plan.batch)
     # Whole batches, as in measuring: noise inside a network depends on how many images are drawn at a time.
@@ -77,8 +77,7 @@ def _draw(plan: IllustratePlan, run: Path, data: str | Path, reference: Path, ou
     name, extractor = next(iter(known.extractors.items()))  # of the data set's first metric
     features = extractor.extract(images, plan.batch).features
     write_nearest_images(out, images, features, real, known.real[name, "train"].features)
-    family = read_networks(run).generator.family
-    write_attention(out, generator.cpu(), latents, family=family, seed=plan.seed)
+    write_attention(out, generator.cpu(), latents, family=read_networks(run).generator.family, seed=plan.seed)
 
 
 def write_nearest_images(
@@ -87,7 +86,7 @@ def write_nearest_images(
     """Write sheets neighbours_pixel and neighbours_feature: a row per sample, then its nearest training images.
 
     A generator that learned its training set by heart draws samples that lie closer to a training image than training
-    images lie to one another. Both distances are kept, so that one can be compared with the other.
+    images lie to one another.
     Images (N, C, H, W) uint8 of samples and of the training set, and their features (N, d). The JSON beside each sheet:
     `distances` of the images shown; `median` of the samples' distance to their nearest training image; `real_median`
     the same from training images to their nearest other; `closer`, the share of samples that are nearer than 99 % of
@@ -133,17 +132,13 @@ def write_attention(folder: Path, generator: Generator, latents: Tensor, *, fami
     window). `relative_position`: a row per table, a map per head, (2h - 1) x (2w - 1) offsets of a key from its query,
     upper left first. Nothing is written for a family without attention.
     """
-    function = getattr(load(family), "ATTENTION", None)
-    if function is None:
+    if (function := getattr(load(family), "ATTENTION", None)) is None:
         return
     shown = load_attribute(function)(generator, latents[:ATTENTION], seed=seed)
     samples, heads, queries = shown.weights.shape[:3]
     facts = {"kind": shown.kind, "stage": shown.stage, "side": shown.side, "window": shown.window}
     maps = shown.weights.reshape(samples, heads * queries, shown.side, shown.side)
-    columns = {
-        "heads": np.repeat(range(heads), queries).tolist(),
-        "queries": [list(query) for query in shown.queries] * heads,
-    }
+    columns = {"heads": np.repeat(range(heads), queries).tolist(), "queries": [*map(list, shown.queries)] * heads}
     write_maps(folder / "attention", maps, rows=list(range(samples)), **facts, **columns)
     for name, table in shown.tables:
         write_maps(folder / f"relative_position{name}", table[None], rows=[0], **facts)

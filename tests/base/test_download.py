@@ -11,7 +11,7 @@ from contextlib import suppress
 import pytest
 
 from pipeline.base import download as module
-from pipeline.base.download import PublishedFile, download, places
+from pipeline.base.download import PublishedFile, download, search_paths
 from pipeline.base.errors import UserError
 from pipeline.base.files import expand_home
 
@@ -111,12 +111,12 @@ def test_a_server_that_falls_silent_is_given_up(server, tmp_path, monkeypatch):
 def test_places_are_the_data_root_then_the_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("TRANSGAN_DATA", raising=False)
-    assert places("x") == [tmp_path / "cache/transgan/x"]
+    assert search_paths("x") == [tmp_path / "cache/transgan/x"]
     monkeypatch.setenv("TRANSGAN_DATA", str(tmp_path))
-    assert places("x") == [tmp_path / "x", tmp_path / "cache/transgan/x"]
+    assert search_paths("x") == [tmp_path / "x", tmp_path / "cache/transgan/x"]
     monkeypatch.setenv("TRANSGAN_DATA", str(tmp_path / "nowhere"))
     with pytest.raises(UserError, match=r"^TRANSGAN_DATA=.*nowhere: no such folder"):
-        places("x")
+        search_paths("x")
 
 
 def test_a_user_without_a_home_keeps_files_among_the_temporary_ones(monkeypatch, tmp_path):
@@ -127,8 +127,8 @@ def test_a_user_without_a_home_keeps_files_among_the_temporary_ones(monkeypatch,
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.delenv("TRANSGAN_DATA", raising=False)
     monkeypatch.setattr(module.tempfile, "gettempdir", lambda: str(tmp_path))
-    assert places("x") == [tmp_path / f"transgan-{os.getuid()}/x"]
+    assert search_paths("x") == [tmp_path / f"transgan-{os.getuid()}/x"]
     monkeypatch.setenv("TRANSGAN_DATA", str(tmp_path))
-    assert places("x")[0] == tmp_path / "x"
+    assert search_paths("x")[0] == tmp_path / "x"
     with pytest.raises(UserError, match="^~/x: the home folder is not known; set HOME"):
         expand_home("~/x")

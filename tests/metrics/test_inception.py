@@ -18,7 +18,7 @@ from pipeline.base.files import sha256
 from pipeline.metrics.distances import frechet_distance
 from pipeline.metrics.extractors import inception, weights
 from pipeline.metrics.extractors.extractor import Features
-from pipeline.metrics.extractors.inception import Inception, from_fidelity, load_inception, resize_clean, resize_legacy
+from pipeline.metrics.extractors.inception import Inception, from_fidelity, load_network, resize_clean, resize_legacy
 
 
 def images(count, side, seed=0):
@@ -80,7 +80,7 @@ def test_a_file_that_is_not_what_it_was_is_refused(tmp_path):
     path = tmp_path / weights.PACKAGED.file
     path.write_bytes(b"nothing")
     with pytest.raises(UserError, match=r"default_1\.pt: sha256 is .*; allowed are .*default_1\.pt 7ff4a85c"):
-        load_inception("inception_clean", path)
+        load_network("inception_clean", path)
 
 
 def at_hand(extractor):
@@ -99,9 +99,9 @@ KNOWN_CLEAN, KNOWN_LEGACY = 521.4997, 460.0505
 
 def test_true_values_of_synthetic_images(tmp_path):
     """FID of eight grey areas of rising level against eight images of white noise, and against themselves."""
-    clean = load_inception("inception_clean", at_hand("inception_clean"))
+    clean = load_network("inception_clean", at_hand("inception_clean"))
     (tmp_path / "mine.bin").symlink_to(at_hand("inception_legacy"))  # a file is known by its hash, whatever its name
-    legacy = load_inception("inception_legacy", tmp_path / "mine.bin")
+    legacy = load_network("inception_legacy", tmp_path / "mine.bin")
     flat = np.broadcast_to(np.arange(8, 256, 32, dtype=np.uint8)[:, None, None, None], (8, 3, 32, 32))
     for extractor, theirs in ((clean, KNOWN_CLEAN), (legacy, KNOWN_LEGACY)):
         real = extractor.extract(flat, 8)
@@ -124,9 +124,9 @@ def test_vgg_is_torch_fidelitys_layer_and_read_without_pickles(tmp_path, monkeyp
     path = tmp_path / "vgg16-397923af.pth"
     torch.save(state, path)  # expanded: a file of a few kilobytes
     monkeypatch.setattr(weights, "VGG16", replace(weights.VGG16, checksum=f"sha256 {sha256(path)}"))
-    features = inception.load_vgg("vgg16", path).extract(images(2, 32), 2)
+    features = inception.load_network("vgg16", path).extract(images(2, 32), 2)
     assert features.features.shape == (2, 4096) and features.logits is None
     torch.save({"weight": Path}, path)
     monkeypatch.setattr(weights, "VGG16", replace(weights.VGG16, checksum=f"sha256 {sha256(path)}"))
     with pytest.raises(UnpicklingError):
-        inception.load_vgg("vgg16", path)
+        inception.load_network("vgg16", path)

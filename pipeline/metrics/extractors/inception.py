@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import torch
 from cleanfid.resize import build_resizer
@@ -19,9 +18,9 @@ from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorIncepti
 from torch_fidelity.feature_extractor_vgg16 import FeatureExtractorVGG16
 from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 
-from pipeline.base.download import PublishedFile
 from pipeline.metrics.extractors import weights
 from pipeline.metrics.extractors.extractor import Extractor, best_device
+from pipeline.metrics.extractors.registry import VGG
 
 SIDE = 299
 LARGEST = 64  # images at a time: their activations take about a gigabyte
@@ -66,45 +65,33 @@ class Inception(nn.Module):
         return features, None if self.head is None else features @ self.head.t()
 
 
-def load_inception(name: str, path: Path) -> Extractor:
+def load_network(name: str, path: Path) -> Extractor:
     """The network of one of the known files, on a GPU where there is one.
 
-    Two of the files are TorchScript, one is a torch pickle that must hold tensors alone before torch-fidelity reads it.
+    Two of Inception's files are TorchScript. The others are torch pickles, which must hold tensors alone before
+    torch-fidelity unpickles them. VGG-16 is torch-fidelity's (its layer `fc2_relu`), from torchvision's weights.
     Errors: `UserError` for a file that is none of them.
     """
     content = path.read_bytes()  # once: what is checked is what is loaded
-    published = weights.identify(path, content, weights.INCEPTION)
-    body: nn.Module
-    head: Tensor | None = None
-    if published == weights.FIDELITY:
-        body, head = from_fidelity(_library_network(FeatureExtractorInceptionV3, "inception", "2048", content))
-    else:
+    published = weights.identify(path, content, (weights.VGG16,) if name == VGG else weights.INCEPTION)
+    resize, words = RESIZES.get(name, (nn.Identity(), "bilinear as in TensorFlow 1 to 224 (torch-fidelity)"))
+    network: nn.Module
+    if published in (weights.CLEAN, weights.PACKAGED):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*torch.jit.load.*")
             script = torch.jit.load(io.BytesIO(content), map_location="cpu")
         # Both scripts hold the network twice: `layers` has no resize; the packaged script runs it as it is.
-        body = script if published == weights.PACKAGED else script.layers
-    resize, words = RESIZES[name]
-    return _extractor(name, Inception(resize, body, head), published, words)
-
-
-def load_vgg(name: str, path: Path) -> Extractor:
-    """torch-fidelity's VGG-16 (its layer `fc2_relu`), from torchvision's weights. Errors: as `load_inception`."""
-    content = path.read_bytes()
-    published = weights.identify(path, content, (weights.VGG16,))
-    network = _library_network(FeatureExtractorVGG16, "vgg16", "fc2_relu", content)
-    return _extractor(name, network, published, "bilinear as in TensorFlow 1 to 224 (torch-fidelity)")
-
-
-def _library_network(kind: Callable[..., Any], name: str, layer: str, content: bytes) -> Any:
-    """A network of torch-fidelity. Its weights must hold tensors alone, before the library unpickles them."""
-    torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    return kind(name, [layer], feature_extractor_weights_path=io.BytesIO(content))
-
-
-def _extractor(name: str, network: nn.Module, published: PublishedFile, resize: str) -> Extractor:
-    digest, network = published.checksum.removeprefix("sha256 "), network.requires_grad_(False).eval()
-    return Extractor(name=name, sha256=digest, resize=resize, network=network.to(best_device()), largest=LARGEST)
+        network = Inception(resize, script if published == weights.PACKAGED else script.layers, None)
+    else:
+        torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        if name == VGG:
+            network = FeatureExtractorVGG16("vgg16", ["fc2_relu"], feature_extractor_weights_path=io.BytesIO(content))
+        else:
+            file = io.BytesIO(content)
+            library = FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=file)
+            network = Inception(resize, *from_fidelity(library))
+    network, digest = network.requires_grad_(False).eval().to(best_device()), published.checksum.partition(" ")[2]
+    return Extractor(name=name, sha256=digest, resize=words, network=network, largest=LARGEST)
 
 
 def from_fidelity(network: FeatureExtractorInceptionV3) -> tuple[nn.Module, Tensor]:

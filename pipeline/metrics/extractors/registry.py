@@ -27,9 +27,9 @@ class Network:
 
 
 NETWORKS = {
-    "inception_legacy": Network("the Inception network", "pipeline.metrics.extractors.inception:load_inception", 3),
-    "inception_clean": Network("the Inception network", "pipeline.metrics.extractors.inception:load_inception", 3),
-    VGG: Network("VGG-16", "pipeline.metrics.extractors.inception:load_vgg", 3),
+    "inception_legacy": Network("the Inception network", "pipeline.metrics.extractors.inception:load_network", 3),
+    "inception_clean": Network("the Inception network", "pipeline.metrics.extractors.inception:load_network", 3),
+    VGG: Network("VGG-16", "pipeline.metrics.extractors.inception:load_network", 3),
     DIGITS: Network("the digits' classifier", "pipeline.metrics.extractors.own:load_classifier", None, (8,), own=True),
     GLYPHS: Network("the glyphs' decoder", "pipeline.metrics.extractors.own:load_decoder", 3, (16, 32), own=True),
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from pipeline.base.download import Mismatch, PublishedFile, download, places
+from pipeline.base.download import Mismatch, PublishedFile, download, search_paths
 from pipeline.base.errors import UserError
 from pipeline.base.files import expand_home
 from pipeline.metrics.extractors.registry import VGG
@@ -62,7 +62,7 @@ def find(extractor: str, configured: str | None, *, setting: str = SETTING) -> P
             raise UserError(f"{path}: no such file, named in {setting}")
         identify(path, path.read_bytes(), INCEPTION, setting=setting)
         return path
-    own, hub = places(official.file), Path(torch.hub.get_dir()) / "checkpoints" / official.file
+    own, hub = search_paths(official.file), Path(torch.hub.get_dir()) / "checkpoints" / official.file
     clean_fids = [Path(tempfile.gettempdir()) / CLEAN.file] if official is CLEAN else []
     package = importlib.util.find_spec(PACKAGE) if extractor != VGG else None  # found, and its code not run
     packaged = [Path(folder) / PACKAGED.file for folder in (package and package.submodule_search_locations) or []]
