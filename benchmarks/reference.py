@@ -60,7 +60,7 @@ class Reference:
     def __init__(self, plan: TrainPlan, images: np.ndarray, device: torch.device):
         explicit_everywhere()
         self.config, self.device = plan.train, device
-        self.loss = load_attribute(LOSSES[plan.train.loss])()
+        self.loss = load_attribute(LOSSES[plan.train.loss])
         torch.manual_seed(plan.seed)
         self.generator, self.discriminator = Generator(plan.network).to(device), Discriminator(plan.network).to(device)
         self.average = [parameter.detach().clone() for parameter in self.generator.parameters()]

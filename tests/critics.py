@@ -40,12 +40,16 @@ def quadratic(images, weight):
 
 def penalty_values(critic, real: torch.Tensor, fake: torch.Tensor, config: TrainConfig) -> list[torch.Tensor]:
     """The penalty of `config` at each batch of images where it is taken, through the pass that a training step uses."""
-    penalty, critic.config = load_attribute(PENALTIES[config.penalty])(config.penalty_target), config
+    penalty, critic.config = load_attribute(PENALTIES[config.penalty]), config
     alpha = torch.rand(len(real), 1, 1, 1)
     images = {"real": real, "fake": fake, "between": torch.lerp(real, fake, alpha.to(real.dtype))}
     return [
         penalty_pass(
-            critic, images[place], sample_parameters(real, config.augment), penalty.sample_noise(real), penalty
+            critic,
+            images[place],
+            sample_parameters(real, config.augment),
+            (torch.randn_like(real),) if penalty.noisy else (),
+            penalty,
         )
         for place in penalty.places
     ]

@@ -24,10 +24,10 @@ NEW_FILES = {
 }
 NEW_LINES = {
     FAMILIES: ("FAMILIES = {\n", '    "mlp": "pipeline.networks.mlp",\n'),
-    OBJECTIVES: ("LOSSES = {\n", '    "least_squares": "pipeline.training.least_squares:LeastSquares",\n'),
+    OBJECTIVES: ("LOSSES = {\n", '    "least_squares": "pipeline.training.least_squares:LEAST_SQUARES",\n'),
     METRICS: ("METRICS = {\n", '    "shift<n>_digits": ("pipeline.metrics.mean_shift:MEAN_SHIFT", DIGITS, "test"),\n'),
 }
-PENALTY_LINE = ("PENALTIES = {\n", '    "logit_drift": "pipeline.training.logit_drift:LogitDrift",\n')
+PENALTY_LINE = ("PENALTIES = {\n", '    "logit_drift": "pipeline.training.logit_drift:LOGIT_DRIFT",\n')
 VARIANT = {
     "model": {
         "generator": {"family": "mlp", "mlp": {"hidden": 32, "noise_dim": 8}},

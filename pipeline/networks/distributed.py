@@ -14,8 +14,8 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
-_stacked = 1  # batches that stand end to end in what a network is shown
-_seen = False  # whether a batch is shown a second time
+# Of what a network is shown: how many batches stand end to end in it, and whether it is shown a second time.
+_shown = {"stacked": 1, "again": False}
 
 
 def world() -> int:
@@ -38,25 +38,17 @@ def part_rows(size: int, count: int) -> list[slice]:
 
 
 @contextmanager
-def stacked_batches(count: int) -> Iterator[None]:
-    """What a network is shown inside is `count` batches end to end: the rows that `normal` takes are those of each."""
-    global _stacked
-    _stacked = count
+def shown_batches(**facts: int) -> Iterator[None]:
+    """Inside, networks are shown `stacked` batches end to end: the rows that `normal` takes are those of each.
+
+    `again`: what is computed was computed before, and running statistics have it already.
+    """
+    before = dict(_shown)
+    _shown.update(facts)
     try:
         yield
     finally:
-        _stacked = 1
-
-
-@contextmanager
-def seen_before(again: bool) -> Iterator[None]:
-    """`again`: what is computed inside was computed before, and running statistics have it already."""
-    global _seen
-    before, _seen = _seen, again
-    try:
-        yield
-    finally:
-        _seen = before
+        _shown.update(before)
 
 
 def normal(rows: int, *shape: int, like: Tensor, divided: bool) -> Tensor:
@@ -66,7 +58,7 @@ def normal(rows: int, *shape: int, like: Tensor, divided: bool) -> Tensor:
     """
     processes = world() if divided else 1
     drawn = torch.randn(rows * processes, *shape, device=like.device, dtype=like.dtype)
-    return drawn if processes == 1 else drawn.unflatten(0, (_stacked, processes, -1))[:, rank()].flatten(0, 1)
+    return drawn if processes == 1 else drawn.unflatten(0, (_shown["stacked"], processes, -1))[:, rank()].flatten(0, 1)
 
 
 class _Total(torch.autograd.Function):
@@ -138,7 +130,7 @@ def batch_norm(module: Any, x: Tensor, usual: Callable[[Tensor], Tensor]) -> Ten
     """
     running = module.running_mean is not None
     by_batch = module.training or not running
-    if world() == 1 and by_batch and running and _seen:
+    if world() == 1 and by_batch and running and _shown["again"]:
         copies = module.running_mean.clone(), module.running_var.clone()
         return F.batch_norm(x, *copies, module.weight, module.bias, True, module.momentum, module.eps)
     if world() == 1 or not by_batch:
@@ -149,7 +141,7 @@ def batch_norm(module: Any, x: Tensor, usual: Callable[[Tensor], Tensor]) -> Ten
     centre = mean(precise.mean(dim=places))
     centred = precise - centre.view(shape)
     variance = mean(centred.square().mean(dim=places))
-    if running and not _seen:
+    if running and not _shown["again"]:
         count = world() * x.numel() // x.shape[1]
         with torch.no_grad():
             module.num_batches_tracked.add_(1)

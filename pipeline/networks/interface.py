@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from pipeline.networks.distributed import seen_before
+from pipeline.networks.distributed import shown_batches
 from pipeline.networks.families import load, load_attribute
 from pipeline.networks.spec import NetworkSpec
 
@@ -125,7 +125,7 @@ def run_block(block: Any, *inputs: Any, recompute: bool, **settings: Any) -> Any
     calls = count()
 
     def call(*inputs: Any) -> Any:
-        with seen_before(next(calls) > 0):
+        with shown_batches(again=next(calls) > 0):
             return block(*inputs, **settings)
 
     return checkpoint(call, *inputs, use_reentrant=False)

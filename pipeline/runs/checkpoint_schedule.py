@@ -74,6 +74,9 @@ class Progress(Observer):
             "memory_mib": memory_mib,
         }
 
+    def after_iteration(self, outcome: Outcome) -> None:
+        outcome.seconds = self.seconds()
+
     def note(self, text: str) -> None:
         say(f"train: {self.name}: {text}", stream=self.stream)
 
@@ -130,6 +133,7 @@ class CheckpointSchedule(Progress):
 
         Errors: `UserError` where it cannot be stored, and after a signal, once it is stored.
         """
+        super().after_iteration(outcome)
         self.iterations += 1
         if (len(outcome.history), len(outcome.grids)) != self.shown:
             self._publish(outcome)

@@ -4,29 +4,30 @@ This file is outside the fingerprint of a training (`pipeline.plan.fingerprint`)
 line of `LOSSES` or `PENALTIES` trains nothing again.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from pipeline.base.errors import choices
 from pipeline.base.schema import Strict
 from pipeline.networks.spec import NetworkSpec
 
-# Name -> "module:Class", as `pipeline.networks.families` reads it.
+# Name -> "module:attribute", as `pipeline.networks.families` reads it.
 LOSSES = {
-    "wgan_gp": "pipeline.training.objectives:Wasserstein",
-    "hinge": "pipeline.training.objectives:Hinge",
-    "non_saturating": "pipeline.training.objectives:NonSaturating",
-    "relativistic": "pipeline.training.objectives:Relativistic",
+    "wgan_gp": "pipeline.training.objectives:WASSERSTEIN",
+    "hinge": "pipeline.training.objectives:HINGE",
+    "non_saturating": "pipeline.training.objectives:NON_SATURATING",
+    "relativistic": "pipeline.training.objectives:RELATIVISTIC",
 }
 PENALTIES = {
-    "gradient_norm": "pipeline.training.objectives:GradientNorm",
+    "gradient_norm": "pipeline.training.objectives:GRADIENT_NORM",
     "r1": "pipeline.training.objectives:R1",
     "r2": "pipeline.training.objectives:R2",
-    "r1_r2": "pipeline.training.objectives:R1R2",
-    "finite_difference": "pipeline.training.objectives:FiniteDifference",
+    "r1_r2": "pipeline.training.objectives:R1_R2",
+    "finite_difference": "pipeline.training.objectives:FINITE_DIFFERENCE",
 }
 NO_PENALTY = "none"
+LossName: Any = Literal[tuple(LOSSES)]
+PenaltyName: Any = Literal[(*PENALTIES, NO_PENALTY)]
 
 Operation = Literal["translation", "cutout", "color", "erase", "hue", "filter"]
 Ratio = Annotated[float, Field(ge=0, le=1)]
@@ -34,17 +35,6 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 Range = Annotated[list[Ratio], Field(min_length=2, max_length=2)]  # [smallest, largest]
-
-
-def _one_of(*names: str) -> BeforeValidator:
-    """A name of a registry, which may have grown since this was written."""
-
-    def check(given: str) -> str:
-        if given not in names:
-            raise ValueError(choices(names, given))
-        return given
-
-    return BeforeValidator(check)
 
 
 class AugmentConfig(Strict):
@@ -79,9 +69,9 @@ class AnnealConfig(Strict):
 class TrainConfig(Strict):
     """Settings of a training, as a person writes them under `train`."""
 
-    loss: Annotated[str, _one_of(*LOSSES)]  # wgan_gp (the paper) | hinge | non_saturating | relativistic
+    loss: LossName  # wgan_gp (the paper) | hinge | non_saturating | relativistic
     # on D's slope: gradient_norm (WGAN-GP, the paper) | r1 | r2 | r1_r2 | finite_difference | none
-    penalty: Annotated[str, _one_of(*PENALTIES, NO_PENALTY)]
+    penalty: PenaltyName
     penalty_weight: NotNegative  # lambda of gradient_norm, 10; gamma of the others
     penalty_target: Positive | None  # phi, the norm that gradient_norm pulls to; 1
     penalty_interval: Count | None  # penalty every so many D steps, weighted by as much; 1 in the paper

@@ -74,11 +74,6 @@ def ema_distance(generator: nn.Module, ema: nn.Module) -> Tensor:
     return (apart / torch.stack([one.square().sum() for one, _ in pairs]).float().sum()).sqrt()
 
 
-def all_finite(weights: Sequence[Tensor]) -> bool:
-    """Whether every weight is, in every process."""
-    return not all_reduce_max(int(any(not weight.isfinite().all() for weight in weights)))
-
-
 @torch.no_grad()
 def same_everywhere(weights: Sequence[Tensor]) -> bool:
     """Whether all processes have the same weights, to the bit."""

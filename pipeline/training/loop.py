@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pipeline.base.errors import UserError
 from pipeline.base.images import to_uint8
-from pipeline.networks.distributed import broadcast, world
+from pipeline.networks.distributed import all_reduce_max, broadcast, world
 from pipeline.networks.interface import Generator
 from pipeline.training import divergence
 from pipeline.training.config import TrainPlan
@@ -60,10 +60,6 @@ class Observer:
     def start(self, total_kimg: float, *, kimg: float, seconds: float) -> None:
         """Training begins at `kimg`, after `seconds` of earlier sittings."""
 
-    def seconds(self) -> float:
-        """Trained so far, all sittings together."""
-        return 0.0
-
     def tick(self, row: dict[str, float], device: torch.device) -> dict[str, float]:
         """A row of the history is there; returns what the machine did meanwhile."""
         return {"kimg": row["kimg"]}
@@ -72,7 +68,7 @@ class Observer:
         """The averaged generator of this moment is one to be kept."""
 
     def after_iteration(self, outcome: Outcome) -> None:
-        """May store the state, may raise."""
+        """Keeps `outcome.seconds`, may store the state, may raise."""
 
     def stop(self, status: str) -> None:
         """Training has ended."""
@@ -96,8 +92,10 @@ def train(plan: TrainPlan, images: np.ndarray, device: torch.device, observer: O
     per_step = config.critic_steps * config.batch_discriminator
     # Rounded first: 32.24 kimg are 403 steps of 80 images, and 403.00000000000006 in floating point.
     steps = math.ceil(round(config.kimg * 1000 / per_step, 6))
-    ticks, snapshots = _moments(steps, config.ticks), _moments(steps, config.snapshots)
-    kept = _moments(steps, config.weight_snapshots) if config.weight_snapshots else set()
+    ticks, snapshots, kept = (
+        {round(steps * (index + 1) / count) for index in range(count)} - {0} | {steps} if count else set()
+        for count in (config.ticks, config.snapshots, config.weight_snapshots)
+    )  # spread evenly over 1..steps, the last among them
     # In the parts that training itself computes at a time, so that they need no more memory than it does.
     at_once = config.batch_generator // (config.parts * world())
     latents, spread_latents = (
@@ -121,17 +119,11 @@ def train(plan: TrainPlan, images: np.ndarray, device: torch.device, observer: O
             _snapshot(outcome, latents, kimg=now)
         if outcome.step in kept and outcome.status == "ok":
             observer.weights(outcome, now)
-        outcome.seconds = observer.seconds()
         observer.after_iteration(outcome)
     if outcome.status == "ok":
         outcome.kimg = steps * per_step / 1000
     observer.stop(outcome.status)
     return outcome
-
-
-def _moments(steps: int, count: int) -> set[int]:
-    """`count` steps (or all, if fewer) spread evenly over 1..steps, the last always among them."""
-    return {round(steps * (index + 1) / count) for index in range(count)} - {0} | {steps}
 
 
 def _tick(outcome: Outcome, latents: tuple[Tensor, ...], kimg: float, observer: Observer, *, last: bool) -> None:
@@ -142,7 +134,8 @@ def _tick(outcome: Outcome, latents: tuple[Tensor, ...], kimg: float, observer: 
     row, outcome.scalars = _row(outcome, latents, kimg), {}
     modules, problem = outcome.networks.modules, None
     weights = [weight for module in modules for weight in module.parameters()]
-    if not (all(math.isfinite(value) for value in row.values()) and divergence.all_finite(weights)):
+    broken = not all(map(math.isfinite, row.values())) or any(not weight.isfinite().all() for weight in weights)
+    if all_reduce_max(broken):
         problem = f"a loss, gradient or weight is not finite at {kimg:g} kimg"
     elif not divergence.same_everywhere(weights):
         raise UserError(f"the processes of this training have different weights at {kimg:g} kimg; train on equal GPUs")

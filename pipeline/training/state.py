@@ -50,8 +50,8 @@ def build(spec: NetworkSpec, config: TrainConfig, device: torch.device) -> Netwo
         torch.optim.Adam(network.parameters(), lr=config.lr, betas=(config.beta1, config.beta2), fused=True)
         for network in (generator, discriminator)
     )
-    loss = load_attribute(LOSSES[config.loss])()
-    penalty = load_attribute(PENALTIES[config.penalty])(config.penalty_target) if config.penalty != NO_PENALTY else None
+    loss = load_attribute(LOSSES[config.loss])
+    penalty = load_attribute(PENALTIES[config.penalty]) if config.penalty != NO_PENALTY else None
     return Networks(generator, ema, discriminator, optimizer_g, optimizer_d, loss, penalty)
 
 

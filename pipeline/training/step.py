@@ -7,7 +7,7 @@ and every part takes its rows, so that neither changes anything but the order of
 import torch
 from torch import Tensor
 
-from pipeline.networks.distributed import average, mean, part_rows, stacked_batches
+from pipeline.networks.distributed import average, mean, part_rows, shown_batches
 from pipeline.training.augment import Parameters, apply, rows, sample_parameters
 from pipeline.training.config import TrainConfig
 from pipeline.training.data import RealImages
@@ -43,7 +43,6 @@ def discriminator_gradients(networks: Networks, real: Tensor, config: TrainConfi
     """
     policy, mode, parts = config.augment, config.execution, part_rows(len(real), config.parts)
     penalty, weight = (None, 0.0) if weight is None else (networks.penalty, weight)
-    places = penalty.places if penalty else ()
     discriminator = StepNetwork(networks.discriminator, config)
     with torch.no_grad():
         generator = StepNetwork(networks.generator, config)  # without gradients other kernels are possible
@@ -51,9 +50,13 @@ def discriminator_gradients(networks: Networks, real: Tensor, config: TrainConfi
         fakes = [compiled(StepNetwork.__call__, mode)(generator, latents[part]) for part in parts]
         # Fakes are as many as real images and of their shape: their random numbers have the same shape.
         for_real, for_fake = sample_parameters(real, policy), sample_parameters(real, policy)
-        if "between" in places:
-            alpha = torch.rand(len(real), 1, 1, 1, device=real.device, dtype=real.dtype)
-        sampled = [[*sample_parameters(real, policy), penalty.sample_noise(real)] for _ in places] if penalty else []
+        sampled: list[tuple[str, Parameters]] = []
+        if penalty:
+            if "between" in penalty.places:
+                alpha = torch.rand(len(real), 1, 1, 1, device=real.device, dtype=real.dtype)
+            for place in penalty.places:
+                directions = (torch.randn_like(real),) if penalty.noisy else ()
+                sampled.append((place, [*sample_parameters(real, policy), directions]))
         shown_reals = [apply(real[part], rows(for_real, part), policy) for part in parts]
         batch_mean = None  # E[D(x)] of the whole batch, which the drift term of a part needs
         if len(parts) > 1 and config.drift_weight:
@@ -62,13 +65,13 @@ def discriminator_gradients(networks: Networks, real: Tensor, config: TrainConfi
     for part, fake, shown_real in zip(parts, fakes, shown_reals, strict=True):
         shown_fake = apply(fake, rows(for_fake, part), policy)
         # The backward pass too is inside: it may compute activations again.
-        with stacked_batches(1 if networks.discriminator.batch_statistics else 2):
+        with shown_batches(stacked=1 if networks.discriminator.batch_statistics else 2):
             loss, score_real, score_fake = compiled(adversarial_pass, mode)(
                 discriminator, shown_real, shown_fake, networks.loss, batch_mean
             )
             add_gradients(loss / len(parts), discriminator)
         report = {"score_real": score_real, "score_fake": score_fake, "loss_d": loss.detach()}
-        for place, numbers in zip(places, sampled, strict=True):
+        for place, numbers in sampled:
             images = {"real": real[part], "fake": fake}.get(place)
             images = torch.lerp(real[part], fake, alpha[part]) if images is None else images
             *augmentation, noise = rows(numbers, part)
@@ -141,7 +144,7 @@ def penalty_pass(
     def score(inputs: Tensor, *, twice: bool = False) -> Tensor:
         return discriminator(apply(inputs, augmentation, discriminator.config.augment), twice=twice)
 
-    return penalty.value(score, images, *noise)
+    return penalty.value(score, images, discriminator.config.penalty_target, *noise)
 
 
 def generator_pass(

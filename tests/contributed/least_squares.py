@@ -3,16 +3,10 @@
 `tests/test_contributing.py` copies this file to pipeline/training/ in a copy of the project.
 """
 
-from torch import Tensor
-
 from pipeline.training.objectives import Loss
 
-
-class LeastSquares(Loss):
-    """D: E[(D(x) - 1)^2] / 2 + E[D(G(z))^2] / 2. G: E[(D(G(z)) - 1)^2] / 2."""
-
-    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
-        return ((real - 1).square().mean() + fake.square().mean()) / 2
-
-    def generator(self, fake: Tensor, real: Tensor | None) -> Tensor:
-        return (fake - 1).square().mean() / 2
+# D: E[(D(x) - 1)^2] / 2 + E[D(G(z))^2] / 2. G: E[(D(G(z)) - 1)^2] / 2.
+LEAST_SQUARES = Loss(
+    lambda real, fake: ((real - 1).square().mean() + fake.square().mean()) / 2,
+    lambda fake, real: (fake - 1).square().mean() / 2,
+)

@@ -8,7 +8,7 @@ import torch
 from critics import mean
 from pipeline.networks.families import load_attribute
 from pipeline.training.config import LOSSES
-from pipeline.training.objectives import Hinge, NonSaturating, Relativistic, Wasserstein, discriminator_loss
+from pipeline.training.objectives import HINGE, NON_SATURATING, RELATIVISTIC, WASSERSTEIN, discriminator_loss
 
 REAL, FAKE = torch.tensor([2.0, -1.0, 0.5, 3.0]), torch.tensor([-0.5, 1.5, -3.0, 0.25])
 
@@ -28,7 +28,7 @@ def fake_scores():
 
 def made(name):
     """The loss of that name."""
-    return load_attribute(LOSSES[name])()
+    return load_attribute(LOSSES[name])
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -88,14 +88,14 @@ def test_both_losses_pull_the_right_way(loss):
 
 # ---- wasserstein ----
 def test_both_losses_are_differences_of_means(real_scores, fake_scores):
-    loss = Wasserstein()
+    loss = WASSERSTEIN
     assert loss.generator(fake_scores, None).item() == pytest.approx(-mean(fake_scores))
     assert loss.discriminator(real_scores, fake_scores).item() == pytest.approx(mean(fake_scores) - mean(real_scores))
 
 
 # ---- hinge ----
 def test_both_losses_equal_their_formulas(real_scores, fake_scores):
-    loss = Hinge()
+    loss = HINGE
     assert loss.generator(fake_scores, None).item() == pytest.approx(-mean(fake_scores))
     of_real, of_fake = (
         mean(max(0, 1 - score) for score in real_scores),
@@ -110,7 +110,7 @@ def sigmoid(score):
 
 
 def test_both_losses_are_cross_entropies(real_scores, fake_scores):
-    loss = NonSaturating()
+    loss = NON_SATURATING
     of_g = -mean(math.log(sigmoid(score)) for score in fake_scores)
     assert loss.generator(fake_scores, None).item() == pytest.approx(of_g)
     of_real = -mean(math.log(sigmoid(score)) for score in real_scores)
@@ -122,7 +122,7 @@ def test_both_losses_are_cross_entropies(real_scores, fake_scores):
 
 
 def test_each_fake_is_compared_with_its_own_real_image():
-    loss = Relativistic()
+    loss = RELATIVISTIC
     pairs = list(zip(REAL.tolist(), FAKE.tolist(), strict=True))
     of_d = mean(math.log(1 + math.exp(fake - real)) for real, fake in pairs)
     of_g = mean(math.log(1 + math.exp(real - fake)) for real, fake in pairs)
@@ -135,21 +135,21 @@ def test_each_fake_is_compared_with_its_own_real_image():
 
 def test_the_gradients_are_sigmoids_of_the_differences():
     real, fake = REAL.clone().requires_grad_(), FAKE.clone().requires_grad_()
-    of_real, of_fake = torch.autograd.grad(Relativistic().discriminator(real, fake), (real, fake))
+    of_real, of_fake = torch.autograd.grad(RELATIVISTIC.discriminator(real, fake), (real, fake))
     expected = torch.tensor(
         [1 / (1 + math.exp(r - f)) / len(REAL) for r, f in zip(REAL.tolist(), FAKE.tolist(), strict=True)]
     )
     torch.testing.assert_close(of_real, -expected)
     torch.testing.assert_close(of_fake, expected)
-    (of_g,) = torch.autograd.grad(Relativistic().generator(fake, real.detach()), fake)
+    (of_g,) = torch.autograd.grad(RELATIVISTIC.generator(fake, real.detach()), fake)
     torch.testing.assert_close(of_g, expected - 1 / len(REAL))
 
 
 def test_a_constant_added_to_all_scores_changes_nothing():
-    loss = Relativistic()
+    loss = RELATIVISTIC
     torch.testing.assert_close(loss.discriminator(REAL + 7, FAKE + 7), loss.discriminator(REAL, FAKE))
     torch.testing.assert_close(loss.generator(FAKE + 7, REAL + 7), loss.generator(FAKE, REAL))
 
 
 def test_it_asks_for_scores_of_real_images():
-    assert Relativistic().needs_real
+    assert RELATIVISTIC.needs_real

@@ -11,7 +11,7 @@ autogan   Gong et al. 2019: the three cells that the search found, the same at 4
 At 8 x 8 they are small networks of the same make, for the digits.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -72,9 +72,7 @@ class GeneratorSpec(base.GeneratorSpec):
     norm: Literal["batch", "none"]  # before both convolutions of every cell
     init: Init  # see `pipeline.networks.resnet.networks.initialise`
 
-    @property
-    def batch_statistics(self) -> bool:
-        return True  # a batch norm stands before the convolution to RGB
+    batch_statistics: ClassVar[bool] = True  # a batch norm stands before the convolution to RGB
 
 
 class DiscriminatorSpec(base.DiscriminatorSpec):
@@ -88,6 +86,8 @@ class DiscriminatorSpec(base.DiscriminatorSpec):
     init: Init
 
 
+# What the three cells of AutoGAN change in a plain one: nearest, with a shortcut, without skips.
+SEARCHED: list[dict[str, Any]] = [{}, {"upsample": "bilinear", "skips": [0]}, {"shortcut": False, "skips": [0, 1]}]
 # Resolution -> channels of the first feature map and of every cell.
 GENERATORS: dict[Preset, dict[int, tuple[int, ...]]] = {
     "wgan_gp": {8: (64, 64, 64), 32: (128, 128, 128, 128), 48: (128, 128, 128, 128)},
@@ -107,14 +107,11 @@ def resolve_generator(own: GeneratorSettings, shared: Any, resolution: int, chan
     at, key, searched = GENERATORS[own.preset], "model.generator", own.preset == "autogan"
     if resolution not in at and (own.cells is None or own.base_side is None):
         raise _no_geometry(key, own.preset, at, resolution, "base_side and cells of your own")
-    cells = own.cells or [Cell(width=width, upsample="nearest", shortcut=True) for width in at[resolution][1:]]
-    if searched and own.cells is None:
-        changes: list[dict[str, Any]] = [
-            {},
-            {"upsample": "bilinear", "skips": [0]},
-            {"shortcut": False, "skips": [0, 1]},
-        ]
-        cells = [cell.model_copy(update=change) for cell, change in zip(cells, changes, strict=False)]
+    plain: dict[str, Any] = {"upsample": "nearest", "shortcut": True}
+    cells = own.cells or [
+        Cell(**plain | (SEARCHED[index] if searched else {}), width=width)
+        for index, width in enumerate(at[resolution][1:])
+    ]
     base_side = own.base_side or resolution // 2 ** len(cells)
     if base_side * 2 ** len(cells) != resolution:
         allowed = f"a side that {len(cells)} doublings take to the resolution, {resolution}"

@@ -7,7 +7,7 @@ ada       Karras et al. 2020 (StyleGAN2-ADA), config `cifar`: 512 channels every
 small     ours, for images of 8 x 8 on a CPU
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -78,9 +78,7 @@ class DiscriminatorSpec(base.DiscriminatorSpec):
     minibatch_group: Group
     widths: Widths
 
-    @property
-    def batch_statistics(self) -> bool:
-        return True
+    batch_statistics: ClassVar[bool] = True
 
     @property
     def batch_unit(self) -> int:

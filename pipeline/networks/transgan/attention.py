@@ -108,7 +108,8 @@ class SelfAttention(nn.Module):
 
     def __init__(self, spec: BlockSpec):
         super().__init__()
-        self.kind, self.heads, self.side, self.window = spec.attention, spec.heads, spec.side, spec.window
+        self.kind, self.heads, self.side = spec.attention, spec.heads, spec.side
+        self.window, self.landmarks = spec.window, spec.landmarks
         self.qkv = Linear(spec.width, 3 * spec.width, bias=False)
         self.proj = Linear(spec.width, spec.width)
         self.noise_strength = nn.Parameter(torch.zeros(())) if spec.noise else None
@@ -162,10 +163,6 @@ class NystromAttention(SelfAttention):
     convolution that the original adds is left out (TransGAN has no convolution), and so is its relative position:
     no scores of token by token are formed that a bias could be added to.
     """
-
-    def __init__(self, spec: BlockSpec):
-        super().__init__(spec)
-        self.landmarks = spec.landmarks
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, *, fused: bool) -> Tensor:
         scale = q.shape[-1] ** -0.5
