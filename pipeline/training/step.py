@@ -55,8 +55,8 @@ def discriminator_gradients(networks: Networks, real: Tensor, config: TrainConfi
             if "between" in penalty.places:
                 alpha = torch.rand(len(real), 1, 1, 1, device=real.device, dtype=real.dtype)
             for place in penalty.places:
-                directions = (torch.randn_like(real),) if penalty.noisy else ()
-                sampled.append((place, [*sample_parameters(real, policy), directions]))
+                augmentation = sample_parameters(real, policy)
+                sampled.append((place, [*augmentation, (torch.randn_like(real),) if penalty.noisy else ()]))
         shown_reals = [apply(real[part], rows(for_real, part), policy) for part in parts]
         batch_mean = None  # E[D(x)] of the whole batch, which the drift term of a part needs
         if len(parts) > 1 and config.drift_weight:
