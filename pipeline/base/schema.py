@@ -66,47 +66,35 @@ def read_yaml(path: str | Path, *, name: str | None = None, empty: bool = False)
     return content
 
 
-def bind(schema: type[Schema], content: Any, *, file: str, prefix: str = "") -> Schema:
+def bind(schema: type[Schema], content: Any, *, file: str, prefix: str = "", partial: bool = False) -> Schema:
     """Check `content` against `schema` and return it typed. `prefix`: the key of `content` inside `file`.
 
+    `partial`: an overlay, whose keys may be missing. Lists are replaced whole when layers are merged, so a key that is
+    missing inside a list is refused here too.
     Errors: `ConfigError` for the first key that is unknown, missing, of a wrong type, or out of range.
     """
     try:
         return schema.model_validate(content)
     except ValidationError as error:
-        raise _refusal(schema, content, error.errors(include_url=False), file, prefix) from None
-
-
-def check_partial(schema: type[Strict], content: Any, *, file: str) -> None:
-    """Check an overlay: what it states must fit `schema`, and keys may be missing.
-
-    Lists are replaced whole when layers are merged, so a key that is missing inside a list is refused here too.
-    Errors: `ConfigError` as for `bind`.
-    """
-    try:
-        schema.model_validate(content)
-    except ValidationError as error:
-        found = error.errors(include_url=False)
-        if problems := [one for one in found if one["type"] != "missing" or int in map(type, one["loc"])]:
-            raise _refusal(schema, content, problems, file) from None
-
-
-def dump(config: Strict) -> str:
-    """YAML text of a schema: the same values always give the same bytes, in the schema's field order."""
-    return yaml.safe_dump(config.model_dump(), sort_keys=False, default_flow_style=None, width=120)
-
-
-def _refusal(
-    schema: type[Strict], content: Any, problems: Sequence[ErrorDetails], file: str, prefix: str = ""
-) -> ConfigError:
-    """The first problem as one line; missing keys come last: an unknown one is often that key with a typing error."""
+        problems = error.errors(include_url=False)
+    if partial:
+        problems = [one for one in problems if one["type"] != "missing" or int in map(type, one["loc"])]
+        if not problems:
+            overlay: Any = schema.model_construct(**content)
+            return overlay
+    # Missing keys come last: an unknown one is often that key with a typing error.
     first = min(problems, key=lambda problem: problem["type"] == "missing")
     keys = _keys(content, first)
     # A union reports one problem a member: the value may be any of them.
     same_key = [problem for problem in problems if _keys(content, problem) == keys]
     text = " or ".join(dict.fromkeys(allowed(schema, problem) for problem in (first, *same_key)))
     given = "nothing" if first["type"] == "missing" else first["input"]
-    return ConfigError(file, ".".join(([prefix] if prefix else []) + keys), given, text)
+    raise ConfigError(file, ".".join(([prefix] if prefix else []) + keys), given, text)
+
+
+def dump(config: Strict) -> str:
+    """YAML text of a schema: the same values always give the same bytes, in the schema's field order."""
+    return yaml.safe_dump(config.model_dump(), sort_keys=False, default_flow_style=None, width=120)
 
 
 def _keys(content: Any, problem: ErrorDetails) -> list[str]:

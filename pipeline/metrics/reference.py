@@ -72,9 +72,7 @@ def _check_splits(protocols: list[Protocol], counts: dict[str, int], plan: Refer
 
 def _network(name: str, plan: ReferencePlan, data: str, folder: Path) -> tuple[Path, dict[str, float]]:
     """The weights of `name` in `folder`, and facts about them. What measured the real images measures the samples."""
-    if name == DIGITS:
-        if plan.digits_classifier is None:
-            raise UserError(f"{name}: its settings are missing in the plan (evaluate.reference.digits_classifier)")
+    if name == DIGITS and plan.digits_classifier is not None:
         network = train_classifier(read_array(data), read_array(data, "labels"), plan.digits_classifier)
         with atomic_write(folder / f"{name}.safetensors") as temporary:
             save_file(network.state_dict(), temporary)

@@ -72,10 +72,10 @@ def known_answers(
     generator's training images. A value that cannot be had is the text that says why.
     """
     answers: dict[str, Any] = {}
-    protocols = [protocol for protocol in map(parse, plan.metrics) if protocol.extractor == extractor.name]
-    own = NETWORKS[extractor.name].own
-    for split in images:
-        names = [one.name for one in protocols if one.split == split and (split == "train" or own)]
+    splits = images if NETWORKS[extractor.name].own else ["train"]
+    for split in splits:
+        protocols = (parse(name) for name in plan.metrics)
+        names = [one.name for one in protocols if (one.extractor, one.split) == (extractor.name, split)]
         for case, sides, generated in _cases(extractor, images, seen, split) if names else ():
             smallest = min(len(sides[split]), len(generated))
             size = plan.subset_size and min(plan.subset_size, smallest)

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from pipeline.base.errors import ConfigError, choices
-from pipeline.base.schema import Strict, bind, check_partial, read_yaml
+from pipeline.base.schema import Strict, bind, read_yaml
 from pipeline.data.config import DataConfig
 from pipeline.metrics.config import EvaluateConfig
 from pipeline.networks.config import NETWORKS, ModelConfig
@@ -161,7 +161,7 @@ def _check_settings(schema: type[Strict], content: Mapping[str, Any], file: str)
     for key, value in leaves(content).items():
         if "${" in str(value):
             raise ConfigError(file, key, value, "values; references such as ${...} are not read")
-    check_partial(schema, content, file=file)
+    bind(schema, content, file=file, partial=True)
 
 
 def _check_files(content: Mapping[str, Any]) -> None:

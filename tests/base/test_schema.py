@@ -1,12 +1,13 @@
 """Reading, merging and binding YAML: what stands in the file is what arrives, or one line says why not."""
 
+import functools
 from typing import Annotated, Literal
 
 import pytest
 from pydantic import Field, ValidationError
 
 from pipeline.base.errors import ConfigError, UserError, choices
-from pipeline.base.schema import Strict, bind, check_partial, dump, read_yaml
+from pipeline.base.schema import Strict, bind, dump, read_yaml
 
 
 class Leaf(Strict):
@@ -88,13 +89,13 @@ def test_nothing_is_converted_in_silence(path, value, allowed):
 def test_missing_keys_are_refused_unless_partial():
     without = {key: value for key, value in TREE.items() if key != "flag"}
     assert refusal(without) == "some.yaml: flag: given 'nothing'; allowed: a value: this key is required"
-    check_partial(Tree, without, file="some.yaml")
-    assert "leaf.size: given 'x'" in refusal({"leaf": {"size": "x"}}, check=check_partial)
+    bind(Tree, without, file="some.yaml", partial=True)
+    assert "leaf.size: given 'x'" in refusal({"leaf": {"size": "x"}}, check=functools.partial(bind, partial=True))
 
 
 def test_missing_keys_inside_a_list_are_refused_even_if_partial():
     """Lists are replaced whole: nothing is left to complete their elements."""
-    assert refusal({"leaves": [{"kind": "red"}]}, check=check_partial).startswith(
+    assert refusal({"leaves": [{"kind": "red"}]}, check=functools.partial(bind, partial=True)).startswith(
         "some.yaml: leaves.0.size: given 'nothing'; allowed: a value"
     )
 
