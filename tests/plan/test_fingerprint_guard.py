@@ -46,10 +46,12 @@ OUTSIDE = {
     "pipeline.training": "empty",
     "pipeline.training.config": "settings; their values are in the plan",
 }
-# Functions of those that run during a training: they find what the plan names.
+# Functions of those that run during a training: they find what the plan names, or say again what is in it.
 FINDERS = {
     "pipeline.networks.families": {"load", "load_attribute"},
     "pipeline.training.config": {"parts"},  # a value of the plan, where it is a number
+    # Whether a norm is batch norm: tests/networks/transgan compares it with the modules that the network has.
+    **dict.fromkeys(["pipeline.networks.spec", *families.FAMILIES.values()], {"batch_statistics"}),
 }
 GUARD = """
 import json, os, sys, traceback
