@@ -111,3 +111,25 @@ def test_adam_is_set_as_configured_and_follows_the_settings_of_each_step(plan, s
 def test_the_average_starts_as_a_copy_that_is_never_trained(networks):
     assert same(networks.ema, weights(networks.generator))
     assert not networks.ema.training and not any(parameter.requires_grad for parameter in networks.ema.parameters())
+
+
+def test_directions_of_a_penalty_are_standard_normal_and_drawn_after_the_augmentation(plan, settings, monkeypatch):
+    """So the first place is augmented as that of a penalty that draws none, and a training keeps its bytes."""
+    seen = {}
+    for penalty in ("r1_r2", "finite_difference"):
+        config, seen[penalty] = settings(penalty=penalty), []
+        networks, images = build(plan().network, config, torch.device("cpu")), torch.rand(64, 1, 8, 8) * 2 - 1
+
+        def record(critic, images, augmentation, noise, penalty, kept=seen[penalty]):
+            kept.append((augmentation, noise))
+            return 0.0 * sum(parameter.sum() for parameter in critic.network.parameters())
+
+        monkeypatch.setattr(steps, "penalty_pass", record)
+        torch.manual_seed(0)
+        discriminator_step(networks, images, config, weight=1.0)
+    (plain, none), (augmentation, (first,)) = seen["r1_r2"][0], seen["finite_difference"][0]
+    (second,) = seen["finite_difference"][1][1]
+    assert none == () and len(plain) > 0 and first.shape == images.shape and not torch.equal(first, second)
+    torch.testing.assert_close(augmentation, plain, rtol=0, atol=0)
+    assert abs(first.mean().item()) < 5 / first.numel() ** 0.5
+    assert first.square().mean().item() == pytest.approx(1, abs=5 * (2 / first.numel()) ** 0.5)
