@@ -112,6 +112,7 @@ def test_a_removed_variant_runs_plan_and_report_alone(repository):
     assert "multiscale" in (repository.folder / "reports/tables/cells.csv").read_text()
 
 
+@nightly
 def test_a_report_setting_reruns_the_report(repository):
     with changed(repository, report__dpi=80) as output:
         assert not worked(output) and "report" in ran(output)
@@ -141,6 +142,7 @@ def test_a_setting_that_no_metric_reads_reruns_nothing_but_the_plan(repository):
         assert not worked(output)
 
 
+@nightly
 def test_the_base_norm_reruns_every_variant_that_does_not_override_it(repository):
     with changed(repository, model__norm="layer") as output:
         assert worked(output) == trained("full") and after_training("full") <= ran(output)

@@ -49,6 +49,7 @@ def test_bf16_is_close_to_fp32(gradients, distance, device, variant):
     assert 1e-4 < distance(gradients(device, variant, precision="bf16"), gradients(device, variant)) < 0.06
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("parts", [1, 2])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("execution", ["compiled", "compiled_graphs"])
@@ -95,6 +96,7 @@ def test_a_generator_draws_the_cpus_images(cell, settings, device):
     assert difference.abs().max() <= 1
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_gradients_that_a_generator_step_left_outlive_the_next_replay(
     cell, settings, images, device, precision, monkeypatch

@@ -127,7 +127,7 @@ def test_a_unit_on_a_node_runs_its_worker_and_ends_with_rays_process(tmp_path):
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        (["--engine", "slurm", "--gpus", "-1"], "--gpus: given -1; allowed: 0 or more"),
+        (["--engine", "slurm", "--gpus", "-1"], "--gpus: given -1; allowed: a whole number, 0 or more"),
         (["--engine", "slurm", "--warn", "0"], "--warn: given 0; allowed: a whole number, 1 or more"),
         (["--engine", "slurm", "--address", "x"], "--address: given with --engine slurm; allowed: with --engine ray"),
     ],
