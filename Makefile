@@ -25,26 +25,11 @@ help: ## these lines
 repro: $(READY) ## everything from nothing to the report; JOBS=n: trainings at a time
 	@python -m pipeline.matrix.repro $(if $(JOBS),--jobs $(JOBS))
 
-# Stages above the report whose code or settings are not those of their results in dvc.lock.
-define BEHIND
-import json, sys
-stages = dict.fromkeys(
-    stage.partition("@")[0]
-    for stage, changes in json.load(sys.stdin).items()
-    for change in changes
-    if isinstance(change, dict) and "modified" in change.get("changed deps", {}).values()
-)
-stages.pop("report", None)
-if stages:
-    print("report: the results are of other code or settings than today's; make repro would run again:", *stages)
-endef
-export BEHIND
-
 # What git holds is enough, in a fresh clone too: nothing else runs, whatever has changed since. The page is not in git:
 # where DVC finds nothing to do, the report writes it.
 report: $(READY) ## the report alone, from the results in git: runs nothing else
 	@dvc repro --single-item report && { test -f reports/index.html || python -m stages.report; }
-	@dvc status --json | python -c "$$BEHIND"
+	@python -m pipeline.matrix.dvc
 	@echo "report: $(CURDIR)/reports/README.md and $(CURDIR)/reports/index.html"
 
 # Of DVC's columns those that differ, without the hashes of dependencies.

@@ -1,5 +1,9 @@
-"""dvc as a child process: what it prints is parsed here, what it refuses becomes one line."""
+"""dvc as a child process: what it prints is parsed here, what it refuses becomes one line.
 
+`python -m pipeline.matrix.dvc`, the end of `make report`, names the stages whose results are behind.
+"""
+
+import json
 import os
 import re
 import subprocess
@@ -8,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, command_line
 from pipeline.base.git import plain_environment
 
 DVC = [sys.executable, "-m", "dvc"]
@@ -77,6 +81,22 @@ def dvc(
     return output
 
 
+def status() -> dict[str, Any]:
+    """What has changed since dvc.lock, by stage. Errors: `UserError` for what dvc refuses: a broken dvc.lock."""
+    return dict(json.loads(dvc("status", "--json").splitlines()[-1]))
+
+
+def behind(changes: dict[str, Any]) -> list[str]:
+    """The kinds of stages above the report, by `status`, whose code or settings are not those of their results."""
+    kinds = dict.fromkeys(
+        stage.partition("@")[0]
+        for stage, entries in changes.items()
+        for entry in entries
+        if isinstance(entry, dict) and "modified" in entry.get("changed deps", {}).values()
+    )
+    return [kind for kind in kinds if kind != "report"]
+
+
 def show_stages(line: str) -> None:
     """Print what the stages say, without dvc's own lines; errors are raised at the end."""
     if line and not line.startswith(CHATTER):
@@ -122,3 +142,13 @@ def check_remote(root: str | Path = ".") -> str:
             "use a folder, S3, GS, Azure or ssh"
         )
     return address
+
+
+@command_line
+def main() -> None:
+    if kinds := behind(status()):
+        print("report: the results are of other code or settings than today's; make repro would run again:", *kinds)
+
+
+if __name__ == "__main__":
+    main()

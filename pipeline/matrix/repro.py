@@ -25,7 +25,7 @@ from pipeline.base.files import add_number, read_json
 from pipeline.base.git import ask, no_revision
 from pipeline.base.machine import slots, visible_gpus
 from pipeline.matrix.collect import SUMMARY
-from pipeline.matrix.dvc import DVC, RESUMABLE, dvc, environment, first_error, show_stages, stages_begun
+from pipeline.matrix.dvc import DVC, RESUMABLE, dvc, environment, first_error, show_stages, stages_begun, status
 from pipeline.matrix.units import State, Unit, read_units, references, trainings
 from pipeline.plan.config import load
 from pipeline.runs.work_dirs import local_root, lock
@@ -129,7 +129,7 @@ def reproduce(jobs: int | None) -> None:
 
 def up_to_date() -> bool:
     """Whether dvc has nothing to do. Errors: `UserError` for what dvc refuses: a broken dvc.lock, no repository."""
-    return dvc("status", "--json").splitlines()[-1:] == ["{}"]
+    return not status()
 
 
 def run_units(units: list[Unit], slots: list[dict[str, str]]) -> None:

@@ -47,8 +47,7 @@ def cost(results: Results, published: Sequence[Results]) -> Table:
     """Size computed for every geometry; time and memory where the full model was trained, or any row of published/."""
     computed, rows = paper.packaged("cost_geometry.csv"), []
     for _, entry in computed[computed.variant == paper.MAIN_VARIANT].iterrows():
-        own = results.of(entry.dataset, paper.MAIN_VARIANT)
-        own = own[own.status == "ok"]
+        own = results.done(entry.dataset, paper.MAIN_VARIANT)
         runs = pd.concat([run.of(entry.dataset) for run in published] or [own]) if own.empty else own
         runs = runs.reindex(columns=["kimg", "seconds", "peak_memory_mib", "device"])
         paces = (runs.seconds.astype(float) / runs.kimg.astype(float)).dropna()

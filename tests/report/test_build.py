@@ -1,6 +1,5 @@
 """The report's files: Markdown, CSV and pictures belong together, nothing stale stays, a killed report can be read."""
 
-import json
 import os
 import re
 import signal
@@ -96,19 +95,6 @@ def test_a_wrong_setting_is_refused_before_anything_is_removed():
     with pytest.raises(ConfigError, match=r"report.dpi: given 'abc'"):
         bind(ReportConfig, {"dpi": "abc"},
              file="params.yaml", prefix="report")  # fmt: skip
-
-
-def test_make_report_names_the_stages_whose_results_are_behind():
-    code = re.search(r"^define BEHIND$(.*?)^endef$", (ROOT / "Makefile").read_text(), re.M | re.S)[1]
-    gone = {"changed deps": {"data/digits": "deleted"}}  # a clone without data
-    status = {"train@digits-full-1": [gone, "always changed"], "report": [{"changed deps": {"results": "modified"}}]}
-    for change, said in (
-        ({}, ""),
-        ({"measure@digits-full-1": [{"changed deps": {"a.py": "modified"}}]}, ": measure\n"),
-    ):
-        done = subprocess.run([sys.executable, "-c", code], input=json.dumps(status | change), text=True,
-                              capture_output=True, check=True)  # fmt: skip
-        assert done.stdout[-10:] == said, done
 
 
 @pytest.mark.nightly

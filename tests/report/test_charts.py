@@ -100,15 +100,22 @@ def test_lines_differ_without_colour():
     assert len({(line._unscaled_dash_pattern, line.get_marker()) for line in axis.get_lines()}) == 10
 
 
-def test_precision_and_recall_are_drawn_from_0_to_1_and_all_rows_share_an_axis(project, tmp_path, monkeypatch):
-    drawn = []
+@pytest.fixture
+def drawn(monkeypatch):
+    """Figures that are drawn, in place of files."""
+    figures = []
 
     @contextmanager
     def keep(path, height):
-        drawn.append(Figure())
-        yield drawn[0]
+        figures.append(Figure())
+        yield figures[-1]
 
-    monkeypatch.setattr(charts, "page_wide", keep)
+    for module in (charts, drawing):
+        monkeypatch.setattr(module, "page_wide", keep)
+    return figures
+
+
+def test_precision_and_recall_are_drawn_from_0_to_1_and_all_rows_share_an_axis(project, tmp_path, drawn):
     charts.ranking(Results.load(project / "plan", project / "results"), "digits", tmp_path)
     axes = drawn[0].axes
     assert [axis.get_xlim() for axis in axes[3:]] == [(0, 1), (0, 1)]
@@ -122,16 +129,8 @@ def test_growth_is_drawn_for_every_kind_of_attention(tmp_path):
 
 
 @pytest.mark.parametrize(("count", "columns"), [(1, 2), (2, 2), (3, 2), (4, 3), (5, 3), (8, 2)])
-def test_any_number_of_panels_fills_the_figure(tmp_path, monkeypatch, count, columns):
+def test_any_number_of_panels_fills_the_figure(tmp_path, drawn, count, columns):
     """Three panels in two columns once left a quarter of the figure blank."""
-    drawn = []
-
-    @contextmanager
-    def keep(path, height):
-        drawn.append(Figure())
-        yield drawn[0]
-
-    monkeypatch.setattr(drawing, "page_wide", keep)
     panels = [Panel("kimg", "y", "", "")] * count
     lines(tmp_path / "a.png", {"full": [frame(kimg=[1, 2], y=[1, 2])]}, panels, columns=columns, title="", alt="")
     places = [axis.get_subplotspec() for axis in drawn[0].axes]

@@ -1,0 +1,17 @@
+"""What dvc prints, read."""
+
+import pytest
+
+from pipeline.matrix import dvc
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({}, ""), ({"measure@digits-full-1": [{"changed deps": {"a.py": "modified"}}]}, ": measure\n")],
+)
+def test_make_report_names_the_stages_whose_results_are_behind(monkeypatch, capsys, change, said):
+    gone = {"changed deps": {"data/digits": "deleted"}}  # a clone without data
+    status = {"train@digits-full-1": [gone, "always changed"], "report": [{"changed deps": {"results": "modified"}}]}
+    monkeypatch.setattr(dvc, "status", lambda: status | change)
+    dvc.main()
+    assert capsys.readouterr().out[-10:] == said
