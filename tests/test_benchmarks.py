@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import pytest
 import torch
 
 from benchmarks import demo, machine, metrics, operators
@@ -31,6 +32,7 @@ def test_operators_compare_equal_results():
             assert (one - other).norm() < 1e-4 * other.norm()
 
 
+@pytest.mark.nightly
 def test_train_step_against_the_released_style():
     options = ["--geometry", "digits", "--batch", "2/2", "--repeats", "1", "--threads", "1"]
     out = run("-m", "benchmarks.train_step", *options, "--modes", "reference", "fp32")

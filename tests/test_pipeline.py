@@ -184,6 +184,7 @@ def test_code_of_a_feature_extractor_measures_and_draws_again(repository):
         assert worked(output) == {"reference@digits"} | cells("measure") | cells("illustrate")
 
 
+@nightly
 def test_code_of_a_picture_draws_again_and_never_measures(repository):
     files = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("pipeline/pictures/[a-z]*.py"))
     with edited(repository, *files) as output:
