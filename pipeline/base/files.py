@@ -98,11 +98,16 @@ def write_table(path: str | Path, rows: Iterable[dict[str, Any]]) -> None:
     write_text(path, text.getvalue())
 
 
-def read_json(path: str | Path) -> Any:
-    """The content of a JSON file. Errors: `UserError` where the file is missing or is no JSON."""
+def read_json(path: str | Path, default: Any = None) -> Any:
+    """The content of a JSON file; where there is no such file, `default` unless it is None.
+
+    Errors: `UserError` where the file is missing, and no default given, and where it is no JSON.
+    """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
+        if default is not None:
+            return default
         raise UserError(f"{path}: no such file") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not readable as JSON ({error})") from None

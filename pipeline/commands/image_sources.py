@@ -35,10 +35,11 @@ class Images:
         return self.splits["train"]
 
 
-def read_images(name: str, scratch: Path) -> Images:
+def read_images(name: str, scratch: Path, config: DataConfig | None = None) -> Images:
     """The images that `name` means: a path that exists comes first, then the name of a dataset.
 
     A dataset is read from data/<name>/ where `dvc repro` has prepared it, and prepared into `scratch` otherwise.
+    `config`: its settings, where they were read already.
     Errors: `UserError` where there is nothing, and for images that are damaged, of several sizes, not square, of more
     than 8 bits, or transparent.
     """
@@ -48,7 +49,7 @@ def read_images(name: str, scratch: Path) -> Images:
     elif path.exists():
         _prepare_files(path, name, scratch)
     else:
-        config = dataset_settings(name)
+        config = config or dataset_settings(name)
         if (PREPARED / name / "manifest.json").is_file():
             if reason := stale(PREPARED / name, name, config):
                 print(f"{reason}: prepared again for this", flush=True)

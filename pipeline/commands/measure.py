@@ -61,8 +61,7 @@ def main() -> None:
     names = full_names(options.metrics, 2 if options.metrics else SPLITS)
     if options.json is not None:
         check_output(options.json, option="--json")
-    if not expand_home(options.against).exists():
-        dataset_settings(options.against)
+    config = None if expand_home(options.against).exists() else dataset_settings(options.against)
 
     import torch  # takes seconds
 
@@ -79,7 +78,7 @@ def main() -> None:
             raise UserError(f"--n: given {options.n}; allowed: {most}")
         for network in extractors(names):
             weights.find(network, options.weights, setting="--weights")
-        real = read_images(options.against, scratch / "real")
+        real = read_images(options.against, scratch / "real", config)
         names = full_names(options.metrics, options.n or len(images.images))
         report = measure_images(images, real, names, weights_file=options.weights, seed=options.seed)
     try:

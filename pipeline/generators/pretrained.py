@@ -190,7 +190,7 @@ def model_card(cell: Cell, root: Path, name: str) -> str:
     run, results = root / "runs" / str(cell), root / "results" / str(cell)
     spec = bind(NetworkSpec, read_yaml(run / NETWORKS), file=str(run / NETWORKS))
     found = [results / "run.json", results.with_suffix(".json"), results / "protocol.json"]
-    kept, measured, protocol = (read_json(file) if file.is_file() else {} for file in found)
+    kept, measured, protocol = (read_json(file, {}) for file in found)
     record = read_json(run / "run.json") | kept  # with time and machine of the training
     images = DATA.get(cell.dataset) or DATA.get(cell.dataset.rstrip("0123456789"), OTHER)
     metrics, rows = [], [HEAD]

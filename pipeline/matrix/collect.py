@@ -53,7 +53,7 @@ def training_record(run: Path, results: Path) -> tuple[dict[str, Any], dict[str,
     numbers are the same, and git shows no change. Else it is what the training left in the work folder, if it was here.
     """
     facts = read_json(run / RECORD)
-    kept = read_json(results / RECORD) if (results / RECORD).is_file() else {}
+    kept = read_json(results / RECORD, {})
     source, record = results, {name: value for name, value in kept.items() if name not in facts}
     if not record or kept.get("key") != facts.get("key"):
         source, record = record_folder(str(facts.get("key"))), read_record(str(facts.get("key")))

@@ -78,8 +78,7 @@ def restore(root: Path, units: list[Unit]) -> set[Cell]:
         dvc("repro", "--single-item", *references, "summary", "report", root=root)
     print(f"gather: {len(home)} of {len(cells)} cells restored, 0 trained", flush=True)
     for cell in sorted(home):
-        record = root / "results" / str(cell) / "run.json"
-        libraries = read_json(record).get("libraries", {}) if record.is_file() else {}
+        libraries = read_json(root / "results" / str(cell) / "run.json", {}).get("libraries", {})
         if others := other_libraries(root, libraries):
             marked = ", ".join(f"{name} {version}" for name, (version, _) in others.items())
             print(f"  note: {cell} was trained with other library versions: {marked}", flush=True)

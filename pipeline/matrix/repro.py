@@ -54,8 +54,7 @@ class Board:
 
     def __init__(self, units: list[Unit], slots: int, console: Console | None = None):
         """`slots`: units at a time."""
-        files = {unit: Path("results") / str(unit) / "run.json" for unit in units}
-        recorded = {unit: read_json(file).get("seconds") for unit, file in files.items() if file.is_file()}
+        recorded = {unit: read_json(f"results/{unit}/run.json", {}).get("seconds") for unit in units}
         paces = [seconds / unit.kimg for unit, seconds in recorded.items() if seconds and unit.kimg]
         pace = sum(paces) / len(paces) if paces else 1.0  # seconds a kimg
         self.rows = {str(unit): Row(unit, recorded.get(unit) or pace * unit.kimg) for unit in units}
@@ -122,7 +121,7 @@ def reproduce(jobs: int | None) -> None:
         dvc("repro", show=show_stages)
         minutes, changed = (time.monotonic() - began) / 60, ask("status", "--porcelain", "-uno", "--", *GENERATED)
         files = "no git" if changed is None else f"{len(changed.splitlines())} tracked files changed"
-        metric = read_json(SUMMARY).get("metric", "") if Path(SUMMARY).is_file() else ""
+        metric = read_json(SUMMARY, {}).get("metric", "")
         print(f"repro: {len(units)} trainings in {minutes:,.1f} min, {files}; {metric} by row: dvc metrics show")
     print(f"report: {Path('reports/README.md').absolute()} and index.html beside it", flush=True)
 
@@ -183,8 +182,7 @@ def run_unit(unit: Unit, slot: dict[str, str], board: Board, path: Path) -> None
         error = f"{first_error(output)} (log: {path})"
         board.event(unit, State.FAILED, text=error)
         raise UserError(f"{unit}: {error}; {RESUMABLE}")
-    measured = Path("measured") / str(unit) / "metrics.json"
-    values = read_json(measured) if measured.is_file() else {}
+    values = read_json(f"measured/{unit}/metrics.json", {})
     numbers = [f"{name} {value:.4g}" for name, value in values.items() if name != "kimg" and isinstance(value, float)]
     board.event(unit, State.DONE, text="".join(numbers[:1]))
 

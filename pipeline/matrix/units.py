@@ -87,8 +87,7 @@ def write_report(cells: Iterable[Cell], state: State, detail: str, revision: str
 
 def last_report(cell: Cell) -> dict[str, str]:
     """The last report on `cell`, as `write_report` wrote it; empty where no worker has begun it."""
-    file = state_file(cell, "json")
-    return dict(read_json(file)) if file.is_file() else {}
+    return dict(read_json(state_file(cell, "json"), {}))
 
 
 def trainings() -> dict[str, Unfinished]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from pipeline.base.schema import Strict
 from pipeline.metrics.extractors.registry import DIGITS, NETWORKS, ClassifierConfig, Count
@@ -55,6 +55,13 @@ class ReferencePlan(MetricSettings):
     threads: Count
     weights: str | None
     digits_classifier: ClassifierConfig | None
+
+    @field_validator("digits_classifier")
+    @classmethod
+    def _is_given_where_it_is_read(cls, value: ClassifierConfig | None, info: ValidationInfo) -> Any:
+        if value is None and DIGITS in extractors(info.data.get("metrics", ())):
+            raise ValueError("seed and epochs: the metrics need it")
+        return value
 
 
 class MeasurePlan(MetricSettings):

@@ -162,7 +162,7 @@ def _read(folder: Path) -> Published:
         lambda link: f"]({posixpath.normpath(posixpath.join(base, link[1]))})",
         " ".join(paragraph.split()),
     )
-    records = read_json(folder / "run.json").get("cells", {}) if (folder / "run.json").is_file() else {}
+    records = read_json(folder / "run.json", {}).get("cells", {})
     metrics = pd.read_csv(folder / "metrics.csv") if (folder / "metrics.csv").is_file() else pd.DataFrame({"cell": []})
     values = metrics.set_index("cell", drop=False).to_dict("index")
     rows: list[dict[str, Any]] = []

@@ -198,8 +198,7 @@ def _row(cell: dict[str, Any], folder: Path) -> dict[str, Any]:
     row |= {"kimg_planned": cell["kimg"], "status": NOT_RUN}
     if path.with_suffix(".json").is_file():
         row |= read_json(path.with_suffix(".json")) | protocols_in(path)
-        record = path / "run.json"
-        row = (read_json(record) if record.is_file() else {}) | row
+        row = read_json(path / "run.json", {}) | row
     imported = row["status"] == "ok" and row.get("imported_from")
     row["state"] = "imported" if imported else row["status"]
     if row["status"] == "diverged":
@@ -209,7 +208,7 @@ def _row(cell: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 def protocols_in(folder: Path) -> dict[str, Any]:
     """`protocols`: facts behind every value by its name, `protocol`: all in words, `unavailable`: name -> why."""
-    content = read_json(folder / "protocol.json") if (folder / "protocol.json").is_file() else {}
+    content = read_json(folder / "protocol.json", {})
     facts = content.get("metrics", {})
     words = dict.fromkeys(protocol_text(entry) for entry in facts.values())
     return {"protocols": facts, "protocol": "; ".join(words) or None, "unavailable": content.get("unavailable", {})}

@@ -148,5 +148,4 @@ def record_folder(key: str) -> Path:
 
 def read_record(key: str) -> dict[str, Any]:
     """When, where and how fast `key` was trained (record.json); empty where this machine has none of that training."""
-    file = record_folder(key) / "record.json"
-    return dict(read_json(file)) if file.is_file() else {}
+    return dict(read_json(record_folder(key) / "record.json", {}))

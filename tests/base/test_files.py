@@ -89,6 +89,13 @@ def test_unreadable_json_names_the_file(tmp_path, content):
     assert str(error.value).startswith(f"{tmp_path / 'x.json'}: not readable as JSON") and "\n" not in str(error.value)
 
 
+def test_a_default_stands_for_a_missing_file_and_not_for_a_damaged_one(tmp_path):
+    assert read_json(tmp_path / "absent.json", {}) == {}
+    (tmp_path / "x.json").write_text("{")
+    with pytest.raises(UserError, match="not readable as JSON"):
+        read_json(tmp_path / "x.json", {})
+
+
 def test_missing_files_are_named(tmp_path):
     with pytest.raises(UserError, match=r"absent\.json: no such file"):
         read_json(tmp_path / "absent.json")

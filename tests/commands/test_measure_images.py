@@ -232,10 +232,12 @@ def test_a_dataset_that_was_prepared_is_read_with_its_test_split(monkeypatch, pr
     dataset(monkeypatch, project, "cifar10", config)
     images, test = (pixels(count, seed).transpose(0, 3, 1, 2).copy() for count, seed in ((30, 0), (20, 1)))
     write_dataset(project / "data/cifar10", images, None, {"resize": "none", "data": settings(config)}, test=test)
+    read = []
+    monkeypatch.setattr(image_sources, "data_config", lambda *_: read.append(config) or config)
     report = measured(
         monkeypatch, "--images", "made", "--against", "cifar10", "--metrics", "fid_test_clean,fid_train_clean"
     )
-    assert report["metrics"]["fid24_test_clean"]["n_real"] == 20
+    assert len(read) == 1 and report["metrics"]["fid24_test_clean"]["n_real"] == 20
     assert report["metrics"]["fid24_test_clean"]["value"] < report["metrics"]["fid24_train_clean"]["value"]
 
 

@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 
 from pipeline.base.errors import UserError
 from pipeline.base.files import read_json, sha256, write_json
+from pipeline.base.schema import bind
 from pipeline.data.array import read_manifest, write_dataset
 from pipeline.data.config import DataConfig
 from pipeline.data.readers import read_digits, split_digits
@@ -86,6 +87,15 @@ def test_held_out_images_have_no_part_in_the_classifier(built, digits, tmp_path)
     known = build(tmp_path)
     assert sha256(tmp_path / "reference" / FILES[0]) == sha256(built / "reference" / FILES[0])
     assert known["accuracy"] < 0.5 < read_json(built / "reference/known_answers.json")["accuracy"]
+
+
+def test_a_plan_without_the_settings_of_the_classifier_is_refused_in_one_line():
+    content = PLAN.model_dump() | {"digits_classifier": None}
+    with pytest.raises(UserError) as error:
+        bind(ReferencePlan, content, file="plan/reference/digits.yaml")
+    assert str(error.value) == (
+        "plan/reference/digits.yaml: digits_classifier: given None; allowed: seed and epochs: the metrics need it"
+    )
 
 
 def test_the_manifest_names_the_files_it_stands_for(built):

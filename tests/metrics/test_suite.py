@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.base.errors import UserError
-from pipeline.metrics.config import ReferencePlan
+from pipeline.metrics.config import MetricSettings
 from pipeline.metrics.distances import (
     frechet_distance,
     inception_score,
@@ -21,15 +21,7 @@ NETWORKS = ("digits_classifier", "inception_legacy", "inception_clean", "vgg16")
 
 
 def plan(*metrics):
-    return ReferencePlan(
-        metrics=list(metrics),
-        splits=5,
-        subsets=10,
-        subset_size=40,
-        threads=1,
-        weights=None,
-        digits_classifier=None,
-    )
+    return MetricSettings(metrics=list(metrics), splits=5, subsets=10, subset_size=40)
 
 
 @pytest.fixture(scope="module")
