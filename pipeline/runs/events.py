@@ -4,7 +4,6 @@ They are a copy of what the training itself collects, so nothing depends on them
 interruption writes its file anew from its checkpoint: whatever the old file said beyond that moment is gone.
 """
 
-import io
 import os
 import shutil
 import time
@@ -18,6 +17,7 @@ from PIL import Image
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
+from torch.utils.tensorboard.summary import image
 
 from pipeline.base.images import tile
 from pipeline.runs.work_dirs import EVENTS, work_root
@@ -65,12 +65,8 @@ class EventLog:
                 points = [Summary.Value(tag=tag, simple_value=value) for tag, value in tags.items()]
                 self._append(machine["seconds"], step=round(row["kimg"] * 1000), summary=Summary(value=points))
             for grid, kimg in zip(outcome.grids[self.grids :], outcome.grids_kimg[self.grids :], strict=True):
-                picture, png = grid_picture(grid), io.BytesIO()
-                picture.save(png, "PNG")
-                size = {"width": picture.width, "height": picture.height, "colorspace": 3}
-                image = Summary.Image(**size, encoded_image_string=png.getvalue())
-                pictures = Summary(value=[Summary.Value(tag=GRID_TAG, image=image)])
-                self._append(outcome.seconds, step=round(kimg * 1000), summary=pictures)
+                picture = image(GRID_TAG, np.asarray(grid_picture(grid)), dataformats="HWC")
+                self._append(outcome.seconds, step=round(kimg * 1000), summary=picture)
             self.rows, self.grids = len(outcome.history), len(outcome.grids)
         except OSError as error:
             self.close()

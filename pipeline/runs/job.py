@@ -76,15 +76,32 @@ def say_other_machines(work: Path, say: Callable[[str], None]) -> None:
             say(f"begins at 0: {machine} has trained {kimg:,.1f} kimg of it and can go on; that state stays in {other}")
 
 
-def check_code(plan: TrainPlan, name: str) -> None:
-    """Errors: `UserError` where the code is no longer what the plan was made for: it would train something else."""
-    now = fingerprint(plan.network, plan.train)
-    if plan.code != now:
-        changed = sorted({*plan.code.items()} ^ {*now.items()})
+def check_plan(plan: TrainPlan, device: torch.device, name: str) -> None:
+    """Errors: `UserError` where the code is no longer what the plan was made for: it would train something else.
+
+    And for settings that this device cannot have, which the stage `plan` does not know.
+    """
+    file, execution = f"plan/train/{name}.yaml", plan.train.execution
+    if changed := sorted({*plan.code.items()} ^ {*fingerprint(plan.network, plan.train).items()}):
         raise UserError(
-            f"plan/train/{name}.yaml: {changed[0][0]} has changed since the plan was made; "
+            f"{file}: {changed[0][0]} has changed since the plan was made; "
             "`dvc repro plan` makes it anew, `dvc repro` does so by itself"
         )
+    needs = "a GPU" if execution == "compiled_graphs" and device.type != "cuda" else ""
+    if execution != "eager" and not needs and not _has_compiler():
+        needs = "a C++ compiler (g++, or the one that CXX names)"
+    if needs:
+        allowed = f"allowed on this machine: {'eager | compiled' if needs == 'a GPU' else 'eager'}"
+        raise UserError(f"{file}: train.execution: given {execution!r}, which needs {needs}; {allowed}")
+
+
+def _has_compiler() -> bool:
+    from torch._inductor.cpp_builder import get_cpp_compiler
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    with suppress(InvalidCxxCompiler):
+        return bool(get_cpp_compiler())
+    return False
 
 
 def own_device(processes: int, rank: int = 0) -> torch.device:
@@ -94,28 +111,3 @@ def own_device(processes: int, rank: int = 0) -> torch.device:
     if (count := torch.cuda.device_count()) < processes:
         raise UserError(f"train.processes: given {processes}; allowed: {count} at most, the GPUs visible on this host")
     return torch.device("cuda", rank)
-
-
-def check_device(plan: TrainPlan, device: torch.device, name: str) -> None:
-    """Errors: `UserError` for settings that this device cannot have; `plan` does not know the device."""
-    execution = plan.train.execution
-    if execution == "compiled_graphs" and device.type != "cuda":
-        needs, allowed = "a GPU", "eager | compiled"
-    elif execution != "eager" and not _has_compiler():
-        needs, allowed = "a C++ compiler (g++, or the one that CXX names)", "eager"
-    else:
-        return
-    raise UserError(
-        f"plan/train/{name}.yaml: train.execution: given {execution!r}, which needs {needs}; "
-        f"allowed on this machine: {allowed}"
-    )
-
-
-def _has_compiler() -> bool:
-    from torch._inductor.cpp_builder import get_cpp_compiler
-    from torch._inductor.exc import InvalidCxxCompiler
-
-    try:
-        return bool(get_cpp_compiler())
-    except InvalidCxxCompiler:
-        return False

@@ -3,6 +3,7 @@
 Every process computes its rows of every batch; process 0 says, stores and writes.
 """
 
+import math
 import multiprocessing
 import os
 import signal
@@ -15,7 +16,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
-from multiprocessing.connection import Connection
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -49,40 +50,33 @@ def train_together(job: Job, attempt: Attempt) -> Shortage | None:
     # Processes of one host meet over its loopback device, whatever the host's name resolves to.
     if loopback := {name for _, name in socket.if_nameindex()} & {"lo", "lo0"}:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", loopback.pop())
-    spawn, members, notes, failed = multiprocessing.get_context("spawn"), [], [], float("inf")
-    codes: dict[int, int] = {}  # exit statuses of the processes that failed by themselves, first things first
+    spawn = multiprocessing.get_context("spawn")
+    failed, codes = math.inf, dict[int, int]()  # exit statuses of processes that failed by themselves, in that order
     # Process 0 finds the number of a signal in a file, and has all stop together.
     told = handled_signals(lambda number: (job.work / STOP).write_text(str(number)))
     with tempfile.TemporaryDirectory() as meeting, told:
+        ranks, store, said = range(job.plan.train.processes), f"file://{meeting}/store", spawn.SimpleQueue()
+        members = [spawn.Process(target=_train_as_one, args=(attempt, job, rank, store, said)) for rank in ranks]
         try:
             blocked = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # in them for good: signals are ours
-            for rank in range(job.plan.train.processes):
-                receiver, sender = spawn.Pipe(duplex=False)
-                member = spawn.Process(
-                    target=_train_as_one, args=(attempt, job, rank, f"file://{meeting}/store", sender)
-                )
+            for member in members:
                 member.start()
-                members.append((member, receiver))
-                sender.close()
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-            while any(member.is_alive() for member, _ in members) and time.monotonic() < failed + GRACE:
+            while any(member.is_alive() for member in members) and time.monotonic() < failed + GRACE:
                 time.sleep(POLL)
-                codes |= {rank: member.exitcode for rank, (member, _) in enumerate(members) if member.exitcode}
+                codes |= {rank: code for rank in ranks if (code := members[rank].exitcode)}
                 failed = min(failed, time.monotonic()) if codes else failed
         finally:
-            for member, _ in members:
-                member.kill()
-                member.join()
-    for _, receiver in members:
-        with suppress(EOFError):
-            notes.append(receiver.recv())
-    return _verdict(codes, notes, job)
+            for alive in multiprocessing.active_children():
+                alive.kill()
+                alive.join()
+    return _verdict(codes, list(iter(lambda: None if said.empty() else said.get(), None)), job)
 
 
 def _verdict(codes: dict[int, int], notes: list[dict[str, Any]], job: Job) -> Shortage | None:
     """How it ended, by what processes said and the exit statuses of those that failed, in the order they did."""
     found = {kind: content for note in reversed(notes) for kind, content in note.items()}
-    if found.get("done"):
+    if any(note.get("done") for note in notes):
         return None
     if "shortage" in found:
         return dict(found["shortage"])
@@ -100,7 +94,7 @@ def _verdict(codes: dict[int, int], notes: list[dict[str, Any]], job: Job) -> Sh
     )
 
 
-def _train_as_one(attempt: Attempt, job: Job, rank: int, meeting: str, sender: Connection) -> None:
+def _train_as_one(attempt: Attempt, job: Job, rank: int, store: str, said: SimpleQueue[dict[str, Any]]) -> None:
     """One of the processes: train as number `rank`, say how it ended, and exit.
 
     Its lock is held as long as it lives: if its starter is killed, the next one waits (`work_folder`).
@@ -114,7 +108,7 @@ def _train_as_one(attempt: Attempt, job: Job, rank: int, meeting: str, sender: C
                 torch.cuda.set_device(device)
                 backend, gpu = "cpu:gloo,cuda:nccl", device  # told of its GPU, NCCL connects before any work
             dist.init_process_group(
-                backend, init_method=meeting, rank=rank, world_size=count, timeout=PATIENCE, device_id=gpu
+                backend, init_method=store, rank=rank, world_size=count, timeout=PATIENCE, device_id=gpu
             )
             with open(os.devnull, "w", encoding="utf-8") as nowhere:
                 shortage = attempt(job, nowhere if rank else None)
@@ -127,8 +121,7 @@ def _train_as_one(attempt: Attempt, job: Job, rank: int, meeting: str, sender: C
                 note = {"lost": " ".join(str(error).split())}
             else:
                 traceback.print_exc()
-        with suppress(OSError):  # its starter may be gone
-            sender.send(note)
+        said.put(note)
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError):
                 stream.flush()

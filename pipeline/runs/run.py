@@ -24,7 +24,7 @@ from pipeline.data.array import read_array, read_manifest
 from pipeline.networks.distributed import rank
 from pipeline.runs.checkpoint import save_weights
 from pipeline.runs.checkpoint_schedule import WEIGHTS, CheckpointSchedule, Progress, explain_disk_error
-from pipeline.runs.job import Job, check_code, check_device, find_twin, own_device, run_key, say_other_machines
+from pipeline.runs.job import Job, check_plan, find_twin, own_device, run_key, say_other_machines
 from pipeline.runs.processes import end_with_worker, train_together
 from pipeline.runs.work_dirs import WORKER, only_trainer, read_record, record_folder, remove_folder, stored, work_folder
 from pipeline.training.config import TrainPlan
@@ -42,9 +42,8 @@ def run_cell(plan: TrainPlan, *, data: str | Path, out: str | Path, name: str) -
     checkpoint or the run; the checkpoints stay.
     """
     end_with_worker()
-    check_code(plan, name)
     data, out, parent, device, progress = Path(data), Path(out), os.getppid(), own_device(1), Progress(name)
-    check_device(plan, device, name)
+    check_plan(plan, device, name)
     key = run_key(plan, read_manifest(data)["images_sha256"], device)
     with only_trainer(out, name), work_folder(key, name, progress.note) as work:
         say_other_machines(work, progress.note)
@@ -59,15 +58,12 @@ def run_cell(plan: TrainPlan, *, data: str | Path, out: str | Path, name: str) -
                 write_json(out / "run.json", read_json(twin / "run.json"))  # last: with it the folder is complete
         facts = read_json(out / "run.json")
         if os.getppid() != parent:
-            progress.note(
-                "the process that started this training is gone and cannot record it: its state is kept, "
-                "the same command only writes it again"
-            )
-        else:
-            to_push = os.environ.get(WORKER) and facts["key"] == key
-            another_try = facts["status"] == "oom" and stored(work)  # which may have more memory
-            if not to_push and not another_try:
-                remove_folder(work)
+            gone = "the process that started this training is gone and cannot record it"
+            progress.note(f"{gone}: its state is kept, the same command only writes it again")
+        elif facts["status"] == "oom" and stored(work):
+            pass  # another try may have more memory
+        elif facts["key"] != key or not os.environ.get(WORKER):  # a worker pushes first
+            remove_folder(work)
     copied = {"copied_from": None if twin is None else "/".join(twin.parts[-3:])}
     return facts | read_record(facts["key"]) | copied
 
@@ -135,17 +131,14 @@ def shortage_facts(error: BaseException, job: Job) -> dict[str, Any]:
     `would_help`: settings that need less memory, those that cost least first; the first two change no gradient.
     """
     config, more = job.plan.train, job.in_more_parts()
-    would_help = [
-        *([f"train.accumulate: {more.parts}"] if more else []),
-        *([] if config.recompute else ["train.recompute: true"]),
-        *([] if config.precision == "bf16" else ["train.precision: bf16"]),
-        "smaller train.batch_discriminator and train.batch_generator",
-    ]
+    would_help = [f"train.accumulate: {more.parts}"] if more else []
+    would_help += [] if config.recompute else ["train.recompute: true"]
+    would_help += [] if config.precision == "bf16" else ["train.precision: bf16"]
+    would_help += ["smaller train.batch_discriminator and train.batch_generator"]
     return {
         "detail": (str(error).splitlines() or [type(error).__name__])[0],
         "bytes_asked": bytes_asked(str(error)),
-        "batch_discriminator": config.batch_discriminator,
-        "batch_generator": config.batch_generator,
+        **config.model_dump(include={"batch_discriminator", "batch_generator"}),
         "would_help": ", ".join(would_help),
     }
 
@@ -167,13 +160,10 @@ def write_run(job: Job, seconds: float, device: torch.device, outcome: Outcome) 
     with atomic_write(out / "grid.png") as temporary:
         Image.fromarray(picture).save(temporary)
     write_table(record_folder(job.key) / "machine.csv", outcome.machine)
-    facts = {
-        "status": outcome.status,
-        **({"detail": outcome.detail} if outcome.detail else {}),
-        "kimg": outcome.kimg,
-        "parameters_g": sum(parameter.numel() for parameter in networks.generator.parameters()),
-        "parameters_d": sum(parameter.numel() for parameter in networks.discriminator.parameters()),
-    }
+    facts: dict[str, Any] = {"status": outcome.status} | ({"detail": outcome.detail} if outcome.detail else {})
+    facts["kimg"] = outcome.kimg
+    for name, network in (("parameters_g", networks.generator), ("parameters_d", networks.discriminator)):
+        facts[name] = sum(parameter.numel() for parameter in network.parameters())
     memory = max([peak_memory(device), *(int(row["memory_mib"]) for row in outcome.machine)])
     resumed = {"resumed_at_kimg": outcome.resumed, "processes": outcome.processes}
     write_facts(job, device, facts, {"seconds": seconds, "peak_memory_mib": memory, **resumed})
@@ -184,11 +174,11 @@ def write_facts(job: Job, device: torch.device, facts: dict[str, Any], record: d
 
     Nothing else is there of a run that ended for want of memory.
     """
-    origin, out = provenance(device), job.out
+    origin = provenance(device)
     about = {"cell": job.name, "finished": time.strftime("%Y-%m-%d %H:%M:%S"), "accumulate": job.parts}
     record |= {"seconds": round(record["seconds"], 1)}
     write_json(record_folder(job.key) / "record.json", about | record | origin)
-    write_text(out / "config.yaml", dump(job.plan))
-    write_text(out / "network.yaml", dump(job.plan.network))
+    write_text(job.out / "config.yaml", dump(job.plan))
+    write_text(job.out / "network.yaml", dump(job.plan.network))
     planned = {"kimg_planned": job.plan.train.kimg, "key": job.key, "libraries": origin["libraries"]}
-    write_json(out / "run.json", facts | planned)
+    write_json(job.out / "run.json", facts | planned)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.errors import UserError, command_line
+from pipeline.base.errors import UserError, choices, command_line
 from pipeline.base.files import read_json
 from pipeline.runs.work_dirs import discard, held, holder, work_root
 
@@ -65,8 +65,8 @@ def remove(root: Path, key: str) -> list[Unfinished]:
     chosen = [one for one in every if (not one.process if key == "all" else one.folder.name.startswith(key))]
     if key != "all":
         if len(chosen) != 1:
-            allowed = f"all, or the beginning of one key that is listed ({len(chosen)} begin so)"
-            raise UserError(f"--remove: given {key!r}; allowed: {allowed}")
+            keys = choices((one.folder.name[:12] for one in every), key) or "there are none"
+            raise UserError(f"--remove: given {key!r}; allowed: all, or the beginning of exactly one key: {keys}")
         if chosen[0].process:
             raise UserError(f"--remove: {chosen[0].folder.name[:12]} is in use by {chosen[0].process}; end it first")
     for one in chosen:
@@ -76,12 +76,10 @@ def remove(root: Path, key: str) -> list[Unfinished]:
 
 @command_line
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="transgan unfinished", description="Work directories of unfinished trainings: listed, or removed."
-    )
-    parser.add_argument(
-        "--remove", metavar="KEY|all", help="remove one by (the beginning of) its key, or all that no training uses"
-    )
+    about = "Work directories of unfinished trainings: listed, or removed."
+    parser = argparse.ArgumentParser(prog="transgan unfinished", description=about)
+    which = "remove one by (the beginning of) its key, or all that no training uses"
+    parser.add_argument("--remove", metavar="KEY|all", help=which)
     key, root = parser.parse_args().remove, work_root()
     trainings = unfinished(root) if key is None else remove(root, key)
     for one in trainings:

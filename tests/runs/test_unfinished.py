@@ -1,6 +1,7 @@
 """What is known of an unfinished training, as data and as lines of a terminal."""
 
 import os
+import socket
 import sys
 import time
 
@@ -97,9 +98,23 @@ def test_tensorboard_is_started_on_the_folder_of_the_curves(work, monkeypatch):
     monkeypatch.setattr(
         watch.subprocess, "run", lambda command: started.append(command) or type("", (), {"returncode": 0})
     )
-    monkeypatch.setattr(sys, "argv", ["watch", "--port", "7007"])
+    monkeypatch.setattr(sys, "argv", ["watch", "--port", "0"])
     watch.main()
     (command,) = started
     assert command[:3] == [sys.executable, "-m", "tensorboard.main"] and command[-1] != "0.0.0.0"
-    assert command[command.index("--logdir") + 1] == str(work / "events") and "7007" in command
+    assert (
+        command[command.index("--logdir") + 1] == str(work / "events") and command[command.index("--port") + 1] == "0"
+    )
     assert (work / "events").is_dir()
+
+
+@pytest.mark.parametrize("port", ["taken", "99999", "six"])
+def test_a_port_that_cannot_be_is_one_line_and_no_tensorboard(work, monkeypatch, capsys, port):
+    monkeypatch.setattr(watch.subprocess, "run", lambda command: pytest.fail("TensorBoard began"))
+    with socket.create_server(("localhost", 0)) as server:
+        port = str(server.getsockname()[1]) if port == "taken" else port
+        monkeypatch.setattr(sys, "argv", ["watch", "--port", port])
+        with pytest.raises(SystemExit):
+            watch.main()
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: --port: given {port}; allowed: ") and error.count("\n") == 1
