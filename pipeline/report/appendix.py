@@ -40,17 +40,14 @@ def reading(results: Results, dataset: str) -> str:
 
 def known_answers_table(answers: Mapping[str, Any], name: str) -> Table:
     """What each metric says where the answer is known, a row a case. `answers`: of the stage `reference`."""
-    cases = [key.removeprefix("n_") for key in answers if key.startswith("n_") and key not in ("n_real", "n_gen")]
+    cases = [case for case in CASES if f"n_{case}" in answers]
     names = metrics_among(
         {key.removesuffix(f"_{case}") for key in answers for case in cases if key.endswith(f"_{case}")}
     )
     rows = [
-        {
-            "compared with the real images": CASES.get(case, case.replace("_", " ")),
-            "n": answers[f"n_{case}"],
-            **{metric: answers.get(f"{metric}_{case}", NOT_RUN) for metric in names},
-        }
-        for case in sorted(cases, key=[*CASES, *cases].index)
+        {"compared with the real images": CASES[case], "n": answers[f"n_{case}"]}
+        | {metric: answers.get(f"{metric}_{case}", NOT_RUN) for metric in names}
+        for case in cases
     ]
     accuracy = f"The evaluator's held-out accuracy is {answers['accuracy']:.1%}." if "accuracy" in answers else ""
     return Table(name=name, frame=pd.DataFrame(rows), folded=True, **caption("evaluator", accuracy=accuracy))
@@ -72,15 +69,9 @@ def memorisation(results: Results, dataset: str) -> Table:
     return Table(name=f"{dataset}_memorisation", frame=pd.DataFrame(rows), folded=True, **caption("memorisation"))
 
 
-def from_the_paper() -> list[Table]:
-    """What others measured of the released program, and every value of the paper with source, status and protocol."""
-    elsewhere = paper.paper_rows("replication").drop(columns=["table", "std", "protocol", "paper_budget"])
-    values = paper.packaged("paper_results.csv")
-    marks = caption("paper_values", marks="; ".join(paper.MEANINGS.values()))
-    return [
-        Table(name="replications", frame=elsewhere, folded=True, **caption("replications")),
-        Table(name="paper_values", frame=values, folded=True, **marks),
-    ]
+def from_file(name: str, file: str, **words: object) -> Table:
+    """A CSV of this folder as it is."""
+    return Table(name=name, frame=paper.packaged(file), folded=True, **caption(name, **words))
 
 
 def claims(results: Results, outcomes: list[Outcome], figures: Collection[str]) -> tuple[str, Table]:
@@ -94,14 +85,16 @@ def claims(results: Results, outcomes: list[Outcome], figures: Collection[str]) 
     for entry in paper.packaged("claims.csv").itertuples():
         links = []
         for name in entry.figures.split():  # of the first data set that has the picture
-            found = next((stem for stem in figures if stem == name or stem.endswith(f"_{name}")), None)
-            links += [f"[{name.replace('_', ' ')}](#{found}_chart)"] if found else []
+            stems = [stem for stem in figures if stem == name or stem.endswith(f"_{name}")]
+            links += [f"[{name.replace('_', ' ')}](#{stem}_chart)" for stem in stems[:1]]
         pairs = [verdicts[pair] for pair in entry.pairs.split() if pair in verdicts]
         pairs = outcomes if entry.pairs == "all" else pairs
-        measured = [counted(pairs)] if pairs else []
-        measured += [f"{paper.name_of(name)} trained" for name in entry.datasets.split() if name in set(done.dataset)]
         values = done.reindex(columns=entry.metrics.split()).dropna(axis=1, how="all")
-        measured += [f"`{name}` measured" for name in values]
+        measured = [
+            *[counted(pairs)] * bool(pairs),
+            *(f"{paper.name_of(name)} trained" for name in entry.datasets.split() if name in set(done.dataset)),
+            *(f"`{name}` measured" for name in values),
+        ]
         decidable = f"{entry.pairs}{entry.datasets}{entry.metrics}"
         rows.append(
             {
@@ -136,18 +129,21 @@ def every_cell(results: Results) -> Table:
     for name in {"n_gen", "n_real"} & {*origin}:
         frame[name] = frame[name].astype("Int64")
     if "libraries" in frame:
-        known = frame.libraries.map(lambda value: value if isinstance(value, dict) else {})
-        frame["libraries"] = [", ".join(f"{name} {version}" for name, version in own.items()) for own in known]
-    shared = {c: str(frame[c].iloc[0]) for c in origin if len(set(frame[c].astype(str))) == 1}
-    said = "; ".join(f"{column.replace('_', ' ')}: {value}" for column, value in shared.items() if value != "nan")
+        frame["libraries"] = [
+            ", ".join(f"{name} {version}" for name, version in own.items()) if isinstance(own, dict) else ""
+            for own in frame.libraries
+        ]
+    shared = {name: str(frame[name].iloc[0]) for name in origin if frame[name].astype(str).nunique() == 1}
+    said = "; ".join(f"{name.replace('_', ' ')}: {value}" for name, value in shared.items() if value != "nan")
     words = caption("cells", shared=said or "nothing")
     return Table(name="cells", frame=frame, hidden=tuple(origin), folded=True, **words)
 
 
 def settings(params: dict[str, Any]) -> Table:
     """What an experiment was run with, key by key."""
-    rows = [{"key": key, "value": str(value)} for key, value in settings_of(params, params.get("conf")).items()]
-    return Table(name="settings", frame=pd.DataFrame(rows), folded=True, **caption("settings"))
+    values = {key: str(value) for key, value in settings_of(params, params.get("conf")).items()}
+    frame = pd.DataFrame(values.items(), columns=["key", "value"])
+    return Table(name="settings", frame=frame, folded=True, **caption("settings"))
 
 
 def settings_of(params: dict[str, Any], conf: str | Path | None) -> dict[str, Any]:

@@ -6,18 +6,20 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.patches import BoxStyle, FancyBboxPatch
 
-from pipeline.report.document import Figure
+from pipeline.report.document import Figure, caption
 from pipeline.report.drawing import INK, WIDTH, page_wide
+from pipeline.report.paper import name_of
 
 GAP, HEIGHT, ABOVE, MOST = 0.3, 1.0, 0.75, 7  # inches; boxes in a row, at most
 
 Box = tuple[str, list[str], str]  # heading, lines under it, what enters it straight from the image
 
 
-def diagram(network: dict[str, Any] | None, title: str, path: Path, note: str = "") -> Figure | None:
+def diagram(network: dict[str, Any] | None, variant: str, dataset: str, folder: Path, source: str) -> Figure | None:
     """The diagram of a transformer pair's networks; None for other families.
 
-    `network`: the block of that name in plan/train/<cell>.yaml, with `generator` and `discriminator`.
+    `network`: the block of that name in plan/train/<cell>.yaml, with `generator` and `discriminator`; `source`: where
+    it was read.
     """
     parts = [part for name in ("generator", "discriminator") if (part := (network or {}).get(name))]
     if not network or {part.get("family", network.get("family", "transgan")) for part in parts} != {"transgan"}:
@@ -28,7 +30,7 @@ def diagram(network: dict[str, Any] | None, title: str, path: Path, note: str = 
         for index, (name, boxes) in enumerate(chains.items())
         for start in range(0, len(boxes), MOST)
     ]
-    height = len(rows) * (HEIGHT + ABOVE) + 0.1
+    path, height = folder / f"{dataset}_architecture.png", len(rows) * (HEIGHT + ABOVE) + 0.1
     step = (WIDTH - 0.2 + GAP) / max(len(boxes) for _, boxes, _ in rows)
     with page_wide(path, height, chart=False) as figure:
         axis = figure.add_axes((0, 0, 1, 1), xlim=(0, WIDTH), ylim=(0, height))
@@ -39,7 +41,8 @@ def diagram(network: dict[str, Any] | None, title: str, path: Path, note: str = 
         f"{name}: " + ", then ".join(" ".join([heading, *under, enters]).strip() for heading, under, enters in boxes)
         for name, boxes in chains.items()
     )
-    return Figure(title=f"Networks of {title}", path=path, alt=words, note=note, folded=True)
+    facts = caption("architecture", variant=variant, dataset=name_of(dataset), source=source, boxes=words)
+    return Figure(path=path, folded=True, **facts)
 
 
 def generator_boxes(network: dict[str, Any]) -> list[Box]:

@@ -11,7 +11,7 @@ from pipeline.base.files import read_json
 from pipeline.report import appendix, architecture, charts, cost, decide, paper, pictures, tables
 from pipeline.report.compare import short_report
 from pipeline.report.comparisons import Outcome, compared, counted
-from pipeline.report.document import Content, Figure, Section, Table, caption, write_report
+from pipeline.report.document import Content, Figure, Section, write_report
 from pipeline.report.formats import CONFIDENCE
 from pipeline.report.published import Published, published_runs
 from pipeline.report.results import Results
@@ -47,22 +47,24 @@ def build_report(params: dict[str, Any], *, networks: dict[str, dict[str, Any]] 
     sections = [
         Section("Claims and findings", "findings", [*first, findings(loaded, outcomes, runs)], "Claims"),
         Section("The paper's main results", "main", main_results(loaded, networks or {}, figures), "Main"),
-        *(
-            Section(f"Ablation: {paper.name_of(dataset)}", dataset, ablation(loaded, dataset, found, figures),
-                    "Ablation" * (dataset == loaded.datasets[0]))
-            for dataset, found in outcomes.items()
-        ),
-        *[Section("Published runs", "published", [INTRO], "Published")] * bool(runs),
-        *(run.section(folder) for run in runs),
-        Section("Cost", "cost", [cost.growth(figures), cost.cost(loaded, [run.results for run in runs])], "Cost"),
-    ]  # fmt: skip
+    ]
+    for dataset, found in outcomes.items():
+        link = "Ablation" * (dataset == loaded.datasets[0])
+        content = ablation(loaded, dataset, found, figures)
+        sections.append(Section(f"Ablation: {paper.name_of(dataset)}", dataset, content, link))
+    if runs:
+        sections += [
+            Section("Published runs", "published", [INTRO], "Published"),
+            *(run.section(folder) for run in runs),
+        ]
+    sections.append(
+        Section("Cost", "cost", [cost.growth(figures), cost.cost(loaded, [run.results for run in runs])], "Cost")
+    )
     drawn = [part.path.stem for one in sections for part in one.content if isinstance(part, Figure)]
     counts, status = appendix.claims(loaded, [entry for found in outcomes.values() for entry in found], drawn)
-    departures = paper.packaged("deviations.csv")
-    deviations = Table(name="deviations", frame=departures, folded=True, **caption("deviations"))
     sections += [
         Section(status.title, "claims", [counts, status]),
-        Section("Rules", "verdicts", [rules(), deviations], "Rules"),
+        Section("Rules", "verdicts", [rules(), appendix.from_file("deviations", "deviations.csv")], "Rules"),
         Section("Every training", "cells", [appendix.every_cell(loaded), appendix.settings(params)], "Trainings"),
     ]
     return write_report(TITLE, "", sections, folder)
@@ -112,24 +114,22 @@ def tuned_on(results: Results, dataset: str) -> str:
     seed, others = TUNED[dataset]
     by = "".join(f", those of `{variant}` by its own" for variant in others if variant in results.variants(dataset))
     inside = "is" if seed in set(results.of(dataset).seed) else "is not"
-    return (
-        f"**Tuned** by the metric of `{paper.MAIN_VARIANT}`, seed {seed}{by}; that seed {inside} among those reported."
-    )
+    metric = f"the metric of `{paper.MAIN_VARIANT}`, seed {seed}{by}"
+    return f"**Tuned** by {metric}; that seed {inside} among those reported."
 
 
 def main_results(results: Results, networks: dict[str, dict[str, Any]], figures: Path) -> list[Content | None]:
     """The paper's Table 1, dataset by dataset, those of the matrix first."""
+    source = "params.yaml, whether or not it was trained"
     return [
         tables.overview(results),
         *(tables.main_results(results, dataset) for dataset in tables.main_datasets(results)),
-        *appendix.from_the_paper(),
+        appendix.from_file("paper_values", "paper_results.csv", marks="; ".join(paper.MEANINGS.values())),
         *(
-            architecture.diagram(network, f"{paper.MAIN_VARIANT} on {paper.name_of(name)}",
-                                 figures / f"{name}_architecture.png",
-                                 "Drawn from params.yaml, whether or not it was trained.")
+            architecture.diagram(network, paper.MAIN_VARIANT, name, figures, source)
             for name, network in networks.items()
         ),
-    ]  # fmt: skip
+    ]
 
 
 def ablation(results: Results, dataset: str, outcomes: list[Outcome], figures: Path) -> list[Content | None]:
@@ -138,14 +138,13 @@ def ablation(results: Results, dataset: str, outcomes: list[Outcome], figures: P
     missing = [pictures.label(cell) for cell in cells if results.sheet(cell, "samples") is None]
     missing = ["nothing has run"] if len(missing) == len(cells) else missing
     first, *others = (tables.row_table(results, dataset, name, outcomes) for name in tables.LAYOUTS)
-    answers = results.folder / dataset / "reference.json"
+    answers = read_json(results.folder / dataset / "reference.json", {})
     # The networks of the full model, or of the first variant of the matrix that a diagram can show.
     diagrams = (
-        architecture.diagram(plan.get("network"), f"{variant} on {paper.name_of(dataset)}",
-                             figures / f"{dataset}_architecture.png", "Drawn from the plan in plan/train/.")
-        for (name, variant), plan in sorted(results.trainings.items(), key=lambda row: row[0][1] != paper.MAIN_VARIANT)
-        if name == dataset
-    )  # fmt: skip
+        architecture.diagram(network, variant, dataset, figures, "the plan in plan/train/")
+        for variant in sorted(results.variants(dataset), key=paper.MAIN_VARIANT.__ne__)
+        if (network := results.training(dataset, variant).get("network"))
+    )
     return [
         f"{appendix.reading(results, dataset)} Pictures are of seed {results.of(dataset).seed.min()}.",
         first,
@@ -155,11 +154,11 @@ def ablation(results: Results, dataset: str, outcomes: list[Outcome], figures: P
         charts.progress(results, dataset, figures),
         charts.training_curves(results, dataset, figures),
         charts.curve_numbers(results, dataset),
-        next((diagram for diagram in diagrams if diagram), None),
+        next(filter(None, diagrams), None),
         *(draw(results, dataset, figures) for draw in pictures.FOLDED),
         appendix.memorisation(results, dataset),
-        appendix.known_answers_table(read_json(answers), f"{dataset}_evaluator") if answers.is_file() else None,
-    ]  # fmt: skip
+        appendix.known_answers_table(answers, f"{dataset}_evaluator") if answers else None,
+    ]
 
 
 def rules() -> str:

@@ -59,8 +59,8 @@ def ranking(results: Results, dataset: str, folder: Path) -> Figure | None:
             axis.set_xlabel(axis_label(metric))
         axes[0].set_yticks(range(len(variants)), variants)
         axes[0].set_ylim(len(variants) - 0.5, -0.5)
-    alt = f"{', '.join(metrics)} of {', '.join(variants)} on {paper.name_of(dataset)}; the numbers are in the tables"
-    return Figure(path=path, alt=alt, **caption("ranking"))
+    names = {"metrics": ", ".join(metrics), "names": ", ".join(variants), "dataset": paper.name_of(dataset)}
+    return Figure(path=path, **caption("ranking", **names))
 
 
 def axis_label(metric: str) -> str:
@@ -87,10 +87,9 @@ def progress(results: Results, dataset: str, folder: Path) -> Figure | None:
         for metric in metrics
         for x, (label, unit) in axes.items()
     ]
-    against = " and ".join(label for label, _ in axes.values())
-    alt = f"{', '.join(metrics)} of {', '.join(runs)} on {paper.name_of(dataset)} against {against}"
-    return lines(folder / f"{dataset}_progress.png", runs, panels, columns=len(axes), height=3.6,
-                 alt=alt, folded=True, **caption("progress"))  # fmt: skip
+    return lines(folder / f"{dataset}_progress.png", runs, panels, "progress", columns=len(axes), height=3.6,
+                 shown=", ".join(metrics), dataset=paper.name_of(dataset),
+                 against=" and ".join(label for label, _ in axes.values()))  # fmt: skip
 
 
 def training_curves(results: Results, dataset: str, folder: Path) -> Figure | None:
@@ -103,11 +102,8 @@ def training_curves(results: Results, dataset: str, folder: Path) -> Figure | No
     ]
     if not panels:
         return None
-    alt = (
-        f"{', '.join(panel.y_label for panel in panels)} of {', '.join(runs)} on {paper.name_of(dataset)} against kimg"
-    )
-    return lines(folder / f"{dataset}_curves.png", runs, panels, columns=2, height=2.6,
-                 alt=alt, folded=True, **caption("curves"))  # fmt: skip
+    return lines(folder / f"{dataset}_curves.png", runs, panels, "curves", columns=2, height=2.6,
+                 shown=", ".join(panel.y_label for panel in panels), dataset=paper.name_of(dataset))  # fmt: skip
 
 
 def curve_numbers(results: Results, dataset: str) -> Table:

@@ -159,6 +159,5 @@ def samples(first: Snapshot, second: Snapshot, dataset: str, out: Path) -> Figur
         name = f"{cell.variant}, seed {cell.seed}"
         tiles = [Tile(f"{k}: {name}", grid(s.images[0][:IMAGES])) for k, s in (("A", one), ("B", two)) if s]
         rows += [("", tiles)] if tiles else []
-    alt = f"The first samples of every cell of {second.name} on {dataset}, beside those of {first.name}"
-    words = caption("compared_samples", first=first.name, second=second.name)
-    return contact_sheet(out / f"figures/{dataset}_samples.png", rows, alt=alt, **words)
+    return contact_sheet(out / f"figures/{dataset}_samples.png", rows, "compared_samples", folded=False,
+                         dataset=dataset, first=first.name, second=second.name)  # fmt: skip

@@ -97,5 +97,4 @@ def growth(folder: Path) -> Figure:
     ]
     most = rows[rows.resolution == 256].g_gib
     needs = "; ".join(f"{kind} attention needs {most[kind]:,.3g} GiB for G at 256" for kind in KINDS)
-    alt = f"Counted memory and arithmetic for one image: {needs}"
-    return lines(folder / "growth.png", runs, panels, columns=3, alt=alt, **caption("growth"))
+    return lines(folder / "growth.png", runs, panels, "growth", columns=3, folded=False, needs=needs)

@@ -22,7 +22,7 @@ from markdown_it.token import Token
 
 from pipeline.base.files import write_text
 from pipeline.report.formats import cell_text
-from pipeline.report.paper import packaged
+from pipeline.report.paper import explained, packaged
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,19 +48,19 @@ class Table:
         return f"tables/{self.name}.csv"
 
     def shown(self) -> tuple[pd.DataFrame, str]:
-        """The texts that a reader sees, and the note with what all rows share.
+        """The texts that a reader sees, and the note with the marks of paper values and what all rows share.
 
         Left out are hidden columns; of two rows or more also those that are empty or repeat another one, and `source`
         where it says the same in every row, which the note then names.
         """
-        texts, note = self.frame.drop(columns=list(self.hidden), errors="ignore").map(cell_text), self.note
-        if len(texts) < 2:
-            return texts, note
-        shared = set(texts.get("source", ())) - {"-"}
-        if len(shared) == 1:
-            note = f"{note} Source of the paper's values: {shared.pop()}.".strip()
-            texts = texts.drop(columns="source")
-        return texts.loc[:, (texts != "-").any() & ~texts.T.duplicated()], note
+        texts = self.frame.drop(columns=list(self.hidden), errors="ignore").map(cell_text)
+        notes, shared = [self.note, explained(self.frame)], set(texts.get("source", ())) - {"-"}
+        if len(texts) > 1:
+            if len(shared) == 1:
+                notes.append(f"Source of the paper's values: {shared.pop()}.")
+                texts = texts.drop(columns="source")
+            texts = texts.loc[:, (texts != "-").any() & ~texts.T.duplicated()]
+        return texts, " ".join(filter(None, notes))
 
     def markdown(self, out: Path) -> list[str]:
         """Its paragraphs under the title."""
@@ -93,9 +93,9 @@ class Figure:
 
 
 def caption(name: str, **values: object) -> dict[str, Any]:
-    """Title and note of a table or a figure, from captions.csv, with `values` in their places."""
+    """Title and note of a table or a figure, alt of a figure, from captions.csv, with `values` in their places."""
     row = packaged("captions.csv").set_index("name").loc[name]
-    return {column: row[column].format(**values) for column in ("title", "note")}
+    return {column: text.format(**values) for column, text in row.items() if text}
 
 
 Content = str | Table | Figure  # text is Markdown

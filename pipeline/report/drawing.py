@@ -13,12 +13,13 @@ import pandas as pd
 from matplotlib import rcParams, style
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure as Canvas
 from matplotlib.patches import Rectangle
 from PIL import Image
 
 from pipeline.base.files import atomic_write
-from pipeline.report.document import Figure
+from pipeline.report.document import Figure, caption
 
 STYLE = Path(__file__).with_name("report.mplstyle")
 WIDTH, DPI = 10.0, 120  # inches of every figure; dots per inch of a sheet, about: its pixels are never squeezed
@@ -62,9 +63,8 @@ Rows = Sequence[tuple[str, Sequence[Tile]]]  # of a contact sheet, with their la
 def page_wide(path: Path, height: float, *, dpi: float | None = None, chart: bool = True) -> Iterator[Canvas]:
     """A figure of `height` inches, written as a PNG, whole or not at all; the same content gives the same bytes.
 
-    `dpi`: dots per inch, matplotlib's own setting where it is not given.
-
-    A `chart` is laid out by matplotlib and has few colours; another figure keeps all of them.
+    `dpi`: dots per inch, where it is not matplotlib's own setting. A `chart` is laid out by matplotlib and has few
+    colours; another figure keeps all of them.
     """
     with style.context(STYLE):
         figure, buffer = Canvas(figsize=(WIDTH, height), layout="constrained" if chart else None), io.BytesIO()
@@ -89,11 +89,11 @@ def summarised(runs: Sequence[pd.DataFrame], x: str, y: str) -> pd.DataFrame:
     return blocks.agg({x: "last", y: "mean", "low": "min", "high": "max"})
 
 
-def lines(path: Path, runs: Runs, panels: Sequence[Panel], *, columns: int, height: float = 3,
-          **facts: Any) -> Figure:  # fmt: skip
-    """Panels of `height` inches, each with a line and a band a row, and one legend above them. `facts`: of the figure.
+def lines(path: Path, runs: Runs, panels: Sequence[Panel], name: str, *, columns: int, height: float = 3,
+          folded: bool = True, **words: object) -> Figure:  # fmt: skip
+    """Panels of `height` inches, each with a line and a band a row, and one legend above them.
 
-    A last row of fewer panels than `columns` fills the width too.
+    `name`: of the caption, which the rows' `names` and `words` fill. A last row of fewer panels fills the width too.
     """
     rows = [panels[start : start + columns] for start in range(0, len(panels), columns)]
     with page_wide(path, len(rows) * height + 0.25 * -(-len(runs) // 4)) as figure:
@@ -106,7 +106,7 @@ def lines(path: Path, runs: Runs, panels: Sequence[Panel], *, columns: int, heig
                 draw_panel(axis, runs, panel)
         handles = figure.axes[0].get_lines()[: len(runs)]
         figure.legend(handles, [*runs], loc="outside upper center", ncols=min(4, len(runs)))
-    return Figure(path=path, **facts)
+    return Figure(path=path, folded=folded, **caption(name, names=", ".join(runs), **words))
 
 
 def draw_panel(axis: Axes, runs: Runs, panel: Panel) -> None:
@@ -130,11 +130,13 @@ def draw_panel(axis: Axes, runs: Runs, panel: Panel) -> None:
     axis.set(xlabel=panel.x_label, ylabel=panel.y_label)
 
 
-def contact_sheet(path: Path, rows: Rows, *, shades: ScalarMappable | None = None, meaning: str = "",
-                  **facts: Any) -> Figure | None:  # fmt: skip
-    """Labelled rows of captioned tiles, all as large as the first; None without rows. `facts`: of the figure.
+def contact_sheet(path: Path, rows: Rows, name: str, *, colours: str = "", meaning: str = "", folded: bool = True,
+                  **words: object) -> Figure | None:  # fmt: skip
+    """Labelled rows of captioned tiles, all as large as the first; None without rows.
 
-    Every pixel is a whole number of dots wide. `shades`: the colours of all maps, and their `meaning`.
+    Every pixel is a whole number of dots wide. `colours`: the colour map of all maps and what it shows, its `meaning`;
+    it begins at 0, or lies evenly around 0 where a map goes below. `name`: of the caption, which the rows' `names`,
+    the `most` of the maps and `words` fill.
     """
     if not rows:
         return None
@@ -142,8 +144,10 @@ def contact_sheet(path: Path, rows: Rows, *, shades: ScalarMappable | None = Non
     columns = max(1 if wide > 3 * high else 3, *(len(tiles) for _, tiles in rows))
     side, above = WIDTH / columns - 0.1, 0.25 + 0.2 * any(label for label, _ in rows)
     step = side * high / wide + above
-    colours: Any = {"norm": shades.norm, "cmap": shades.get_cmap()} if shades else {}
-    height = len(rows) * step + (0.65 if shades else 0.05)
+    height = len(rows) * step + (0.65 if colours else 0.05)
+    maps = [tile.image for _, tiles in rows for tile in tiles if tile.image.ndim == 2]
+    most = max((float(np.abs(image).max()) for image in maps), default=0.0)
+    scale = Normalize(-most if any((image < 0).any() for image in maps) else 0, most)
     dpi = wide * max(1, round(DPI * side / wide)) / side
     with page_wide(path, height, dpi=dpi, chart=False) as figure:
         for place, (label, tiles) in enumerate(rows):
@@ -152,14 +156,19 @@ def contact_sheet(path: Path, rows: Rows, *, shades: ScalarMappable | None = Non
             for column, tile in enumerate(tiles):
                 bottom, share = (top + above - step) / height, (step - above) / height
                 axis = figure.add_axes((0.005 + column / columns, bottom, side / WIDTH, share), anchor="NW")
-                axis.imshow(tile.image, **colours)
-                # A long caption is set in smaller letters: about 12 of 9 points are an inch wide.
-                axis.set_title(tile.caption, fontsize=min(9, 108 * side / max(1, len(tile.caption))))
-                axis.axis("off")
-                for colour, width in (("white", 3.5), ("black", 1.2)) if tile.outlined else ():
-                    corner = (tile.outlined[1] - 0.5, tile.outlined[0] - 0.5)
-                    axis.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=colour, linewidth=width))
-        if shades:
+                _draw_tile(axis, tile, side, norm=scale, cmap=colours or None)
+        if colours:
             bar = figure.add_axes((0.02, 0.5 / height, 0.5, 0.1 / height))
-            figure.colorbar(shades, cax=bar, orientation="horizontal", label=meaning)
-    return Figure(path=path, **facts)
+            figure.colorbar(ScalarMappable(scale, colours), cax=bar, orientation="horizontal", label=meaning)
+    names = [label for label, _ in rows if label] or [tile.caption for _, tiles in rows for tile in tiles]
+    return Figure(path=path, folded=folded, **caption(name, names=", ".join(names), most=most, **words))
+
+
+def _draw_tile(axis: Axes, tile: Tile, side: float, **colours: Any) -> None:
+    """A tile `side` inches wide, its caption in smaller letters where it is long (about 12 of 9 points are an inch)."""
+    axis.imshow(tile.image, **colours)
+    axis.set_title(tile.caption, fontsize=min(9, 108 * side / max(1, len(tile.caption))))
+    axis.axis("off")
+    for colour, width in (("white", 3.5), ("black", 1.2)) if tile.outlined else ():
+        corner = (tile.outlined[1] - 0.5, tile.outlined[0] - 0.5)
+        axis.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=colour, linewidth=width))

@@ -111,7 +111,7 @@ def sources(values: Mapping[str, PaperValue | None]) -> str:
 
 def explained(frame: pd.DataFrame) -> str:
     """What the marks that occur in a table's paper columns mean; '' where all values are unmarked."""
-    texts = frame.filter(regex="^paper").to_string()
+    texts = frame.filter(regex="^paper: ").to_string()
     used = [meaning for mark, meaning in MEANINGS.items() if mark in texts]
     return f"Paper values without a mark were read in the paper itself; {'; '.join(used)}." if used else ""
 

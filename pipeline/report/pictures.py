@@ -5,11 +5,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 
 from pipeline.base.images import GAP_GREY, tile
-from pipeline.report.document import Figure, caption
+from pipeline.report.document import Figure
 from pipeline.report.drawing import Tile, contact_sheet
 from pipeline.report.formats import number
 from pipeline.report.paper import MAIN_VARIANT
@@ -50,18 +48,11 @@ def sheets(results: Results, dataset: str, name: str) -> list[tuple[pd.Series, S
 
 def samples(results: Results, dataset: str, folder: Path) -> Figure | None:
     """Real images, then the first measured samples of every cell, uncurated."""
-    if not (own := sheets(results, dataset, "samples")):
-        return None
-    real = [("real images", sheet) for _, sheet in sheets(results, dataset, "real")[:1]]
-    tiles = [
-        Tile(name, grid(sheet.images[0], side=256))
-        for name, sheet in [*real, *((label(cell), sheet) for cell, sheet in own)]
-    ]
-    return contact_sheet(
-        folder / f"{dataset}_samples.png", rows_of(tiles, 4),
-        alt=f"Uncurated samples on {dataset}: {', '.join(entry.caption for entry in tiles)}",
-        **caption("samples", real="; real images first" * bool(real)),
-    )  # fmt: skip
+    own = [(label(cell), sheet) for cell, sheet in sheets(results, dataset, "samples")]
+    real = [("real images", sheet) for _, sheet in sheets(results, dataset, "real")[:1]] if own else []
+    tiles = [Tile(name, grid(sheet.images[0], side=256)) for name, sheet in [*real, *own]]
+    return contact_sheet(folder / f"{dataset}_samples.png", rows_of(tiles, 4), "samples", folded=False,
+                         dataset=dataset, real="; real images first" * bool(real))  # fmt: skip
 
 
 def timelines(results: Results, dataset: str, folder: Path) -> Figure | None:
@@ -72,10 +63,7 @@ def timelines(results: Results, dataset: str, folder: Path) -> Figure | None:
         shown = np.unique(np.linspace(0, len(kimgs) - 1, min(MOMENTS, len(kimgs))).round().astype(int))
         images = sheet.images[:, :16]
         rows.append((label(cell), [Tile(f"{kimgs[i]:g} kimg", grid(images[i], side=128)) for i in shown]))
-    return contact_sheet(
-        folder / f"{dataset}_training.png", rows, folded=True, **caption("training"),
-        alt=f"Samples from the same latents at moments of training, for {', '.join(name for name, _ in rows)}",
-    )  # fmt: skip
+    return contact_sheet(folder / f"{dataset}_training.png", rows, "training")
 
 
 def interpolations(results: Results, dataset: str, folder: Path) -> Figure | None:
@@ -84,10 +72,7 @@ def interpolations(results: Results, dataset: str, folder: Path) -> Figure | Non
         Tile(label(cell), grid(sheet.images.reshape(-1, *sheet.images.shape[2:]), sheet.images.shape[1]))
         for cell, sheet in sheets(results, dataset, "interpolation")
     ]
-    return contact_sheet(
-        folder / f"{dataset}_interpolation.png", rows_of(tiles, 4), folded=True, **caption("interpolation"),
-        alt=f"Interpolations between two latents of {', '.join(entry.caption for entry in tiles)} on {dataset}",
-    )  # fmt: skip
+    return contact_sheet(folder / f"{dataset}_interpolation.png", rows_of(tiles, 4), "interpolation", dataset=dataset)
 
 
 def neighbours(results: Results, dataset: str, folder: Path) -> Figure | None:
@@ -101,10 +86,7 @@ def neighbours(results: Results, dataset: str, folder: Path) -> Figure | None:
             gap = np.full((left.shape[0], max(2, images.shape[3] // 2), 3), GAP_GREY, dtype=np.uint8)
             tiles.append(Tile(label(cell), np.concatenate([left, gap, right], axis=1)))
         rows += rows_of(tiles, 7, words)
-    return contact_sheet(
-        folder / f"{dataset}_neighbours.png", rows, folded=True, **caption("neighbours"),
-        alt=f"Samples on {dataset} beside their nearest training images, in pixel space and in feature space",
-    )  # fmt: skip
+    return contact_sheet(folder / f"{dataset}_neighbours.png", rows, "neighbours", dataset=dataset)
 
 
 def augmentation(results: Results, dataset: str, folder: Path) -> Figure | None:
@@ -113,7 +95,7 @@ def augmentation(results: Results, dataset: str, folder: Path) -> Figure | None:
     Probabilities are those of the training, so cutout leaves some images as they are.
     """
     real = {cell.variant: sheet.images[0] for cell, sheet in sheets(results, dataset, "real")}
-    plans = {name: results.trainings[dataset, name].get("train", {}).get("augment") or {} for name in real}
+    plans = {name: results.training(dataset, name).get("train", {}).get("augment") or {} for name in real}
     used = [name for name in sorted(real, key=MAIN_VARIANT.__ne__) if plans[name].get("policy")]
     if not used:
         return None
@@ -130,32 +112,23 @@ def augmentation(results: Results, dataset: str, folder: Path) -> Figure | None:
         batch = to_float(torch.from_numpy(images.transpose(0, 3, 1, 2).copy()))
         changed = to_uint8(augment(batch, config.model_copy(update={"policy": policy}))).numpy()
         tiles.append(Tile(name, grid(changed.transpose(0, 2, 3, 1), len(images))))
-    return contact_sheet(
-        folder / f"{dataset}_augment.png", rows_of(tiles, 1), folded=True, **caption("augment", variant=used[0]),
-        alt=f"Real images of {dataset} under {', '.join(entry.caption for entry in tiles)}",
-    )  # fmt: skip
+    rows = rows_of(tiles, 1)
+    return contact_sheet(folder / f"{dataset}_augment.png", rows, "augment", dataset=dataset, variant=used[0])
 
 
 def attention(results: Results, dataset: str, folder: Path) -> Figure | None:
     """Where two query tokens of the first sample look, for every head, beside that sample; one scale for all maps."""
-    rows, most = [], 0.0
-    drawn = {
-        cell.variant: Tile("the sample", sheet.images[0][0]) for cell, sheet in sheets(results, dataset, "samples")
-    }
+    rows, drawn = [], {cell.variant: sheet.images[0][0] for cell, sheet in sheets(results, dataset, "samples")}
     for cell, sheet in sheets(results, dataset, "attention"):
         facts, local = sheet.facts, sheet.facts["kind"] == "grid"
-        reachable = int(facts["window"] if local else facts["side"]) ** 2  # tokens
-        tiles = [drawn[cell.variant]] if cell.variant in drawn else []
+        reachable = int(facts["window" if local else "side"]) ** 2  # tokens
+        tiles = [Tile("the sample", drawn[cell.variant])] if cell.variant in drawn else []
         for head, query, shares in zip(facts["heads"], facts["queries"], sheet.images[0] * reachable, strict=True):
             tiles.append(Tile(f"head {head}; max {number(float(shares.max()))}", shares, query))
-            most = max(most, float(shares.max()))
         window = f" in {facts['window']} x {facts['window']}" if local else ""
         rows.append((f"{label(cell)}: {facts['kind']}{window}", tiles))
-    return contact_sheet(
-        folder / f"{dataset}_attention.png", rows, folded=True, **caption("attention"),
-        shades=ScalarMappable(Normalize(0, most), "cividis"), meaning="times an even share",
-        alt=f"Attention maps of {', '.join(name for name, _ in rows)} on {dataset}",
-    )  # fmt: skip
+    return contact_sheet(folder / f"{dataset}_attention.png", rows, "attention", dataset=dataset,
+                         colours="cividis", meaning="times an even share")  # fmt: skip
 
 
 def relative_positions(results: Results, dataset: str, folder: Path) -> Figure | None:
@@ -167,14 +140,9 @@ def relative_positions(results: Results, dataset: str, folder: Path) -> Figure |
         if (sheet := results.sheet(cell, name))
         for head, table in enumerate(sheet.images[0] - sheet.images[0].mean(axis=(1, 2), keepdims=True))
     ]
-    most = max((float(np.abs(entry.image).max()) for entry in tiles), default=0)
-    return contact_sheet(
-        folder / f"{dataset}_relative_position.png", rows_of(tiles, 4), **caption("relative_position"),
-        shades=ScalarMappable(Normalize(-most, most), "PuOr_r"), folded=True,
-        meaning="added to an attention score: below 0 lowers attention, above raises it",
-        alt=f"Learned bias by key offset of {', '.join(entry.caption for entry in tiles)} on {dataset}: "
-        f"range ±{most:.2g}",
-    )  # fmt: skip
+    meaning = "added to an attention score: below 0 lowers attention, above raises it"
+    return contact_sheet(folder / f"{dataset}_relative_position.png", rows_of(tiles, 4), "relative_position",
+                         dataset=dataset, colours="PuOr_r", meaning=meaning)  # fmt: skip
 
 
 FOLDED = (augmentation, timelines, interpolations, neighbours, attention, relative_positions)  # in the report's order

@@ -7,10 +7,9 @@ any columns). Of a run of several trainings each has its samples.png, curve.csv 
 
 import posixpath
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -20,7 +19,7 @@ from pipeline.report.appendix import known_answers_table, reading
 from pipeline.report.charts import axis_label
 from pipeline.report.comparisons import Outcome, compared, counted, every_pair
 from pipeline.report.decide import FEWEST_SEEDS
-from pipeline.report.document import Content, Figure, Section, Table, address
+from pipeline.report.document import Content, Figure, Section, Table, address, caption
 from pipeline.report.drawing import Panel, lines
 from pipeline.report.formats import duration, spread
 from pipeline.report.results import Results, lower_is_better, metrics_among, protocols_in
@@ -54,18 +53,17 @@ class Published:
         """The run's own words and origin, samples, metrics, verdicts on its rows, and what is folded behind them."""
         parts: list[Content | None] = [self.text, self.origin(out)]
         for number, own in enumerate(self.settings.values()):
-            first = own.iloc[0]
+            first, name = own.iloc[0], f"{self.anchor}_samples{number or ''}"
+            of = f" of {first.cell}" * (len(self.results.cells) > 1)
+            words = caption("published_samples", of=of, cell=first.cell, run=self.folder.name)
             if (picture := first.place / "samples.png").is_file():
-                title = f"Samples{f' of {first.cell}' * (len(self.results.cells) > 1)}, uncurated"
-                alt = f"Uncurated samples of {first.cell}, published as {self.folder.name}"
-                name = f"{self.anchor}_samples{number or ''}"
-                parts.append(Figure(title=title, path=picture, alt=alt, folded=number > 0, name=name))
+                parts.append(Figure(path=picture, folded=number > 0, name=name, **words))
         if len(self.metrics):
-            metrics = {name: self.results.main_metric(name) or "" for name in self.results.datasets}
-            parts += [reading(self.results, name) for name, metric in metrics.items() if not metric.startswith("fid")]
+            main = {name: self.results.main_metric(name) or "" for name in self.results.datasets}
+            parts += [reading(self.results, name) for name, metric in main.items() if not metric.startswith("fid")]
             means = self.means()
-            small = tuple(name for name in means if name.startswith(tuple(f"{metric}_" for metric in metrics.values())))
-            parts.append(Table(name=f"{self.anchor}_means", title="Metrics", frame=means, hidden=small))
+            details = tuple(name for name in means if name.startswith(tuple(f"{metric}_" for metric in main.values())))
+            parts.append(Table(name=f"{self.anchor}_means", title="Metrics", frame=means, hidden=details))
             for dataset, found in self.outcomes.items():
                 parts.append(decisions(self.results, dataset, found, self.anchor, "Rows compared"))
             parts.append(Table(name=self.anchor, title="Every training", frame=self.metrics, folded=True))
@@ -80,16 +78,15 @@ class Published:
         texts = []
         for setting, own in self.settings.items():
             known = {name: values for name in own if (values := own[name].dropna().tolist())}
-            changed = ", with changes" * any(known.get("dirty", ()))
             revisions = dict.fromkeys(f"`{revision[:12]}`" for revision in known.get("revision", ["unknown"]))
-            facts = [f"revision {', '.join(revisions)}{changed}"]
+            facts = [f"revision {', '.join(revisions)}{', with changes' * any(known.get('dirty', ()))}"]
             facts += [f"{spread(known['kimg'], '{:,.4g}'.format)} kimg"] if "kimg" in known else []
             facts += [spread(known["seconds"], duration)] if "seconds" in known else []
-            facts += ["; ".join(dict.fromkeys(known["device"]))] if "device" in known else []
-            files = (own.iloc[0].place / name for name in ("plan.yaml", "settings.yaml"))
-            links = [f"[{path.name}]({address(path, out)})" for path in files if path.is_file()]
+            facts += dict.fromkeys(known.get("device", ()))
+            plan = own.iloc[0].place / "plan.yaml"
+            facts += [f"[plan.yaml]({address(plan, out)})"] if plan.is_file() else []
             seeds = f"seed{'s' * (len(own) > 1)} {', '.join(map(str, own.seed))}"
-            texts.append(f"- `{setting}`, {seeds}: {'; '.join([*facts, *links[:1]])}.")
+            texts.append(f"- `{setting}`, {seeds}: {'; '.join(facts)}.")
         return "\n".join(texts)
 
     def means(self) -> pd.DataFrame:
@@ -141,8 +138,7 @@ class Published:
         if not names:
             return None
         panels = [Panel("kimg", name, "kimg", axis_label(name) if metrics_among([name]) else name) for name in names]
-        alt = f"{', '.join(names)} of {', '.join(runs)}, published as {self.folder.name}, against kimg"
-        return lines(path, runs, panels, columns=2, title="Over training", alt=alt, folded=True)
+        return lines(path, runs, panels, "published_curve", columns=2, shown=", ".join(names), run=self.folder.name)
 
 
 def published_runs(folder: str | Path) -> list[Published]:
@@ -162,16 +158,14 @@ def _read(folder: Path) -> Published:
         lambda link: f"]({posixpath.normpath(posixpath.join(base, link[1]))})",
         " ".join(paragraph.split()),
     )
-    records = read_json(folder / "run.json", {}).get("cells", {})
     metrics = pd.read_csv(folder / "metrics.csv") if (folder / "metrics.csv").is_file() else pd.DataFrame({"cell": []})
     values = metrics.set_index("cell", drop=False).to_dict("index")
-    rows: list[dict[str, Any]] = []
+    records, rows = read_json(folder / "run.json", {}).get("cells", {}), []
     for name, record in records.items():
-        cell, place = Cell.parse(name), folder / name if len(records) > 1 else folder
-        row = {"status": "ok"} | record | values.get(name, {}) | {"cell": name, "place": place, "twin_of": None}
-        row |= {"dataset": cell.dataset, "variant": cell.variant, "seed": cell.seed, "state": row["status"]}
-        rows.append(row | protocols_in(place))
+        place = folder / name if len(records) > 1 else folder
+        row = {"status": "ok", "twin_of": None} | record | values.get(name, {}) | asdict(Cell.parse(name))
+        rows.append(row | protocols_in(place) | {"cell": name, "place": place, "state": row["status"]})
     cells = pd.DataFrame(rows, columns=None if rows else ["dataset", "variant"])
     index = {"datasets": list(dict.fromkeys(cells.dataset)), "cells": []}
-    return Published(folder, heading[1].strip() if heading else folder.name, moved,
-                     Results(index, folder, folder, cells), metrics)  # fmt: skip
+    results = Results(index, folder, folder, cells)
+    return Published(folder, heading[1].strip() if heading else folder.name, moved, results, metrics)

@@ -182,13 +182,10 @@ class Results:
             images = low + images[..., 0] / 255 * (high - low)
         return Sheet(images, facts)
 
-    @cached_property
-    def trainings(self) -> dict[tuple[str, str], dict[str, Any]]:
-        """What every dataset x variant is trained with (`network`, `train`), {} where there is no such plan."""
-        files: dict[tuple[str, str], Path] = {}
-        for cell in self.index["cells"]:
-            files.setdefault((cell["dataset"], cell["variant"]), Cell.of(cell).plan("train", self.plan))
-        return {names: read_yaml(path) if path.is_file() else {} for names, path in files.items()}
+    def training(self, dataset: str, variant: str) -> dict[str, Any]:
+        """What a row is trained with (`network`, `train`), {} where it has no plan."""
+        paths = [Cell.of(cell).plan("train", self.plan) for _, cell in self.of(dataset, variant).iterrows()]
+        return read_yaml(paths[0]) if paths and paths[0].is_file() else {}
 
 
 def _row(cell: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -196,9 +193,8 @@ def _row(cell: dict[str, Any], folder: Path) -> dict[str, Any]:
     path = folder / str(Cell.of(cell))
     row: dict[str, Any] = {key: cell[key] for key in ("dataset", "variant", "seed", "twin_of")}
     row |= {"kimg_planned": cell["kimg"], "status": NOT_RUN}
-    if path.with_suffix(".json").is_file():
-        row |= read_json(path.with_suffix(".json")) | protocols_in(path)
-        row = read_json(path / "run.json", {}) | row
+    if result := read_json(path.with_suffix(".json"), {}):
+        row = read_json(path / "run.json", {}) | row | result | protocols_in(path)
     imported = row["status"] == "ok" and row.get("imported_from")
     row["state"] = "imported" if imported else row["status"]
     if row["status"] == "diverged":

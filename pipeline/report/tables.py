@@ -36,7 +36,7 @@ def size(results: Results, dataset: str, row: Any) -> dict[str, str]:
 def shares(results: Results, dataset: str, row: Any) -> dict[str, str]:
     """Time and arithmetic per thousand images of a row with the networks of `full`, as shares of those of `full`."""
     networks, names = forward_flops(dataset, paper.MAIN_VARIANT), (row.variant, paper.MAIN_VARIANT)
-    recipes = [results.trainings.get((dataset, name), {}).get("train") for name in names]
+    recipes = [results.training(dataset, name).get("train") for name in names]
     pace, base_pace = (results.pace(dataset, name) for name in names)
     flops, base_flops = (flops_per_kimg(networks, recipe) for recipe in recipes)
     return {
@@ -74,7 +74,6 @@ def side_by_side(
         lines.append(line)
     frame, folded = pd.DataFrame(lines), measured < max(least, len(lines) / 2)
     words = caption(name, dataset=paper.name_of(dataset))
-    words["note"] = f"{words['note']} {paper.explained(frame)}".strip()
     words["title"] += f" ({measured or 'nothing'} measured)" * folded
     hidden = () if whole else tuple(f"measured: {metric}" for metric in metrics[1:])
     return Table(name=f"{dataset}_{name}", frame=frame, folded=folded, hidden=hidden, **words)
@@ -163,10 +162,7 @@ def overview(results: Results) -> Table:
         for kind, metric in PAPER_PROTOCOLS[dataset].items():
             row[f"measured: {kind}"] = results.measurement(dataset, paper.MAIN_VARIANT, metric).text
         rows.append(row)
-    frame = pd.DataFrame(rows)
-    words = caption("overview", variant=paper.MAIN_VARIANT)
-    words["note"] = f"{words['note']} {paper.explained(frame)}".strip()
-    return Table(name="main_overview", frame=frame, **words)
+    return Table(name="main_overview", frame=pd.DataFrame(rows), **caption("overview", variant=paper.MAIN_VARIANT))
 
 
 def main_results(results: Results, dataset: str) -> Table:

@@ -132,7 +132,7 @@ def test_growth_is_drawn_for_every_kind_of_attention(tmp_path):
 def test_any_number_of_panels_fills_the_figure(tmp_path, drawn, count, columns):
     """Three panels in two columns once left a quarter of the figure blank."""
     panels = [Panel("kimg", "y", "", "")] * count
-    lines(tmp_path / "a.png", {"full": [frame(kimg=[1, 2], y=[1, 2])]}, panels, columns=columns, title="", alt="")
+    lines(tmp_path / "a.png", {"full": [frame(kimg=[1, 2], y=[1, 2])]}, panels, "growth", columns=columns, needs="")
     places = [axis.get_subplotspec() for axis in drawn[0].axes]
     rows, cells = places[0].get_gridspec().get_geometry()
     assert rows == -(-count // columns) and len(places) == count

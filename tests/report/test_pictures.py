@@ -64,6 +64,6 @@ def test_the_diagram_is_drawn_from_the_plan_for_transformers_alone(tmp_path):
     image, stage, cls, _ = architecture.discriminator_boxes(TRANSFORMER)
     assert stage[2] == "patches of 2, 48 wide" and not image[2] and cls == ("[cls] first", ["2 blocks"], "")
     for network in (CNN, None, {}):
-        assert architecture.diagram(network, "nothing", tmp_path / "no.png") is None
-    drawn = architecture.diagram(TRANSFORMER, "full", tmp_path / "yes.png")
+        assert architecture.diagram(network, "full", "digits", tmp_path, "a plan") is None
+    drawn = architecture.diagram(TRANSFORMER, "full", "digits", tmp_path, "a plan")
     assert "patches of 2" in drawn.alt and drawn.path.is_file()

@@ -28,7 +28,7 @@ def write_run(folder):
     (run / "run.json").write_text(
         json.dumps({"cells": {"cifar10/full/seed1": {"revision": "a" * 40, "kimg": 2000.0, "device": "a card"}}})
     )
-    (run / "settings.yaml").write_text("train: {}\n")
+    (run / "plan.yaml").write_text("train: {}\n")
     (run / "metrics.csv").write_text("cell,status,fid10k_train_legacy\ncifar10/full/seed1,ok,35.5\n")
     (run / "curve.csv").write_text("kimg,fid10k_train_legacy\n1000,50\n2000,35.5\n")
     Image.new("RGB", (900, 300)).save(run / "samples.png")
@@ -40,7 +40,7 @@ def test_a_published_run_is_shown_in_its_own_words_with_its_numbers(tmp_path):
     assert '## <a id="published_cifar10_long"></a>CIFAR-10, 2,000 kimg' in part
     assert "Trained on one [GPU](../docs/gpu.md) ([card](https://a.example/card))." in part and "More." not in part
     assert "revision `aaaaaaaaaaaa`; 2,000 kimg; a card" in part
-    assert "[settings.yaml](../published/cifar10_long/settings.yaml)" in part
+    assert "[plan.yaml](../published/cifar10_long/plan.yaml)" in part
     assert "| cifar10/full | 1 | 35.5 |" in part
     assert "](../published/cifar10_long/samples.png)" in part, "no copy of the picture"
     assert [path.name for path in tmp_path.glob("reports/figures/*")] == ["published_cifar10_long_curve.png"]
