@@ -23,7 +23,7 @@ help: ## these lines
 	@sed -n 's/^\([a-z][a-z -]*\):.*## /  \1\t/p' Makefile | awk -F'\t' '{ printf "%-16s %s\n", $$1, $$2 }'
 
 repro: $(READY) ## everything from nothing to the report; JOBS=n: trainings at a time
-	@python -m pipeline.matrix.repro $(if $(JOBS),--jobs $(JOBS))
+	@python -m pipeline.cli repro $(if $(JOBS),--jobs $(JOBS))
 
 # What git holds is enough, in a fresh clone too: nothing else runs, whatever has changed since. The page is not in git:
 # where DVC finds nothing to do, the report writes it.
@@ -66,11 +66,11 @@ kill-test: $(READY) ## dvc repro killed 24 times, minutes
 
 # Curves and pictures of the trainings at work.
 watch: $(READY) ## TensorBoard on the trainings at work; TEXT=1: lines on the terminal
-	@python -m pipeline.runs.watch $(if $(TEXT),--text)
+	@python -m pipeline.cli watch $(if $(TEXT),--text)
 
 # Trainings that were interrupted; make unfinished REMOVE=<key> or REMOVE=all removes their state.
 unfinished: $(READY) ## interrupted trainings, which the same command goes on with; REMOVE=<key>|all
-	@python -m pipeline.runs.unfinished $(if $(REMOVE),--remove $(REMOVE))
+	@python -m pipeline.cli unfinished $(if $(REMOVE),--remove $(REMOVE))
 
 RELEASED_IS := a clone of the released code, RELEASED=/path/to/TransGAN
 parity: given-RELEASED $(READY) ## the released training loop and this one side by side; RELEASED=<its clone>
@@ -83,19 +83,19 @@ gpu-check: $(READY) ## what only a GPU shows, in a quarter of an hour
 # The matrix on many machines (docs/how-to/cluster.md): make cell CELL=digits/full/seed1; make gather RESTORE=1;
 # make submit ENGINE=slurm SBATCH="--partition=gpu --time=24:00:00", or ENGINE=ray ADDRESS=ray://head:10001; GPUS=0 without.
 cell: given-CELL $(READY) ## one cell trained, measured and pushed: CELL=digits/full/seed1
-	@python -m pipeline.matrix.worker --cell "$(CELL)"
+	@python -m pipeline.cli worker --cell "$(CELL)"
 
 submit: given-ENGINE $(READY) ## the matrix on many machines: ENGINE=slurm|ray SBATCH="..." GPUS=n
-	@python -m pipeline.matrix.submit --engine "$(ENGINE)" $(if $(ADDRESS),--address "$(ADDRESS)") $(if $(GPUS),--gpus $(GPUS)) -- $(SBATCH)
+	@python -m pipeline.cli submit --engine "$(ENGINE)" $(if $(ADDRESS),--address "$(ADDRESS)") $(if $(GPUS),--gpus $(GPUS)) -- $(SBATCH)
 
 gather: $(READY) ## which cells are trained there; RESTORE=1 brings them home
-	@python -m pipeline.matrix.gather $(if $(RESTORE),--restore)
+	@python -m pipeline.cli gather $(if $(RESTORE),--restore)
 
 # A real SLURM (as root, Debian's packages slurm-wlm and munge) and a real Ray (pip install '.[ray]') on this machine.
 cluster-test: $(READY) ## a real SLURM and Ray on this machine, as root
 	python -m pytest -m cluster tests/matrix/cluster
 
-PUBLISH = @python -m pipeline.matrix.publish "$(NAME)" $(if $(DATA),--data "$(DATA)")
+PUBLISH = @python -m pipeline.cli publish "$(NAME)" $(if $(DATA),--data "$(DATA)")
 publish: given-NAME $(READY) ## a run of published/ trained and kept there: NAME=faces32_rows DATA=/path/to/folder/or.zip
 	$(PUBLISH)
 

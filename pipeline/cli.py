@@ -1,4 +1,4 @@
-"""The command `transgan`: one table of subcommands, each a module of its own that also runs as `python -m <module>`.
+"""The command `transgan`: one table of subcommands, each a module of its own.
 
 A new subcommand is one line of COMMANDS. Its module is imported only when the subcommand is called. Every subcommand
 finds the project's folder from any folder inside it.

@@ -128,7 +128,3 @@ def _write_walk(generator: "TrainedGenerator", options: argparse.Namespace, _: s
         frames = drawn.reshape(len(path), options.n, *drawn.shape[1:])
     write_images.write_video(options.out, frames, (options.columns, options.scale), fps=options.fps)
     return f"{len(frames)} frames"
-
-
-if __name__ == "__main__":
-    main()

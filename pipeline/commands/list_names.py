@@ -54,7 +54,3 @@ def main() -> None:
     for name, text in rows:
         line = f"{name:<{width}}  {text}"
         print(line if len(line) <= 120 else f"{line[:117]}...")
-
-
-if __name__ == "__main__":
-    main()

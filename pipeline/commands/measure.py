@@ -86,7 +86,3 @@ def main() -> None:
             write_json(options.json, report)
     finally:  # a disk that is full by now costs the file, not the values
         print("\n".join(table(report)), flush=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -76,7 +76,3 @@ def main() -> None:
     cell = resolve_cell(content, options.dataset, options.variant, released=options.released)
     description = describe(cell) | {"released": options.released}
     print(json.dumps(description, indent=2) if options.json else "\n".join(lines(description)))
-
-
-if __name__ == "__main__":
-    main()

@@ -97,7 +97,3 @@ def main() -> None:
     else:
         export_released(run, options.out, filter_bank=options.filter_bank)
     print(f"export: {options.network} -> {options.out}")
-
-
-if __name__ == "__main__":
-    main()

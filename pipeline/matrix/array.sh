@@ -9,7 +9,7 @@
 cd "$HEAD" || exit 1
 cell=${cells[SLURM_ARRAY_TASK_ID - 1]}
 echo "task $SLURM_ARRAY_TASK_ID on $(hostname), start ${SLURM_RESTART_COUNT:-0}: $cell"
-"$PYTHON" -m pipeline.matrix.worker --cell "$cell" "${options[@]}" &
+"$PYTHON" -m pipeline.cli worker --cell "$cell" "${options[@]}" &
 worker=$!
 trap 'kill -USR1 $worker' USR1
 trap 'kill -TERM $worker' TERM

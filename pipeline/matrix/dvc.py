@@ -82,7 +82,7 @@ def dvc(
 
 
 def status() -> dict[str, Any]:
-    """What has changed since dvc.lock, by stage. Errors: `UserError` for what dvc refuses: a broken dvc.lock."""
+    """What has changed since dvc.lock, by stage. Errors: `UserError` for what dvc refuses, as a broken dvc.lock."""
     return dict(json.loads(dvc("status", "--json").splitlines()[-1]))
 
 

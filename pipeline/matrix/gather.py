@@ -96,7 +96,3 @@ def main() -> None:
     print("\n".join(describe(cell_states(units, ask("rev-parse", "HEAD", root=root)))), flush=True)
     if options.restore:
         restore(root, units)
-
-
-if __name__ == "__main__":
-    main()

@@ -140,11 +140,7 @@ def main() -> None:
     settings = read_yaml(folder / "settings.yaml")
     clone = prepare_clone(options.name, settings, options.data, ROOT)
     print(f"publish: {options.name}: {settings.get('about', 'no word on its cost')} -> {folder}/", flush=True)
-    command = [sys.executable, "-m", "pipeline.matrix.repro"]
+    command = [sys.executable, "-m", "pipeline.cli", "repro"]
     if subprocess.run(command, cwd=clone, env=environment() | {"PYTHONPATH": str(clone)}).returncode:
         raise UserError(f"the pipeline failed in {clone}, see above; the same command goes on from there")
     print(f"publish: {write_published(clone, folder)}/")
-
-
-if __name__ == "__main__":
-    main()

@@ -110,7 +110,7 @@ def reproduce(jobs: int | None) -> None:
     load()
     if (why := no_revision()) is not None:
         print(f"repro: note: results will name no revision: {why}", flush=True)
-    if up_to_date():
+    if not status():
         print("Data and pipelines are up to date.")
     else:
         dvc("repro", "plan", show=show_stages)
@@ -124,11 +124,6 @@ def reproduce(jobs: int | None) -> None:
         metric = read_json(SUMMARY, {}).get("metric", "")
         print(f"repro: {len(units)} trainings in {minutes:,.1f} min, {files}; {metric} by row: dvc metrics show")
     print(f"report: {Path('reports/README.md').absolute()} and index.html beside it", flush=True)
-
-
-def up_to_date() -> bool:
-    """Whether dvc has nothing to do. Errors: `UserError` for what dvc refuses: a broken dvc.lock, no repository."""
-    return not status()
 
 
 def run_units(units: list[Unit], slots: list[dict[str, str]]) -> None:
@@ -198,7 +193,3 @@ def main() -> None:
 
     with lock(local_root() / "repro.lock", "make repro", refuse):
         reproduce(jobs)
-
-
-if __name__ == "__main__":
-    main()

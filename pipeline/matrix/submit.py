@@ -16,9 +16,9 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pipeline.base.errors import UserError, command_line
 from pipeline.base.files import add_number, write_text
@@ -32,42 +32,34 @@ ARRAY = Path(__file__).parent / "array.sh"
 RETRIES = 3  # of Ray, after a lost node or a killed Ray worker
 
 
-@dataclass(frozen=True)
-class Job:
-    """What an engine needs to know, beside the head's repository, which is the current folder, and TRANSGAN_WORK."""
-
-    folder: Path  # scripts and logs
-    units: list[Unit]
-    worker: tuple[str, ...]  # options of every worker
-
-
-def slurm(job: Job, options: argparse.Namespace) -> list[str]:
+def slurm(folder: Path, units: list[Unit], worker: list[str], options: argparse.Namespace) -> list[str]:
     """An array for each number of processes, and the gathering after them; returns the numbers of the jobs.
 
+    `folder`: for scripts and logs. `worker`: options of every worker. The head's repository is the current folder.
     Errors: `UserError` where there is no sbatch, or it refuses.
     """
     shared = {SHARED: work_root().absolute(), "HEAD": Path.cwd(), "PYTHON": sys.executable}
     exports = "".join(f"export {name}={shlex.quote(str(value))}\n" for name, value in shared.items())
-    gather = job.folder / "gather.sh"
-    write_text(gather, f'#!/bin/bash\n{exports}cd "$HEAD" && "$PYTHON" -m pipeline.matrix.gather --restore\n')
+    gather = folder / "gather.sh"
+    write_text(gather, f'#!/bin/bash\n{exports}cd "$HEAD" && "$PYTHON" -m pipeline.cli gather --restore\n')
     arrays = []
-    for processes in sorted({unit.processes for unit in job.units}):
-        units = [unit for unit in job.units if unit.processes == processes]
-        script, logs = job.folder / f"array{processes}.sh", job.folder / f"logs/cells{processes}"
-        named = f"{exports}cells=({shlex.join(map(str, units))})\noptions=({shlex.join(job.worker)})\n"
+    for processes in sorted({unit.processes for unit in units}):
+        cells = [str(unit) for unit in units if unit.processes == processes]
+        script, logs = folder / f"array{processes}.sh", folder / f"logs/cells{processes}"
+        named = f"{exports}cells=({shlex.join(cells)})\noptions=({shlex.join(worker)})\n"
         write_text(script, ARRAY.read_text(encoding="utf-8").replace("# SETTINGS\n", named))
         logs.mkdir()
-        array = [f"--array=1-{len(units)}", f"--signal=B:USR1@{options.warn}", f"--output={logs}/%a.log"]
+        array = [f"--array=1-{len(cells)}", f"--signal=B:USR1@{options.warn}", f"--output={logs}/%a.log"]
         array += [f"--gres=gpu:{processes * options.gpus}"] if options.gpus else []
         arrays.append([*array, *options.options, str(script)])
     if options.dry_run:
         print("\n".join(["submit: written, not submitted:", *(f"  sbatch {shlex.join(one)}" for one in arrays)]))
         return []
     if shutil.which("sbatch") is None:
-        raise UserError(f"sbatch: no such command here; the scripts are in {job.folder}, submit them where SLURM is")
+        raise UserError(f"sbatch: no such command here; the scripts are in {folder}, submit them where SLURM is")
     numbers = [_sbatch(*array) for array in arrays]
-    print(f"submit: array {', '.join(numbers)}; logs: {job.folder}/logs", flush=True)
-    after = [f"--dependency=afterany:{':'.join(numbers)}", f"--output={job.folder}/logs/gather.log"]
+    print(f"submit: array {', '.join(numbers)}; logs: {folder}/logs", flush=True)
+    after = [f"--dependency=afterany:{':'.join(numbers)}", f"--output={folder}/logs/gather.log"]
     numbers.append(_sbatch(*options.options, "--job-name=transgan-gather", *after, str(gather)))
     print(f"submit: gathering {numbers[-1]}, when they have ended", flush=True)
     return numbers
@@ -80,8 +72,8 @@ def _sbatch(*arguments: str) -> str:
     return done.stdout.strip().partition(";")[0]
 
 
-def ray(job: Job, options: argparse.Namespace) -> None:
-    """One task a unit, with its GPUs; a task whose node is lost is started again on another one.
+def ray(folder: Path, units: list[Unit], worker: list[str], options: argparse.Namespace) -> None:
+    """One task a unit, with its GPUs; a task whose node is lost is started again on another one. Arguments: as `slurm`.
 
     Errors: `UserError` where Ray is not installed or no node has the GPUs of a unit; and at the end, for what failed.
     """
@@ -92,13 +84,13 @@ def ray(job: Job, options: argparse.Namespace) -> None:
     local, failed = options.address is None, []
     engine.init(address=options.address, log_to_driver=False, include_dashboard=False if local else None)
     try:
-        check_resources(job.units, options.gpus, [node["Resources"] for node in engine.nodes() if node["Alive"]])
+        check_resources(units, options.gpus, [node["Resources"] for node in engine.nodes() if node["Alive"]])
         tasks = {}
-        for unit in job.units:
+        for unit in units:
             resources = {"num_gpus": unit.processes * options.gpus, "num_cpus": 1}
             task = engine.remote(run_worker).options(**resources, max_retries=RETRIES)
-            command = [sys.executable, "-m", "pipeline.matrix.worker", "--cell", str(unit), *job.worker]
-            log = job.folder / "logs" / f"{str(unit).replace('/', '-')}.log"
+            command = [sys.executable, "-m", "pipeline.cli", "worker", "--cell", str(unit), *worker]
+            log = folder / "logs" / f"{str(unit).replace('/', '-')}.log"
             tasks[task.remote(command, str(Path.cwd()), str(work_root().absolute()), str(log))] = unit, log
         while tasks:
             (reference,), _ = engine.wait(list(tasks), num_returns=1)
@@ -112,8 +104,8 @@ def ray(job: Job, options: argparse.Namespace) -> None:
     finally:
         engine.shutdown()
     if failed:
-        names = ", ".join(failed)
-        raise UserError(f"{len(failed)} of {len(job.units)} trainings failed: {names}; `transgan gather` says why")
+        what = f"{len(failed)} of {len(units)} trainings failed: {', '.join(failed)}"
+        raise UserError(f"{what}; `transgan gather` says why")
 
 
 def check_resources(units: list[Unit], gpus: int, nodes: list[dict[str, float]]) -> None:
@@ -131,16 +123,13 @@ def run_worker(command: list[str], root: str, work: str, log: str) -> int:
     """On a node of Ray: the worker of one unit, with its output in `log`; returns its exit status."""
     # A raylet that is gone takes its workers along, and they theirs (Linux: PR_SET_PDEATHSIG is 1).
     end_with_parent = partial(ctypes.CDLL(None).prctl, 1, signal.SIGTERM)
-    variables = os.environ | {SHARED: work}
     with open(log, "a", encoding="utf-8") as file:
-        return subprocess.Popen(
-            command, cwd=root, env=variables, stdout=file, stderr=subprocess.STDOUT, preexec_fn=end_with_parent
-        ).wait()
+        options: dict[str, Any] = {"cwd": root, "env": os.environ | {SHARED: work}, "stdout": file, "stderr": file}
+        return subprocess.run(command, **options, preexec_fn=end_with_parent).returncode
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    about = "Hand the cells that are not done to an engine."
-    parser = argparse.ArgumentParser(prog="transgan submit", description=about)
+    parser = argparse.ArgumentParser(prog="transgan submit", description="Hand the cells not done to an engine.")
     parser.add_argument("--engine", required=True, choices=("slurm", "ray"))
     add_number(parser, "--gpus", 0, default=1, help="GPUs per process of a training; 0: none (1)")
     parser.add_argument("--clones", help="folder for the workers' clones, on a disk of the node for example")
@@ -180,8 +169,4 @@ def main() -> None:
     worker = ["--revision", revision, "--source", str(Path.cwd())]
     worker += ["--clones", options.clones] if options.clones else []
     worker += ["--other-libraries"] if options.other_libraries else []
-    (slurm if options.engine == "slurm" else ray)(Job(folder, left, tuple(worker)), options)
-
-
-if __name__ == "__main__":
-    main()
+    (slurm if options.engine == "slurm" else ray)(folder, left, worker, options)

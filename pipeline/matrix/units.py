@@ -55,8 +55,7 @@ def read_units(root: str | Path = ".") -> list[Unit]:
     for leader, records in groups.items():
         file = leader.plan("train", Path(root) / "plan")
         train = read_yaml(file).get("train", {}) if file.is_file() else {}  # none where a checkpoint is imported
-        processes = int(train.get("processes", 1) or 1)
-        units.append(Unit(tuple(map(Cell.of, records)), records[0]["kimg"], processes))
+        units.append(Unit(tuple(map(Cell.of, records)), records[0]["kimg"], int(train.get("processes", 1) or 1)))
     return units
 
 

@@ -20,7 +20,7 @@ from pipeline.base.cell import Cell
 from pipeline.base.errors import UserError, command_line
 from pipeline.base.files import read_json, say
 from pipeline.base.git import check_clean, clone_at
-from pipeline.matrix.dvc import check_remote, dvc, push, share_cache
+from pipeline.matrix.dvc import DvcError, check_remote, dvc, push, share_cache
 from pipeline.matrix.units import State, Unit, find_unit, read_units, state_file, write_report
 from pipeline.runs.work_dirs import SHARED, WORKER, discard, lock, work_root
 
@@ -28,7 +28,7 @@ TRY_AGAIN = 75  # exit status EX_TEMPFAIL: stopped with its state stored
 LOSSLESS = "nothing is lost: mend that and start the same command again, it pushes without training"
 
 
-class Stopped(Exception):
+class Stopped(UserError):
     """The signal of this name ended the work; everything is stored."""
 
 
@@ -47,8 +47,9 @@ class Worker:
             signal.signal(number, lambda number, frame: self.stop(signal.Signals(number).name))
 
     def stop(self, name: str) -> None:
-        """SIGINT to dvc and its stage, which stores its state. A second signal (a scheduler and its script may both
-        send one) would end it before, so the first one counts.
+        """SIGINT to dvc and its stage, which stores its state; only once, as a second one would end it before that.
+
+        A scheduler and its script may both send a signal: the first one counts.
         """
         if self.signal is None:
             self.signal = name
@@ -93,14 +94,12 @@ class Worker:
                     self.dvc("repro", "--pull", *targets)
                 try:
                     push(self.dvc, unit.addresses())
-                except UserError as error:
+                except DvcError as error:
                     raise UserError(f"{unit}: is trained, and could not be pushed ({error}); {LOSSLESS}") from None
                 write_report(cells, State.DONE, "", self.revision)
-        except Stopped as stopped:
-            write_report(cells, State.STOPPED, f"by {stopped}, its state is stored", self.revision)
-            raise
-        except UserError as error:
-            write_report(cells, State.FAILED, str(error), self.revision)
+        except UserError as why:
+            stopped = State.STOPPED, f"by {why}, its state is stored"
+            write_report(cells, *(stopped if isinstance(why, Stopped) else (State.FAILED, str(why))), self.revision)
             raise
         record = read_json(self.root / "runs" / str(unit) / "run.json")
         if record["status"] != "oom" and "key" in record:  # another try may have more memory; an imported run has none
@@ -159,7 +158,3 @@ def main() -> None:
         print(f"worker: stopped by {stopped}; the same command goes on from there", file=sys.stderr, flush=True)
         sys.exit(TRY_AGAIN if str(stopped) == "SIGUSR1" else 1)
     say(f"worker: {', '.join(map(str, unit.cells))}: trained, measured, drawn and pushed")
-
-
-if __name__ == "__main__":
-    main()

@@ -40,7 +40,3 @@ def main() -> None:
     sizes = {"generator": record["parameters_g"], "discriminator": record["parameters_d"]}
     parts = ", ".join(f"{name} {size:,}" for name, size in sizes.items() if size is not None)
     print(f"import-released: {given.weights} -> {out} ({parts} parameters)")
-
-
-if __name__ == "__main__":
-    main()

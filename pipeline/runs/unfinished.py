@@ -90,7 +90,3 @@ def main() -> None:
         print(f"{one.folder.name[:12]}: {one.line()}  {f'{size / 2**20:,.1f} MiB' if key is None else '-> removed'}")
     if not trainings:
         print(f"{root}: {'no unfinished trainings' if key is None else 'nothing to remove'}")
-
-
-if __name__ == "__main__":
-    main()

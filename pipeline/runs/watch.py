@@ -43,7 +43,3 @@ def main() -> None:
     options = ["--logdir", str(folder), "--host", given.host, "--port", str(given.port), "--reload_interval", "10"]
     if code := subprocess.run([sys.executable, "-m", "tensorboard.main", *options]).returncode:
         raise UserError(f"TensorBoard ended with status {code}, see above")
-
-
-if __name__ == "__main__":
-    main()

@@ -148,7 +148,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(monkeypatch, capsys, run, tm
 def test_a_terminal_without_unicode_gets_its_line(run, tmp_path):
     out = tmp_path / "größe.png"
     done = subprocess.run(
-        [sys.executable, "-m", "pipeline.commands.generate", "--run", run, "--n", "1", "--out", out],
+        [sys.executable, "-m", "pipeline.cli", "generate", "--run", run, "--n", "1", "--out", out],
         capture_output=True,
         cwd=ROOT,
         env={**os.environ, "PYTHONIOENCODING": "ascii"},

@@ -47,7 +47,7 @@ def project(tmp_path, monkeypatch):
     ]
     (tmp_path / "plan").mkdir()
     (tmp_path / "plan/index.json").write_text(json.dumps({"cells": cells}))
-    for name, value in (("load", None), ("up_to_date", False), ("no_revision", None)):
+    for name, value in (("load", None), ("status", ["changed"]), ("no_revision", None)):
         monkeypatch.setattr(repro, name, lambda value=value: value)
     for module in (repro, dvc):
         monkeypatch.setattr(module, "DVC", [sys.executable, str(tmp_path / "fake.py")])
@@ -207,14 +207,11 @@ def test_every_stage_of_every_cell_runs_once_and_a_twin_copies(tmp_path, monkeyp
 def test_what_dvc_refuses_is_one_line(real, name):
     REFUSALS[name](real)
     with pytest.raises(UserError) as error:
-        real_up_to_date()
+        dvc.status()
     told = {"a conflict marker in dvc.lock": "dvc.lock' is invalid", "a tab in dvc.yaml": "dvc.yaml"}.get(
         name, "not a git"
     )
     assert "\n" not in str(error.value) and str(error.value).startswith("dvc status") and told in str(error.value)
-
-
-real_up_to_date = repro.up_to_date
 
 
 # ---- places ----

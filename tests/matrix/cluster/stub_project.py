@@ -212,7 +212,7 @@ class StubProject(Head):
 
     def command(self, cell: str) -> list[str]:
         """A worker of `cell` that makes its clone."""
-        module = ["-m", "pipeline.matrix.worker", "--other-libraries"]
+        module = ["-m", "pipeline.cli", "worker", "--other-libraries"]
         return [sys.executable, *module, "--cell", cell, "--revision", self.revision(), "--source", str(self.folder)]
 
     def start_worker(self, cell: str) -> subprocess.Popen:

@@ -18,7 +18,7 @@ CELLS, STEPS, AT_ONCE = 20, 12, 3
 def test_twenty_cells_killed_at_random_moments(stub):
     project = stub(variants=("full", "again"), seeds=range(CELLS), steps=STEPS, seconds=0.3)
     chance, kills = random.Random(0), Counter()
-    code, output = project.run("pipeline.matrix.gather")
+    code, output = project.run("pipeline.cli", "gather")
     assert code == 0 and f"{2 * CELLS} cells: {2 * CELLS} missing" in output, output
     cells = [f"digits/full/seed{seed}" for seed in range(CELLS)]
     # Two moments for each cell, as lines of the log: a line for each step, one for measure and one for illustrate.
@@ -45,7 +45,7 @@ def test_twenty_cells_killed_at_random_moments(stub):
     assert len(steps) == CELLS * STEPS  # none lost
     assert max(steps.values()) == 1  # none trained twice, not even a step: each is stored before it is logged
     assert sum(kills.values()) >= CELLS, kills
-    code, output = project.run("pipeline.matrix.gather", "--restore")
+    code, output = project.run("pipeline.cli", "gather", "--restore")
     assert (
         code == 0
         and f"{2 * CELLS} done" in output
@@ -76,7 +76,7 @@ def test_two_heads_gather_at_the_same_time(stub):
     for seed in range(4):
         assert project.start_worker(f"digits/full/seed{seed}").wait(timeout=300) == 0
     heads = [project.clone(name) for name in ("first", "second")]
-    command = project.command("")[:1] + ["-m", "pipeline.matrix.gather", "--restore"]
+    command = project.command("")[:1] + ["-m", "pipeline.cli", "gather", "--restore"]
     both = [
         subprocess.Popen(command, cwd=head, env=project.environment(), stdout=subprocess.PIPE, text=True)
         for head in heads

@@ -70,7 +70,8 @@ def test_a_killed_raylet_loses_nothing(stub, ray_nodes, tmp_path):
             [
                 sys.executable,
                 "-m",
-                "pipeline.matrix.submit",
+                "pipeline.cli",
+                "submit",
                 "--engine",
                 "ray",
                 "--address",
@@ -89,7 +90,7 @@ def test_a_killed_raylet_loses_nothing(stub, ray_nodes, tmp_path):
     assert head.wait(timeout=1800) == 0, (tmp_path / "submit.log").read_text()
     steps = [line for line in project.logged() if re.search(r" \d+$", line)]
     assert len(steps) == len(set(steps)) == 4 * 60  # four trainings (two are twins), no step twice
-    code, output = project.run("pipeline.matrix.gather", "--restore")
+    code, output = project.run("pipeline.cli", "gather", "--restore")
     assert code == 0 and "6 of 6 cells restored" in output and "0 trained" in output, output
 
 

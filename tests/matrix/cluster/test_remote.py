@@ -13,7 +13,7 @@ from repository import ran
 
 pytestmark = pytest.mark.pipeline
 CELL, OTHER = "digits/full/seed0", "digits/full/seed1"
-SUBMIT = ("pipeline.matrix.submit", "--engine", "slurm", "--dry-run", "--other-libraries")
+SUBMIT = ("pipeline.cli", "submit", "--engine", "slurm", "--dry-run", "--other-libraries")
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def project(tmp_path_factory):
 
 def test_a_head_brings_home_what_was_pushed_and_trains_nothing(project):
     before = [line for line in project.logged() if line.startswith("digits/")]
-    code, output = project.run("pipeline.matrix.gather", "--restore")
+    code, output = project.run("pipeline.cli", "gather", "--restore")
     assert code == 0 and "2 cells: 1 done, 1 missing" in output and "1 of 2 cells restored, 0 trained" in output, output
     assert (project.folder / "runs" / CELL / "weights").is_file() and not (project.folder / "runs" / OTHER).exists()
     assert [line for line in project.logged() if line.startswith("digits/")] == before

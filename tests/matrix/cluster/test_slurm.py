@@ -58,7 +58,7 @@ def lose_node(slurm: Path, node: str, task_id: str) -> None:
 
 def test_six_cells_on_two_nodes_with_a_requeue_a_drain_and_a_lost_node(slurm, head, tmp_path):
     one = head(**{"conf/profile/smoke.yaml:train.kimg": 3.0})
-    code, output = one.run("pipeline.matrix.submit", "--engine", "slurm", "--warn", "60")
+    code, output = one.run("pipeline.cli", "submit", "--engine", "slurm", "--warn", "60")
     assert code == 0 and "4 trainings, 0 are done, 4 to do" in output, output
     (array,) = re.findall(r"submit: array (\d+);", output)
     logs = next(one.work.glob("jobs/*/logs"))
@@ -103,7 +103,8 @@ def test_the_time_limit_stores_the_state_and_the_task_goes_on(slurm, stub):
     module = [
         sys.executable,
         "-m",
-        "pipeline.matrix.submit",
+        "pipeline.cli",
+        "submit",
         "--engine",
         "slurm",
         "--other-libraries",
