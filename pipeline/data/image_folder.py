@@ -15,7 +15,7 @@ import tarfile
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -57,25 +57,44 @@ class ImageFiles:
 
 
 def find_images(path: Path, scratch: Path, stack: ExitStack) -> ImageFiles:
-    """The images under `path`, as for `list_files`.
+    """The images under `path`, as for `list_files`; those of a database (data.mdb), where there are no image files.
 
     Ignored are hidden files and folders (names that begin with a dot, and __MACOSX) and names without an extension of
-    EXTENSIONS. Errors: `UserError` as for `list_files`, and where there is no image.
+    EXTENSIONS. Errors: `UserError` as for `list_files`, where there is no image, and for several databases.
     """
+    if path.name == DATABASE and path.is_file():
+        return _database_images(path, stack)
     members = list_files(path, scratch, stack)
     hidden = re.compile(r"(^|/)(\.|__MACOSX(/|$))")
     kept = sorted(name for name in members if name.lower().endswith(EXTENSIONS) and not hidden.search(name))
-    if not kept:
-        endings = Counter(PurePosixPath(name).suffix.lower() for name in members if PurePosixPath(name).suffix)
-        listed = f" ({', '.join(ending for ending, _ in endings.most_common(4))})" if endings else ""
-        nested = next((name for name in sorted(members) if name.lower().endswith(ARCHIVES)), None)
-        advice = f"unpack {nested} and name that folder" if nested else "name a folder, zip or tar of images"
+    databases = [name for name in members if PurePosixPath(name).name == DATABASE]
+    if not kept and not databases:
+        raise _no_images(path, members)
+    if kept:
+        files = [ImageFile(str(path / name), partial(_read, path / name, members[name])) for name in kept]
+        facts = {"order": ORDER, "ignored_files": len(members) - len(kept)}
+        return ImageFiles(files=files, number=len(files), facts=facts)
+    if len(databases) > 1:
         raise UserError(
-            f"{printable(path)}: holds no images ({', '.join(EXTENSIONS)}), {len(members):,} other files{listed}; "
-            f"{advice} (data.path of conf/dataset/<name>.yaml)"
+            f"{path}: holds {len(databases)} databases named {DATABASE}, expected one; name its folder in it"
         )
-    files = [ImageFile(str(path / name), partial(_read, path / name, members[name])) for name in kept]
-    return ImageFiles(files=files, number=len(files), facts={"order": ORDER, "ignored_files": len(members) - len(kept)})
+    file = path / databases[0]
+    if not path.is_dir():
+        damaged, file = _undamaged(f"{path}: {databases[0]} is damaged"), scratch / DATABASE
+        with open(file, "wb") as target, damaged, members[databases[0]]() as packed:
+            shutil.copyfileobj(packed, target, 1 << 20)
+    return _database_images(file, stack)
+
+
+def _no_images(path: Path, members: Collection[str]) -> UserError:
+    endings = Counter(PurePosixPath(name).suffix.lower() for name in members if PurePosixPath(name).suffix)
+    listed = f" ({', '.join(ending for ending, _ in endings.most_common(4))})" if endings else ""
+    nested = next((name for name in sorted(members) if name.lower().endswith(ARCHIVES)), None)
+    advice = f"unpack {nested} and name that folder" if nested else "name a folder, zip or tar of images"
+    return UserError(
+        f"{printable(path)}: holds no images ({', '.join(EXTENSIONS)}), {len(members):,} other files{listed}; "
+        f"{advice} (data.path of conf/dataset/<name>.yaml)"
+    )
 
 
 def _read(path: Path, opens: Callable[[], IO[bytes]]) -> bytes:
@@ -83,68 +102,17 @@ def _read(path: Path, opens: Callable[[], IO[bytes]]) -> bytes:
         with _undamaged(f"{printable(path)}: is damaged"), opens() as file:
             content = file.read(MAX_FILE + 1)
     except OSError as problem:
-        raise _unreadable(path, problem) from None
+        reason = problem.strerror or problem
+        raise UserError(
+            f"{printable(path)}: cannot be read ({reason}); change its permissions or take it out"
+        ) from None
     if len(content) > MAX_FILE:
         raise UserError(f"{printable(path)}: more than the {MAX_FILE:,} bytes allowed for an image; take it out")
     return content
 
 
-def list_files(path: Path, scratch: Path, stack: ExitStack) -> Files:
-    """All files below `path`: a folder, a zip or tar, or a folder inside one (photos.zip/train).
-
-    `stack` closes a zip; a tar is unpacked into `scratch`.
-    Errors: `UserError` where there is nothing, for a folder that cannot be read, a link to a folder, an archive that is
-    damaged or of another kind, and members that would leave the archive's folder, are links (in a tar: out of it), are
-    encrypted, or have a name twice.
-    """
-    file, inside = split_inside(path)
-    if path.is_dir():
-        return _walk(path)
-    if not file.is_file():
-        raise UserError(f"{printable(file)}: neither a file nor a folder")
-    try:
-        with open(file, "rb") as opened:
-            head = opened.read(8)
-        unmarked = head and not head.startswith((b"PK", *COMPRESSED))
-        if head.startswith(COMPRESSED) or (unmarked and tarfile.is_tarfile(file)):
-            unpack_tar(file, scratch / "tar")
-            members = _walk(scratch / "tar")
-        elif unmarked and not zipfile.is_zipfile(file):
-            raise UserError(f"{printable(file)}: neither a folder nor a zip or tar; if it is another archive, {UNPACK}")
-        else:
-            members = _zip_files(file, stack)
-    except OSError as problem:
-        raise UserError(f"{printable(file)}: could not be read ({problem.strerror or problem})") from None
-    prefix = f"{inside}/" if inside else ""
-    below = {name.removeprefix(prefix): opens for name, opens in members.items() if name.startswith(prefix)}
-    if inside and not below:
-        tops = sorted({name.partition("/")[0] for name in members if "/" in name})[:5]
-        raise UserError(f"{printable(file)}: holds no folder {inside!r}; it has {', '.join(tops) or 'no folders'}")
-    return below
-
-
-def lmdb_images(path: Path, scratch: Path, stack: ExitStack) -> ImageFiles | None:
-    """The images of a database in the order of their keys, to be read once. None where there is no database.
-
-    `path`: data.mdb, or a folder or archive that holds it; from an archive it is unpacked into `scratch`.
-    Errors: `UserError` where archive or database are damaged, and for several databases in an archive; `OSError` where
-    it cannot be unpacked.
-    """
-    file = path
-    if path.name != DATABASE:
-        members = list_files(path, scratch, stack)
-        names = [name for name in members if PurePosixPath(name).name == DATABASE]
-        if len(names) > 1:
-            raise UserError(
-                f"{path}: holds {len(names)} databases named {DATABASE}, expected one; name its folder in it"
-            )
-        if not names:
-            return None
-        file = path / names[0] if path.is_dir() else scratch / DATABASE
-        if not path.is_dir():
-            damaged = _undamaged(f"{path}: {names[0]} is damaged")
-            with open(file, "wb") as target, damaged, members[names[0]]() as packed:
-                shutil.copyfileobj(packed, target, 1 << 20)
+def _database_images(file: Path, stack: ExitStack) -> ImageFiles:
+    """The images of an LMDB in the order of their keys, to be read once. Errors: `UserError` where it is damaged."""
     try:
         environment = stack.enter_context(lmdb.open(str(file.parent), readonly=True, lock=False, readahead=False))
     except lmdb.Error as problem:
@@ -163,6 +131,36 @@ def lmdb_images(path: Path, scratch: Path, stack: ExitStack) -> ImageFiles | Non
             raise UserError(f"{file}: damaged ({problem}); unpack or fetch it again") from None
 
     return ImageFiles(files=images(), number=environment.stat()["entries"], facts={"order": "by key"})
+
+
+def list_files(path: Path, scratch: Path, stack: ExitStack) -> Files:
+    """All files below `path`: a folder, a zip or tar, or a folder inside one (photos.zip/train).
+
+    `stack` closes a zip; a tar is unpacked into `scratch`.
+    Errors: `OSError` for what cannot be read. `UserError` where there is nothing, for a link to a folder, an archive
+    that is damaged or of another kind, and members that would leave the archive's folder, are links (in a tar: out of
+    it), are encrypted, or have a name twice.
+    """
+    file, inside = split_inside(path)
+    if path.is_dir():
+        return _walk(path)
+    if not file.is_file():
+        raise UserError(f"{printable(file)}: neither a file nor a folder")
+    with open(file, "rb") as opened:
+        head = opened.read(8)
+    if head.startswith(COMPRESSED) or tarfile.is_tarfile(file):
+        unpack_tar(file, scratch / "tar")
+        members = _walk(scratch / "tar")
+    elif head and not head.startswith(b"PK") and not zipfile.is_zipfile(file):
+        raise UserError(f"{printable(file)}: neither a folder nor a zip or tar; if it is another archive, {UNPACK}")
+    else:
+        members = _zip_files(file, stack)
+    prefix = f"{inside}/" if inside else ""
+    below = {name.removeprefix(prefix): opens for name, opens in members.items() if name.startswith(prefix)}
+    if inside and not below:
+        tops = sorted({name.partition("/")[0] for name in members if "/" in name})[:5]
+        raise UserError(f"{printable(file)}: holds no folder {inside!r}; it has {', '.join(tops) or 'no folders'}")
+    return below
 
 
 def split_inside(path: Path) -> tuple[Path, str]:
@@ -194,21 +192,16 @@ def unpack_tar(path: Path, folder: Path) -> None:
 
 def _walk(root: Path) -> Files:
     def refuse(problem: OSError) -> None:
-        raise _unreadable(problem.filename, problem)
+        raise problem
 
     members: Files = {}
     for folder, folders, files in os.walk(root, onerror=refuse):
-        for path in (Path(folder, name) for name in folders):
-            if path.is_symlink():
-                advice = "put the folder itself there or take the link out"
-                raise UserError(f"{printable(path)}: a link to a folder, which is not followed; {advice}")
+        if link := next((path for path in (Path(folder, name) for name in folders) if path.is_symlink()), None):
+            advice = "put the folder itself there or take the link out"
+            raise UserError(f"{printable(link)}: a link to a folder, which is not followed; {advice}")
         for path in (Path(folder, name) for name in files):
-            members[path.relative_to(root).as_posix()] = partial(_open, path)
+            members[path.relative_to(root).as_posix()] = partial(open, path, "rb")
     return members
-
-
-def _open(path: Path) -> IO[bytes]:
-    return open(path, "rb")  # noqa: SIM115
 
 
 def _zip_files(path: Path, stack: ExitStack) -> Files:
@@ -217,29 +210,23 @@ def _zip_files(path: Path, stack: ExitStack) -> Files:
     members: Files = {}
     for member in archive.infolist():
         name, method = PurePosixPath(member.filename.replace("\\", "/")), member.compress_type  # \: of Windows programs
-        refusal = ""
         if member.is_dir() or member.filename.endswith("\\"):
             continue
-        if name.is_absolute() or ".." in name.parts or re.match("[A-Za-z]:", member.filename):
-            refusal = "would leave the archive's folder; pack it again with plain relative names"
-        elif stat.S_ISLNK(member.external_attr >> 16):
-            refusal = "is a link; pack the files themselves"
-        elif member.flag_bits & 1:
-            refusal = "is encrypted; pack it again without a password"
-        elif method not in ZIP_METHODS:
-            packed = f"{METHOD_NAMES.get(method, 'compression')} (method {method})"
-            refusal = f"is packed by {packed}, which Python does not read; {UNPACK}, or pack it again as plain deflate"
-        elif str(name) in members:
-            refusal = "is there twice under the same name; rename one of them"
-        if refusal:
+        packed = f"{METHOD_NAMES.get(method, 'compression')} (method {method})"
+        outside = name.is_absolute() or ".." in name.parts or re.match("[A-Za-z]:", member.filename)
+        refusals = {
+            "would leave the archive's folder; pack it again with plain relative names": outside,
+            "is a link; pack the files themselves": stat.S_ISLNK(member.external_attr >> 16),
+            "is encrypted; pack it again without a password": member.flag_bits & 1,
+            f"is packed by {packed}, which Python does not read; {UNPACK}, or pack it again as plain deflate": (
+                method not in ZIP_METHODS
+            ),
+            "is there twice under the same name; rename one of them": str(name) in members,
+        }
+        if refusal := next((text for text, applies in refusals.items() if applies), None):
             raise UserError(f"{path}: member {member.filename!r} {refusal}")
         members[str(name)] = partial(archive.open, member)
     return members
-
-
-def _unreadable(path: str | Path, problem: OSError) -> UserError:
-    advice = "change its permissions or take it out"
-    return UserError(f"{printable(path)}: cannot be read ({problem.strerror or problem}); {advice}")
 
 
 @contextmanager

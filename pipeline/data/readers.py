@@ -17,7 +17,7 @@ from pipeline.data.array import Split, in_memory
 from pipeline.data.config import SIDES, DataConfig, Source
 from pipeline.data.decode import LIBRARY, decode_files, fit_chunks, resize_rule
 from pipeline.data.glyphs import Glyphs
-from pipeline.data.image_folder import EXTENSIONS, find_images, lmdb_images, split_inside, unpack_tar
+from pipeline.data.image_folder import EXTENSIONS, ORDER, find_images, split_inside, unpack_tar
 from pipeline.data.sources import locate
 
 GLYPHS = 20_000  # images that are drawn where no number is given
@@ -151,9 +151,8 @@ def _files(job: Job, *, source: str, split: str, count: int | None = None) -> Co
     """
     path, checked = locate(job.dataset, job.config)
     archive, inside = split_inside(path)
-    images = lmdb_images(path, job.scratch, job.stack) if job.config.source == "lsun_church" else None
-    source += ", exported" if images is None and job.config.source == "lsun_church" else ""
-    images = images or find_images(path, job.scratch, job.stack)
+    images = find_images(path, job.scratch, job.stack)
+    source += ", exported" if job.config.source == "lsun_church" and images.facts["order"] == ORDER else ""
     if ignored := images.facts.get("ignored_files"):
         reason = f"hidden, or none of {' '.join(EXTENSIONS)}"
         print(f"prepare: {job.dataset}: {ignored:,} files ignored in {printable(path)}: {reason}", flush=True)
