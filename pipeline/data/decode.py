@@ -4,6 +4,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from io import BytesIO
 from itertools import islice
 
@@ -42,8 +43,8 @@ OTHER_FORMATS = {
 class RefusedImage(UserError):
     """An image that cannot be used. `kind` is the same for all images of one reason."""
 
-    def __init__(self, name: str, kind: str, advice: str, *, before: str = "", after: str = ""):
-        super().__init__(f"{printable(name)}: {before}{kind}{after}; {advice}")
+    def __init__(self, name: str, kind: str, advice: str = "convert it or take it out", *, facts: object = ""):
+        super().__init__(f"{printable(name)}: {kind}{f' ({facts})' if facts else ''}; {advice}")
         self.kind = kind
 
 
@@ -86,34 +87,28 @@ def decode(name: str, content: bytes, config: DataConfig, done: Counter[str]) ->
     """
     try:
         with Image.open(BytesIO(content), formats=FORMATS) as opened:
-            _refuse(name, opened, done)
-            image = _coloured(name, _upright(opened, done), config, done)
-            pixels = np.asarray(fit(name, image, config, done))
+            _refuse(name, opened, config, done)
+            pixels = np.asarray(fit(_coloured(name, _upright(opened, done), config, done), config, done))
     except RefusedImage:
         raise
     except Exception as problem:  # Pillow's parsers raise many kinds of exceptions for damaged files
-        bare = _without_metadata(content)
-        if bare is not None:
+        if (bare := _without_metadata(content)) is not None:
             return decode(name, bare, config, done)
+        kind, advice = "no readable image", "convert or repair it, or take it out"
+        reason = " ".join(str(problem).split()) or type(problem).__name__
         if isinstance(problem, UnidentifiedImageError):
             flags, head = re.DOTALL | re.IGNORECASE, content[:256]
-            kind = next((kind for pattern, kind in OTHER_FORMATS.items() if re.match(pattern, head, flags)), "")
-            advice = f"allowed: {', '.join(FORMATS)}; {'convert' if kind else 'repair'} it or take it out"
-            kind = kind or "of an unknown format"
-            raise RefusedImage(name, kind, advice, before="no readable image: ") from None
-        reason = " ".join(str(problem).split()) or type(problem).__name__
-        raise RefusedImage(name, "no readable image", "repair it or take it out", after=f" ({reason})") from None
+            others = (other for pattern, other in OTHER_FORMATS.items() if re.match(pattern, head, flags))
+            kind, reason = f"{kind}: {next(others, 'of an unknown format')}", ""
+            advice = f"allowed: {', '.join(FORMATS)}; {advice}"
+        raise RefusedImage(name, kind, advice, facts=reason) from None
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 
-def fit(name: str, image: Image.Image, config: DataConfig, done: Counter[str]) -> Image.Image:
-    """Crop and resize to the dataset's resolution (see `resize_rule`). Errors: `RefusedImage` for one too small."""
-    side, (width, height) = config.resolution, image.size
-    if min(width, height) < side:
-        kind = f"smaller than {side} x {side}, and images are never enlarged"
-        raise RefusedImage(name, kind, "take it out or lower data.resolution", before=f"{width} x {height}, ")
+def fit(image: Image.Image, config: DataConfig, done: Counter[str]) -> Image.Image:
+    """Crop and resize to the dataset's resolution (see `resize_rule`)."""
+    side, short, (width, height) = config.resolution, min(image.size), image.size
     if config.fit == "crop" and width != height:
-        short = min(width, height)
         left, top = (width - short) // 2, (height - short) // 2
         image = image.crop((left, top, left + short, top + short))
         done["cropped"] += 1
@@ -131,7 +126,7 @@ def fit_chunks(split: Split, config: DataConfig) -> Split:
 
     def work(chunk: np.ndarray) -> np.ndarray:
         images = (Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0))) for image in chunk)
-        return np.stack([np.asarray(fit("an image", image, config, Counter())).transpose(2, 0, 1) for image in images])
+        return np.stack([np.asarray(fit(image, config, Counter())).transpose(2, 0, 1) for image in images])
 
     return Split(shape=(*split.shape[:2], side, side), chunks=lambda: in_parallel(work, split.chunks()))
 
@@ -143,32 +138,32 @@ def resize_rule(config: DataConfig) -> str:
     return f"{first} Pillow {PIL.__version__} LANCZOS (antialiased, on uint8) to {size}"
 
 
-def _refuse(name: str, image: PIL.ImageFile.ImageFile, done: Counter[str]) -> None:
+def _refuse(name: str, image: PIL.ImageFile.ImageFile, config: DataConfig, done: Counter[str]) -> None:
     """Refuse images that Pillow would reduce to one 8-bit frame without a warning. No pixel is decoded for this."""
     width, height = image.size
-    limit = Image.MAX_IMAGE_PIXELS
+    side, limit, size = config.resolution, Image.MAX_IMAGE_PIXELS, f"{width} x {height}"
     if limit is not None and width * height > limit:
-        kind = f"more than the {limit:,} pixels allowed"
-        raise RefusedImage(name, kind, "shrink it or take it out", before=f"{width} x {height}, ")
+        raise RefusedImage(name, f"more than the {limit:,} pixels allowed", "shrink it or take it out", facts=size)
+    if min(width, height) < side:
+        kind = f"smaller than {side} x {side}, and images are never enlarged"
+        raise RefusedImage(name, kind, "take it out or lower data.resolution", facts=size)
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.format == "MPO":  # phones put a depth map or another exposure behind the photograph
         done["first_of_several"] += 1
     elif frames > 1:
         kind = "animated, or several images in one file"
-        raise RefusedImage(name, kind, "keep one of them or take it out", after=f" ({frames})")
-    raw = [str(tile.args if isinstance(tile.args, str) else (tile.args or ("",))[0]) for tile in image.tile]
+        raise RefusedImage(name, kind, "keep one of them or take it out", facts=frames)
     # A BMP's 16 bits are a pixel's, not a channel's.
-    deep = image.format != "BMP" and any(";16" in mode or ";12" in mode for mode in raw)
+    deep = image.format != "BMP" and re.search(";1[26]", str([tile.args for tile in image.tile]))
     if image.mode.startswith(("I", "F")) or deep:
         raise RefusedImage(name, "more than 8 bits a channel", "convert it to 8 bits or take it out")
 
 
 def _upright(image: Image.Image, done: Counter[str]) -> Image.Image:
     """Turned as its EXIF tag says. `ImageOps.exif_transpose` also writes the metadata anew, and fails on odd ones."""
-    try:
+    orientation = 1
+    with suppress(Exception):  # Pillow's parsers raise many kinds of exceptions for damaged metadata
         orientation = int(image.getexif().get(ORIENTATION, 1))
-    except Exception:  # Pillow's parsers raise many kinds of exceptions for damaged metadata
-        return image
     if not 2 <= orientation <= 8:
         return image
     done["rotated"] += 1
@@ -195,21 +190,19 @@ def _without_metadata(content: bytes) -> bytes | None:
 def _coloured(name: str, image: Image.Image, config: DataConfig, done: Counter[str]) -> Image.Image:
     """The image in the dataset's colour mode. Errors: `RefusedImage` where a conversion would change a colour."""
     mode, dataset = ("RGB", "8-bit RGB") if config.channels == 3 else ("L", "8-bit greyscale (channels: 1)")
-    transparent, kind = image.has_transparency_data, KINDS.get(image.mode, f"a {image.mode} image")
-    advice = "convert it or take it out"
-    if image.mode == mode and not transparent:
-        image.load()
+    kind = KINDS.get(image.mode, f"a {image.mode} image")
+    if image.mode == mode and not image.has_transparency_data:
         return image
     if image.mode not in LOSSLESS:
-        raise RefusedImage(name, f"{kind}, the dataset is {dataset}", advice)
-    if transparent:
+        raise RefusedImage(name, f"{kind}, the dataset is {dataset}")
+    if image.has_transparency_data:
         image = image.convert("RGBA")
         if image.getchannel("A").getextrema() != (255, 255):
             raise RefusedImage(name, "some of its pixels are transparent", "put it on a background or take it out")
-    if mode == "L" and image.mode not in ("1", "LA"):
+    if mode == "L":
         rgb = np.asarray(image.convert("RGB"))
         if (rgb != rgb[..., :1]).any():
-            raise RefusedImage(name, f"{kind} with colours, the dataset is {dataset}", advice)
+            raise RefusedImage(name, f"{kind} with colours, the dataset is {dataset}")
         image = Image.fromarray(np.ascontiguousarray(rgb[..., 0]))
     done["converted"] += 1
     return image.convert(mode)
