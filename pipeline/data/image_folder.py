@@ -200,8 +200,12 @@ def _walk(root: Path) -> Files:
             advice = "put the folder itself there or take the link out"
             raise UserError(f"{printable(link)}: a link to a folder, which is not followed; {advice}")
         for path in (Path(folder, name) for name in files):
-            members[path.relative_to(root).as_posix()] = partial(open, path, "rb")
+            members[path.relative_to(root).as_posix()] = partial(_open, path)
     return members
+
+
+def _open(path: Path) -> IO[bytes]:
+    return open(path, "rb")  # noqa: SIM115
 
 
 def _zip_files(path: Path, stack: ExitStack) -> Files:

@@ -69,15 +69,15 @@ def test_unknown_values_are_found_at_every_depth(path):
     [
         (("flag",), 1, "true or false"),
         (("flag",), "true", "true or false"),
-        (("leaf", "size"), "0.5", "a number"),
-        (("leaf", "size"), True, "a number"),
-        (("leaf", "size"), 0.0, "a number above 0"),
-        (("leaf", "size"), 11, "a number of 10 or less"),
+        (("leaf", "size"), "0.5", "a valid number"),
+        (("leaf", "size"), True, "a valid number"),
+        (("leaf", "size"), 0.0, "greater than 0"),
+        (("leaf", "size"), 11, "less than or equal to 10"),
         (("leaf", "size"), float("nan"), "a finite number"),
-        (("leaf", "count"), 2.0, "an integer"),
-        (("leaf", "count"), True, "an integer"),
-        (("leaf", "count"), None, "an integer"),
-        (("leaves",), {}, "a list"),
+        (("leaf", "count"), 2.0, "a valid integer"),
+        (("leaf", "count"), True, "a valid integer"),
+        (("leaf", "count"), None, "a valid integer"),
+        (("leaves",), {}, "a valid list"),
         (("leaf", "kind"), "red\ngreen", "red | green"),
     ],
 )
@@ -108,7 +108,7 @@ class Branch(Strict):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"mark": "some"}, "mark: given 'some'; allowed: an integer or none | all"),
+        ({"mark": "some"}, "mark: given 'some'; allowed: a valid integer or none | all"),
         (
             {"named": {"kind": LEAF | {"siz": 1}}},
             "named.kind.siz: given 1; allowed: no such key here; known keys: kind",

@@ -112,7 +112,12 @@ REFUSED = [
     ("animated png", animated("PNG"), {}, "animated"),
     ("pages", animated("TIFF"), {}, "animated, or several images"),
     ("too low", encoded(pixels(0, 7, 20)), {}, r"smaller than 8 x 8, and images are never enlarged \(20 x 7\)"),
-    ("too narrow", encoded(pixels(0, 20, 7)), {"fit": "squash"}, r"smaller than 8 x 8, and images are never enlarged \(7 x 20\)"),
+    (
+        "too narrow",
+        encoded(pixels(0, 20, 7)),
+        {"fit": "squash"},
+        r"smaller than 8 x 8, and images are never enlarged \(7 x 20\)",
+    ),
 ]
 
 

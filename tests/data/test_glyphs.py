@@ -134,7 +134,7 @@ def test_prepared_images_and_held_out_ones(source, tmp_path):
         ({"resolution": 8}, r"resolution: given 8; allowed: 16 \| 32"),
         ({"channels": 1}, "channels: given 1; allowed: 3"),
         ({"path": "x"}, "path: given 'x'; allowed: null"),
-        ({"count": 0}, "count: given 0; allowed: a number of 1 or more"),
+        ({"count": 0}, "count: given 0; allowed: greater than or equal to 1"),
         ({"source": "folder"}, "count: given 5; allowed: null, images are drawn for glyphs"),
     ],
 )
