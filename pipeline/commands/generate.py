@@ -96,22 +96,21 @@ def _write_images(generator: "TrainedGenerator", options: argparse.Namespace, ki
     """The images as one picture, an array or single files, on a terminal with a progress bar; what was drawn."""
     from tqdm import tqdm
 
-    seeds = options.seeds
-    count, names = options.n, [f"{index:06d}.png" for index in range(options.n)]
-    if seeds is not None:
-        count, names = len(seeds), [f"seed{seed:05d}.png" for seed in seeds]
-        parts: Iterator[np.ndarray] = (generator.sample(1, seed, options.truncation) for seed in seeds)
+    if options.seeds is not None:
+        names = [f"seed{seed:05d}.png" for seed in options.seeds]
+        parts: Iterator[np.ndarray] = (generator.sample(1, seed, options.truncation) for seed in options.seeds)
     else:
-        latents = generator.latents(count, options.seed, options.truncation)
+        names = [f"{index:06d}.png" for index in range(options.n)]
+        latents = generator.latents(options.n, options.seed, options.truncation)
         parts = generator.batches(latents, seed=options.seed, batch=options.batch)
-    images = tqdm(chain.from_iterable(parts), total=count, desc="generate", unit="image", disable=None)
+    images = tqdm(chain.from_iterable(parts), total=len(names), desc="generate", unit="image", disable=None)
     if kind == ".png":
         write_images.write_grid(options.out, images, (options.columns, options.scale))
     elif kind == ".npz":
         write_images.write_array(options.out, images)
     else:
         (write_images.write_zip if kind == ".zip" else write_images.write_folder)(options.out, images, names)
-    return f"{count} samples"
+    return f"{len(names)} samples"
 
 
 def _write_walk(generator: "TrainedGenerator", options: argparse.Namespace, _: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pipeline.base.errors import UserError, command_line
 from pipeline.base.files import atomic_write, check_output, user_path
-from pipeline.generators.pretrained import add_network, find_run
+from pipeline.generators.pretrained import WEIGHTS, add_network, find_run
 
 ENDINGS = {"torch": ".pt2", "released": ".pth"}
 FILTER = "Hz_fbank"  # D's filter bank, there in models trained with the augmentation `filter`
@@ -53,8 +53,8 @@ def export_released(run: Path, out: Path, *, filter_bank: bool = False) -> list[
     from pipeline.training.augment import band_filters
 
     spec = read_networks(run)
-    families = (spec.generator.family, spec.discriminator.family)
-    if families != ("transgan", "transgan"):
+    families = [spec.generator.family, spec.discriminator.family]
+    if {*families} != {"transgan"}:
         allowed = "the released layout is that of two networks of transgan"
         raise UserError(f"{run}: networks of the families {' and '.join(families)}; {allowed}")
     generator, discriminator = build_generator(spec), build_discriminator(spec)
@@ -62,6 +62,8 @@ def export_released(run: Path, out: Path, *, filter_bank: bool = False) -> list[
         raise UserError(f"{run}: axis attention; the released modules have none")
     if any(".widen." in name for name in discriminator.state_dict()):
         raise UserError(f"{run}: a discriminator with fewer patch scales than stages; the released modules have none")
+    if not (run / WEIGHTS).is_file():
+        raise UserError(f"{run}: the run left no generator ({WEIGHTS} is missing)")
     content = {}
     for name, key in STATES.items():
         weights, network = run / f"{name}.safetensors", discriminator if name == "discriminator" else generator
@@ -73,8 +75,6 @@ def export_released(run: Path, out: Path, *, filter_bank: bool = False) -> list[
             if filter_bank and network is discriminator:
                 tensors[FILTER] = band_filters().float()
             content[key] = {f"{PREFIX}{name}": tensor.contiguous() for name, tensor in tensors.items()}
-        elif name == "generator_ema":
-            raise UserError(f"{run}: the run left no generator ({weights.name} is missing)")
     with atomic_write(out) as temporary, open(temporary, "wb") as file:
         torch.save({"epoch": 0, **content}, file)  # into a file object: a full disk is an OSError then
     return list(content)

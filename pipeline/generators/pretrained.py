@@ -32,6 +32,7 @@ KEPT = "networks"  # in the folder of a published run
 NETWORKS = "network.yaml"
 WEIGHTS = "generator_ema.safetensors"
 FILES = (NETWORKS, WEIGHTS, "run.json")
+CARD = Path(__file__).with_name("card.md.j2")
 MOST = 8 * 2**20  # bytes of all networks under pretrained/ together, and of those of one published run
 
 
@@ -139,44 +140,6 @@ DATA = {
 }
 OTHER = Images("a folder of images", "those of the images' owner")
 TASK = "unconditional-image-generation"
-CARD = """\
----
-{front}---
-
-# {name}
-
-A generator of images of {side} x {side} x {spec.channels} from latents z ~ N(0, I) of \
-{spec.generator.latent_dim} numbers.
-Its family is `{spec.generator.family}`; the settings follow or vary those of TransGAN (https://arxiv.org/abs/2102.07074).
-The weights in `generator_ema.safetensors` are the average over training (EMA), in half precision.
-`network.yaml` describes both networks in full.
-
-## Use
-
-```python
-from pipeline.generators.library import load_generator
-
-images = load_generator("{name}").sample(16, seed=0)  # uint8 (16, {side}, {side}, {spec.channels})
-```
-
-## Training
-
-- Data: {images.title}. Terms: {images.terms}.
-- Length: {length}.
-{facts}
-
-## Numbers
-
-{numbers}
-
-## Intended use and limits
-
-- Made for research on generative models: comparing networks, losses and metrics, and trying the library.
-- The images are not for decisions about people or documents. They repeat the biases of the training images.
-- One training run. Runs that differ only in their seed differ too; the project's report says by how much.
-- The terms of the training images apply to what is done with the weights.
-"""
-HEAD = "| protocol | value | better | generated | real | meaning |\n| --- | --- | --- | --- | --- | --- |"
 FACTS = {"Parameters": "parameters_g", "Seconds": "seconds", "Device": "device"}
 FACTS |= {"Revision": "revision", "Imported from": "imported_from"}
 
@@ -187,42 +150,30 @@ def model_card(cell: Cell, root: Path, name: str) -> str:
     `load_generator` finds the network by `name`. Numbers stand under the name of their protocol. Deterministic: the
     same files give the same card. Errors: `UserError` where there is no finished run.
     """
+    from jinja2 import Template
+
     run, results = root / "runs" / str(cell), root / "results" / str(cell)
     spec = bind(NetworkSpec, read_yaml(run / NETWORKS), file=str(run / NETWORKS))
     found = [results / "run.json", results.with_suffix(".json"), results / "protocol.json"]
     kept, measured, protocol = (read_json(file, {}) for file in found)
     record = read_json(run / "run.json") | kept  # with time and machine of the training
     images = DATA.get(cell.dataset) or DATA.get(cell.dataset.rstrip("0123456789"), OTHER)
-    metrics, rows = [], [HEAD]
-    for metric, value in measured.items():
-        if isinstance(value, int | float) and (kind := column(metric)) is not None:
-            metrics.append({"type": metric, "value": round(value, 4)})
-            spread, better = measured.get(f"{metric}{SPREAD}"), "lower" if kind.lower else "higher"
-            text, counts = f"{value:.4g}" + ("" if spread is None else f" ± {spread:.2g}"), protocol.get("metrics", {})
-            n_gen, n_real = (counts.get(metric, {}).get(count, "-") for count in ("n_gen", "n_real"))
-            rows.append(f"| `{metric}` | {text} | {better} | {n_gen} | {n_real} | {kind.label} |")
+    metrics = [
+        (metric, value, measured.get(f"{metric}{SPREAD}"), kind, protocol.get("metrics", {}).get(metric, {}))
+        for metric, value in measured.items()
+        if isinstance(value, int | float) and (kind := column(metric)) is not None
+    ]
     front: dict[str, Any] = {"license": images.license, "library_name": "pytorch", "pipeline_tag": TASK}
     front |= {"tags": ["gan", "image-generation", "transgan"]} | ({"datasets": [images.hub]} if images.hub else {})
     if metrics:
         data = {"name": images.title, "type": images.hub or cell.dataset}
-        result = {"task": {"type": TASK}, "dataset": data, "metrics": metrics}
+        values = [{"type": metric, "value": round(value, 4)} for metric, value, *_ in metrics]
+        result = {"task": {"type": TASK}, "dataset": data, "metrics": values}
         front["model-index"] = [{"name": name, "results": [result]}]
-    length = "not known: the weights were imported"
-    if record["kimg"] is not None:
-        length = f"{record['kimg']:,g} thousand real images were shown to the discriminator"
-    ending = "" if record["status"] == "ok" else f". It ended with the status `{record['status']}`"
-    facts = {label: record[key] for label, key in FACTS.items() if record.get(key) is not None}
-    texts = [f"- {label}: {f'{fact:,}' if isinstance(fact, int | float) else fact}." for label, fact in facts.items()]
-    return CARD.format(
-        front=yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=120),
-        name=name,
-        spec=spec,
-        side=spec.resolution,
-        images=images,
-        length=length + ending,
-        facts="\n".join(texts),
-        numbers="\n".join(rows) if metrics else "Not measured.",
-    )
+    yaml_front = yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=120)
+    facts = {"name": name, "spec": spec, "images": images, "record": record, "facts": FACTS, "metrics": metrics}
+    template = Template(CARD.read_text(encoding="utf-8"), trim_blocks=True, keep_trailing_newline=True)
+    return template.render(front=yaml_front, **facts)
 
 
 @command_line
