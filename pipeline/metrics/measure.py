@@ -104,11 +104,10 @@ def protocols(plan: MeasurePlan, reference: Reference) -> dict[str, dict[str, An
             **{name: getattr(plan, name) for name in protocol.settings},
             **({"neighbours": protocol.k} if protocol.k else {}),
         }
-        facts_of |= {value: facts for value in protocol.values if not value.endswith(SPREAD)}
-        if protocol.formula.perfect is not None:
-            perfect = protocol.formula.perfect(
-                count, reference.real[protocol.extractor, protocol.split].features.shape[1]
-            )
-            for value, (mean, deviation) in zip(protocol.values, perfect, strict=True):
-                facts_of[value] = facts | {"perfect": mean, "perfect_std": deviation}
+        width = reference.real[protocol.extractor, protocol.split].features.shape[1]
+        perfect = protocol.formula.perfect(count, width) if protocol.formula.perfect else ()
+        values = [value for value in protocol.values if not value.endswith(SPREAD)]
+        facts_of |= dict.fromkeys(values, facts)
+        for value, (mean, deviation) in zip(values, perfect, strict=False):  # where it is known
+            facts_of[value] = facts | {"perfect": mean, "perfect_std": deviation}
     return facts_of

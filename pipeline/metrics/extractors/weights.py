@@ -2,7 +2,6 @@
 
 import hashlib
 import importlib.util
-import tempfile
 from pathlib import Path
 
 import torch
@@ -60,19 +59,18 @@ def find(extractor: str, configured: str | None, *, setting: str = SETTING) -> P
         path = expand_home(configured)
         if not path.is_file():
             raise UserError(f"{path}: no such file, named in {setting}")
-        identify(path, path.read_bytes(), INCEPTION, setting=setting)
+        identify(path, path.read_bytes(), INCEPTION, named=f", named in {setting}")
         return path
     own, hub = search_paths(official.file), Path(torch.hub.get_dir()) / "checkpoints" / official.file
-    clean_fids = [Path(tempfile.gettempdir()) / CLEAN.file] if official is CLEAN else []
     package = importlib.util.find_spec(PACKAGE) if extractor != VGG else None  # found, and its code not run
-    packaged = [Path(folder) / PACKAGED.file for folder in (package and package.submodule_search_locations) or []]
-    for path in (*own, hub, *clean_fids, *packaged):
-        if path.is_file():
-            try:
-                (PACKAGED if path in packaged else official).check(path)
-            except Mismatch as problem:
-                raise UserError(f"{path}: {problem}; the file is damaged or was replaced, remove it") from None
-            return path
+    folders = (package and package.submodule_search_locations) or ()
+    places = dict.fromkeys((*own, hub), official) | {Path(folder) / PACKAGED.file: PACKAGED for folder in folders}
+    for path in filter(Path.is_file, places):
+        try:
+            places[path].check(path)
+        except Mismatch as problem:
+            raise UserError(f"{path}: {problem}; the file is damaged or was replaced, remove it") from None
+        return path
     if extractor == VGG:
         raise UserError(
             f"{official.file}: no weights of VGG-16 for precision and recall; take pr3_inception, or fetch "
@@ -97,14 +95,11 @@ def _fetch(official: PublishedFile, path: Path, setting: str) -> Path:
     return path
 
 
-def identify(
-    path: Path, content: bytes, allowed: tuple[PublishedFile, ...], *, setting: str | None = None
-) -> PublishedFile:
+def identify(path: Path, content: bytes, allowed: tuple[PublishedFile, ...], *, named: str = "") -> PublishedFile:
     """Which of the known files the content of `path` is. Errors: `UserError` where it is none of them."""
     digest = hashlib.sha256(content).hexdigest()
     for published in allowed:
         if published.checksum == f"sha256 {digest}":
             return published
     known = ", ".join(f"{published.file} {published.checksum.split()[1]}" for published in allowed)
-    named = f", named in {setting}" if setting else ""
     raise UserError(f"{path}: sha256 is {digest}{named}; allowed are the weights {known}")
