@@ -3,7 +3,7 @@
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import suppress
 from io import BytesIO
 from itertools import islice
@@ -49,12 +49,12 @@ class RefusedImage(UserError):
 
 
 def decode_files(
-    files: Iterable[ImageFile], config: DataConfig, counts: Counter[str], refused: list[UserError]
-) -> Iterator[np.ndarray]:
-    """Yield (k, C, H, W) uint8: of every CHUNK files the images that can be used, where there are any.
+    files: Iterable[ImageFile], config: DataConfig, counts: Counter[str]
+) -> Generator[np.ndarray, None, list[UserError]]:
+    """Yield (k, C, H, W) uint8: of every CHUNK files the images that can be used. Returns why the others cannot be.
 
-    `counts` adds up how many images `decode` had to change, `refused` collects the others. With `on_error: refuse` the
-    files after the first bad one are looked at, for the list of bad ones, and not given back.
+    `counts` adds up how many images `decode` had to change. With `on_error: refuse` the files after the first bad one
+    are looked at, for the list of bad ones, and not given back.
     """
 
     def work(chunk: list[ImageFile]) -> tuple[list[np.ndarray], list[UserError], Counter[str]]:
@@ -67,7 +67,7 @@ def decode_files(
                 bad.append(problem)
         return images, bad, done
 
-    remaining = iter(files)
+    remaining, refused = iter(files), list[UserError]()
     for images, bad, done in in_parallel(work, iter(lambda: list(islice(remaining, CHUNK)), [])):
         counts.update(done)
         if bad and not refused and config.on_error == "refuse":
@@ -75,6 +75,7 @@ def decode_files(
         refused += bad
         if images and (config.on_error == "skip" or not refused):
             yield np.stack(images)
+    return refused
 
 
 def decode(name: str, content: bytes, config: DataConfig, done: Counter[str]) -> np.ndarray:

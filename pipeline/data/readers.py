@@ -162,6 +162,12 @@ def _files(job: Job, *, source: str, split: str, count: int | None = None) -> Co
             "complete the copy, or prepare it as a dataset of source: folder"
         )
     counts = Counter(dict.fromkeys(("cropped", "resized", "converted", "rotated", "first_of_several", "skipped"), 0))
+
+    def chunks() -> Iterator[np.ndarray]:
+        refused = yield from decode_files(images.files, job.config, counts)
+        counts["skipped"] = len(refused)
+        _report(job, path, images.number, refused)
+
     facts = {
         "source": "/".join(filter(None, (f"{source}, {printable(archive.name)}", inside))),
         "checksum": checked,
@@ -172,35 +178,27 @@ def _files(job: Job, *, source: str, split: str, count: int | None = None) -> Co
         "images": counts,
     }
     shape = (images.number, job.config.channels, job.config.resolution, job.config.resolution)
-
-    def chunks() -> Iterator[np.ndarray]:
-        refused: list[UserError] = []
-        yield from decode_files(images.files, job.config, counts, refused)
-        counts["skipped"] = len(refused)
-        if job.listing is not None:
-            job.listing.unlink(missing_ok=True)
-        if refused:
-            _report(job, path, images.number, refused)
-
     return Content(images=Split(shape=shape, chunks=chunks), facts=facts)
 
 
 def _report(job: Job, path: Path, count: int, refused: list[UserError]) -> None:
-    """Say which images cannot be used. Errors: `UserError` with the same, unless they are skipped and some are left."""
+    """Say which images cannot be used, if any. Errors: `UserError` with it, unless they are skipped and one is left."""
+    if job.listing is not None:
+        job.listing.unlink(missing_ok=True)
+    if not refused:
+        return
     kinds = Counter(getattr(problem, "kind", "not readable") for problem in refused)
     listed = ", ".join(f"{number:,} {kind}" for kind, number in kinds.most_common())
     message = f"{printable(path)}: {len(refused):,} of {count:,} images cannot be used ({listed})"
-    where = hint = ""
+    hint = ""
     if job.listing is not None:
         write_text(job.listing, "".join(f"{printable(str(problem))}\n" for problem in refused))
-        where = f", all listed in {job.listing}"
-        if len(refused) < count:
-            hint = f"; or leave them out: conf/dataset/{job.dataset}.yaml: data.on_error: skip"
-    if job.config.on_error == "skip" and len(refused) < count:
-        print(f"prepare: {job.dataset}: {message}; left out{where}", flush=True)
-        return
-    first = str(refused[0]) if len(refused) == 1 else f"{message}{where}; the first: {refused[0]}"
-    raise UserError(f"{first}{hint}")
+        message += f", all listed in {job.listing}"
+        hint = f"; or leave them out: conf/dataset/{job.dataset}.yaml: data.on_error: skip"
+    if len(refused) == count or job.config.on_error == "refuse":
+        first = str(refused[0]) if len(refused) == 1 else f"{message}; the first: {refused[0]}"
+        raise UserError(f"{first}{hint if len(refused) < count else ''}")
+    print(f"prepare: {job.dataset}: {message}; left out", flush=True)
 
 
 READERS: dict[Source, Callable[[Job], Content]] = {

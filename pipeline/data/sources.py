@@ -61,12 +61,6 @@ def locate(dataset: str, config: DataConfig) -> tuple[Path, str]:
     """
     official, setting = OFFICIAL.get(config.source), f"conf/dataset/{dataset}.yaml:data.path"
     path = _copy(dataset, config, official, setting)
-    if path is None:
-        raise UserError(
-            f"dataset {dataset}: its images cannot be fetched from an official address: "
-            f"set {setting} to a folder, zip or tar of them ({as_override(setting, '/absolute/path')}), "
-            f"or put them at {data_root() or f'${ROOT}'}/{dataset} (a folder) or {dataset}.zip"
-        )
     if official is None:
         return path, "none: there is no official file"
     if (path / official.file).is_file():
@@ -92,30 +86,36 @@ def as_override(setting: str, path: str | Path) -> str:
     return "-S " + shlex.quote(f"{setting}={text}" if plain else f'{setting}="{text}"')
 
 
-def _copy(dataset: str, config: DataConfig, official: PublishedFile | None, setting: str) -> Path | None:
-    """The first place that has the images; the official file is fetched where none has. None: there is no such file.
+def _copy(dataset: str, config: DataConfig, official: PublishedFile | None, setting: str) -> Path:
+    """The first place that has the images; the official file is fetched where none has.
 
-    Errors: `UserError` for a path in the settings with nothing, and where the official file cannot be fetched.
+    Errors: `UserError` for a path in the settings with nothing, and where there is no official file or it cannot be
+    fetched.
     """
     if config.path is not None:
         path = expand_home(config.path)
-        file, inside = split_inside(path)
-        if not os.path.exists(file) or (inside and config.source not in (*IMAGES_ALONE, "celebahq", "folder")):
+        if not os.path.exists(split_inside(path)[0]):
             raise UserError(
                 f"conf/dataset/{dataset}.yaml: data.path: {printable(path)}: no such file or folder; "
                 f"as an experiment's setting: {as_override(setting, path)}"
             )
         return path
-    root, official_places = data_root(), search_paths(official.file) if official else []
+    root, places = data_root(), search_paths(official.file) if official else []
     own = [root / dataset, root / f"{dataset}.zip"] if root else []
-    found = next(filter(os.path.exists, [*own, *official_places]), None)
-    if found is None and official:
-        try:
-            download(official, found := official_places[0])
-        except (Mismatch, OSError) as problem:
-            reason = " ".join(str(problem).split())
-            raise UserError(
-                f"{official} is needed and could not be fetched from {official.address} ({reason}): fetch it elsewhere "
-                f"and put it at {found}, or point {setting} at it, or let {ROOT} name a folder that holds it"
-            ) from None
-    return found
+    if found := next(filter(os.path.exists, [*own, *places]), None):
+        return found
+    if official is None:
+        raise UserError(
+            f"dataset {dataset}: its images cannot be fetched from an official address: "
+            f"set {setting} to a folder, zip or tar of them ({as_override(setting, '/absolute/path')}), "
+            f"or put them at {root or f'${ROOT}'}/{dataset} (a folder) or {dataset}.zip"
+        )
+    try:
+        download(official, places[0])
+    except (Mismatch, OSError) as problem:
+        reason = " ".join(str(problem).split())
+        raise UserError(
+            f"{official} is needed and could not be fetched from {official.address} ({reason}): fetch it elsewhere "
+            f"and put it at {places[0]}, or point {setting} at it, or let {ROOT} name a folder that holds it"
+        ) from None
+    return places[0]

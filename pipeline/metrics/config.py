@@ -82,9 +82,9 @@ def full_names(names: list[str], n_gen: int) -> list[str]:
 def measure_plan(config: EvaluateConfig) -> MeasurePlan:
     """What `measure` reads."""
     names, curve = full_names(config.metrics, config.n_gen), full_names(config.curve, config.n_gen)
-    content: dict[str, Any] = {"metrics": names, "curve": curve, **_settings(config, names)}
-    content["n_gen"] = max(parse(name).count or 0 for name in names)
-    return MeasurePlan(**{key: getattr(config, key) for key in MeasurePlan.model_fields} | content)
+    most = max(parse(name).count or 0 for name in names)
+    given = {key: getattr(config, key) for key in ("seed", "batch", "threads")}
+    return MeasurePlan(curve=curve, n_gen=most, **given, **_settings(config, names))
 
 
 def reference_plan(config: EvaluateConfig) -> ReferencePlan:
@@ -92,7 +92,6 @@ def reference_plan(config: EvaluateConfig) -> ReferencePlan:
     names = list(dict.fromkeys(parse(name).resolved(None).name for name in config.metrics))
     used, given = extractors(names), config.reference
     return ReferencePlan(
-        metrics=names,
         threads=given.threads,
         weights=given.weights if any(name.startswith("inception") for name in used) else None,
         digits_classifier=given.digits_classifier if DIGITS in used else None,
@@ -102,22 +101,20 @@ def reference_plan(config: EvaluateConfig) -> ReferencePlan:
 
 def _settings(config: EvaluateConfig, names: list[str]) -> dict[str, Any]:
     used = {setting for name in names for setting in parse(name).settings}
-    return {name: getattr(config, name) if name in used else None for name in SETTINGS}
+    return {"metrics": names} | {name: getattr(config, name) if name in used else None for name in SETTINGS}
 
 
 def refusals(config: EvaluateConfig, *, resolution: int, channels: int) -> Iterator[tuple[str, object, str]]:
     """What does not fit together: (key of `evaluate`, what was given, what is allowed), the first problem first."""
     names = full_names(config.metrics, config.n_gen)
-    if _settings(config, names)["splits"] and config.splits >= config.n_gen:
-        yield "splits", config.splits, f"less than evaluate.n_gen, {config.n_gen}"
     if len(set(names)) != len(names):
         yield "metrics", config.metrics, "every metric at most once"
     for key, given in (("metrics", names), ("curve", full_names(config.curve, config.n_gen))):
         for protocol in map(parse, given):
             least = protocol.least(config.splits, config.subset_size)
-            if (protocol.count or config.n_gen) < least:
-                size = ", evaluate.subset_size" if "subset_size" in protocol.settings else ""
-                yield key, protocol.name, f"a metric of at least {least} generated images{size}"
+            if (protocol.count or 0) < least:
+                setting = "".join(f", evaluate.{name}" for name in SETTINGS if name in protocol.settings[-1:])
+                yield key, protocol.name, f"a metric of at least {least} generated images{setting}"
     for network in map(NETWORKS.__getitem__, extractors(names)):
         read = f"metrics of {network.title} on images of"
         if network.resolutions and resolution not in network.resolutions:
@@ -125,8 +122,8 @@ def refusals(config: EvaluateConfig, *, resolution: int, channels: int) -> Itera
             yield "metrics", config.metrics, f"{read} {sides} alone"
         if network.channels not in (None, channels):
             yield "metrics", config.metrics, f"{read} {network.channels} channels alone"
-    measured = {parse(name).resolved(None).name for name in config.metrics}
+    kinds = {parse(name).resolved(None).name for name in config.metrics}
     for name in config.curve:
-        if parse(name).resolved(None).name not in measured:
-            kinds = " | ".join(sorted(measured))
-            yield "curve", name, f"metrics of the kinds in evaluate.metrics, with any count: {kinds}"
+        if parse(name).resolved(None).name not in kinds:
+            allowed = f"metrics of the kinds in evaluate.metrics, with any count: {' | '.join(sorted(kinds))}"
+            yield "curve", name, allowed

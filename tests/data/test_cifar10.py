@@ -119,8 +119,9 @@ def test_a_changed_batch_of_a_folder_is_never_unpickled(tmp_path, archive, monke
     batch = tmp_path / "cifar-10-batches-py/data_batch_3"
     batch.write_bytes(pickle.dumps({"data": 0}))
     monkeypatch.setattr(pickle, "load", lambda *_, **__: pytest.fail("unpickled"))
-    with pytest.raises(UserError, match=r"missing or not the official ones"):
-        run(tmp_path, batch.parent)
+    for path in (batch.parent, archive / "cifar-10-batches-py"):  # a folder inside an archive is not unpacked here
+        with pytest.raises(UserError, match=r"missing or not the official ones"):
+            run(tmp_path, path)
     assert not (tmp_path / "out").exists()
 
 

@@ -162,7 +162,13 @@ REFUSED = [
     case("matrix.variants", [], "at least 1 item"),
     case("matrix.seeds", [2**63], f"less than {2**63}", at="matrix.seeds.0", given=2**63),
     case(f"{DEMO}evaluate.n_gen", 1, "greater than or equal to 2"),
-    case("evaluate.splits", 5000, "less than evaluate.n_gen, 1797"),
+    pytest.param(
+        {f"{DIGITS}evaluate.metrics": ["is_digits"], "evaluate.splits": 5000},
+        f"{DIGITS}evaluate.metrics",
+        "is1797_digits",
+        "at least 5000 generated images, evaluate.splits",
+        id="splits",
+    ),
     pytest.param(
         {f"{DEMO}evaluate.subset_size": 1798},
         f"{DIGITS}evaluate.metrics",
