@@ -24,10 +24,9 @@ class Split:
     chunks: Callable[[], Iterator[np.ndarray]]  # each (k, C, H, W) uint8; N rows in all, fewer where some are left out
 
 
-def in_memory(array: np.ndarray) -> Split:
-    """The array as a split."""
-    starts = range(0, len(array), ROWS)
-    return Split(shape=array.shape, chunks=lambda: (array[start : start + ROWS] for start in starts))
+def in_chunks(array: np.ndarray) -> list[np.ndarray]:
+    """Views of ROWS rows."""
+    return np.array_split(array, range(ROWS, len(array), ROWS))
 
 
 def write_dataset(
@@ -55,8 +54,7 @@ def write_dataset(
         partial.mkdir(parents=True)
         for name, array in arrays.items():
             if array is not None:
-                split = in_memory(array) if isinstance(array, np.ndarray) else array
-                number = _write(partial / f"{name}.npy", split, f"{folder.name}/{name}")
+                number = _write(partial / f"{name}.npy", array, f"{folder.name}/{name}")
                 manifest |= {counts[name]: number} if name in counts else {}
                 manifest[f"{name}_sha256"] = sha256(partial / f"{name}.npy")
         write_json(partial / "manifest.json", {**facts, **manifest})
@@ -66,7 +64,7 @@ def write_dataset(
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _write(path: Path, split: Split, title: str) -> int:
+def _write(path: Path, split: np.ndarray | Split, title: str) -> int:
     """Write labels or images with the bytes that np.save gives, and a progress bar on a terminal; their number.
 
     No memory map is used: on a full disk a plain write raises `OSError`, while a mapped page kills the process.
@@ -76,7 +74,7 @@ def _write(path: Path, split: Split, title: str) -> int:
     bar = tqdm(total=split.shape[0], desc=title, unit=" images", unit_scale=True, disable=None)
     with bar, open(path, "wb") as file:
         np.lib.format.write_array_header_1_0(file, header | {"shape": split.shape})
-        for chunk in split.chunks():
+        for chunk in split.chunks() if isinstance(split, Split) else in_chunks(split):
             if chunk.dtype != dtype or chunk.shape[1:] != split.shape[1:]:
                 raise ValueError(f"{path.name}: {chunk.shape} {chunk.dtype} does not fit {split.shape} {dtype}")
             file.write(np.ascontiguousarray(chunk).data)

@@ -16,7 +16,7 @@ from PIL import Image, UnidentifiedImageError, features
 from pipeline.base.errors import UserError
 from pipeline.base.files import printable
 from pipeline.base.machine import in_parallel
-from pipeline.data.array import Split
+from pipeline.data.array import Split, in_chunks
 from pipeline.data.config import DataConfig
 from pipeline.data.image_folder import ImageFile
 
@@ -119,17 +119,17 @@ def fit(image: Image.Image, config: DataConfig, done: Counter[str]) -> Image.Ima
     return image
 
 
-def fit_chunks(split: Split, config: DataConfig) -> Split:
-    """The split at `config.resolution`, resized in parallel where it has another one."""
+def fit_array(array: np.ndarray, config: DataConfig) -> np.ndarray | Split:
+    """Images (N, C, H, W) at `config.resolution`, resized in parallel where they have another one."""
     side = config.resolution
-    if split.shape[2:] == (side, side):
-        return split
+    if array.shape[2:] == (side, side):
+        return array
 
     def work(chunk: np.ndarray) -> np.ndarray:
         images = (Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0))) for image in chunk)
         return np.stack([np.asarray(fit(image, config, Counter())).transpose(2, 0, 1) for image in images])
 
-    return Split(shape=(*split.shape[:2], side, side), chunks=lambda: in_parallel(work, split.chunks()))
+    return Split(shape=(*array.shape[:2], side, side), chunks=lambda: in_parallel(work, in_chunks(array)))
 
 
 def resize_rule(config: DataConfig) -> str:

@@ -66,7 +66,7 @@ def _announce(content: Content, dataset: str, folder: Path) -> None:
     needed = sum(math.prod(split.shape) for split in (content.images, content.test) if split is not None)  # bytes
     free = shutil.disk_usage(folder.parent).free
     needs, has = (f"{tqdm.format_sizeof(size)}B" for size in (needed, free))
-    test = f" and {content.test.shape[0]:,} of the test split" if content.test else ""
+    test = f" and {content.test.shape[0]:,} of the test split" if content.test is not None else ""
     images = f"{count:,} images{test} as {channels} x {height} x {width} uint8"
     print(f"prepare: {dataset}: {images} -> {folder}/, {needs} ({has} free)", flush=True)
     if free < needed * SPARE:

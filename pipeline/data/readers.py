@@ -13,9 +13,9 @@ import numpy as np
 
 from pipeline.base.errors import UserError
 from pipeline.base.files import printable, write_text
-from pipeline.data.array import Split, in_memory
+from pipeline.data.array import Split
 from pipeline.data.config import SIDES, DataConfig, Source
-from pipeline.data.decode import LIBRARY, decode_files, fit_chunks, resize_rule
+from pipeline.data.decode import LIBRARY, decode_files, fit_array, resize_rule
 from pipeline.data.glyphs import Glyphs
 from pipeline.data.image_folder import EXTENSIONS, ORDER, find_images, split_inside, unpack_tar
 from pipeline.data.sources import locate
@@ -38,10 +38,10 @@ class Job:
 class Content:
     """The result of a reader. `facts` go into the manifest; some are counted while the chunks of `images` are made."""
 
-    images: Split
+    images: np.ndarray | Split
     facts: dict[str, Any]
     labels: np.ndarray | None = None
-    test: Split | None = None
+    test: np.ndarray | Split | None = None
     test_labels: np.ndarray | None = None
 
 
@@ -79,9 +79,8 @@ def split_digits(count: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _digits(job: Job) -> Content:
     images, labels, facts = read_digits(job.config)
-    parts = [(in_memory(images[part]), labels[part]) for part in split_digits(len(images))]
-    (train, train_labels), (test, test_labels) = parts
-    return Content(images=train, labels=train_labels, test=test, test_labels=test_labels, facts=facts)
+    train, test = split_digits(len(images))
+    return Content(images=images[train], labels=labels[train], test=images[test], test_labels=labels[test], facts=facts)
 
 
 def _glyphs(job: Job) -> Content:
@@ -128,7 +127,7 @@ def _arrays(job: Job, *, name: str, source: str, split: str) -> Content:
         ) from None
     # torchvision gives CIFAR-10 as (N, H, W, C) with .targets, STL-10 as (N, C, H, W) with .labels.
     stored = (part.data if name == "STL10" else part.data.transpose(0, 3, 1, 2) for part in (train, test))
-    images, held_out = (fit_chunks(in_memory(array), job.config) for array in stored)
+    images, held_out = (fit_array(array, job.config) for array in stored)
     squash = job.config.model_copy(update={"fit": "squash"})
     facts = {
         "source": f"{source}, {path.name}",

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.base.errors import UserError
 from pipeline.base.files import sha256
-from pipeline.data.array import Split, _write, in_memory, read_array, read_manifest, read_splits, write_dataset
+from pipeline.data.array import Split, _write, read_array, read_manifest, read_splits, write_dataset
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 3, 4, 5), dtype=np.uint8)
 LABELS = np.arange(6, dtype=np.int64)
@@ -143,4 +143,4 @@ def test_fewer_images_than_announced_are_a_shorter_array(tmp_path):
 def test_a_full_disk_is_an_oserror(tmp_path):
     (tmp_path / "images.npy").symlink_to("/dev/full")
     with pytest.raises(OSError, match="No space left"):
-        _write(tmp_path / "images.npy", in_memory(np.zeros((1 << 20, 1, 4, 4), np.uint8)), "title")
+        _write(tmp_path / "images.npy", np.zeros((1 << 20, 1, 4, 4), np.uint8), "title")
