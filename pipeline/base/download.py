@@ -66,34 +66,35 @@ def search_paths(file: str) -> list[Path]:
     return [folder / file for folder in (data_root(), cache) if folder is not None]
 
 
-def download(published: PublishedFile, path: Path) -> None:
-    """Fetch a published file to `path`, which gets its name only after the checksum was compared.
+def download(published: PublishedFile, path: Path, advice: str = "") -> Path:
+    """Fetch a published file to `path`, which gets its name only after the checksum was compared, and return that.
 
     Two processes that need the same file fetch it once: the second waits for the first.
-    Errors: `OSError` (no network, no space, no permission, an answer that broke off), `Mismatch`.
+    Errors: `UserError` that ends in `advice`: no network, no space, no permission, an answer that broke off or is
+    another file.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(path.parent).free
-    if free < published.size:
-        raise OSError(f"{published.size / 1e9:.1f} GB are needed at {path.parent}, {free / 1e9:.1f} GB are free")
     logging.getLogger("filelock").setLevel(logging.WARNING)
     pooch.get_logger().setLevel("WARNING")  # the caller says the same
     headers = {"User-Agent": "Mozilla/5.0", "Accept-Encoding": "identity"}
     hooks = {"response": _check_answer}
     fetch = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=TIMEOUT, headers=headers, hooks=hooks)
     digest = published.checksum.replace(" ", ":")
-    with FileLock(path.with_name(f".{path.name}.lock")) as lock:
-        try:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(path.parent).free
+        if free < published.size:
+            raise OSError(f"{published.size / 1e9:.1f} GB are needed at {path.parent}, {free / 1e9:.1f} GB are free")
+        with FileLock(path.with_name(f".{path.name}.lock")) as lock:
             pooch.retrieve(published.address, known_hash=digest, fname=path.name, path=path.parent, downloader=fetch)
-        except requests.RequestException as problem:  # requests wraps the few words that say what happened
-            cause: BaseException = problem
-            while cause.__context__ is not None:
-                cause = cause.__context__
-            raise OSError(str(cause)) from None
-        except ValueError as problem:  # pooch compared the checksum
-            raise Mismatch(str(problem).partition(". Deleted")[0]) from None
-        path.chmod(0o644)  # pooch's temporary files are private
-        Path(lock.lock_file).unlink(missing_ok=True)  # a process that waits for it finds the file
+            path.chmod(0o644)  # pooch's temporary files are private
+            Path(lock.lock_file).unlink(missing_ok=True)  # a process that waits for it finds the file
+    except (Mismatch, OSError, ValueError) as problem:  # ValueError: pooch compared the checksum
+        cause: BaseException = problem  # requests wraps the few words that say what happened
+        while isinstance(problem, requests.RequestException) and cause.__context__ is not None:
+            cause = cause.__context__
+        reason = " ".join(str(cause).partition(". Deleted")[0].split())
+        raise UserError(f"{published.file} could not be fetched from {published.address} ({reason}){advice}") from None
+    return path
 
 
 def _check_answer(answer: requests.Response, *_: object, **__: object) -> None:

@@ -63,9 +63,6 @@ def check_output(path: str | Path, *, option: str, folder: bool = False) -> None
             raise UserError(f"{given} which is there already; allowed: a new or empty folder")
         if path.is_dir() and not folder:
             raise UserError(f"{given} which is a folder; allowed: the name of a file")
-        above = next((parent for parent in path.parents if os.path.lexists(parent)), path.parent)
-        if above.exists() and not above.is_dir():
-            raise UserError(f"{given} but {above} is a file")
         path.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileNotFoundError):
             os.lstat(path)  # raises for a name that is too long

@@ -1,11 +1,7 @@
 """The official files of the datasets (names, addresses, sizes, checksums), and the search for a local copy.
 
-The first of these that exists is used:
-1. `data.path` of conf/dataset/<name>.yaml;
-2. in the folder that the environment variable TRANSGAN_DATA names: `<name>`, `<name>.zip`, the official file's name;
-3. in the cache ($XDG_CACHE_HOME/transgan, else ~/.cache/transgan): the official file's name;
-4. the official address; the download is kept in the folder of TRANSGAN_DATA, or in the cache where that is not set.
-A folder may hold the official file itself or what it unpacks to.
+The places are those of docs/reference/datasets.md, in its order. A folder may hold the official file itself or what it
+unpacks to.
 """
 
 import os
@@ -110,12 +106,5 @@ def _copy(dataset: str, config: DataConfig, official: PublishedFile | None, sett
             f"set {setting} to a folder, zip or tar of them ({as_override(setting, '/absolute/path')}), "
             f"or put them at {root or f'${ROOT}'}/{dataset} (a folder) or {dataset}.zip"
         )
-    try:
-        download(official, places[0])
-    except (Mismatch, OSError) as problem:
-        reason = " ".join(str(problem).split())
-        raise UserError(
-            f"{official} is needed and could not be fetched from {official.address} ({reason}): fetch it elsewhere "
-            f"and put it at {places[0]}, or point {setting} at it, or let {ROOT} name a folder that holds it"
-        ) from None
-    return places[0]
+    advice = f"put it at {places[0]}, or point {setting} at it, or let {ROOT} name a folder that holds it"
+    return download(official, places[0], f": fetch {official} elsewhere and {advice}")

@@ -141,7 +141,7 @@ class Recorder:
     ("path", "said"),
     [
         ("made", "--json: given 'made', which is a folder; allowed: the name of a file"),
-        ("file/out.json", "--json: given 'file/out.json', but file is a file"),
+        ("file/out.json", "--json: given 'file/out.json', which cannot be written: "),
         ("a" * 300, "which cannot be written: File name too long"),
         ("/proc/nowhere/out.json", "which cannot be written: "),
     ],

@@ -55,4 +55,4 @@ def test_what_cannot_be_written_is_one_line_before_any_work(monkeypatch, capsys,
     with pytest.raises(SystemExit):
         export.main()
     error = capsys.readouterr().err
-    assert error.startswith("error: --out: given ") and "file is a file" in error and error.count("\n") == 1
+    assert error.startswith("error: --out: given ") and "cannot be written: " in error and error.count("\n") == 1

