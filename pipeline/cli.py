@@ -16,11 +16,11 @@ DISTRIBUTION = "transgan-pipeline"
 
 
 class Command(NamedTuple):
-    """A subcommand: a module whose `main` reads sys.argv, one line of help, the arguments of an example."""
+    """A subcommand: a module, whose `main` (or what is named after a colon) reads sys.argv, and words for its help."""
 
     module: str
-    help: str
-    example: str
+    help: str  # one line
+    example: str  # arguments
     anywhere: bool = False  # whether it also works outside a project
 
 
@@ -71,7 +71,9 @@ COMMANDS = {
     ),
     "gather": Command("pipeline.matrix.gather", "which cells are there, and bring them home", "--restore"),
     "compare": Command("pipeline.report.command", "two revisions or experiments side by side", "HEAD workspace"),
-    "watch": Command("pipeline.runs.watch", "trainings at work: TensorBoard, or lines on the terminal", "--text"),
+    "watch": Command(
+        "pipeline.runs.unfinished:watch", "trainings at work: TensorBoard, or lines on the terminal", "--text"
+    ),
     "unfinished": Command("pipeline.runs.unfinished", "interrupted trainings that can go on", "--remove all"),
 }
 
@@ -86,8 +88,8 @@ def main() -> None:
     if name in ("-h", "--help"):
         width = max(map(len, COMMANDS))
         lines = [f"  {name:<{width}}  {command.help}" for name, command in COMMANDS.items()]
-        print("usage: transgan <command> [options]", "", *lines, "", sep="\n")
-        print("transgan <command> --help says more about one of them.")
+        last = "transgan <command> --help says more about one of them."
+        print("usage: transgan <command> [options]", "", *lines, "", last, sep="\n")
         return
     if name == "--version":
         try:
@@ -103,7 +105,8 @@ def main() -> None:
     if not help_asked:
         enter_project(f"transgan {name}", needed=not command.anywhere)
     try:
-        importlib.import_module(command.module).main()
+        module, _, function = command.module.partition(":")
+        getattr(importlib.import_module(module), function or "main")()
     finally:
         if help_asked:
             print(f"\nexample:\n  transgan {name} {command.example}")

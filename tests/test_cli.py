@@ -22,7 +22,6 @@ def transgan(monkeypatch, *arguments):
 @pytest.mark.parametrize("name", cli.COMMANDS)
 def test_every_subcommand_exists_and_explains_itself(monkeypatch, capsys, name):
     command = cli.COMMANDS[name]
-    assert callable(importlib.import_module(command.module).main)
     with pytest.raises(SystemExit) as end:
         transgan(monkeypatch, name, "--help")
     shown = capsys.readouterr().out

@@ -19,7 +19,7 @@ def resolve_networks(model: ModelConfig, data: DataConfig, composed: ComposedCel
 
     Errors: `ConfigError` for a setting that its family does not have, and for settings that do not fit together.
     """
-    resolved = {}
+    resolved, images = {}, {"resolution": data.resolution, "channels": data.channels}
     for network in NETWORKS:
         choice = getattr(model, network)
         family, own = load_family(choice.family), f"model.{network}.{choice.family}"
@@ -28,14 +28,13 @@ def resolve_networks(model: ModelConfig, data: DataConfig, composed: ComposedCel
             schema = getattr(family, f"{network.capitalize()}Settings")
             settings = bind(schema, {}, file=composed.where(f"model.{network}.family")[0], prefix=own)
         try:
-            resolve = getattr(family, f"resolve_{network}")
-            resolved[network] = resolve(settings, model, resolution=data.resolution, channels=data.channels)
+            resolved[network] = getattr(family, f"resolve_{network}")(settings, model, **images)
         except Impossible as problem:
             key = problem.key
             if key.startswith(f"model.{network}.") and key != f"model.{network}.family":
                 key = key.replace(f"model.{network}", own)
             raise ConfigError(*composed.where(key), problem.given, f"{problem.allowed} ({cell})") from None
-    return NetworkSpec(resolution=data.resolution, channels=data.channels, **resolved)
+    return NetworkSpec(**images, **resolved)
 
 
 def check_cell(
@@ -76,11 +75,9 @@ def _rules(network: NetworkSpec, train: TrainConfig) -> Iterator[tuple[object, s
     yield penalty == "gradient_norm" and train.penalty_target is None, "penalty_target", valued
     allowed = "false with train.critic_steps 1: what a G step leaves would cancel the fakes of every D step"
     yield train.keep_generator_gradients and train.critic_steps == 1, "keep_generator_gradients", allowed
-    unequal = train.batch_generator != train.batch_discriminator
-    allowed = (
-        f"train.batch_discriminator, {train.batch_discriminator}: the relativistic loss pairs every fake with a real"
-    )
-    yield train.loss == "relativistic" and unequal, "batch_generator", allowed
+    unpaired = train.loss == "relativistic" and train.batch_generator != train.batch_discriminator
+    pairs = "the relativistic loss pairs every fake with a real"
+    yield unpaired, "batch_generator", f"train.batch_discriminator, {train.batch_discriminator}: {pairs}"
     compiled, batched = train.execution != "eager", network.batch_statistics
     allowed = f"false with train.execution {train.execution}: the compiler chooses what to recompute"
     yield train.recompute and compiled, "recompute", allowed
@@ -92,8 +89,8 @@ def _rules(network: NetworkSpec, train: TrainConfig) -> Iterator[tuple[object, s
         yield size // parts % train.processes, "processes", allowed
     allowed = "1 with networks that use batch statistics (model.norm batch, for one): those are the whole batch's"
     yield batched and train.parts > 1, "accumulate", allowed
-    allowed = f"1 with train.execution {train.execution} and networks that use batch statistics: the compiler "
-    allowed += "cannot differentiate twice through what the processes exchange for them"
+    exchanged = "the compiler cannot differentiate twice through what the processes exchange for them"
+    allowed = f"1 with train.execution {train.execution} and networks that use batch statistics: {exchanged}"
     yield batched and train.processes > 1 and compiled, "processes", allowed
     unit = network.discriminator.batch_unit
     for name in NETWORKS:

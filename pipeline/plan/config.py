@@ -130,23 +130,21 @@ def load(path: str | Path = PARAMS) -> dict[str, Any]:
     for key in ("profile", "matrix", "report", *SECTIONS):
         if key not in content:
             raise ConfigError(file, key, "nothing", "a value: this section is required")
-    bind(Matrix, content["matrix"], file=file, prefix="matrix")
-    bind(ReportConfig, content["report"], file=file, prefix="report")
+    for key, schema in (("matrix", Matrix), ("report", ReportConfig)):
+        bind(schema, content[key], file=file, prefix=key)
     if not conf.is_dir():
         raise ConfigError(f"{CONF}/", "folder", "nothing", f"data sets, variants and profiles, beside {path}")
     content |= {"file": file, "conf": str(conf)}
     _check_files(content)
     matrix, rows = content["matrix"], content.get("variants", {})
     files = [path.stem for path in sorted(conf.glob("variant/*.yaml"))]
-    for key, given, known in (
-        ("profile", [content["profile"]], names(content, "profile")),
-        *((f"variants.{name}.like", [row["like"]], files) for name, row in rows.items() if "like" in row),
-        ("matrix.datasets", matrix["datasets"], names(content, "dataset")),
-        ("matrix.variants", matrix["variants"], names(content, "variant")),
-    ):
-        for name in given:
-            if name not in known:
-                raise ConfigError(file, key, name, choices(known, name))
+    given = [("profile", content["profile"], names(content, "profile"))]
+    given += [(f"variants.{name}.like", row["like"], files) for name, row in rows.items() if "like" in row]
+    given += [("matrix.datasets", name, names(content, "dataset")) for name in matrix["datasets"]]
+    given += [("matrix.variants", name, names(content, "variant")) for name in matrix["variants"]]
+    for key, name, known in given:
+        if name not in known:
+            raise ConfigError(file, key, name, choices(known, name))
     return content
 
 
@@ -224,7 +222,7 @@ def overridden(cells: list[ResolvedCell]) -> dict[str, list[str]]:
     """Base keys that every one of `cells` overrides, and in which files: in params.yaml they change nothing."""
     found = {}
     for key in sorted({key for cell in cells for key in cell.composed.layers[0].settings}):
-        last = [(cell.composed.last(key), cell.composed.layers[0]) for cell in cells]
-        if all(layer not in (None, base) for layer, base in last):
-            found[key] = sorted({layer.prefix.rstrip(".") or layer.file for layer, _ in last if layer})
+        last = [layer for cell in cells if (layer := cell.composed.last(key)) not in (None, cell.composed.layers[0])]
+        if len(last) == len(cells):
+            found[key] = sorted({layer.prefix.rstrip(".") or layer.file for layer in last if layer})
     return found

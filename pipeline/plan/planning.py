@@ -16,7 +16,7 @@ from pipeline.metrics.config import measure_plan, reference_plan
 from pipeline.metrics.extractors.registry import IllustratePlan
 from pipeline.networks.spec import NetworkSpec
 from pipeline.plan.compose import SECTIONS, leaves
-from pipeline.plan.config import PARAMS, ResolvedCell, load, overridden, resolve_cell
+from pipeline.plan.config import PARAMS, Matrix, ResolvedCell, load, overridden, resolve_cell
 from pipeline.plan.fingerprint import fingerprint
 from pipeline.training.config import ImportPlan, TrainPlan, effective_settings, kimg, same_training
 
@@ -54,13 +54,11 @@ def write_plan(params: str | Path = PARAMS) -> dict[str, Any]:
             files[f"illustrate/{planned}.yaml"] = dump(illustrated)
             alike = imported or dump(training.model_copy(update={"train": same_training(train)}))
             twin = trained.setdefault((cell.dataset, alike), cell.variant)
-            entry: dict[str, Any] = {"dataset": cell.dataset, "variant": cell.variant, "seed": seed}
-            entry |= {"kimg": 0.0 if imported else kimg(train), "twin_of": twin if twin != cell.variant else None}
-            if imported:  # no seed has a part in it: the first one's row stands for all
-                entry["repeats"] = seed != matrix["seeds"][0]
-            entries.append(entry)
-    axes = {axis: matrix[axis] for axis in ("datasets", "variants", "seeds")}
-    index = {"profile": content["profile"], **axes, "cells": entries}
+            entry = vars(planned) | {"kimg": 0.0 if imported else kimg(train)}
+            entry |= {"twin_of": twin if twin != cell.variant else None}
+            # No seed has a part in imported weights: the first one's row stands for all.
+            entries.append(entry | ({"repeats": seed != matrix["seeds"][0]} if imported else {}))
+    index = {"profile": content["profile"], **{axis: matrix[axis] for axis in Matrix.model_fields}, "cells": entries}
     for name, text in files.items():
         write_text(PLAN / name, text)
     write_json(PLAN / "index.json", index)
@@ -103,14 +101,13 @@ def _import_plan(content: Mapping[str, Any], cell: ResolvedCell) -> ImportPlan:
 def _dataset_files(cells: list[ResolvedCell]) -> dict[str, str]:
     """Plan files of prepare and reference; all cells of a dataset must agree on what is measured on real images."""
     files: dict[str, str] = {}
-    first: dict[str, tuple[str, str]] = {}  # data set -> reference and variant of its first cell
     for cell in cells:
         files[f"prepare/{cell.dataset}.yaml"] = dump(cell.data)
-        files[f"reference/{cell.dataset}.yaml"] = reference = dump(reference_plan(cell.evaluate))
-        expected, owner = first.setdefault(cell.dataset, (reference, cell.variant))
-        if reference != expected:
+        reference = dump(reference_plan(cell.evaluate))
+        if files.setdefault(f"reference/{cell.dataset}.yaml", reference) != reference:
+            first = next(one.variant for one in cells if one.dataset == cell.dataset)
             allowed = "one reference per dataset: set them for the data set or the profile"
-            raise ConfigError(*cell.composed.where("evaluate"), f"real-image settings unlike those of {owner}", allowed)
+            raise ConfigError(*cell.composed.where("evaluate"), f"real-image settings unlike those of {first}", allowed)
     return files
 
 
@@ -122,13 +119,11 @@ def _remove_stale(index: dict[str, Any], files: set[str]) -> None:
     kept = {str(Cell.of(cell)) for cell in index["cells"]} | {f"{dataset}/reference" for dataset in index["datasets"]}
     for path in sorted([*PLAN.rglob("*"), *RESULTS.rglob("*")], reverse=True):
         root, *parts = path.parts
+        stale = len(parts) > 1 and "/".join(parts[:3]).removesuffix(".json") not in kept
         if path.is_dir():
             if not any(path.iterdir()):
                 path.rmdir()
-        elif root == PLAN.name:
-            if "/".join(parts) not in files:
-                path.unlink()
-        elif len(parts) > 1 and "/".join(parts[:3]).removesuffix(".json") not in kept:
+        elif "/".join(parts) not in files if root == PLAN.name else stale:
             path.unlink()
 
 
@@ -142,8 +137,7 @@ def describe_plan(index: dict[str, Any]) -> list[str]:
         f"plan: profile {index['profile']}, {len(index['cells'])} cells, {len(cells)} trainings of "
         f"{sum(cell['kimg'] for cell in cells):,.0f} kimg in all -> {PLAN}/"
     ]
-    with open(COSTS, encoding="utf-8") as file:
-        costs = {row["dataset"]: row for row in csv.DictReader(file)}
+    costs = {row["dataset"]: row for row in csv.DictReader(COSTS.read_text(encoding="utf-8").splitlines())}
     for dataset in index["datasets"]:
         kimg = [cell["kimg"] for cell in cells if cell["dataset"] == dataset]
         words = "nothing is known of their cost"

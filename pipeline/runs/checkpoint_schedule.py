@@ -39,18 +39,21 @@ class Progress(Observer):
 
     def __init__(self, name: str, stream: TextIO | None = None):
         self.name, self.stream = name, stream
-        self.total = self.resumed_at = self.ticked_at = self.before = 0.0
-        self.began = self.ticked = time.monotonic()
+        self.total = self.before = 0.0
+        self.began = self.ticked = (
+            0.0,
+            time.monotonic(),
+        )  # kimg and clock where this sitting began, and at the last tick
 
     def start(self, total_kimg: float, *, kimg: float = 0.0, seconds: float = 0.0) -> None:
         """Begin, or go on at `kimg` after `seconds` of training in earlier sittings."""
-        self.total, self.resumed_at, self.ticked_at, self.before = total_kimg, kimg, kimg, seconds
-        self.began = self.ticked = time.monotonic()
+        self.total, self.before = total_kimg, seconds
+        self.began = self.ticked = kimg, time.monotonic()
         self.note(f"{total_kimg:,.1f} kimg")
 
     def seconds(self) -> float:
         """Seconds trained so far, earlier sittings included."""
-        return self.before + time.monotonic() - self.began
+        return self.before + time.monotonic() - self.began[1]
 
     def tick(self, row: dict[str, float], device: torch.device) -> dict[str, float]:
         """Show a tick; returns what the machine did since the last one: the row of machine.csv.
@@ -59,20 +62,12 @@ class Progress(Observer):
         """
         memory_mib = all_reduce_max(peak_memory(device))
         now, kimg = time.monotonic(), row["kimg"]
-        pace = (now - self.ticked) / (kimg - self.ticked_at)
-        left = (self.total - kimg) * (now - self.began) / (kimg - self.resumed_at)
-        self.ticked, self.ticked_at = now, kimg
-        self.note(
-            f"{kimg:,.1f}/{self.total:,.1f} kimg, {pace:.2f} s/kimg, {left / 60:.1f} min left, "
-            f"{memory_mib:,} MiB, W {row['wasserstein']:.2f}"
-        )
-        return {
-            "kimg": kimg,
-            "seconds": self.seconds(),
-            "sec_per_kimg": pace,
-            "images_per_second": 1000 / pace if pace else 0.0,
-            "memory_mib": memory_mib,
-        }
+        pace, mean = ((now - clock) / (kimg - at) for at, clock in (self.ticked, self.began))  # seconds a kimg
+        self.ticked, left = (kimg, now), f"{(self.total - kimg) * mean / 60:.1f} min left"
+        how_far = f"{kimg:,.1f}/{self.total:,.1f} kimg, {pace:.2f} s/kimg, {left}"
+        self.note(f"{how_far}, {memory_mib:,} MiB, W {row['wasserstein']:.2f}")
+        machine = {"kimg": kimg, "seconds": self.seconds(), "sec_per_kimg": pace}
+        return machine | {"images_per_second": 1000 / pace if pace else 0.0, "memory_mib": memory_mib}
 
     def after_iteration(self, outcome: Outcome) -> None:
         outcome.seconds = self.seconds()
@@ -123,9 +118,8 @@ class CheckpointSchedule(Progress):
             saved = time.strftime("%H:%M:%S", time.localtime(found["saved"]))
             self.note(f"resumed at {kimg:,.1f} kimg from the checkpoint of {saved}{by}")
         if all_reduce_max(outcome.step) != outcome.step:
-            raise UserError(
-                f"{self.folder}: not every process could read the newest checkpoint; the same command tries again"
-            )
+            unequal = "not every process could read the newest checkpoint"
+            raise UserError(f"{self.folder}: {unequal}; the same command tries again")
         self._publish(outcome)
 
     def after_iteration(self, outcome: Outcome) -> None:
@@ -143,10 +137,9 @@ class CheckpointSchedule(Progress):
         if reason:
             all_reduce_max(0)  # the state is stored before any process ends
             by = "the end of the process that started it" if reason == GONE else signal.Signals(reason).name
-            raise UserError(
-                f"{self.name}: stopped by {by} at {self._kimg(outcome):,.1f} of {self.planned:,.1f} kimg, "
-                "its state is stored; the same command goes on from there"
-            )
+            reached = f"at {self._kimg(outcome):,.1f} of {self.planned:,.1f} kimg"
+            stored = "its state is stored; the same command goes on from there"
+            raise UserError(f"{self.name}: stopped by {by} {reached}, {stored}")
 
     def _reason(self) -> int:
         """Why training has to stop: the number of a signal, GONE, or 0."""
@@ -161,11 +154,9 @@ class CheckpointSchedule(Progress):
         """Store the state. Errors: `UserError` where the disk does not take it; the checkpoints before it stay."""
         if not self.writes:
             return
-        began = time.monotonic()
-        with explain_disk_error(
-            f"{self.folder}: the checkpoint at {self._kimg(outcome):,.1f} kimg could not be written; "
-            "once that is mended the same command goes on from the one before"
-        ):
+        began, refused = time.monotonic(), f"the checkpoint at {self._kimg(outcome):,.1f} kimg could not be written"
+        goes_on = "once that is mended the same command goes on from the one before"
+        with explain_disk_error(f"{self.folder}: {refused}; {goes_on}"):
             save(self.folder, capture(outcome, self.device), key=self.folder.name, step=outcome.step)
         ended = time.monotonic()
         self.due = ended + max(self.least, (ended - began) / SHARE)

@@ -1,9 +1,13 @@
-"""Trainings that are at work or were interrupted: transgan unfinished [--remove KEY|all]
+"""Trainings that are at work or were interrupted: listed or removed (transgan unfinished), or watched (transgan watch).
 
-They are listed, or their work directories removed. What is shown is what each training writes to its progress.json.
+What is shown is what each training writes: lines by its progress.json, TensorBoard by its curves and pictures in
+.work/events. Neither needs a network.
 """
 
 import argparse
+import socket
+import subprocess
+import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,8 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.errors import UserError, choices, command_line
-from pipeline.base.files import read_json
-from pipeline.runs.work_dirs import discard, held, holder, work_root
+from pipeline.base.files import add_number, read_json
+from pipeline.runs.work_dirs import EVENTS, discard, held, holder, work_root
+
+EVERY = 2.0  # seconds between two looks
+CLEAR = "\x1b[H\x1b[J"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,3 +97,30 @@ def main() -> None:
         print(f"{one.folder.name[:12]}: {one.line()}  {f'{size / 2**20:,.1f} MiB' if key is None else '-> removed'}")
     if not trainings:
         print(f"{root}: {'no unfinished trainings' if key is None else 'nothing to remove'}")
+
+
+@command_line
+def watch() -> None:
+    """Trainings, watched while they train: TensorBoard, or a line for each, again and again on a terminal."""
+    parser = argparse.ArgumentParser(prog="transgan watch", description="Curves and pictures of trainings at work.")
+    parser.add_argument("--text", action="store_true", help="a line for each training, no TensorBoard")
+    add_number(parser, "--port", 0, default=6006, help="of TensorBoard (6006)")
+    parser.add_argument("--host", default="localhost", help="that TensorBoard answers to (localhost; 0.0.0.0: anybody)")
+    given, root = parser.parse_args(), work_root()
+    while given.text:
+        lines = [one.line() for one in unfinished(root)]
+        text = "\n".join(lines) or f"{root}: no training is at work, and none was interrupted"
+        print(f"{CLEAR if sys.stdout.isatty() else ''}{text}", flush=True)
+        if not sys.stdout.isatty():
+            return
+        time.sleep(EVERY)
+    try:  # TensorBoard would print a line of its own first
+        socket.create_server((given.host, given.port)).close()
+    except (OSError, OverflowError) as error:
+        raise UserError(f"--port: given {given.port}; allowed: a free port of {given.host} ({error})") from None
+    folder = root / EVENTS
+    folder.mkdir(parents=True, exist_ok=True)
+    print(f"watch: TensorBoard on {folder}; Ctrl-C ends it, the trainings go on", flush=True)
+    options = ["--logdir", str(folder), "--host", given.host, "--port", str(given.port), "--reload_interval", "10"]
+    if code := subprocess.run([sys.executable, "-m", "tensorboard.main", *options]).returncode:
+        raise UserError(f"TensorBoard ended with status {code}, see above")

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from pipeline.base.files import read_json, write_json
-from pipeline.runs import watch
+from pipeline.runs import unfinished as module
 from pipeline.runs.checkpoint_schedule import CheckpointSchedule
 from pipeline.runs.run import run_cell
 from pipeline.runs.unfinished import unfinished
@@ -74,7 +74,7 @@ def test_a_training_without_a_checkpoint_has_a_name_and_nothing_else(work):
 def test_the_terminal_shows_a_line_for_each(interrupted, monkeypatch, capsys):
     with work_folder("ab" * 32, "digits/other/seed0", print):
         monkeypatch.setattr(sys, "argv", ["watch", "--text"])
-        watch.main()
+        module.watch()
     full, other = capsys.readouterr().out.splitlines()
     assert full.startswith(f"{NAME}  0.0 of 0.1 kimg (62%)") and full.endswith("interrupted")
     assert other.startswith("digits/other/seed0") and other.endswith(f"at work: process {os.getpid()}")
@@ -82,7 +82,7 @@ def test_the_terminal_shows_a_line_for_each(interrupted, monkeypatch, capsys):
 
 def test_with_nothing_to_show_it_says_so(work, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["watch", "--text"])
-    watch.main()
+    module.watch()
     assert "no training is at work" in capsys.readouterr().out
 
 
@@ -96,10 +96,10 @@ def test_what_another_revision_wrote_of_its_progress_is_no_obstacle(work):
 def test_tensorboard_is_started_on_the_folder_of_the_curves(work, monkeypatch):
     started = []
     monkeypatch.setattr(
-        watch.subprocess, "run", lambda command: started.append(command) or type("", (), {"returncode": 0})
+        module.subprocess, "run", lambda command: started.append(command) or type("", (), {"returncode": 0})
     )
     monkeypatch.setattr(sys, "argv", ["watch", "--port", "0"])
-    watch.main()
+    module.watch()
     (command,) = started
     assert command[:3] == [sys.executable, "-m", "tensorboard.main"] and command[-1] != "0.0.0.0"
     assert (
@@ -110,11 +110,11 @@ def test_tensorboard_is_started_on_the_folder_of_the_curves(work, monkeypatch):
 
 @pytest.mark.parametrize("port", ["taken", "99999", "six"])
 def test_a_port_that_cannot_be_is_one_line_and_no_tensorboard(work, monkeypatch, capsys, port):
-    monkeypatch.setattr(watch.subprocess, "run", lambda command: pytest.fail("TensorBoard began"))
+    monkeypatch.setattr(module.subprocess, "run", lambda command: pytest.fail("TensorBoard began"))
     with socket.create_server(("localhost", 0)) as server:
         port = str(server.getsockname()[1]) if port == "taken" else port
         monkeypatch.setattr(sys, "argv", ["watch", "--port", port])
         with pytest.raises(SystemExit):
-            watch.main()
+            module.watch()
     error = capsys.readouterr().err
     assert error.startswith(f"error: --port: given {port}; allowed: ") and error.count("\n") == 1
