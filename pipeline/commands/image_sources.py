@@ -90,10 +90,8 @@ def _prepare_files(path: Path, name: str, scratch: Path) -> None:
     prepare(config, name, scratch)
     counts = read_manifest(scratch)["images"]
     if others := max(counts["resized"], counts["cropped"]):
-        raise UserError(
-            f"{name}: {others:,} images are not {width} x {height} as the first one; allowed: images of one size, "
-            "for resizing them is part of the protocol that made them"
-        )
+        allowed = "images of one size, for resizing them is part of the protocol that made them"
+        raise UserError(f"{name}: {others:,} images are not {width} x {height} as the first one; allowed: {allowed}")
 
 
 def _array(path: Path) -> np.ndarray:

@@ -10,11 +10,12 @@ A folder holds what drawing needs (generator_ema.safetensors in half precision, 
 """
 
 import argparse
+import csv
 import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 
@@ -115,30 +116,8 @@ def keep(cells: Mapping[Path, Cell], root: Path, others: Iterable[Path] = ()) ->
         write_text(folder / "README.md", model_card(cells[folder], root, _name(folder)))
 
 
-class Images(NamedTuple):
-    """What a card says of the images a network was trained on."""
-
-    title: str
-    terms: str  # of use, in words
-    license: str = "other"  # of the weights, as hubs name licences
-    hub: str | None = None  # the data set's name on model hubs
-
-
-DATA = {
-    "digits": Images(
-        "scikit-learn's digits: the test part of UCI's Optical Recognition of Handwritten Digits, 8 x 8",
-        "CC BY 4.0 (UCI Machine Learning Repository)",
-        "mit",
-    ),
-    "glyphs": Images("glyphs: characters of the font DejaVu, drawn by this project", "none", "mit"),
-    "cifar10": Images("CIFAR-10, training split", "the authors state no licence", hub="cifar10"),
-    "stl10": Images("STL-10, unlabelled and training split", "pictures from ImageNet; the authors state no licence"),
-    "celebahq": Images("CelebA-HQ", "CC BY-NC 4.0; the faces are CelebA's: non-commercial research alone"),
-    "celeba": Images("CelebA, aligned", "non-commercial research alone (the authors)"),
-    "faces": Images("CelebA, aligned", "non-commercial research alone (the authors)"),
-    "church": Images("LSUN church_outdoor, training split", "the authors state no licence"),
-}
-OTHER = Images("a folder of images", "those of the images' owner")
+# What a card says of the images: title, terms of use, the licence's name on model hubs, and the data set's name there.
+LICENCES = Path(__file__).with_name("licences.csv")
 TASK = "unconditional-image-generation"
 FACTS = {"Parameters": "parameters_g", "Seconds": "seconds", "Device": "device"}
 FACTS |= {"Revision": "revision", "Imported from": "imported_from"}
@@ -157,16 +136,19 @@ def model_card(cell: Cell, root: Path, name: str) -> str:
     found = [results / "run.json", results.with_suffix(".json"), results / "protocol.json"]
     kept, measured, protocol = (read_json(file, {}) for file in found)
     record = read_json(run / "run.json") | kept  # with time and machine of the training
-    images = DATA.get(cell.dataset) or DATA.get(cell.dataset.rstrip("0123456789"), OTHER)
+    licences = {row["dataset"]: row for row in csv.DictReader(LICENCES.read_text(encoding="utf-8").splitlines())}
+    images = licences.get(cell.dataset) or licences.get(cell.dataset.rstrip("0123456789"), licences["other"])
     metrics = [
         (metric, value, measured.get(f"{metric}{SPREAD}"), kind, protocol.get("metrics", {}).get(metric, {}))
         for metric, value in measured.items()
         if isinstance(value, int | float) and (kind := column(metric)) is not None
     ]
-    front: dict[str, Any] = {"license": images.license, "library_name": "pytorch", "pipeline_tag": TASK}
-    front |= {"tags": ["gan", "image-generation", "transgan"]} | ({"datasets": [images.hub]} if images.hub else {})
+    front: dict[str, Any] = {"license": images["license"], "library_name": "pytorch", "pipeline_tag": TASK}
+    front |= {"tags": ["gan", "image-generation", "transgan"]} | (
+        {"datasets": [images["hub"]]} if images["hub"] else {}
+    )
     if metrics:
-        data = {"name": images.title, "type": images.hub or cell.dataset}
+        data = {"name": images["title"], "type": images["hub"] or cell.dataset}
         values = [{"type": metric, "value": round(value, 4)} for metric, value, *_ in metrics]
         result = {"task": {"type": TASK}, "dataset": data, "metrics": values}
         front["model-index"] = [{"name": name, "results": [result]}]

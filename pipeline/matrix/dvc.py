@@ -137,10 +137,8 @@ def check_remote(root: str | Path = ".") -> str:
         )
     address = str(settings["remote"][name]["url"])
     if address.startswith(("http://", "https://")):
-        raise UserError(
-            f"remote {name}: {address}: http carries no run cache, so a head could not know which cells are trained; "
-            "use a folder, S3, GS, Azure or ssh"
-        )
+        why = "http carries no run cache, so a head could not know which cells are trained"
+        raise UserError(f"remote {name}: {address}: {why}; use a folder, S3, GS, Azure or ssh")
     return address
 
 

@@ -48,9 +48,8 @@ def cell_states(units: list[Unit], at: str | None) -> dict[Cell, tuple[State, st
 def describe(states: dict[Cell, tuple[State, str]]) -> list[str]:
     """A line for all, then one for each cell that is not done."""
     counts = Counter(state for state, _ in states.values())
-    lines = [
-        f"gather: {len(states)} cells: " + ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
-    ]
+    numbers = ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
+    lines = [f"gather: {len(states)} cells: {numbers}"]
     rank = list(State).index
     for cell, (state, detail) in sorted(states.items(), key=lambda item: rank(item[1][0])):
         if state is not State.DONE:

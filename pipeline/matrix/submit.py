@@ -112,11 +112,9 @@ def check_resources(units: list[Unit], gpus: int, nodes: list[dict[str, float]])
     """Errors: `UserError` where a unit would wait for ever, as no node has the GPUs that it needs."""
     most = max(units, key=lambda unit: unit.processes)
     largest = max((node.get("GPU", 0) for node in nodes), default=0)
-    if most.processes * gpus > largest:
-        raise UserError(
-            f"{most} needs {most.processes * gpus} GPUs, the cluster's largest node has {largest:.0f}; "
-            "--gpus 0 trains on processors"
-        )
+    if (needed := most.processes * gpus) > largest:
+        has = f"the cluster's largest node has {largest:.0f}"
+        raise UserError(f"{most} needs {needed} GPUs, {has}; --gpus 0 trains on processors")
 
 
 def run_worker(command: list[str], root: str, work: str, log: str) -> int:

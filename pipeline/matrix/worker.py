@@ -114,10 +114,9 @@ def start(root: Path, options: argparse.Namespace) -> Worker:
     """A worker in `root` that listens to signals. Errors: `UserError` where results would not be the head's."""
     at = check_clean(root, any_libraries=options.other_libraries)
     if options.revision is not None and at != options.revision:
-        raise UserError(
-            f"this clone is at {at[:12]}, the head at {options.revision[:12]}: results would be another revision's; "
-            f"git fetch && git checkout {options.revision[:12]}"
-        )
+        given, head = f"this clone is at {at[:12]}", options.revision[:12]
+        mend = f"git fetch && git checkout {head}"
+        raise UserError(f"{given}, the head at {head}: results would be another revision's; {mend}")
     worker = Worker(root, at)
     worker.handle_signals()
     return worker

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from operator import attrgetter
+from typing import Any
 
 from pipeline.base.errors import ConfigError
 from pipeline.base.schema import bind
@@ -19,7 +20,8 @@ def resolve_networks(model: ModelConfig, data: DataConfig, composed: ComposedCel
 
     Errors: `ConfigError` for a setting that its family does not have, and for settings that do not fit together.
     """
-    resolved, images = {}, {"resolution": data.resolution, "channels": data.channels}
+    resolved: dict[str, Any] = {}
+    images: dict[str, Any] = {"resolution": data.resolution, "channels": data.channels}
     for network in NETWORKS:
         choice = getattr(model, network)
         family, own = load_family(choice.family), f"model.{network}.{choice.family}"

@@ -80,11 +80,9 @@ def nearest(specs: list[NetworkSpec], states: dict[str, State]) -> tuple[Network
     """
     found = []
     for spec in specs:
-        networks = {"generator": "generator_ema", "discriminator": "discriminator"}
-        update = {
-            name: _with_noise(getattr(spec, name), states[key]) for name, key in networks.items() if key in states
-        }
-        spec = spec.model_copy(update=update)
+        for network, name in (("generator", "generator_ema"), ("discriminator", "discriminator")):
+            if name in states:
+                spec = spec.model_copy(update={network: _with_noise(getattr(spec, network), states[name])})
         found.append((spec, differences(states["generator_ema"], places(spec, discriminator=False))))
     return min(found, key=lambda one: len(one[1]))
 

@@ -24,6 +24,7 @@ from unittest import mock
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils import parameters_to_vector
 
 from pipeline.base.errors import UserError, command_line
 from pipeline.networks.spec import NetworkSpec
@@ -67,13 +68,11 @@ class Record:
         """Record gradients (0 where there is none) before and weights after every step of `optimizer`."""
 
         def gradients(*_: Any) -> None:
-            found = [torch.zeros_like(one) if one.grad is None else one.grad for one in parameters]
+            found = (torch.zeros_like(one) if one.grad is None else one.grad for one in parameters)
             self.gradients.append(torch.cat([gradient.flatten() for gradient in found]))
 
         optimizer.register_step_pre_hook(gradients)
-        optimizer.register_step_post_hook(
-            lambda *_: self.weights.append(torch.cat([one.detach().flatten() for one in parameters]))
-        )
+        optimizer.register_step_post_hook(lambda *_: self.weights.append(parameters_to_vector(parameters).detach()))
 
 
 def _networks(spec: NetworkSpec, config: TrainConfig) -> Networks:
@@ -109,12 +108,11 @@ def released_record(folder: Path, spec: NetworkSpec, draws: Draws, config: Train
             networks.append((network, optimizer))
         (generator, optimizer_g), (discriminator, optimizer_d) = networks
         averaged = [parameter.detach().clone() for parameter in generator.parameters()]
-        writer = types.SimpleNamespace(
-            add_scalar=lambda name, value, *_: record.losses.append(float(value)) if name.endswith("loss") else None
-        )
-        real, state = [(images, None) for images in draws.real], {"writer": writer, "train_global_steps": 0}
-        both = (generator, discriminator, optimizer_g, optimizer_d)
+        writer, real = mock.Mock(), [(images, None) for images in draws.real]
+        both, state = (generator, discriminator, optimizer_g, optimizer_d), {"writer": writer, "train_global_steps": 0}
         functions.train(args, *both, averaged, real, 0, state, None)
+    scalars = [call.args for call in writer.add_scalar.call_args_list]
+    record.losses = [float(value) for name, value, *_ in scalars if name.endswith("loss")]
     return record
 
 
@@ -149,9 +147,8 @@ def compare(released: Record, ours: Record) -> list[tuple[str, float]]:
             differences[name] = float((one - other).norm() / one.norm())
         text = ", ".join(f"{name} {value:.1e}" for name, value in differences.items())
         losses = f"loss {theirs:+.9f} released, {here:+.9f} here"
-        lines.append(
-            (f"step {number + 1} of {kind}: {losses}; relative differences: {text}", max(differences.values()))
-        )
+        line = f"step {number + 1} of {kind}: {losses}; relative differences: {text}"
+        lines.append((line, max(differences.values())))
     return lines
 
 

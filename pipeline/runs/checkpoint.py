@@ -52,9 +52,7 @@ def put_back(outcome: Outcome, state: dict[str, Any], device: torch.device) -> N
     for name, parameter in outcome.networks.discriminator.named_parameters():
         kept = state["gradients"].get(name)
         parameter.grad = None if kept is None else kept.to(device)
-    outcome.last_good = [
-        {name: tensor.to(device) for name, tensor in weights.items()} for weights in state["last_good"]
-    ]
+    outcome.last_good = [{name: one.to(device) for name, one in weights.items()} for weights in state["last_good"]]
     outcome.scalars = {name: list(values.to(device).unbind()) for name, values in state["scalars"].items()}
     outcome.grids = [grid.numpy() for grid in state["grids"]]
     for name, value in state["facts"].items():

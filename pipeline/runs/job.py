@@ -34,10 +34,8 @@ class Job:
     def in_more_parts(self) -> "Job | None":
         """Twice as many parts, where a batch can be divided so that their gradients are those of the batch."""
         train, divided = self.plan.train, 2 * self.parts * self.plan.train.processes
-        whole = (
-            self.plan.network.batch_statistics or train.batch_generator % divided or train.batch_discriminator % divided
-        )
-        return None if whole else replace(self, parts=2 * self.parts)
+        odd = any(size % divided for size in (train.batch_generator, train.batch_discriminator))
+        return None if odd or self.plan.network.batch_statistics else replace(self, parts=2 * self.parts)
 
 
 def run_key(plan: TrainPlan, images_sha256: str, device: torch.device) -> str:
@@ -48,11 +46,9 @@ def run_key(plan: TrainPlan, images_sha256: str, device: torch.device) -> str:
     alone: what is trained, on whatever machine. The number of processes is left out, though the order of sums depends
     on it: an interrupted training may go on with another number, and its record says which there were.
     """
-    kernels = (
-        "sm_{}{}".format(*torch.cuda.get_device_capability(device))
-        if device.type == "cuda"
-        else f"{processor().split()[0]} {torch.backends.cpu.get_cpu_capability()}"
-    )
+    kernels = f"{processor().split()[0]} {torch.backends.cpu.get_cpu_capability()}"
+    if device.type == "cuda":
+        kernels = "sm_{}{}".format(*torch.cuda.get_device_capability(device))
     alike = plan.model_copy(update={"train": same_training(plan.train)})
     training, machine = (dump(alike), images_sha256), (torch.__version__, device.type, kernels)
     return "".join(hashlib.sha256("".join(parts).encode()).hexdigest()[:TRAINING] for parts in (training, machine))
@@ -83,10 +79,8 @@ def check_plan(plan: TrainPlan, device: torch.device, name: str) -> None:
     """
     file, execution = f"plan/train/{name}.yaml", plan.train.execution
     if changed := sorted({*plan.code.items()} ^ {*fingerprint(plan.network, plan.train).items()}):
-        raise UserError(
-            f"{file}: {changed[0][0]} has changed since the plan was made; "
-            "`dvc repro plan` makes it anew, `dvc repro` does so by itself"
-        )
+        anew = "`dvc repro plan` makes it anew, `dvc repro` does so by itself"
+        raise UserError(f"{file}: {changed[0][0]} has changed since the plan was made; {anew}")
     needs = "a GPU" if execution == "compiled_graphs" and device.type != "cuda" else ""
     if execution != "eager" and not needs and not _has_compiler():
         needs = "a C++ compiler (g++, or the one that CXX names)"

@@ -86,12 +86,11 @@ def _verdict(codes: dict[int, int], notes: list[dict[str, Any]], job: Job) -> Sh
     # Where all have lost one another, communication itself is at fault, and its own words are all there is.
     why = found.get("lost", "") if code == LOST else ""
     how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"failed ({why or f'exit status {code}'})"
-    kept = "its last checkpoint is kept, the same command goes on from there"
-    lost = "no checkpoint was stored yet, the same command begins anew"
-    raise UserError(
-        f"{job.name}: process {rank} of {job.plan.train.processes} {how} and the others were ended; "
-        f"{kept if stored(job.work) else lost}"
-    )
+    next_time = "no checkpoint was stored yet, the same command begins anew"
+    if stored(job.work):
+        next_time = "its last checkpoint is kept, the same command goes on from there"
+    one = f"{job.name}: process {rank} of {job.plan.train.processes}"
+    raise UserError(f"{one} {how} and the others were ended; {next_time}")
 
 
 def _train_as_one(attempt: Attempt, job: Job, rank: int, store: str, said: SimpleQueue[dict[str, Any]]) -> None:
