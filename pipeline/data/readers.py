@@ -113,16 +113,15 @@ def _arrays(job: Job, *, name: str, source: str, split: str) -> Content:
     official, root = getattr(torchvision.datasets, name), path
     if path.is_file():
         unpack_tar(path, root := job.scratch)
-    folder = official.base_folder
-    if (root / official.train_list[0][0]).is_file():
-        root, folder = root.resolve().parent, root.resolve().name
+    if (root / official.train_list[0][0]).is_file():  # torchvision looks into a folder of this name
+        (job.scratch / official.base_folder).symlink_to(root.resolve())
+        root = job.scratch
     parts = (split, "test") if name == "STL10" else (True, False)
-    local = type("Local", (official,), {"base_folder": folder})
     try:
-        train, test = (local(root, part, download=False) for part in parts)
+        train, test = (official(root, part, download=False) for part in parts)
     except RuntimeError:
         raise UserError(
-            f"{path}: the files of {folder} are missing or not the official ones (their md5 differ); "
+            f"{path}: the files of {official.base_folder} are missing or not the official ones (their md5 differ); "
             f"fetch {official.filename} again"
         ) from None
     # torchvision gives CIFAR-10 as (N, H, W, C) with .targets, STL-10 as (N, C, H, W) with .labels.
