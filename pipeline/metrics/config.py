@@ -74,8 +74,8 @@ class MeasurePlan(MetricSettings):
     threads: Count
 
 
-def full_names(names: list[str], n_gen: int) -> list[str]:
-    """The metrics with their counts."""
+def full_names(names: list[str], n_gen: int | None) -> list[str]:
+    """The metrics with their counts; None: without."""
     return [parse(name).resolved(n_gen).name for name in names]
 
 
@@ -89,7 +89,7 @@ def measure_plan(config: EvaluateConfig) -> MeasurePlan:
 
 def reference_plan(config: EvaluateConfig) -> ReferencePlan:
     """What `reference` reads: metrics without counts, and only what they need of the real images."""
-    names = list(dict.fromkeys(parse(name).resolved(None).name for name in config.metrics))
+    names = list(dict.fromkeys(full_names(config.metrics, None)))
     used, given = extractors(names), config.reference
     return ReferencePlan(
         threads=given.threads,
@@ -122,8 +122,7 @@ def refusals(config: EvaluateConfig, *, resolution: int, channels: int) -> Itera
             yield "metrics", config.metrics, f"{read} {sides} alone"
         if network.channels not in (None, channels):
             yield "metrics", config.metrics, f"{read} {network.channels} channels alone"
-    kinds = {parse(name).resolved(None).name for name in config.metrics}
-    for name in config.curve:
-        if parse(name).resolved(None).name not in kinds:
-            allowed = f"metrics of the kinds in evaluate.metrics, with any count: {' | '.join(sorted(kinds))}"
-            yield "curve", name, allowed
+    kinds = sorted(set(full_names(config.metrics, None)))
+    for name, kind in zip(config.curve, full_names(config.curve, None), strict=True):
+        if kind not in kinds:
+            yield "curve", name, f"metrics of the kinds in evaluate.metrics, with any count: {' | '.join(kinds)}"

@@ -16,7 +16,7 @@ from pipeline.metrics.extractors import weights
 from pipeline.metrics.extractors.extractor import check_finite, load_extractor
 from pipeline.metrics.extractors.own import accuracy, train_classifier, write_decoder
 from pipeline.metrics.extractors.registry import DIGITS, GLYPHS
-from pipeline.metrics.registry import Protocol, extractors, parse
+from pipeline.metrics.registry import extractors, parse
 from pipeline.metrics.suite import BATCH, known_answers
 
 KNOWN_ANSWERS = "known_answers.json"
@@ -33,16 +33,14 @@ def build_reference(plan: ReferencePlan, *, data: str, out: str) -> dict[str, An
     manifest, folder = read_manifest(data), Path(out)
     images = read_splits(data)
     split_names = {"train": manifest["split"], "test": manifest.get("test_split", "test")}
-    protocols = [parse(name) for name in plan.metrics]
-    _check_splits(protocols, {split: len(array) for split, array in images.items()}, plan, data)
+    _check_splits(plan, {split: len(array) for split, array in images.items()}, data)
     content: dict[str, Any] = {"extractors": {}, "sides": [], "n_real": len(images["train"])}
     answers: dict[str, Any] = {}
     folder.mkdir(parents=True, exist_ok=True)
     for name in extractors(plan.metrics):
         path, facts = _network(name, plan, data, folder)
         extractor = load_extractor(name, path)
-        about = {"sha256": extractor.sha256, "weights": path.name, "resize": extractor.resize}
-        content["extractors"][name] = about
+        content["extractors"][name] = {"sha256": extractor.sha256, "weights": path.name, "resize": extractor.resize}
         seen = {split: extractor.extract(images[split], BATCH, what=f"{split} images") for split in images}
         answers = facts | {"n_real": len(images["train"])} | answers | known_answers(plan, extractor, images, seen)
         for split, features in seen.items():
@@ -58,8 +56,8 @@ def build_reference(plan: ReferencePlan, *, data: str, out: str) -> dict[str, An
     return answers
 
 
-def _check_splits(protocols: list[Protocol], counts: dict[str, int], plan: ReferencePlan, data: str) -> None:
-    for protocol in protocols:
+def _check_splits(plan: ReferencePlan, counts: dict[str, int], data: str) -> None:
+    for protocol in map(parse, plan.metrics):
         if protocol.split not in counts:
             raise UserError(f"{protocol.name}: {data} has no test split; take it out of evaluate.metrics")
         # Halves of the real images are measured against each other, a kernel distance with smaller subsets.

