@@ -32,10 +32,7 @@ ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
 ORDER = "by path below the folder, compared character by character (Unicode code points)"
 DATABASE = "data.mdb"
 MAX_FILE = 256 << 20  # bytes of one image file
-ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
-METHOD_NAMES = {9: "Deflate64", 93: "Zstandard", 95: "XZ", 98: "PPMd", 99: "AES"}
 COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0")  # gzip, bzip2, xz
-UNPACK = "unpack it yourself and name the folder"
 DAMAGE = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, struct.error)
 Files = dict[str, Callable[[], IO[bytes]]]  # names below a folder, with / between folders -> opens the file
 
@@ -80,7 +77,7 @@ def find_images(path: Path, scratch: Path, stack: ExitStack) -> ImageFiles:
         )
     file = path / databases[0]
     if not path.is_dir():
-        damaged, file = _undamaged(f"{path}: {databases[0]} is damaged"), scratch / DATABASE
+        damaged, file = _undamaged(f"{path}: {databases[0]} cannot be read"), scratch / DATABASE
         with open(file, "wb") as target, damaged, members[databases[0]]() as packed:
             shutil.copyfileobj(packed, target, 1 << 20)
     return _database_images(file, stack)
@@ -99,7 +96,7 @@ def _no_images(path: Path, members: Collection[str]) -> UserError:
 
 def _read(path: Path, opens: Callable[[], IO[bytes]]) -> bytes:
     try:
-        with _undamaged(f"{printable(path)}: is damaged"), opens() as file:
+        with _undamaged(f"{printable(path)}: cannot be read"), opens() as file:
             content = file.read(MAX_FILE + 1)
     except OSError as problem:
         reason = problem.strerror or problem
@@ -139,7 +136,7 @@ def list_files(path: Path, scratch: Path, stack: ExitStack) -> Files:
     `stack` closes a zip; a tar is unpacked into `scratch`.
     Errors: `OSError` for what cannot be read. `UserError` where there is nothing, for a link to a folder, an archive
     that is damaged or of another kind, and members that would leave the archive's folder, are links (in a tar: out of
-    it), are encrypted, or have a name twice.
+    it), or have a name twice.
     """
     file, inside = split_inside(path)
     if path.is_dir():
@@ -152,7 +149,7 @@ def list_files(path: Path, scratch: Path, stack: ExitStack) -> Files:
         unpack_tar(file, scratch / "tar")
         members = _walk(scratch / "tar")
     elif head and not head.startswith(b"PK") and not zipfile.is_zipfile(file):
-        raise UserError(f"{printable(file)}: neither a folder nor a zip or tar; if it is another archive, {UNPACK}")
+        raise UserError(f"{printable(file)}: neither a folder nor a zip or tar; unpack another archive yourself")
     else:
         members = _zip_files(file, stack)
     prefix = f"{inside}/" if inside else ""
@@ -213,18 +210,13 @@ def _zip_files(path: Path, stack: ExitStack) -> Files:
         archive = stack.enter_context(zipfile.ZipFile(path))
     members: Files = {}
     for member in archive.infolist():
-        name, method = PurePosixPath(member.filename.replace("\\", "/")), member.compress_type  # \: of Windows programs
+        name = PurePosixPath(member.filename.replace("\\", "/"))  # \: of Windows programs
         if member.is_dir() or member.filename.endswith("\\"):
             continue
-        packed = f"{METHOD_NAMES.get(method, 'compression')} (method {method})"
         outside = name.is_absolute() or ".." in name.parts or re.match("[A-Za-z]:", member.filename)
         refusals = {
             "would leave the archive's folder; pack it again with plain relative names": outside,
             "is a link; pack the files themselves": stat.S_ISLNK(member.external_attr >> 16),
-            "is encrypted; pack it again without a password": member.flag_bits & 1,
-            f"is packed by {packed}, which Python does not read; {UNPACK}, or pack it again as plain deflate": (
-                method not in ZIP_METHODS
-            ),
             "is there twice under the same name; rename one of them": str(name) in members,
         }
         if refusal := next((text for text, applies in refusals.items() if applies), None):
@@ -235,9 +227,9 @@ def _zip_files(path: Path, stack: ExitStack) -> Files:
 
 @contextmanager
 def _undamaged(failure: str) -> Iterator[None]:
-    """Turn what the libraries raise for damaged archives into a `UserError`."""
+    """Turn what the libraries raise for damaged, encrypted or unknown archives into a `UserError`."""
     try:
         yield
     except (*DAMAGE, EOFError, ValueError, RuntimeError, LookupError) as problem:
         reason = " ".join(str(problem).split())
-        raise UserError(f"{failure} ({reason}); fetch or pack it again") from None
+        raise UserError(f"{failure} ({reason}); fetch or pack it again, or unpack it yourself") from None

@@ -113,7 +113,7 @@ def refusals(config: EvaluateConfig, *, resolution: int, channels: int) -> Itera
         for protocol in map(parse, given):
             least = protocol.least(config.splits, config.subset_size)
             if (protocol.count or 0) < least:
-                setting = "".join(f", evaluate.{name}" for name in SETTINGS if name in protocol.settings[-1:])
+                setting = "".join(f", evaluate.{name}" for name in protocol.settings[-1:])
                 yield key, protocol.name, f"a metric of at least {least} generated images{setting}"
     for network in map(NETWORKS.__getitem__, extractors(names)):
         read = f"metrics of {network.title} on images of"
