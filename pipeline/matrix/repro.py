@@ -25,12 +25,11 @@ from pipeline.base.files import add_number, read_json
 from pipeline.base.git import ask, no_revision
 from pipeline.base.machine import slots, visible_gpus
 from pipeline.matrix.collect import SUMMARY
-from pipeline.matrix.dvc import DVC, RESUMABLE, dvc, environment, first_error, show_stages, stages_begun, status
+from pipeline.matrix.dvc import DVC, RESUMABLE, dvc, environment, first_error, show_stages, status
 from pipeline.matrix.units import State, Unit, read_units, references, trainings
 from pipeline.plan.config import load
 from pipeline.runs.work_dirs import local_root, lock
 
-EVERY = 1.0  # seconds between two looks at the logs
 GENERATED = ("plan", "results", "reports", "dvc.lock")
 OVERHEAD = 15.0  # seconds of a cell outside its training
 REPORT = 45.0  # seconds of what follows the last cell
@@ -44,7 +43,6 @@ class Row:
     unit: Unit
     expected: float
     state: State = State.MISSING
-    stage: str = ""
     share: float = 0.0  # of its training, 0..1
     seconds: float = 0.0  # of training so far
 
@@ -61,24 +59,23 @@ class Board:
         self.slots, self.console = slots, console or Console(highlight=False, soft_wrap=True)
         self.live = Live(console=self.console, get_renderable=self.total, refresh_per_second=1, transient=True)
 
-    def event(self, unit: Unit, state: State, *, stage: str = "", text: str = "") -> None:
-        """A unit has come to `state`; a line says so when it begins, and when it ends. `text`: result or error."""
-        row = self.rows[str(unit)]
-        begins = state is State.RUNNING and row.state is State.MISSING
-        row.state, row.stage = state, stage
-        if stage != "train" and not begins and row.share < 1:  # its training has ended
-            row.seconds, row.share = row.seconds / (row.share or 1.0), 1.0
-        if begins or state in ENDED:
-            total = "" if begins else f" ({self})"
-            self.console.print(f"repro: {unit}: {'begins' if begins else state}{f', {text}' if text else ''}{total}")
+    def event(self, unit: Unit, state: State, text: str = "") -> None:
+        """A unit begins or has ended, and a line says so. `text`: result or error."""
+        self.rows[str(unit)].state = state
+        self.total()
+        total = f" ({self})" if state in ENDED else ""
+        self.console.print(f"repro: {unit}: {state if total else 'begins'}{f', {text}' if text else ''}{total}")
 
     def total(self) -> Text:
         """The line for the whole, by what the trainings at work write of themselves."""
-        for cell, training in trainings().items():
-            row = self.rows.get(cell)
-            if row is not None and row.stage == "train" and training.seconds_per_kimg and row.unit.kimg:
+        seen = trainings()
+        for name, row in self.rows.items():
+            training = seen.get(name)
+            if row.state is State.RUNNING and training and training.seconds_per_kimg and row.unit.kimg:
                 row.share = min(1.0, training.kimg / row.unit.kimg)
                 row.seconds = training.kimg * training.seconds_per_kimg
+            elif row.state in ENDED or (row.share and not training):  # then its state is removed
+                row.seconds, row.share = row.seconds / (row.share or 1.0), 1.0
         return Text(f"total: {self}; each training: make watch TEXT=1")
 
     def __str__(self) -> str:
@@ -159,27 +156,21 @@ def run_unit(unit: Unit, slot: dict[str, str], board: Board, path: Path) -> None
     with open(path, "a", encoding="utf-8") as log:
         try:  # a lock for this process and those that inherit the log
             fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            board.event(unit, State.RUNNING)
         except BlockingIOError:
-            board.event(unit, State.RUNNING, stage="train", text="by an earlier make repro, which is waited for")
+            board.event(unit, State.RUNNING, "by an earlier make repro, which is waited for")
             fcntl.flock(log, fcntl.LOCK_EX)
         log.truncate(0)
         # `*@digits-full-1`: all stages of a cell, for which dvc reads its lock once and not once a stage.
         command = [*DVC, "--wait-for-lock", "repro", "--single-item", "--glob", *unit.addresses(("*",))]
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment() | slot)
-        ended = False
-        while not ended:
-            ended = process.poll() is not None  # looked at before the log: nothing is written after it
-            output = path.read_text(encoding="utf-8", errors="replace")
-            if begun := stages_begun(output):
-                board.event(unit, State.RUNNING, stage=begun[-1].partition("@")[0])
-            time.sleep(0.0 if ended else EVERY)
-    if process.returncode:
-        error = f"{first_error(output)} (log: {path})"
-        board.event(unit, State.FAILED, text=error)
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment() | slot)
+    if done.returncode:
+        error = f"{first_error(path.read_text(encoding='utf-8', errors='replace'))} (log: {path})"
+        board.event(unit, State.FAILED, error)
         raise UserError(f"{unit}: {error}; {RESUMABLE}")
     values = read_json(f"measured/{unit}/metrics.json", {})
     numbers = [f"{name} {value:.4g}" for name, value in values.items() if name != "kimg" and isinstance(value, float)]
-    board.event(unit, State.DONE, text="".join(numbers[:1]))
+    board.event(unit, State.DONE, "".join(numbers[:1]))
 
 
 @command_line

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import time
 
 import pytest
@@ -42,12 +43,10 @@ def shown(one: Board) -> str:
     return one.console.file.getvalue()
 
 
-def test_a_log_has_a_line_for_each_event_and_none_for_stages_between():
+def test_a_log_has_a_line_for_each_event():
     one = board(slots=2)
-    for stage in ("train", "measure", "illustrate"):
-        one.event(A, State.RUNNING, stage=stage)
-        one.total()
-    one.event(A, State.DONE, text="fd_digits 49.2")
+    one.event(A, State.RUNNING)
+    one.event(A, State.DONE, "fd_digits 49.2")
     first, last = shown(one).splitlines()
     assert first == "repro: digits/a/seed0: begins"
     assert last.startswith("repro: digits/a/seed0: done, fd_digits 49.2 (1 of 3 trainings, 50 % trained, about ")
@@ -56,14 +55,14 @@ def test_a_log_has_a_line_for_each_event_and_none_for_stages_between():
 def test_a_terminal_has_a_line_for_the_whole_that_is_kept_up():
     one = board(terminal=True)
     with one.live:
-        one.event(A, State.RUNNING, stage="train")
-        one.event(TWINS, State.RUNNING, stage="measure")
+        one.event(A, State.RUNNING)
+        one.event(TWINS, State.RUNNING)
     assert "total: 0 of 3 trainings, 12 % trained, about 9 min left; each training: make watch TEXT=1" in shown(one)
 
 
 def test_what_is_left_counts_every_stage_and_every_unit():
     one = board()
-    one.event(A, State.RUNNING, stage="train")
+    one.event(A, State.RUNNING)
     one.total()
     # 30 kimg of a and 40 of b at 6 s each; four cells outside their training; the report.
     assert one.seconds_left() == pytest.approx(70 * 6 + 4 * OVERHEAD + REPORT)
@@ -75,15 +74,15 @@ def test_rows_that_took_longer_on_the_machine_of_the_record_are_expected_to_take
     record(tmp_path, A, 120.0)
     record(tmp_path, B, 480.0)
     one = board(A, B, slots=2)
-    one.event(A, State.RUNNING, stage="train")
+    one.event(A, State.RUNNING)
     one.total()
     # 60 s of a quarter of a's 120 s: half the record's pace.
     assert one.seconds_left() == pytest.approx((0.75 * 120 + 480) * 2 / 2 + 2 * OVERHEAD / 2 + REPORT)
 
 
-def test_a_training_that_has_ended_is_whole_while_the_cell_is_measured():
+def test_a_training_that_has_ended_is_whole_while_the_cell_is_measured(tmp_path):
     one = board()
-    for stage in ("train", "measure"):
-        one.event(A, State.RUNNING, stage=stage)
-        one.total()
+    one.event(A, State.RUNNING)
+    shutil.rmtree(tmp_path / "key")  # as a training does at its end
+    one.total()
     assert one.rows["digits/a/seed0"].share == 1 and one.rows["digits/a/seed0"].seconds == 240.0

@@ -52,7 +52,6 @@ def project(tmp_path, monkeypatch):
     for module in (repro, dvc):
         monkeypatch.setattr(module, "DVC", [sys.executable, str(tmp_path / "fake.py")])
     monkeypatch.setattr(repro, "visible_gpus", list)
-    monkeypatch.setattr(repro, "EVERY", 0.05)
     return tmp_path
 
 
