@@ -70,7 +70,7 @@ COMMANDS = {
         "--engine slurm -- --partition=gpu",
     ),
     "gather": Command("pipeline.matrix.gather", "which cells are there, and bring them home", "--restore"),
-    "compare": Command("pipeline.report.command", "two revisions or experiments side by side", "HEAD workspace"),
+    "compare": Command("pipeline.report.compare", "two revisions or experiments side by side", "HEAD workspace"),
     "watch": Command(
         "pipeline.runs.unfinished:watch", "trainings at work: TensorBoard, or lines on the terminal", "--text"
     ),

@@ -9,11 +9,11 @@ import pandas as pd
 from pipeline.metrics.registry import CASES, column
 from pipeline.plan.compose import group_files
 from pipeline.report import paper
-from pipeline.report.comparisons import Outcome, counted
 from pipeline.report.document import Table, caption
 from pipeline.report.formats import NOT_RUN
-from pipeline.report.pictures import SPACES
+from pipeline.report.pictures import SPACES, sheets
 from pipeline.report.results import Results, metrics_among, protocol_text
+from pipeline.report.row_pairs import Outcome, counted
 
 ORIGIN = (
     "n_gen", "n_real", "kimg_planned", "seconds", "peak_memory_mib", "copied_from", "resumed_at_kimg", "processes",
@@ -41,9 +41,7 @@ def reading(results: Results, dataset: str) -> str:
 def known_answers_table(answers: Mapping[str, Any], name: str) -> Table:
     """What each metric says where the answer is known, a row a case. `answers`: of the stage `reference`."""
     cases = [case for case in CASES if f"n_{case}" in answers]
-    names = metrics_among(
-        {key.removesuffix(f"_{case}") for key in answers for case in cases if key.endswith(f"_{case}")}
-    )
+    names = metrics_among({key.removesuffix(f"_{case}") for key in answers for case in cases})
     rows = [
         {"compared with the real images": CASES[case], "n": answers[f"n_{case}"]}
         | {metric: answers.get(f"{metric}_{case}", NOT_RUN) for metric in names}
@@ -55,18 +53,15 @@ def known_answers_table(answers: Mapping[str, Any], name: str) -> Table:
 
 def memorisation(results: Results, dataset: str) -> Table:
     """Distances of samples to their nearest training image against those among training images, a row a variant."""
-    rows = []
-    for _, cell in results.first_seed(dataset).iterrows():
-        known = {space: sheet.facts for space in SPACES if (sheet := results.sheet(cell, f"neighbours_{space}"))}
-        row: dict[str, Any] = {"variant": cell.variant}
-        for space, facts in known.items():
-            row |= {
-                f"{space}: sample to nearest training image, median of {facts['samples']}": facts["median"],
-                f"{space}: training image to nearest other, median": facts["real_median"],
-                f"{space}: samples closer than 99 % of those": f"{facts['closer']:.1%}",
-            }
-        rows += [row] if len(known) == len(SPACES) else []
-    return Table(name=f"{dataset}_memorisation", frame=pd.DataFrame(rows), folded=True, **caption("memorisation"))
+    rows: dict[str, dict[str, Any]] = {}
+    for space in SPACES:
+        for cell, sheet in sheets(results, dataset, f"neighbours_{space}"):
+            facts, row = sheet.facts, rows.setdefault(cell.variant, {"variant": cell.variant})
+            row[f"{space}: sample to nearest training image, median of {facts['samples']}"] = facts["median"]
+            row[f"{space}: training image to nearest other, median"] = facts["real_median"]
+            row[f"{space}: samples closer than 99 % of those"] = f"{facts['closer']:.1%}"
+    frame = pd.DataFrame(rows.values())
+    return Table(name=f"{dataset}_memorisation", frame=frame, folded=True, **caption("memorisation"))
 
 
 def from_file(name: str, file: str, **words: object) -> Table:
@@ -122,19 +117,19 @@ def every_cell(results: Results) -> Table:
     metrics = list(dict.fromkeys(metric for dataset in results.datasets for metric in results.metrics(dataset)))
     origin = [column for column in ORIGIN if column in cells]
     frame = cells.reindex(columns=["dataset", "variant", "seed", "state", "kimg", *metrics, *origin])
-    for name, reasons in cells.get("unavailable", pd.Series(dtype=object)).dropna().items():
+    for name, reasons in cells.get("unavailable", pd.Series(dtype=object)).items():
         for metric, reason in reasons.items():
             frame[metric] = frame[metric].astype(object)
             frame.loc[name, metric] = reason
     for name in {"n_gen", "n_real"} & {*origin}:
         frame[name] = frame[name].astype("Int64")
     if "libraries" in frame:
-        frame["libraries"] = [
-            ", ".join(f"{name} {version}" for name, version in own.items()) if isinstance(own, dict) else ""
-            for own in frame.libraries
-        ]
+        versions = [own.items() if isinstance(own, dict) else () for own in frame.libraries]
+        frame["libraries"] = [", ".join(map(" ".join, own)) for own in versions]
     shared = {name: str(frame[name].iloc[0]) for name in origin if frame[name].astype(str).nunique() == 1}
-    said = "; ".join(f"{name.replace('_', ' ')}: {value}" for name, value in shared.items() if value != "nan")
+    said = "; ".join(
+        f"{name.replace('_', ' ')}: {value}" for name, value in shared.items() if value not in ("nan", "None")
+    )
     words = caption("cells", shared=said or "nothing")
     return Table(name="cells", frame=frame, hidden=tuple(origin), folded=True, **words)
 

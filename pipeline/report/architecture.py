@@ -16,11 +16,7 @@ Box = tuple[str, list[str], str]  # heading, lines under it, what enters it stra
 
 
 def diagram(network: dict[str, Any] | None, variant: str, dataset: str, folder: Path, source: str) -> Figure | None:
-    """The diagram of a transformer pair's networks; None for other families.
-
-    `network`: the block of that name in plan/train/<cell>.yaml, with `generator` and `discriminator`; `source`: where
-    it was read.
-    """
+    """The diagram of a transformer pair's `network`, which a plan in `source` has; None for other families."""
     parts = [part for name in ("generator", "discriminator") if (part := (network or {}).get(name))]
     if not network or {part.get("family", network.get("family", "transgan")) for part in parts} != {"transgan"}:
         return None

@@ -1,6 +1,5 @@
 """The whole report from plan/, results/ and published/: needs no run, no data, no GPU."""
 
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +8,12 @@ from jinja2 import Template
 
 from pipeline.base.files import read_json
 from pipeline.report import appendix, architecture, charts, cost, decide, paper, pictures, tables
-from pipeline.report.compare import short_report
-from pipeline.report.comparisons import Outcome, compared, counted
 from pipeline.report.document import Content, Figure, Section, write_report
 from pipeline.report.formats import CONFIDENCE
 from pipeline.report.published import Published, published_runs
 from pipeline.report.results import Results
+from pipeline.report.revisions import short_report
+from pipeline.report.row_pairs import Outcome, compared, counted
 
 TITLE = "TransGAN: paper and measurement"
 INTRO = "Long trainings that are no part of the matrix; `make publish NAME=<folder>` repeats one."
@@ -44,27 +43,22 @@ def build_report(params: dict[str, Any], *, networks: dict[str, dict[str, Any]] 
         title = f"What the paper says, and what was measured: {paper.name_of(dataset)}"
         first.append(tables.decisions(loaded, dataset, own, dataset, title))
         first.append(charts.ranking(loaded, dataset, figures))
+    costs: list[Content] = [cost.growth(figures), cost.cost(loaded, [run.results for run in runs])]
     sections = [
         Section("Claims and findings", "findings", [*first, findings(loaded, outcomes, runs)], "Claims"),
-        Section("The paper's main results", "main", main_results(loaded, networks or {}, figures), "Main"),
+        main_results(loaded, networks or {}, figures),
+        *(ablation(loaded, dataset, found, figures) for dataset, found in outcomes.items()),
+        *[Section("Published runs", "published", [INTRO], "Published")] * bool(runs),
+        *(run.section(folder) for run in runs),
+        Section("Cost", "cost", costs, "Cost"),
     ]
-    for dataset, found in outcomes.items():
-        link = "Ablation" * (dataset == loaded.datasets[0])
-        content = ablation(loaded, dataset, found, figures)
-        sections.append(Section(f"Ablation: {paper.name_of(dataset)}", dataset, content, link))
-    if runs:
-        sections += [
-            Section("Published runs", "published", [INTRO], "Published"),
-            *(run.section(folder) for run in runs),
-        ]
-    sections.append(
-        Section("Cost", "cost", [cost.growth(figures), cost.cost(loaded, [run.results for run in runs])], "Cost")
-    )
     drawn = [part.path.stem for one in sections for part in one.content if isinstance(part, Figure)]
     counts, status = appendix.claims(loaded, [entry for found in outcomes.values() for entry in found], drawn)
+    template = Template(Path(__file__).with_name("rules.md.j2").read_text(encoding="utf-8"))
+    rules = template.render(decide=decide, enough=tables.ENOUGH, confidence=CONFIDENCE)
     sections += [
         Section(status.title, "claims", [counts, status]),
-        Section("Rules", "verdicts", [rules(), appendix.from_file("deviations", "deviations.csv")], "Rules"),
+        Section("Rules", "verdicts", [rules, appendix.from_file("deviations", "deviations.csv")], "Rules"),
         Section("Every training", "cells", [appendix.every_cell(loaded), appendix.settings(params)], "Trainings"),
     ]
     return write_report(TITLE, "", sections, folder)
@@ -81,7 +75,12 @@ def findings(results: Results, outcomes: dict[str, list[Outcome]], published: li
         if rest:
             texts = (f"{e.comparison.subject} (`{e.comparison.variant}`): {e.answer.partition(';')[0]}" for e in rest)
             lines.append(f"**Off `{paper.MAIN_VARIANT}`, not in the paper's tables:** {'; '.join(texts)}.")
-        lines += [tuned_on(results, dataset)] * (dataset in TUNED)
+        if dataset in TUNED:
+            seed, others = TUNED[dataset]
+            by = [f", those of `{name}` by its own" for name in others if name in results.variants(dataset)]
+            reported = "is" if seed in set(results.of(dataset).seed) else "is not"
+            metric = f"the metric of `{paper.MAIN_VARIANT}`, seed {seed}{''.join(by)}"
+            lines.append(f"**Tuned** by {metric}; that seed {reported} among those reported.")
     if devices := sorted(set(results.cells.get("device", pd.Series(dtype=str)).dropna())):
         after = "Another kind of processor gives other values, as another seed does (docs/notes/)"
         lines.append(f"**Machine:** {'; '.join(devices)}. {after}.")
@@ -96,43 +95,33 @@ def trained(results: Results) -> list[str]:
     cells, index = results.cells, results.index
     states = ", ".join(f"{count} {state}" for state, count in cells.state.value_counts().items())
     names = ", ".join(paper.name_of(dataset) for dataset in results.datasets)
-    twins = {(row.variant, row.twin_of) for row in cells.itertuples() if row.twin_of}
-    same = "".join(f" `{variant}` is the same training as `{twin}`." for variant, twin in sorted(twins))
-    text = (
-        f"**Trained:** {names}, profile `{index['profile']}`: {len(cells)} trainings of {cells.variant.nunique()} "
-        f"variants, seeds {', '.join(map(str, index['seeds']))}: {states}.{same}"
+    twins = sorted({(row.variant, row.twin_of) for row in cells.itertuples() if row.twin_of})
+    seeds, same = (
+        ", ".join(map(str, index["seeds"])),
+        [f" `{one}` is the same training as `{two}`." for one, two in twins],
     )
+    amount = f"{len(cells)} trainings of {cells.variant.nunique()} variants, seeds {seeds}: {states}.{''.join(same)}"
+    text = f"**Trained:** {names}, profile `{index['profile']}`: {amount}"
     done = set(cells[cells.status == "ok"].dataset)
-    missing = [name for name in (*paper.ABLATION_DATASETS, *paper.MAIN_DATASETS) if name not in done]
+    missing = [name for name in (*paper.datasets_of("ablation"), *paper.datasets_of("main")) if name not in done]
     names = ", ".join(paper.name_of(name) for name in dict.fromkeys(missing))
     why = "some are in the matrix, but no training of them has ended well" if {*missing} & {*results.datasets} else WHY
     return [text, *[f"**Not trained:** {names}: {why}."] * bool(missing)]
 
 
-def tuned_on(results: Results, dataset: str) -> str:
-    """On which cells the settings were chosen, and whether they are among those reported."""
-    seed, others = TUNED[dataset]
-    by = "".join(f", those of `{variant}` by its own" for variant in others if variant in results.variants(dataset))
-    inside = "is" if seed in set(results.of(dataset).seed) else "is not"
-    metric = f"the metric of `{paper.MAIN_VARIANT}`, seed {seed}{by}"
-    return f"**Tuned** by {metric}; that seed {inside} among those reported."
-
-
-def main_results(results: Results, networks: dict[str, dict[str, Any]], figures: Path) -> list[Content | None]:
+def main_results(results: Results, networks: dict[str, dict[str, Any]], figures: Path) -> Section:
     """The paper's Table 1, dataset by dataset, those of the matrix first."""
-    source = "params.yaml, whether or not it was trained"
-    return [
+    variant, source = paper.MAIN_VARIANT, "params.yaml, whether or not it was trained"
+    content = [
         tables.overview(results),
         *(tables.main_results(results, dataset) for dataset in tables.main_datasets(results)),
         appendix.from_file("paper_values", "paper_results.csv", marks="; ".join(paper.MEANINGS.values())),
-        *(
-            architecture.diagram(network, paper.MAIN_VARIANT, name, figures, source)
-            for name, network in networks.items()
-        ),
+        *(architecture.diagram(network, variant, name, figures, source) for name, network in networks.items()),
     ]
+    return Section("The paper's main results", "main", content, "Main")
 
 
-def ablation(results: Results, dataset: str, outcomes: list[Outcome], figures: Path) -> list[Content | None]:
+def ablation(results: Results, dataset: str, outcomes: list[Outcome], figures: Path) -> Section:
     """Everything measured on one dataset: ablation and samples, then what is folded."""
     cells = [cell for _, cell in results.first_seed(dataset).iterrows()]
     missing = [pictures.label(cell) for cell in cells if results.sheet(cell, "samples") is None]
@@ -145,7 +134,7 @@ def ablation(results: Results, dataset: str, outcomes: list[Outcome], figures: P
         for variant in sorted(results.variants(dataset), key=paper.MAIN_VARIANT.__ne__)
         if (network := results.training(dataset, variant).get("network"))
     )
-    return [
+    content = [
         f"{appendix.reading(results, dataset)} Pictures are of seed {results.of(dataset).seed.min()}.",
         first,
         pictures.samples(results, dataset, figures),
@@ -159,12 +148,5 @@ def ablation(results: Results, dataset: str, outcomes: list[Outcome], figures: P
         appendix.memorisation(results, dataset),
         appendix.known_answers_table(answers, f"{dataset}_evaluator") if answers else None,
     ]
-
-
-def rules() -> str:
-    """The written rules with their numbers."""
-    template = Template(resources.files("pipeline.report").joinpath("rules.md.j2").read_text(encoding="utf-8"))
-    return template.render(
-        same_spread=decide.SAME_SPREAD, margin=decide.MARGIN, paper_margin=decide.PAPER_MARGIN, power=decide.POWER,
-        fewest_seeds=decide.FEWEST_SEEDS, enough=tables.ENOUGH, confidence=CONFIDENCE,
-    )  # fmt: skip
+    link = "Ablation" * (dataset == results.datasets[0])
+    return Section(f"Ablation: {paper.name_of(dataset)}", dataset, content, link)

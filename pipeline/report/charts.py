@@ -8,7 +8,7 @@ import pandas as pd
 
 from pipeline.report import paper
 from pipeline.report.document import Figure, Table, caption
-from pipeline.report.drawing import INK, Panel, lines, page_wide
+from pipeline.report.drawing import INK, Panel, columns_of, lines, page_wide
 from pipeline.report.formats import interval, number
 from pipeline.report.results import Results, lower_is_better, metrics_among
 
@@ -71,14 +71,14 @@ def axis_label(metric: str) -> str:
 def papers_number(dataset: str, metric: str) -> dict[str, float]:
     """The paper's value of the metric on the data set, as a mark of a chart; {} unless the metric is its protocol."""
     values = (paper.paper_value("main", "TransGAN", dataset, name) for name in ("FID", "IS"))
-    own = [value.value for value in values if value and value.value is not None and value.measured_as(metric)]
+    own = [value.value for value in values if value and value.value and value.measured_as(metric)]
     return {"paper": own[0]} if own else {}
 
 
 def progress(results: Results, dataset: str, folder: Path) -> Figure | None:
     """Metrics on the way, a panel for each against kimg and against time; None where no training was measured twice."""
     runs = results.curves(dataset, "progress")
-    measured = pd.concat([pd.DataFrame(), *(frame for frames in runs.values() for frame in frames)])
+    measured = columns_of(runs)
     if not (metrics := metrics_among(measured)):
         return None
     axes = {"kimg": (KIMG, 1.0)} | ({"seconds": ("minutes of training", 60.0)} if "seconds" in measured else {})
@@ -95,19 +95,16 @@ def progress(results: Results, dataset: str, folder: Path) -> Figure | None:
 def training_curves(results: Results, dataset: str, folder: Path) -> Figure | None:
     """Losses, norms and scores against kimg, a panel for every column that any training has; None without any."""
     runs = results.curves(dataset, "history")
-    panels = [
-        Panel("kimg", column, KIMG, label, log=column in LOGARITHMIC)
-        for column, label in CURVES.items()
-        if any(column in frame for frames in runs.values() for frame in frames)
-    ]
+    known = {column: label for column, label in CURVES.items() if column in columns_of(runs)}
+    panels = [Panel("kimg", column, KIMG, label, log=column in LOGARITHMIC) for column, label in known.items()]
     if not panels:
         return None
     return lines(folder / f"{dataset}_curves.png", runs, panels, "curves", columns=2, height=2.6,
-                 shown=", ".join(panel.y_label for panel in panels), dataset=paper.name_of(dataset))  # fmt: skip
+                 shown=", ".join(known.values()), dataset=paper.name_of(dataset))  # fmt: skip
 
 
 def curve_numbers(results: Results, dataset: str) -> Table:
-    """What the curves of every training of the dataset hold, a row a training."""
+    """The curves of the data set in numbers, a row a training."""
     rows = [
         {"variant": cell.variant, "seed": cell.seed} | curve_summary(cell.to_dict(), results.series(cell, "history"))
         for _, cell in results.of(dataset).iterrows()
@@ -115,16 +112,12 @@ def curve_numbers(results: Results, dataset: str) -> Table:
     return Table(name=f"{dataset}_curves", frame=pd.DataFrame(rows), folded=True, **caption("curve_numbers"))
 
 
-def curve_summary(cell: dict[str, Any], history: pd.DataFrame | None) -> dict[str, str]:
-    """How a cell ended, the critic's estimate, penalty, gradient norms, spread of samples.
-
-    Columns that a history does not have stay empty: nothing is said about them.
-    """
-    row = {"ended": ending(cell)}
-    if history is None:
-        return row
+def curve_summary(cell: dict[str, Any], history: pd.DataFrame) -> dict[str, str]:
+    """How a cell ended, and its critic's estimate, penalty, gradient norms, spread of samples, as far as recorded."""
+    few = f"; {len(history)} ticks, too few to read" * (0 < len(history) < FEWEST_TICKS)
+    row = {"ended": f"{ending(cell)}{few}"}
     if len(history) < FEWEST_TICKS:
-        return row | {"ended": f"{row['ended']}; {len(history)} ticks, too few to read"}
+        return row
     if "wasserstein" in history:
         means, ends = parts(history.wasserstein), parts(history.kimg, "last")
         row |= {
@@ -135,8 +128,8 @@ def curve_summary(cell: dict[str, Any], history: pd.DataFrame | None) -> dict[st
         }
     for name, words in COLUMNS.items():
         if name in history:
-            last = number(parts(history[name]).iloc[-1])
-            row[words] = _largest(history.kimg, history[name]) if name.startswith("gradient") else last
+            tenths = parts(history[name])
+            row[words] = _largest(history.kimg, history[name]) if "gradient" in name else number(tenths.iloc[-1])
     return row
 
 
@@ -147,11 +140,13 @@ def ending(cell: dict[str, Any]) -> str:
         return f"{cell['state']}: {known.get('detail', 'reason not recorded')}"
     if cell["status"] != "oom":
         return str(cell["status"])
-    asked = f"{number(known['bytes_asked'] / 2**30)} GiB more were asked for" if "bytes_asked" in known else ""
-    batches = "batches of {batch_discriminator:.0f} (D) and {batch_generator:.0f} (G)"
-    sizes = f", {batches.format(**known)}" if {"batch_discriminator", "batch_generator"} <= {*known} else ""
-    helps = f"; would help: {known['would_help']}" if "would_help" in known else ""
-    return f"{asked or 'out of memory'} on {known.get('device', 'an unknown device')}{sizes}{helps}"
+    text = (
+        f"{number(known['bytes_asked'] / 2**30)} GiB more were asked for" if "bytes_asked" in known else "out of memory"
+    )
+    text += f" on {known.get('device', 'an unknown device')}"
+    if {"batch_discriminator", "batch_generator"} <= {*known}:
+        text += ", batches of {batch_discriminator:.0f} (D) and {batch_generator:.0f} (G)".format(**known)
+    return f"{text}; would help: {known['would_help']}" if "would_help" in known else text
 
 
 def parts(curve: pd.Series, statistic: str = "mean") -> pd.Series:

@@ -49,9 +49,9 @@ def cost(results: Results, published: Sequence[Results]) -> Table:
     for _, entry in computed[computed.variant == paper.MAIN_VARIANT].iterrows():
         own = results.done(entry.dataset, paper.MAIN_VARIANT)
         runs = pd.concat([run.of(entry.dataset) for run in published] or [own]) if own.empty else own
-        runs = runs.reindex(columns=["kimg", "seconds", "peak_memory_mib", "device"])
-        paces = (runs.seconds.astype(float) / runs.kimg.astype(float)).dropna()
-        budget = paper.paper_kimg(entry.dataset)
+        runs = runs.reindex(columns=["pace", "peak_memory_mib", "device"])
+        value = paper.paper_value("main", "TransGAN", entry.dataset, "FID")
+        paces, budget = runs.pace.dropna(), value.kimg if value else None
         rows.append(
             {
                 "geometry": paper.name_of(entry.dataset),
@@ -87,10 +87,9 @@ def growth(folder: Path) -> Figure:
         "d": "GFLOP of D, one image forward",
         "parameters": "million parameters of G and D",
     }
-    ticks, runs = sorted(set(rows.resolution)), {}
-    for place, kind in enumerate(KINDS):
-        moved = rows.resolution[kind] * DODGE ** (place - 1.5)
-        runs[kind] = [rows.loc[kind].assign(resolution=moved.to_numpy())]
+    ticks, runs = sorted(set(rows.resolution)), {kind: [rows.loc[kind].copy()] for kind in KINDS}
+    for place, (frame,) in enumerate(runs.values()):
+        frame["resolution"] *= DODGE ** (place - 1.5)
     panels = [
         Panel("resolution", y, "pixels a side", label, 1, y != "parameters", ticks, CARDS if "GiB" in label else {})
         for y, label in labels.items()

@@ -1,9 +1,8 @@
 """The rule by which two rows of a data set are compared, and a row with the paper's value; rules.md.j2 has it in words.
 
-Metrics are compared as ratios: a row is its metric's logarithms, one per training. Between trainings the logarithm
-spreads by about 0.15 whatever the row's mean, so the spread is estimated from all rows of a data set together, which
-gives a test of three seeds the degrees of freedom of thirty. Trainings are not paired by seed: the seed of a training
-explains none of that spread (F = 0.03, p = 0.97 over three seeds of eleven rows).
+A row is its metric's logarithms, one per training. They spread by about 0.15 whatever the row's mean, so the spread is
+estimated from all rows of a data set together, which gives a test of three seeds the degrees of freedom of thirty.
+Trainings are not paired by seed, which explains none of the spread (F = 0.03, p = 0.97, three seeds of eleven rows).
 """
 
 import math
@@ -26,9 +25,8 @@ MOST_SEEDS = 50  # a question that needs more seeds than this is out of reach, a
 SAME_SPREAD = 0.05  # below this p of Levene's test the rows do not share one spread
 
 Logs = NDArray[np.float64]  # of a row's values, one a training
-Question = tuple[
-    str, str, bool | None
-]  # whether the first row is better than the second; what the paper says, if it does
+# Whether the first row is better than the second; what the paper says, if it does.
+Question = tuple[str, str, bool | None]
 
 
 class Kind(StrEnum):
@@ -157,11 +155,10 @@ def _difference(own: Logs | None, base: Logs | None, spread: tuple[float, int, b
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's step-down correction: the p of each of a family of tests, none smaller than one before it."""
-    order = np.argsort(p_values)
+    order, adjusted = np.argsort(p_values), np.empty(len(p_values))
     steps = np.asarray(p_values)[order] * np.arange(len(order), 0, -1)
-    adjusted = np.empty(len(order))
     adjusted[order] = np.maximum.accumulate(steps.clip(max=1))
-    return [float(value) for value in adjusted]
+    return adjusted.tolist()
 
 
 def seeds_needed(difference: float, deviation: float, family: int) -> int | None:

@@ -1,8 +1,7 @@
 """What a report consists of, and its files: README.md, a CSV for every table, and index.html from the same Markdown.
 
-index.html is one file with its pictures inside, which opens offline. Its long tables can be ordered and filtered by
-DataTables, in the copy that itables ships for pages without a network (0.6 MB of the page). Its style sheet is not
-taken: page.css has the few rules that are needed.
+index.html is one file with its pictures inside, which opens offline. DataTables orders and filters its long tables, in
+the copy that itables ships for pages without a network (0.6 MB); page.css has the few rules of its style that it needs.
 """
 
 import base64
@@ -85,7 +84,7 @@ class Figure:
 
     def file(self, out: Path) -> str:
         """Its address from the report's folder."""
-        return address(self.path, out)
+        return Path(os.path.relpath(self.path, out)).as_posix()
 
     def markdown(self, out: Path) -> list[str]:
         """Its paragraphs under the title."""
@@ -128,11 +127,6 @@ class Section:
         return "\n\n".join(part for part in parts if part)
 
 
-def address(path: Path, out: Path) -> str:
-    """Where a file lies, from the report's folder."""
-    return Path(os.path.relpath(path, out)).as_posix()
-
-
 def markdown_rows(frame: pd.DataFrame) -> str:
     """A data frame as a Markdown table; an empty one says so."""
     if frame.empty:
@@ -142,21 +136,17 @@ def markdown_rows(frame: pd.DataFrame) -> str:
 
 
 def write_report(title: str, head: str, sections: list[Section], out: Path) -> Path:
-    """Write tables, README.md and index.html, then remove what an earlier report left; returns the path of README.md.
-
-    Every file is written whole, and stale ones go last: a report that is killed in between can be read.
-    """
-    kept = set()
-    for part in (part for section in sections for part in section.content):
-        if isinstance(part, Table):
-            write_text(out / part.file(out), part.frame.to_csv(index=False))
-            kept.add(out / part.file(out))
-        elif isinstance(part, Figure):
-            kept.add(part.path)
+    """Write tables, README.md and index.html, and remove what an earlier report left; returns the path of README.md."""
+    contents = [part for section in sections for part in section.content]
+    kept = {part.path for part in contents if isinstance(part, Figure)}
+    for table in (part for part in contents if isinstance(part, Table)):
+        write_text(out / table.file(out), table.frame.to_csv(index=False))
+        kept.add(out / table.file(out))
     parts = [f"# {title}", head, *(section.markdown(out, whole=False) for section in sections)]
     write_text(out / "README.md", "\n\n".join(part for part in parts if part) + "\n")
     write_text(out / "index.html", page(title, head, sections, out))
-    written = {*out.glob("figures/*.png"), *out.glob("tables/*.csv")}  # with what a killed report began to write
+    # Stale files go last, and a report that is killed can be read. What it began to write goes with the next one.
+    written = {*out.glob("figures/*.png"), *out.glob("tables/*.csv")}
     for path in (*(written - kept), *out.glob(".README.md.*"), *out.glob(".index.html.*")):
         path.unlink()
     return out / "README.md"
@@ -176,10 +166,12 @@ def page(title: str, head: str, sections: list[Section], out: Path) -> str:
     # A table that is wider than the page scrolls by itself.
     parser.add_render_rule("table_open", lambda *_: '<div class="scroll" tabindex="0"><table>\n')
     parser.add_render_rule("table_close", lambda *_: "</table></div>\n")
-    files = resources.files("pipeline.report")
-    return Template(files.joinpath("page.html.j2").read_text(encoding="utf-8")).render(
+    template, style = (
+        Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("page.html.j2", "page.css")
+    )
+    return Template(template).render(
         title=title,
-        style=files.joinpath("page.css").read_text(encoding="utf-8"),
+        style=style,
         head=parser.render(head),
         sections=sections,
         texts=[parser.render(section.markdown(out, whole=True)) for section in sections],

@@ -89,6 +89,11 @@ def summarised(runs: Sequence[pd.DataFrame], x: str, y: str) -> pd.DataFrame:
     return blocks.agg({x: "last", y: "mean", "low": "min", "high": "max"})
 
 
+def columns_of(runs: Runs) -> list[str]:
+    """The columns that any training has, in their order."""
+    return list(dict.fromkeys(column for frames in runs.values() for frame in frames for column in frame))
+
+
 def lines(path: Path, runs: Runs, panels: Sequence[Panel], name: str, *, columns: int, height: float = 3,
           folded: bool = True, **words: object) -> Figure:  # fmt: skip
     """Panels of `height` inches, each with a line and a band a row, and one legend above them.
@@ -130,14 +135,19 @@ def draw_panel(axis: Axes, runs: Runs, panel: Panel) -> None:
     axis.set(xlabel=panel.x_label, ylabel=panel.y_label)
 
 
-def contact_sheet(path: Path, rows: Rows, name: str, *, colours: str = "", meaning: str = "", folded: bool = True,
-                  **words: object) -> Figure | None:  # fmt: skip
-    """Labelled rows of captioned tiles, all as large as the first; None without rows.
+def contact_sheet(path: Path, rows: Rows, name: str, *, columns: int = 99, colours: str = "", meaning: str = "",
+                  folded: bool = True, **words: object) -> Figure | None:  # fmt: skip
+    """Labelled rows of captioned tiles, all as large as the first, broken after `columns` tiles; None without tiles.
 
     Every pixel is a whole number of dots wide. `colours`: the colour map of all maps and what it shows, its `meaning`;
     it begins at 0, or lies evenly around 0 where a map goes below. `name`: of the caption, which the rows' `names`,
     the `most` of the maps and `words` fill.
     """
+    rows = [
+        (label * (start == 0), tiles[start : start + columns])
+        for label, tiles in rows
+        for start in range(0, len(tiles), columns)
+    ]
     if not rows:
         return None
     high, wide = rows[0][1][0].image.shape[:2]

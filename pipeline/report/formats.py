@@ -11,10 +11,8 @@ CONFIDENCE = 0.95  # of every interval; every test is at the other 5 %
 
 
 def interval(values: Sequence[float]) -> tuple[float, float | None]:
-    """Mean and half-width of the two-sided t-interval of the mean; None for fewer than three values.
-
-    Two values have one degree of freedom: their interval is wider than any range that was seen, and says nothing.
-    """
+    """Mean and half-width of the two-sided t-interval of the mean; None for fewer than three values."""
+    # Two values have one degree of freedom: their interval is wider than any range that was seen, and says nothing.
     series = pd.Series(list(values), dtype=float)
     half = stats.t.ppf((1 + CONFIDENCE) / 2, len(series) - 1) * series.sem() if len(series) > 2 else None
     return float(series.mean()), None if half is None else float(half)
@@ -39,14 +37,9 @@ def spread(values: Sequence[float], text: Callable[[float], str]) -> str:
 
 def number(value: float) -> str:
     """Three significant digits, thousands apart, no exponent for the usual range."""
-    if not math.isfinite(value):
-        return str(value)
-    if not value:
-        return "0"
-    magnitude = abs(value)
-    if not 0.0001 <= magnitude < 1e9:
-        return f"{value:.3g}"
-    return f"{value:,.{max(0, 2 - math.floor(math.log10(magnitude)))}f}"
+    if not 0.0001 <= abs(value) < 1e9:  # 0 and what is not finite, too
+        return f"{value:z.3g}"
+    return f"{value:,.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
 
 
 def duration(seconds: float) -> str:

@@ -17,11 +17,11 @@ from pipeline.generators.describe import describe
 from pipeline.plan.compose import names
 from pipeline.plan.config import load, resolve_cell
 from pipeline.report import paper
-from pipeline.report.comparisons import compared, counted
 from pipeline.report.document import markdown_rows
 from pipeline.report.formats import NOT_RUN
 from pipeline.report.published import Published, published_runs
 from pipeline.report.results import Results
+from pipeline.report.row_pairs import compared, counted
 
 BEGIN, END = "<!-- measured: python -m pipeline.report.generated -->", "<!-- /measured -->"
 GEOMETRIES = Path(__file__).with_name("cost_geometry.csv")
@@ -46,7 +46,7 @@ def standing(results: Results, published: list[Published]) -> str:
         cells = run.results.cells
         trained = f"{len(cells)} training{'s' * (len(cells) > 1)} of {cells.kimg.max():g} kimg" if len(cells) else "-"
         rows.append([f"[{run.title}]({run.folder.as_posix()})", trained, run.best or "-"])
-    if missing := [paper.name_of(name) for name in paper.MAIN_DATASETS if name not in results.datasets]:
+    if missing := [paper.name_of(name) for name in paper.datasets_of("main") if name not in results.datasets]:
         rows.append([", ".join(missing), "never", "-"])
     return markdown_rows(pd.DataFrame(rows, columns=["data", "trained here", "outcome"]))
 
@@ -60,16 +60,13 @@ def updated(text: str, measured: str) -> str:
 
 
 def geometries(content: dict[str, Any]) -> pd.DataFrame:
-    """A row per dataset and variant: parameters, and FLOPs (2 per multiply-add) of one image forward.
-
-    Variants that conf/ does not have are left out, and so are those that a dataset's geometry does not allow.
-    """
+    """A row per dataset and variant of conf/: parameters, and FLOPs (2 per multiply-add) of one image forward."""
     rows = []
     for dataset in names(content, "dataset"):
         for variant in (name for name in VARIANTS if name in names(content, "variant")):
             try:
                 found = describe(resolve_cell(content, dataset, variant))
-            except ConfigError:
+            except ConfigError:  # the data set's geometry does not allow the variant
                 continue
             row = {"dataset": dataset, "resolution": found["resolution"], "variant": variant}
             for short, network in (("g", found["generator"]), ("d", found["discriminator"])):

@@ -1,11 +1,10 @@
 """What the paper reports, with source and status of every value, and which variant stands for which of its rows.
 
-rows.csv lists the rows of every table with their variants and what each is compared with; a variant that it does not
-name gets a row in "off full".
+rows.csv lists the rows of every table with their variants and what each is compared with (others: with `full`),
+datasets.csv the data sets that this project knows, as the report writes them, and the paper's tables that have them.
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -13,21 +12,6 @@ from importlib import resources
 import pandas as pd
 
 MAIN_VARIANT = "full"
-ABLATION_DATASETS = ("celeba64", "celeba128", "church256")
-MAIN_DATASETS = ("cifar10", "stl10", "celeba128", "celebahq256", "church256")
-NAMES = {
-    "cifar10": "CIFAR-10",
-    "stl10": "STL-10 48",
-    "celeba64": "CelebA 64",
-    "celeba128": "CelebA 128",
-    "celebahq256": "CelebA-HQ 256",
-    "church256": "LSUN-Church 256",
-    "digits": "Digits 8 (demo)",
-    "faces": "Faces 32 (CelebA)",
-    "folder": "Images of your own",
-    "glyphs": "Glyphs 16",
-    "glyphs_pairs": "Pairs of glyphs 16",
-}
 MEANINGS = {
     "quoted": "*quoted*: read in another work's table or an archive, not in the method's own paper",
     "recalled": "*recalled*: written down from memory, never checked against the paper",
@@ -67,7 +51,7 @@ class PaperValue:
 
 @cache
 def packaged(name: str) -> pd.DataFrame:
-    """A CSV of this folder, as text: rows, paper_results, deviations, claims, captions, cost_geometry."""
+    """A CSV of this folder, as text."""
     with resources.files("pipeline.report").joinpath(name).open(encoding="utf-8") as file:
         return pd.read_csv(file, dtype=str, keep_default_na=False)
 
@@ -96,17 +80,10 @@ def paper_value(table: str, row: str, dataset: str, metric: str) -> PaperValue |
     spread = f" ± {entry['std']}" if entry["std"] else ""
     spread += " (± recalled)" if spread and not mark and "std recalled" in entry.source else ""
     return PaperValue(
-        value=None if entry.value == "OOM" else float(entry.value), mark=mark, source=entry.source.partition(" (")[0],
-        text=entry.value + spread + (f" ({mark})" if mark else ""), protocol=entry.protocol, budget=entry.paper_budget,
+        value=None if entry.value == "OOM" else float(entry.value), mark=mark, protocol=entry.protocol,
+        text=entry.value + spread + (f" ({mark})" if mark else ""), budget=entry.paper_budget,
+        source=entry.source.partition(" (the ")[0],
     )  # fmt: skip
-
-
-def sources(values: Mapping[str, PaperValue | None]) -> str:
-    """Where the values of a row were seen: one source if all share it, else one per column."""
-    known = {name: value.source for name, value in values.items() if value}
-    if len(set(known.values())) <= 1:
-        return next(iter(known.values()), "-")
-    return "; ".join(f"{name}: {source}" for name, source in known.items())
 
 
 def explained(frame: pd.DataFrame) -> str:
@@ -116,17 +93,13 @@ def explained(frame: pd.DataFrame) -> str:
     return f"Paper values without a mark were read in the paper itself; {'; '.join(used)}." if used else ""
 
 
-def paper_kimg(dataset: str) -> float | None:
-    """TransGAN's own training on a dataset, thousands of real images shown to D; None where no script is known."""
-    values = [paper_value("main", "TransGAN", dataset, metric) for metric in ("FID", "IS")]
-    return next((value.kimg for value in values if value and value.kimg), None)
-
-
-def in_paper(dataset: str) -> bool:
-    """Whether the paper has results on the dataset."""
-    return dataset in set(packaged("paper_results.csv").dataset)
+def datasets_of(table: str) -> list[str]:
+    """The data sets of the paper's Table 1 (`main`) or of its ablation."""
+    known = packaged("datasets.csv")
+    return list(known.dataset[[table in tables.split() for tables in known.tables]])
 
 
 def name_of(dataset: str) -> str:
     """The dataset as the report writes it."""
-    return NAMES.get(dataset, dataset)
+    names: dict[str, str] = packaged("datasets.csv").set_index("dataset").name.to_dict()
+    return names.get(dataset, dataset)

@@ -35,11 +35,6 @@ def label(cell: Any) -> str:
     return cell.variant if cell.state == "ok" else f"{cell.variant}, {cell.state}"
 
 
-def rows_of(tiles: list[Tile], columns: int, title: str = "") -> list[tuple[str, list[Tile]]]:
-    """Tiles row by row, the first row under the title."""
-    return [(title * (not start), tiles[start : start + columns]) for start in range(0, len(tiles), columns)]
-
-
 def sheets(results: Results, dataset: str, name: str) -> list[tuple[pd.Series, Sheet]]:
     """A picture sheet of every cell of the first seed that has it."""
     cells = results.first_seed(dataset).iterrows()
@@ -51,7 +46,7 @@ def samples(results: Results, dataset: str, folder: Path) -> Figure | None:
     own = [(label(cell), sheet) for cell, sheet in sheets(results, dataset, "samples")]
     real = [("real images", sheet) for _, sheet in sheets(results, dataset, "real")[:1]] if own else []
     tiles = [Tile(name, grid(sheet.images[0], side=256)) for name, sheet in [*real, *own]]
-    return contact_sheet(folder / f"{dataset}_samples.png", rows_of(tiles, 4), "samples", folded=False,
+    return contact_sheet(folder / f"{dataset}_samples.png", [("", tiles)], "samples", columns=4, folded=False,
                          dataset=dataset, real="; real images first" * bool(real))  # fmt: skip
 
 
@@ -72,7 +67,8 @@ def interpolations(results: Results, dataset: str, folder: Path) -> Figure | Non
         Tile(label(cell), grid(sheet.images.reshape(-1, *sheet.images.shape[2:]), sheet.images.shape[1]))
         for cell, sheet in sheets(results, dataset, "interpolation")
     ]
-    return contact_sheet(folder / f"{dataset}_interpolation.png", rows_of(tiles, 4), "interpolation", dataset=dataset)
+    path = folder / f"{dataset}_interpolation.png"
+    return contact_sheet(path, [("", tiles)], "interpolation", columns=4, dataset=dataset)
 
 
 def neighbours(results: Results, dataset: str, folder: Path) -> Figure | None:
@@ -85,15 +81,12 @@ def neighbours(results: Results, dataset: str, folder: Path) -> Figure | None:
             left, right = grid(images[:, 0], 1), grid(images[:, 1:].reshape(-1, *images.shape[2:]), images.shape[1] - 1)
             gap = np.full((left.shape[0], max(2, images.shape[3] // 2), 3), GAP_GREY, dtype=np.uint8)
             tiles.append(Tile(label(cell), np.concatenate([left, gap, right], axis=1)))
-        rows += rows_of(tiles, 7, words)
-    return contact_sheet(folder / f"{dataset}_neighbours.png", rows, "neighbours", dataset=dataset)
+        rows.append((words, tiles))
+    return contact_sheet(folder / f"{dataset}_neighbours.png", rows, "neighbours", columns=7, dataset=dataset)
 
 
 def augmentation(results: Results, dataset: str, folder: Path) -> Figure | None:
-    """What augmentation does to real images, a row an operation, the last with all; None where nothing trains with it.
-
-    Probabilities are those of the training, so cutout leaves some images as they are.
-    """
+    """What augmentation does to real images, a row an operation, the last with all; None where none uses it."""
     real = {cell.variant: sheet.images[0] for cell, sheet in sheets(results, dataset, "real")}
     plans = {name: results.training(dataset, name).get("train", {}).get("augment") or {} for name in real}
     used = [name for name in sorted(real, key=MAIN_VARIANT.__ne__) if plans[name].get("policy")]
@@ -104,6 +97,7 @@ def augmentation(results: Results, dataset: str, folder: Path) -> Figure | None:
     from pipeline.base.images import to_float, to_uint8
     from pipeline.training.augment import augment
 
+    # With the probabilities of the training: cutout leaves some images as they are.
     config, images = AugmentConfig(**plans[used[0]]), real[used[0]][:AUGMENTED]
     policies = {name.replace("_", " "): [name] for name in config.policy} | {"all together": list(config.policy)}
     tiles = [Tile("as they are", grid(images, len(images)))]
@@ -112,8 +106,8 @@ def augmentation(results: Results, dataset: str, folder: Path) -> Figure | None:
         batch = to_float(torch.from_numpy(images.transpose(0, 3, 1, 2).copy()))
         changed = to_uint8(augment(batch, config.model_copy(update={"policy": policy}))).numpy()
         tiles.append(Tile(name, grid(changed.transpose(0, 2, 3, 1), len(images))))
-    rows = rows_of(tiles, 1)
-    return contact_sheet(folder / f"{dataset}_augment.png", rows, "augment", dataset=dataset, variant=used[0])
+    return contact_sheet(folder / f"{dataset}_augment.png", [("", tiles)], "augment", columns=1,
+                         dataset=dataset, variant=used[0])  # fmt: skip
 
 
 def attention(results: Results, dataset: str, folder: Path) -> Figure | None:
@@ -141,8 +135,8 @@ def relative_positions(results: Results, dataset: str, folder: Path) -> Figure |
         for head, table in enumerate(sheet.images[0] - sheet.images[0].mean(axis=(1, 2), keepdims=True))
     ]
     meaning = "added to an attention score: below 0 lowers attention, above raises it"
-    return contact_sheet(folder / f"{dataset}_relative_position.png", rows_of(tiles, 4), "relative_position",
-                         dataset=dataset, colours="PuOr_r", meaning=meaning)  # fmt: skip
+    return contact_sheet(folder / f"{dataset}_relative_position.png", [("", tiles)], "relative_position",
+                         columns=4, dataset=dataset, colours="PuOr_r", meaning=meaning)  # fmt: skip
 
 
 FOLDED = (augmentation, timelines, interpolations, neighbours, attention, relative_positions)  # in the report's order

@@ -1,10 +1,11 @@
 """Results of long runs that are kept in published/, beside the matrix: read as they are, never mixed with its rows.
 
 published/<name>/ holds README.md (its first heading is the title, its first paragraph the text), run.json (`cells`: a
-record of every training), settings.yaml, metrics.csv (a row a training), samples.png and optionally curve.csv (kimg and
-any columns). Of a run of several trainings each has its samples.png, curve.csv and plan.yaml in the folder of its name.
+record of every training), metrics.csv (a row a training), and plan.yaml, samples.png and optionally curve.csv (kimg and
+any columns), which each of several trainings has in the folder of its name.
 """
 
+import os
 import posixpath
 import re
 from dataclasses import asdict, dataclass
@@ -17,15 +18,16 @@ from pipeline.base.cell import Cell
 from pipeline.base.files import read_json
 from pipeline.report.appendix import known_answers_table, reading
 from pipeline.report.charts import axis_label
-from pipeline.report.comparisons import Outcome, compared, counted, every_pair
 from pipeline.report.decide import FEWEST_SEEDS
-from pipeline.report.document import Content, Figure, Section, Table, address, caption
-from pipeline.report.drawing import Panel, lines
+from pipeline.report.document import Content, Figure, Section, Table, caption
+from pipeline.report.drawing import Panel, columns_of, lines
 from pipeline.report.formats import duration, spread
 from pipeline.report.results import Results, lower_is_better, metrics_among, protocols_in
+from pipeline.report.row_pairs import Outcome, compared, counted, every_pair
 from pipeline.report.tables import decisions
 
 PANELS = 4  # of a run's curves, at most
+RELATIVE_LINK = r"\]\((?![a-z]+:|#|/)([^)\s]+)\)"  # of Markdown
 NO_METRIC = ("kimg", "step", "seconds")  # columns of a curve
 
 
@@ -67,9 +69,8 @@ class Published:
             for dataset, found in self.outcomes.items():
                 parts.append(decisions(self.results, dataset, found, self.anchor, "Rows compared"))
             parts.append(Table(name=self.anchor, title="Every training", frame=self.metrics, folded=True))
-        for path in sorted(self.folder.glob("**/reference.json")):
-            name = "_".join((self.anchor, *path.parent.relative_to(self.folder).parts, "evaluator"))
-            parts.append(known_answers_table(read_json(path), name))
+        if answers := read_json(self.folder / "reference.json", {}):
+            parts.append(known_answers_table(answers, f"{self.anchor}_evaluator"))
         parts.append(self.curves(out / "figures" / f"{self.anchor}_curve.png"))
         return Section(self.title, self.anchor, parts)
 
@@ -84,7 +85,7 @@ class Published:
             facts += [spread(known["seconds"], duration)] if "seconds" in known else []
             facts += dict.fromkeys(known.get("device", ()))
             plan = own.iloc[0].place / "plan.yaml"
-            facts += [f"[plan.yaml]({address(plan, out)})"] if plan.is_file() else []
+            facts += [f"[plan.yaml]({os.path.relpath(plan, out)})"] if plan.is_file() else []
             seeds = f"seed{'s' * (len(own) > 1)} {', '.join(map(str, own.seed))}"
             texts.append(f"- `{setting}`, {seeds}: {'; '.join(facts)}.")
         return "\n".join(texts)
@@ -93,7 +94,7 @@ class Published:
         """A row for every setting: its seeds, and each metric over them; last a perfect sampler, if known."""
         rows = []
         for setting, own in self.settings.items():
-            dataset, _, variant = setting.partition("/")
+            dataset, variant = setting.split("/")
             texts = {m: self.results.measurement(dataset, variant, m).text for m in self.results.metrics(dataset)}
             rows.append({"setting": setting, "seeds": ", ".join(map(str, own.seed))} | texts)
         for dataset, own in self.results.cells.groupby("dataset", sort=False):
@@ -106,12 +107,11 @@ class Published:
     @cached_property
     def outcomes(self) -> dict[str, list[Outcome]]:
         """Verdicts on every pair of rows, by data set: where two rows at least have trainings enough for one."""
-        found = {}
-        for dataset in self.results.datasets:
-            metric = self.results.main_metric(dataset)
-            rows = [self.results.values(dataset, variant, metric) for variant in self.results.variants(dataset)]
+        found, results = {}, self.results
+        for dataset in results.datasets:
+            rows = [results.values(dataset, name, results.main_metric(dataset)) for name in results.variants(dataset)]
             if sum(len(row) >= FEWEST_SEEDS for row in rows) > 1:
-                found[dataset] = compared(self.results, dataset, every_pair(self.results, dataset))
+                found[dataset] = compared(results, dataset, every_pair(results, dataset))
         return found
 
     @property
@@ -129,12 +129,10 @@ class Published:
 
     def curves(self, path: Path) -> Figure | None:
         """The columns of curve.csv against kimg, a line a setting; None without any."""
-        runs = {}
-        for name, own in self.settings.items():
-            if files := [file for place in own.place if (file := place / "curve.csv").is_file()]:
-                runs[name] = [pd.read_csv(file) for file in files]
-        columns = dict.fromkeys(column for frames in runs.values() for frame in frames for column in frame)
-        names = [name for name in columns if name not in NO_METRIC][:PANELS]
+        files = {name: [place / "curve.csv" for place in own.place] for name, own in self.settings.items()}
+        frames = {name: [pd.read_csv(file) for file in own if file.is_file()] for name, own in files.items()}
+        runs = {name: own for name, own in frames.items() if own}
+        names = [name for name in columns_of(runs) if name not in NO_METRIC][:PANELS]
         if not names:
             return None
         panels = [Panel("kimg", name, "kimg", axis_label(name) if metrics_among([name]) else name) for name in names]
@@ -148,16 +146,13 @@ def published_runs(folder: str | Path) -> list[Published]:
 
 
 def _read(folder: Path) -> Published:
-    text = (folder / "README.md").read_text(encoding="utf-8") if (folder / "README.md").is_file() else ""
+    readme = folder / "README.md"
+    text = readme.read_text(encoding="utf-8") if readme.is_file() else ""
     heading = re.search(r"^#+ *(.*)", text, flags=re.MULTILINE)
     paragraph = re.sub(r"^#.*", "", text, flags=re.MULTILINE).strip().split("\n\n")[0]
     # Links are relative to the run's folder; the report lies in reports/ beside published/.
-    base = posixpath.join("..", folder.parent.name, folder.name)
-    moved = re.sub(
-        r"\]\((?![a-z]+:|#|/)([^)\s]+)\)",
-        lambda link: f"]({posixpath.normpath(posixpath.join(base, link[1]))})",
-        " ".join(paragraph.split()),
-    )
+    base, words = f"../{folder.parent.name}/{folder.name}", " ".join(paragraph.split())
+    moved = re.sub(RELATIVE_LINK, lambda link: f"]({posixpath.normpath(f'{base}/{link[1]}')})", words)
     metrics = pd.read_csv(folder / "metrics.csv") if (folder / "metrics.csv").is_file() else pd.DataFrame({"cell": []})
     values = metrics.set_index("cell", drop=False).to_dict("index")
     records, rows = read_json(folder / "run.json", {}).get("cells", {}), []

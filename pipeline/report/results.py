@@ -1,6 +1,5 @@
 """The results that a report is made of: the plan's cells with what was measured of them, all from files in git."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -43,7 +42,10 @@ class Sheet:
 
 
 class Results:
-    """The cells of a plan, a row each in `cells`: names, `status`, `state` (in words), metrics, record of the run."""
+    """The cells of a plan, a row each in `cells`: names, `status`, `state` (in words), metrics, record of the run.
+
+    `pace`: seconds per thousand images shown to D, of cells that were trained, not copied from a twin.
+    """
 
     def __init__(self, index: dict[str, Any], plan: str | Path, results: str | Path, cells: pd.DataFrame | None = None):
         """`index`: of the plan; `cells` stands in place of its cells."""
@@ -53,6 +55,8 @@ class Results:
         rows = [_row(cell, self.folder) for cell in index["cells"] if not cell.get("repeats")]
         columns = None if rows else ["dataset", "variant", "seed", "status", "state"]
         self.cells = pd.DataFrame(rows, columns=columns) if cells is None else cells
+        run = self.cells.reindex(columns=["seconds", "kimg", "copied_from"])
+        self.cells["pace"] = (run.seconds.astype(float) / run.kimg.astype(float)).where(run.copied_from.isna())
 
     @classmethod
     def load(cls, plan: str | Path = "plan", results: str | Path = "results") -> Self:
@@ -82,7 +86,7 @@ class Results:
         """Metrics that any cell of the dataset has or should have had, the main one first: one that was measured."""
         own = self.of(dataset)
         measured = metrics_among(own.dropna(axis=1, how="all").columns)
-        missing = {name for reasons in own.get("unavailable", pd.Series(dtype=object)).dropna() for name in reasons}
+        missing = {name for reasons in own.get("unavailable", ()) for name in reasons}
         return list(dict.fromkeys([*measured[:1], *metrics_among({*measured, *missing})]))
 
     def main_metric(self, dataset: str) -> str | None:
@@ -92,30 +96,23 @@ class Results:
     @cached_property
     def protocols(self) -> dict[tuple[str, str], dict[str, Any]]:
         """By dataset and metric: the protocol of most of its values; the others stay out of its column."""
-        texts: dict[tuple[str, str], list[str]] = {}
+        found: dict[tuple[str, str], list[dict[str, Any]]] = {}
         for _, cell in self.cells.iterrows():
-            known = cell.get("protocols")
-            for metric, facts in known.items() if isinstance(known, dict) else ():
+            for metric, facts in cell.protocols.items():
                 if facts and pd.notna(cell.get(metric)):
-                    text = json.dumps({key: facts.get(key) for key in FACTS})
-                    texts.setdefault((cell.dataset, metric), []).append(text)
-        return {names: json.loads(max(own, key=own.count)) for names, own in texts.items()}
+                    found.setdefault((cell.dataset, metric), []).append({key: facts.get(key) for key in FACTS})
+        return {names: max(own, key=own.count) for names, own in found.items()}
 
     def measurement(self, dataset: str, variant: str | None, metric: str | None) -> Measurement:
-        """Values and troubles of one row's metric.
-
-        A diverged run's last finite weights are no result: they stay out, and so does a value of another protocol.
-        """
+        """Values and troubles of one row's metric; a value of another protocol is a trouble."""
         values, troubles = {}, {}
         for _, cell in self.of(dataset, variant or "").iterrows():
-            value = cell.get(metric) if metric else None
-            if cell.status != "ok":
+            value, protocol = cell.get(metric), cell.get("protocols", {}).get(metric)
+            if cell.status != "ok":  # the last finite weights of a diverged training are no result
                 troubles[cell.seed] = cell.state
             elif value is None or pd.isna(value):
-                troubles[cell.seed] = (cell.get("unavailable") or {}).get(metric, "not measured")
-            elif difference := protocol_difference(
-                (cell.get("protocols") or {}).get(metric), self.protocols.get((dataset, str(metric)))
-            ):
+                troubles[cell.seed] = cell.get("unavailable", {}).get(metric, "not measured")
+            elif difference := protocol_difference(protocol, self.protocols.get((dataset, str(metric)))):
                 troubles[cell.seed] = f"other protocol ({difference})"
             else:
                 values[cell.seed] = float(value)
@@ -126,58 +123,47 @@ class Results:
         return self.measurement(dataset, variant, metric).values
 
     def mean(self, dataset: str, variant: str, fact: str) -> float | None:
-        """Mean of a metric or of a fact of the run (`seconds`) over trainings that ended well; None where it has none.
-
-        Time is of cells that were trained, not copied from a twin.
-        """
-        done = self.done(dataset, variant)
-        if fact == "seconds" and "copied_from" in done:
-            done = done[done.copied_from.isna()]
-        mean = pd.to_numeric(done[fact], errors="coerce").mean() if fact in done else float("nan")
+        """Mean of a metric or of a fact of the run (`pace`) over trainings that ended well; None where it has none."""
+        mean = self.done(dataset, variant).get(fact, pd.Series(dtype=float)).astype(float).mean()
         return None if pd.isna(mean) else float(mean)
 
-    def pace(self, dataset: str, variant: str) -> float | None:
-        """Seconds of training per thousand images shown to D."""
-        seconds, kimg = (self.mean(dataset, variant, fact) for fact in ("seconds", "kimg"))
-        return seconds / kimg if seconds and kimg else None
-
-    def series(self, cell: Any, name: str) -> pd.DataFrame | None:
-        """A CSV of a cell, a row per measurement; None where the file is missing or empty.
+    def series(self, cell: Any, name: str) -> pd.DataFrame:
+        """A CSV of a cell, a row per measurement; empty where the file is missing.
 
         `history`: losses, norms, scores by kimg; `progress`: kimg, seconds (the machine's, of machine.csv), metrics.
         """
         path = self.folder / str(Cell.of(cell)) / f"{name}.csv"
         frame = pd.read_csv(path) if path.is_file() else pd.DataFrame()
-        machine = self.series(cell, "machine") if name == "progress" and "seconds" not in frame else None
-        if machine is not None and len(frame):
+        if (
+            name == "progress"
+            and len(frame)
+            and "seconds" not in frame
+            and len(machine := self.series(cell, "machine"))
+        ):
             ticks = machine[["kimg", "seconds"]].astype(float)
             frame = pd.merge_asof(frame.astype({"kimg": float}), ticks, on="kimg", direction="forward")
-        return frame if len(frame) else None
+        return frame
 
     def curves(self, dataset: str, name: str) -> dict[str, list[pd.DataFrame]]:
         """The CSVs of that name of a dataset's cells by variant: those with two rows or more."""
         found: dict[str, list[pd.DataFrame]] = {}
         for _, cell in self.of(dataset).iterrows():
-            frame = self.series(cell, name)
-            if frame is not None and len(frame) > 1:
+            if len(frame := self.series(cell, name)) > 1:
                 found.setdefault(cell.variant, []).append(frame)
         return found
 
     def sheet(self, cell: Any, name: str) -> Sheet | None:
-        """The picture sheet `name` of a cell, None where it has none.
-
-        Maps, which were stored as grey levels between the bounds of each, are floats again.
-        """
+        """The picture sheet `name` of a cell, None where it has none."""
         path = self.folder / str(Cell.of(cell)) / f"{name}.png"
-        if not (path.is_file() and path.with_suffix(".json").is_file()):
+        facts = read_json(path.with_suffix(".json"), {})
+        if not (facts and path.is_file()):
             return None
-        facts = read_json(path.with_suffix(".json"))
         height, width = facts["image"]
         with Image.open(path) as picture:
             pixels = np.asarray(picture.convert("RGB"))
         rows, columns = pixels.shape[0] // height, pixels.shape[1] // width
         images = pixels.reshape(rows, height, columns, width, 3).transpose(0, 2, 1, 3, 4)
-        if "low" in facts:
+        if "low" in facts:  # maps, stored as grey levels between the bounds of each
             low, high = (np.array(facts[bound])[..., None, None] for bound in ("low", "high"))
             images = low + images[..., 0] / 255 * (high - low)
         return Sheet(images, facts)
@@ -192,14 +178,13 @@ def _row(cell: dict[str, Any], folder: Path) -> dict[str, Any]:
     """A cell of the plan with its results and record. `kimg_planned` is its budget, `kimg` what was trained."""
     path = folder / str(Cell.of(cell))
     row: dict[str, Any] = {key: cell[key] for key in ("dataset", "variant", "seed", "twin_of")}
-    row |= {"kimg_planned": cell["kimg"], "status": NOT_RUN}
+    row |= {"kimg_planned": cell["kimg"], "status": NOT_RUN} | protocols_in(path)
     if result := read_json(path.with_suffix(".json"), {}):
-        row = read_json(path / "run.json", {}) | row | result | protocols_in(path)
-    imported = row["status"] == "ok" and row.get("imported_from")
-    row["state"] = "imported" if imported else row["status"]
-    if row["status"] == "diverged":
-        row["state"] = f"diverged at {row['kimg']:g} kimg"
-    return row
+        row = read_json(path / "run.json", {}) | row | result
+    state = row["status"]
+    if state == "diverged":
+        state = f"diverged at {row['kimg']:g} kimg"
+    return row | {"state": "imported" if state == "ok" and row.get("imported_from") else state}
 
 
 def protocols_in(folder: Path) -> dict[str, Any]:

@@ -9,13 +9,13 @@ import pandas as pd
 
 from pipeline.metrics.registry import PAPER_PROTOCOLS, PAPER_SETTINGS
 from pipeline.report import paper
-from pipeline.report.comparisons import OFF_FULL, Outcome
 from pipeline.report.cost import flops_per_kimg, forward_flops
 from pipeline.report.decide import FEWEST_SEEDS, against_value
 from pipeline.report.document import Table, caption
 from pipeline.report.formats import CONFIDENCE, NOT_RUN
 from pipeline.report.paper import PaperValue
 from pipeline.report.results import Results, lower_is_better
+from pipeline.report.row_pairs import OFF_FULL, Outcome
 
 ENOUGH = 0.99  # share of a paper value's training from which on a row counts as trained like it
 ABSENT = ("not run", "not reported", "not measured", "not in this matrix", "other protocol", "-")  # no measurement
@@ -25,7 +25,7 @@ def size(results: Results, dataset: str, row: Any) -> dict[str, str]:
     """Parameters of a row's training, computed arithmetic of its networks (or those it is compared with), and pace."""
     counts = [results.mean(dataset, row.variant, f"parameters_{network}") for network in "gd"]
     flops = forward_flops(dataset, row.variant) or forward_flops(dataset, row.against)
-    pace = results.pace(dataset, row.variant)
+    pace = results.mean(dataset, row.variant, "pace")
     return {
         "parameters G / D": NOT_RUN if None in counts else " / ".join(f"{count:,.0f}" for count in counts),
         "GFLOP G / D, one image": " / ".join(f"{f / 1e9:,.3g}" for f in flops) if flops else "not computed",
@@ -37,7 +37,7 @@ def shares(results: Results, dataset: str, row: Any) -> dict[str, str]:
     """Time and arithmetic per thousand images of a row with the networks of `full`, as shares of those of `full`."""
     networks, names = forward_flops(dataset, paper.MAIN_VARIANT), (row.variant, paper.MAIN_VARIANT)
     recipes = [results.training(dataset, name).get("train") for name in names]
-    pace, base_pace = (results.pace(dataset, name) for name in names)
+    pace, base_pace = (results.mean(dataset, name, "pace") for name in names)
     flops, base_flops = (flops_per_kimg(networks, recipe) for recipe in recipes)
     return {
         "s/kimg, share of `full`": f"{pace / base_pace:.0%}" if pace and base_pace else NOT_RUN,
@@ -45,7 +45,8 @@ def shares(results: Results, dataset: str, row: Any) -> dict[str, str]:
     }
 
 
-CIFAR = {f"{kind} CIFAR-10": ("cifar10", kind) for kind in ("FID", "IS")}
+CIFAR = {f"{kind} CIFAR-10": ("cifar10", kind) for kind in ("FID", "IS")}  # columns of the paper's tables
+ABLATION = {f"FID {paper.name_of(name)}": (name, "FID") for name in paper.datasets_of("ablation")}
 
 
 def side_by_side(
@@ -56,8 +57,8 @@ def side_by_side(
     """The table of `rows` (columns row, variant, against), folded where fewer than `least` or half were measured.
 
     `compared`: outcomes by variant. `first`: heading of the rows' names. `columns`: of the paper, heading -> its data
-    set and metric; they hold values under the protocol of `own`, TransGAN's row, or one that is not stated. `more`:
-    columns of this pipeline. `whole`: all metrics are shown, not the main one alone.
+    set and metric, under the protocol of `own`, TransGAN's row, or one that is not stated. `more`: columns of this
+    pipeline. `whole`: all metrics are shown, not the main one alone.
     """
     metrics, lines, measured = results.metrics(dataset), [], 0
     for row in rows.itertuples():
@@ -81,25 +82,24 @@ def side_by_side(
 
 def paper_columns(table: str, row: str, places: Mapping[str, tuple[str, str]], own: str = "") -> dict[str, str]:
     """A column per value of the paper, one for values of another protocol than TransGAN's own, one for all sources."""
-    values = {head: paper.paper_value(table, row, *place) for head, place in places.items()}
-    other = {
-        head: value
-        for head, value in values.items()
-        if value and value.differs_from(paper.paper_value(table, own, *places[head]))
-    }
-    columns = {f"paper: {head}": value.text if value else "not reported" for head, value in values.items()}
-    columns |= dict.fromkeys((f"paper: {head}" for head in other), "other protocol")
+    columns, others, sources = {}, [], {}
+    for head, (dataset, metric) in places.items():
+        value = paper.paper_value(table, row, dataset, metric)
+        columns[f"paper: {head}"] = value.text if value else "not reported"
+        if value:
+            sources[head] = value.source
+            if value.differs_from(paper.paper_value(table, own, dataset, metric)):
+                columns[f"paper: {head}"] = "other protocol"
+                others.append(f"{metric} {value.text} by {value.protocol}")
     if own:
-        said = (f"{head.partition(' ')[0]} {value.text} by {value.protocol}" for head, value in other.items())
-        columns["paper: under another protocol"] = "; ".join(said) or "-"
-    return columns | ({"source": paper.sources(values)} if values else {})
+        columns["paper: under another protocol"] = "; ".join(others) or "-"
+    shared = len({*sources.values()}) == 1
+    texts = {*sources.values()} if shared else [f"{head}: {source}" for head, source in sources.items()]
+    return columns | ({"source": "; ".join(texts) or "-"} if places else {})
 
 
 LAYOUTS = {
-    "ablation": partial(
-        side_by_side, first="paper's row",
-        columns={f"FID {paper.name_of(name)}": (name, "FID") for name in paper.ABLATION_DATASETS},
-    ),
+    "ablation": partial(side_by_side, first="paper's row", columns=ABLATION),
     "augmentation": partial(side_by_side, first="method", columns=CIFAR, own="TransGAN + DiffAug", more=size),
     "components": partial(side_by_side, first="what"),
     "beyond": partial(side_by_side, first="what it changes", more=shares, least=1),
@@ -150,7 +150,7 @@ def decisions(results: Results, dataset: str, outcomes: list[Outcome], name: str
 
 def main_datasets(results: Results) -> list[str]:
     """The data sets of the paper's Table 1, those of the matrix first."""
-    return list(dict.fromkeys([*filter(paper.in_paper, results.datasets), *paper.MAIN_DATASETS]))
+    return sorted(paper.datasets_of("main"), key=lambda name: name not in results.datasets)
 
 
 def overview(results: Results) -> Table:
@@ -211,6 +211,5 @@ def against_paper(results: Results, dataset: str, variant: str, metric: str, val
     elif len(values) < FEWEST_SEEDS:
         found = f"no verdict: {len(values)} of {FEWEST_SEEDS} trainings"
     else:
-        lower = lower_is_better(metric)
-        found = against_value(values, value.value, lower_is_better=lower)
+        found = against_value(values, value.value, lower_is_better=lower_is_better(metric))
     return f"{found} ({measured.values.mean() - value.value:+.2f}){mark}"

@@ -57,7 +57,7 @@ def test_parts_are_ten_equal_means():
 
 
 def test_nothing_is_said_about_a_column_that_is_missing():
-    assert curve_summary(OK, history()) == {"ended": "ok"} and curve_summary(OK, None) == {"ended": "ok"}
+    assert curve_summary(OK, history()) == {"ended": "ok"} and curve_summary(OK, pd.DataFrame()) == {"ended": "ok"}
 
 
 def test_few_ticks_are_not_read():

@@ -6,8 +6,8 @@ import pytest
 from pipeline.report import paper
 from pipeline.report.appendix import claims
 from pipeline.report.build import MOST, findings
-from pipeline.report.comparisons import COMPARISONS, compared
 from pipeline.report.results import Results
+from pipeline.report.row_pairs import COMPARISONS, compared
 from report_project import MODEL_CELLS, write_project
 from repository import ROOT
 
@@ -49,11 +49,12 @@ def test_the_seed_that_the_settings_were_chosen_on_is_named(text):
 def test_every_claim_of_the_reading_has_code_that_exists_and_what_it_names_is_known():
     entries = paper.packaged("claims.csv")
     assert list(entries.number.astype(int)) == list(range(1, 37))
+    datasets = set(paper.packaged("paper_results.csv").dataset)
     pairs = {f"{entry.variant}/{entry.base}" for entry in COMPARISONS} | {"all"}
     for entry in entries.itertuples():
         assert all((ROOT / path).exists() for path in f"{entry.code} {entry.test}".split()), entry
         assert set(entry.pairs.split()) <= pairs, entry
-        assert all(paper.in_paper(name) for name in entry.datasets.split()), entry
+        assert set(entry.datasets.split()) <= datasets, entry
         assert any((entry.code, entry.test, entry.figures, entry.pairs, entry.datasets, entry.metrics)), entry
 
 

@@ -4,8 +4,8 @@ import json
 
 from PIL import Image
 
-from pipeline.report.comparisons import counted
 from pipeline.report.published import Published, published_runs
+from pipeline.report.row_pairs import counted
 from repository import ROOT
 
 FACTS = {"n_gen": 4000, "n_real": 6000, "split": "train", "resize": "none", "dtype": "float32", "seed": 0}
@@ -153,7 +153,7 @@ def test_an_open_pair_says_how_many_trainings_would_decide(tmp_path):
     found, _ = shown(tmp_path)
     outcomes = {entry.comparison[:2]: entry.answer for entry in found.outcomes["glyphs"]}
     assert outcomes["grid_attention", "standard_attention"] == "open: 22 trainings a row would decide"
-    assert outcomes["axis_attention", "standard_attention"] == "open: 1 trainings"
+    assert outcomes["axis_attention", "standard_attention"] == "open: 1 of 3 trainings"
 
 
 def test_a_folder_with_nothing_but_a_name_is_no_run(tmp_path):

@@ -7,10 +7,10 @@ import pytest
 
 from pipeline.report import paper
 from pipeline.report.appendix import every_cell
-from pipeline.report.comparisons import compared
 from pipeline.report.cost import flops_per_kimg
 from pipeline.report.paper import PaperValue
 from pipeline.report.results import Results
+from pipeline.report.row_pairs import compared
 from pipeline.report.tables import LAYOUTS, against_paper, main_results, row_table
 from report_project import RECIPE, write_project
 
@@ -127,7 +127,9 @@ def test_a_diverged_runs_numbers_enter_no_mean_and_are_kept_in_the_list_of_cells
 def test_rows_are_compared_with_the_row_they_are_meant_for(report):
     table = read(report, "digits_ablation").set_index("variant")
     assert list(table.against) == ["-", *["standard_attention"] * 3, "grid_attention", "multiscale", "token_norm", "-"]
-    assert table.ratio["grid_attention"] == "-" and table["as in the paper?"]["grid_attention"] == "open: 0 trainings"
+    assert (
+        table.ratio["grid_attention"] == "-" and table["as in the paper?"]["grid_attention"] == "open: 0 of 3 trainings"
+    )
     row = read(report, "digits_off_full").set_index("variant").loc["mine"]
     assert row.against == "full" and row["as in the paper?"] == "the same training"
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from pipeline.report.comparisons import COMPARISONS, Outcome, compared, paper_order
 from pipeline.report.decide import Kind
 from pipeline.report.results import Results
+from pipeline.report.row_pairs import COMPARISONS, Outcome, compared, paper_order
 from report_project import write_project
 
 
@@ -56,7 +56,9 @@ def test_every_pair_is_listed_once_and_has_a_subject():
 def test_rows_are_judged_by_the_rule_and_too_few_trainings_stay_open(outcomes):
     # full: 10, 12, 14; no_augment: 15, 13 and out of memory.
     found = of_pair(outcomes, "full", "no_augment")
-    assert found.verdict.kind == Kind.OPEN and found.answer == "open: 2 trainings" and found.verdict.seeds == (3, 2)
+    assert (
+        found.verdict.kind == Kind.OPEN and found.answer == "open: 2 of 3 trainings" and found.verdict.seeds == (3, 2)
+    )
     assert found.texts == ("12.0 ± 5.0", "13.0 to 15.0 [seed 2: oom]")
     assert of_pair(outcomes, "nystrom_attention", "standard_attention").answer == "not run"
 

@@ -60,7 +60,7 @@ class Outcome:
         if found.kind != Kind.OPEN:
             text = SAME[found.kind]
         elif math.isnan(found.ratio):
-            text = f"open: {min(found.seeds)} trainings" if max(found.seeds) else NOT_RUN
+            text = f"open: {min(found.seeds)} of {FEWEST_SEEDS} trainings" if max(found.seeds) else NOT_RUN
         else:
             text = f"open: {found.seeds_needed or f'more than {MOST_SEEDS}'} trainings a row would decide"
         return f"{text}; but {self.others}" if self.others else text
@@ -92,9 +92,8 @@ def paper_order(comparison: Comparison, dataset: str) -> tuple[bool | None, str]
         return None, "no order"
     improves, (name, (own, base)) = signs.pop(), next(iter(pairs.items()))
     marks = dict.fromkeys(value.mark for pair in pairs.values() for value in pair if value.mark)
-    origin = ", ".join([own.source, *marks])
-    text = f"{'better' if improves else 'worse'}: {own.value:g} / {base.value:g}, {paper.name_of(name)} ({origin})"
-    return improves, text
+    text = f"{'better' if improves else 'worse'}: {own.value:g} / {base.value:g}, {paper.name_of(name)}"
+    return improves, f"{text} ({', '.join([own.source, *marks])})"
 
 
 def listed(results: Results, dataset: str) -> list[Comparison]:
@@ -136,10 +135,7 @@ def compared(results: Results, dataset: str, asked: list[Comparison] | None = No
 
 
 def disagreeing(results: Results, dataset: str, comparison: Comparison) -> str:
-    """Metrics by which the row that is worse by the main metric is better: `recall_digits 0.75 against 0.54`.
-
-    By means over trainings, FEWEST_SEEDS of each row at least, and by more than MARGIN.
-    """
+    """Metrics whose means are better by more than MARGIN where the main one is worse: `recall 0.75 against 0.54`."""
     texts, leads, main = [], 0.0, results.main_metric(dataset)
     for metric in results.metrics(dataset):
         own, base = (results.values(dataset, name, metric) for name in comparison[:2])

@@ -11,7 +11,7 @@ import pytest
 from pipeline.base.errors import UserError
 from pipeline.pictures.illustrate import write_sheet
 from pipeline.report.appendix import settings_of
-from pipeline.report.compare import changed_settings, compare, snapshot
+from pipeline.report.revisions import changed_settings, compare, snapshot
 from report_project import PARAMS, render, write_project
 
 
