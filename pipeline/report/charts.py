@@ -140,9 +140,8 @@ def ending(cell: dict[str, Any]) -> str:
         return f"{cell['state']}: {known.get('detail', 'reason not recorded')}"
     if cell["status"] != "oom":
         return str(cell["status"])
-    text = (
-        f"{number(known['bytes_asked'] / 2**30)} GiB more were asked for" if "bytes_asked" in known else "out of memory"
-    )
+    asked = known.get("bytes_asked", 0) / 2**30
+    text = f"{number(asked)} GiB more were asked for" if asked else "out of memory"
     text += f" on {known.get('device', 'an unknown device')}"
     if {"batch_discriminator", "batch_generator"} <= {*known}:
         text += ", batches of {batch_discriminator:.0f} (D) and {batch_generator:.0f} (G)".format(**known)

@@ -134,12 +134,8 @@ class Results:
         """
         path = self.folder / str(Cell.of(cell)) / f"{name}.csv"
         frame = pd.read_csv(path) if path.is_file() else pd.DataFrame()
-        if (
-            name == "progress"
-            and len(frame)
-            and "seconds" not in frame
-            and len(machine := self.series(cell, "machine"))
-        ):
+        machine = self.series(cell, "machine") if name == "progress" and "seconds" not in frame else pd.DataFrame()
+        if len(frame) and len(machine):
             ticks = machine[["kimg", "seconds"]].astype(float)
             frame = pd.merge_asof(frame.astype({"kimg": float}), ticks, on="kimg", direction="forward")
         return frame

@@ -59,8 +59,10 @@ class Outcome:
             return "the same training"
         if found.kind != Kind.OPEN:
             text = SAME[found.kind]
-        elif math.isnan(found.ratio):
+        elif min(found.seeds) < FEWEST_SEEDS:
             text = f"open: {min(found.seeds)} of {FEWEST_SEEDS} trainings" if max(found.seeds) else NOT_RUN
+        elif math.isnan(found.ratio):
+            text = "open: values of 0 or below have no ratio"
         else:
             text = f"open: {found.seeds_needed or f'more than {MOST_SEEDS}'} trainings a row would decide"
         return f"{text}; but {self.others}" if self.others else text

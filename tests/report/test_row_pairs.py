@@ -80,6 +80,13 @@ def test_what_is_decided_is_seen_or_contradicted(tmp_path):
     assert of_pair(found, "full", "wgan_gp_augment").answer == "equivalent within 25 %"
 
 
+def test_values_without_a_logarithm_are_said_to_be_the_reason(tmp_path):
+    """It once read `open: 3 trainings`, as if more of them would help."""
+    folder = write_project(tmp_path, {"full": [20.0, 21.0, -0.1], "no_augment": [10.0, 10.5, 11.0]})
+    found = compared(Results.load(folder / "plan", folder / "results"), "digits")
+    assert of_pair(found, "full", "no_augment").answer == "open: values of 0 or below have no ratio"
+
+
 def test_a_second_metric_that_says_the_opposite_is_named(tmp_path):
     folder = write_project(tmp_path, {"full": [20.0, 21.0, 22.0], "no_augment": [10.0, 10.5, 11.0]})
     for path in folder.glob("results/digits/full/seed?.json"):
