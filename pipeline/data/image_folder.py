@@ -72,9 +72,7 @@ def find_images(path: Path, scratch: Path, stack: ExitStack) -> ImageFiles:
         facts = {"order": ORDER, "ignored_files": len(members) - len(kept)}
         return ImageFiles(files=files, number=len(files), facts=facts)
     if len(databases) > 1:
-        raise UserError(
-            f"{path}: holds {len(databases)} databases named {DATABASE}, expected one; name its folder in it"
-        )
+        raise UserError(f"{path}: holds {len(databases)} databases named {DATABASE}; name the folder of one of them")
     file = path / databases[0]
     if not path.is_dir():
         damaged, file = _undamaged(f"{path}: {databases[0]} cannot be read"), scratch / DATABASE
@@ -99,10 +97,7 @@ def _read(path: Path, opens: Callable[[], IO[bytes]]) -> bytes:
         with _undamaged(f"{printable(path)}: cannot be read"), opens() as file:
             content = file.read(MAX_FILE + 1)
     except OSError as problem:
-        reason = problem.strerror or problem
-        raise UserError(
-            f"{printable(path)}: cannot be read ({reason}); change its permissions or take it out"
-        ) from None
+        raise UserError(f"{printable(path)}: cannot be read ({problem.strerror or problem}); take it out") from None
     if len(content) > MAX_FILE:
         raise UserError(f"{printable(path)}: more than the {MAX_FILE:,} bytes allowed for an image; take it out")
     return content

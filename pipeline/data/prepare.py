@@ -38,10 +38,7 @@ def prepare(config: DataConfig, dataset: str, folder: str | Path, *, listing: Pa
             facts = {"dataset": dataset, "data": settings(config), **content.facts}
             write_dataset(folder, content.images, content.labels, facts, content.test, content.test_labels)
     except OSError as problem:
-        raise UserError(
-            f"{problem.filename or folder}: {problem.strerror or problem}; nothing was written: "
-            "repair this, or make room, and run it again"
-        ) from None
+        raise UserError(f"{problem.filename or folder}: {problem.strerror or problem}; nothing was written") from None
     return int(read_manifest(folder)["count"])
 
 
@@ -54,8 +51,7 @@ def stale(folder: str | Path, dataset: str, config: DataConfig) -> str:
     """In what the settings of a prepared dataset are not `config`, or "". Errors: `UserError` without a manifest."""
     recorded, asked = read_manifest(folder).get("data", {}), settings(config)
     for key in (*asked, *recorded):
-        then, now = recorded.get(key), asked.get(key)
-        if then != now:
+        if (then := recorded.get(key)) != (now := asked.get(key)):
             return f"{folder} was prepared with {key}: {then}, conf/dataset/{dataset}.yaml says {now}"
     return ""
 
@@ -70,6 +66,4 @@ def _announce(content: Content, dataset: str, folder: Path) -> None:
     images = f"{count:,} images{test} as {channels} x {height} x {width} uint8"
     print(f"prepare: {dataset}: {images} -> {folder}/, {needs} ({has} free)", flush=True)
     if free < needed * SPARE:
-        raise UserError(
-            f"{folder}: {needs} are needed for {dataset}, {has} are free on that disk; make room and run it again"
-        )
+        raise UserError(f"{folder}: {needs} are needed for {dataset}, {has} are free on that disk")

@@ -120,10 +120,8 @@ def _arrays(job: Job, *, name: str, source: str, split: str) -> Content:
     try:
         train, test = (official(root, part, download=False) for part in parts)
     except RuntimeError:
-        raise UserError(
-            f"{path}: the files of {official.base_folder} are missing or not the official ones (their md5 differ); "
-            f"fetch {official.filename} again"
-        ) from None
+        problem = f"the files of {official.base_folder} are missing or not the official ones (their md5 differ)"
+        raise UserError(f"{path}: {problem}; fetch {official.filename} again") from None
     # torchvision gives CIFAR-10 as (N, H, W, C) with .targets, STL-10 as (N, C, H, W) with .labels.
     stored = (part.data if name == "STL10" else part.data.transpose(0, 3, 1, 2) for part in (train, test))
     images, held_out = (fit_array(array, job.config) for array in stored)
@@ -155,10 +153,8 @@ def _files(job: Job, *, source: str, split: str, count: int | None = None) -> Co
         reason = f"hidden, or none of {' '.join(EXTENSIONS)}"
         print(f"prepare: {job.dataset}: {ignored:,} files ignored in {printable(path)}: {reason}", flush=True)
     if count is not None and images.number != count:
-        raise UserError(
-            f"{printable(path)}: holds {images.number:,} images, the dataset has {count:,}; "
-            "complete the copy, or prepare it as a dataset of source: folder"
-        )
+        advice = "complete the copy, or prepare it as a dataset of source: folder"
+        raise UserError(f"{printable(path)}: holds {images.number:,} images, the dataset has {count:,}; {advice}")
     counts = Counter(dict.fromkeys(("cropped", "resized", "converted", "rotated", "first_of_several", "skipped"), 0))
 
     def chunks() -> Iterator[np.ndarray]:

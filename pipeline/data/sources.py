@@ -91,10 +91,8 @@ def _copy(dataset: str, config: DataConfig, official: PublishedFile | None, sett
     if config.path is not None:
         path = expand_home(config.path)
         if not os.path.exists(split_inside(path)[0]):
-            raise UserError(
-                f"conf/dataset/{dataset}.yaml: data.path: {printable(path)}: no such file or folder; "
-                f"as an experiment's setting: {as_override(setting, path)}"
-            )
+            given, advice = setting.replace(":", ": "), f"as an experiment's setting: {as_override(setting, path)}"
+            raise UserError(f"{given}: {printable(path)}: no such file or folder; {advice}")
         return path
     root, places = data_root(), search_paths(official.file) if official else []
     own = [root / dataset, root / f"{dataset}.zip"] if root else []

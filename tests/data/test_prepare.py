@@ -44,9 +44,7 @@ def test_it_says_what_it_will_write(images, tmp_path, capsys, monkeypatch):
 
 def test_it_refuses_before_it_starts_where_there_is_no_room(images, tmp_path, monkeypatch):
     free(monkeypatch, 960)
-    with pytest.raises(
-        UserError, match=rf"^{tmp_path}/out: 960B are needed for mine, 960B are free on that disk; make room"
-    ):
+    with pytest.raises(UserError, match=rf"^{tmp_path}/out: 960B are needed for mine, 960B are free on that disk$"):
         run(images, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -61,7 +59,7 @@ def test_a_disk_that_refuses_midway_leaves_what_was_there(images, tmp_path, monk
         raise OSError(number, "the disk says no")
 
     monkeypatch.setattr(array.os, "fsync", full)
-    said = rf"^{tmp_path}/out: the disk says no; nothing was written: .*make room"
+    said = rf"^{tmp_path}/out: the disk says no; nothing was written$"
     with pytest.raises(UserError, match=said) as error:
         run(images, tmp_path / "out")
     assert "\n" not in str(error.value)

