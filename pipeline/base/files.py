@@ -124,14 +124,14 @@ def check_sha256(path: str | Path, expected: str) -> None:
         raise UserError(f"{path}: sha256 is {digest}, recorded was {expected}; the file is damaged or was replaced")
 
 
-def say(text: str, *, end: str = "\n", stream: TextIO | None = None) -> None:
+def say(text: str, *, stream: TextIO | None = None) -> None:
     """Print to `stream` (standard output) at once. It never raises: where nobody can read it, the work goes on."""
     stream = stream or sys.stdout
     if stream is None:  # closed before this process began
         return
     try:
         encoding = stream.encoding or "utf-8"
-        print(text.encode(encoding, "replace").decode(encoding), end=end, file=stream, flush=True)
+        print(text.encode(encoding, "replace").decode(encoding), file=stream, flush=True)
     except (OSError, ValueError):  # what is still to be written, by the interpreter at its end too, goes nowhere
         with suppress(OSError, ValueError), open(os.devnull, "w") as nowhere:
             os.dup2(nowhere.fileno(), stream.fileno())

@@ -107,7 +107,7 @@ def check_clean(root: str | Path = ".", *, any_libraries: bool = False) -> str:
     if revision is None or changed is None:
         raise UserError(f"results must name the revision they come from: {no_revision(root)}")
     if changed:
-        raise UserError(f"{Path(root).absolute()}: has changes that no commit has ({changed.split()[-1]}): commit them")
+        raise UserError(f"{Path(root).absolute()}: uncommitted changes ({changed.split()[-1]}): commit or undo them")
     if others := {} if any_libraries else other_libraries(root):
         text = ", ".join(f"{name} {version} instead of {pinned}" for name, (version, pinned) in others.items())
         raise UserError(f"other libraries than requirements.txt pins: {text}; `make setup`, or allow --other-libraries")

@@ -32,12 +32,7 @@ Result = TypeVar("Result")
 MOST_CORES = 8  # trainings at a time on a machine without a GPU, at most
 AHEAD = 2  # parts per device that are begun before the first one's result is taken
 # What torch, CUDA, NCCL and its libraries say of a shortage in a plain RuntimeError.
-SHORTAGES = (
-    "DefaultCPUAllocator",
-    "CUDA error: out of memory",
-    "Cuda failure 2 'out of memory'",
-    "STATUS_ALLOC_FAILED",
-)
+SHORTAGES = "DefaultCPUAllocator|CUDA error: out of memory|Cuda failure 2 'out of memory'|STATUS_ALLOC_FAILED"
 UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
 
@@ -73,7 +68,7 @@ def out_of_memory(error: BaseException) -> bool:
     """Whether the device had too little memory: a result of its own (the paper's table has "OOM" cells), no failure."""
     import torch
 
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(sign in str(error) for sign in SHORTAGES)
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or bool(re.search(SHORTAGES, str(error)))
 
 
 def bytes_asked(message: str) -> int | None:

@@ -165,7 +165,7 @@ def test_another_revision_is_refused_in_one_line(repository):
 
 def test_a_clone_with_changes_is_refused_in_one_line(repository):
     (repository / "requirements.txt").write_text("torch==3.0\n")
-    with pytest.raises(UserError, match=r"has changes that no commit has \(requirements.txt\)") as error:
+    with pytest.raises(UserError, match=r"uncommitted changes \(requirements.txt\): commit or undo them") as error:
         start(repository, options())
     assert "\n" not in str(error.value)
 
