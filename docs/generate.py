@@ -115,7 +115,8 @@ def commands() -> str:
         shown = io.StringIO()
         sys.argv = [f"transgan {name}", "--help"]
         with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
-            importlib.import_module(command.module).main()
+            module, _, function = command.module.partition(":")
+            getattr(importlib.import_module(module), function or "main")()
         usage, _, options = shown.getvalue().partition("\n\n")
         options = re.sub(r"  -h, --help +show this help message and exit\n", "", options)
         body = options.partition("\n\n")[2].strip("\n").removesuffix("options:").strip("\n")

@@ -24,7 +24,7 @@ class ReferenceConfig(Strict):
 class EvaluateConfig(Strict):
     """`evaluate` in params.yaml."""
 
-    metrics: Metrics  # names with or without their count
+    metrics: Metrics  # names with or without their count; by the first one rows are compared
     curve: list[Metric]  # measured at every generator that `train.weight_snapshots` keeps; of the kinds of `metrics`
     n_gen: Annotated[int, Field(ge=2)]  # generated images of every metric whose name has no count
     seed: Annotated[int, Field(ge=0)]  # of the latents

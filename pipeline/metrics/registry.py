@@ -27,7 +27,7 @@ NO_LOGITS = "not available: these weights have no logits"  # stands in place of 
 SETTINGS = ("splits", "subsets", "subset_size")  # of `evaluate`, that move the values of some metrics
 
 # Name -> formula ("module:attribute"), network, split of the real images. A new metric is one line here. The report has
-# its columns in this order; the first one that a data set has is its main metric.
+# its columns in this order, after the main metric: the first of `evaluate.metrics`.
 METRICS = {
     "fid<n>_train_legacy": ("pipeline.metrics.distances:FID", "inception_legacy", "train"),
     "fid<n>_train_clean": ("pipeline.metrics.distances:FID", "inception_clean", "train"),

@@ -83,9 +83,12 @@ class Results:
         return own[own.seed == own.seed.min()]
 
     def metrics(self, dataset: str) -> list[str]:
-        """Metrics that any cell of the dataset has or should have had, the main one first: one that was measured."""
+        """Metrics that any cell of the dataset has or should have had, the main one first.
+
+        The main one is the first of `evaluate.metrics`, whose order results keep, that was measured.
+        """
         own = self.of(dataset)
-        measured = metrics_among(own.dropna(axis=1, how="all").columns)
+        measured = [name for name in own.dropna(axis=1, how="all").columns if column(name)]
         missing = {name for reasons in own.get("unavailable", ()) for name in reasons}
         return list(dict.fromkeys([*measured[:1], *metrics_among({*measured, *missing})]))
 

@@ -46,6 +46,11 @@ def test_the_seed_that_the_settings_were_chosen_on_is_named(text):
     assert "by the metric of `full`, seed 0; that seed is among those reported" in text
 
 
+def test_a_data_set_that_nothing_was_tuned_on_has_findings_too(project):
+    results = Results.load(project / "plan", project / "results")
+    assert "**Trained:**" in (text := findings(results, {"glyphs": []}, [])) and "Tuned" not in text
+
+
 def test_every_claim_of_the_reading_has_code_that_exists_and_what_it_names_is_known():
     entries = paper.packaged("claims.csv")
     assert list(entries.number.astype(int)) == list(range(1, 37))

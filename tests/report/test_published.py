@@ -69,11 +69,20 @@ def write_cells(folder):
     records = {cell: {"revision": f"{place}" * 40, "kimg": 40.0, "dirty": False} for place, cell in enumerate(cells)}
     (run / "run.json").write_text(json.dumps({**records[cells[0]], "cells": records}))
     (run / "metrics.csv").write_text(
-        "cell,status,kimg,kid,fid2k_train_clean\n"
-        + "".join(f"{c},ok,40,0.0{n},{50 + n}\n" for n, c in enumerate(cells))
+        "cell,status,kimg,fid2k_train_clean,kid\n"
+        + "".join(f"{c},ok,40,{50 + n},0.0{n}\n" for n, c in enumerate(cells))
     )
     (run / "settings.yaml").write_text("about: faces\n")
     return cells
+
+
+def test_the_first_metric_of_the_results_is_the_main_one(tmp_path):
+    run = tmp_path / "published/cifar10_long"
+    write_run(tmp_path)
+    for order in (["kid1k", "fid10k_train_legacy"], ["fid10k_train_legacy", "kid1k"]):
+        (run / "metrics.csv").write_text(f"cell,status,{','.join(order)}\ncifar10/full/seed1,ok,1,2\n")
+        (published,) = published_runs(tmp_path / "published")
+        assert published.best.startswith(f"`cifar10/full` `{order[0]}` ")
 
 
 def test_every_cell_of_a_published_run_has_samples_revision_settings_and_a_line(tmp_path):
