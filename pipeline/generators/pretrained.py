@@ -99,7 +99,9 @@ def keep(cells: Mapping[Path, Cell], root: Path, others: Iterable[Path] = ()) ->
     Weights are rounded to half precision: no pixel moves by more than one grey level.
     Errors: `UserError`, before anything is written, where they exceed MOST together with those in the folders `others`.
     """
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import load_file
+
+    from pipeline.runs.checkpoint import save_weights
 
     runs = {folder: root / "runs" / str(cell) for folder, cell in cells.items()}
     total = sum((run / WEIGHTS).stat().st_size // 2 for run in runs.values())
@@ -107,9 +109,8 @@ def keep(cells: Mapping[Path, Cell], root: Path, others: Iterable[Path] = ()) ->
     if total > MOST:
         raise UserError(f"generators of {total / 2**20:.1f} MiB; allowed: {MOST / 2**20:.0f} MiB of networks in all")
     for folder, run in runs.items():
-        weights = load_file(run / WEIGHTS)
-        with atomic_write(folder / WEIGHTS) as temporary:
-            save_file({key: w.half() if w.is_floating_point() else w for key, w in weights.items()}, temporary)
+        weights = load_file(run / WEIGHTS).items()
+        save_weights(folder / WEIGHTS, {key: w.half() if w.is_floating_point() else w for key, w in weights})
         for file in (NETWORKS, "run.json"):
             with atomic_write(folder / file) as temporary:
                 shutil.copyfile(run / file, temporary)

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from pipeline.base.errors import UserError
-from pipeline.base.files import atomic_write, check_sha256, expand_home, sha256, write_json, write_text
+from pipeline.base.files import check_sha256, expand_home, sha256, write_json, write_text
 from pipeline.base.schema import dump
 from pipeline.networks.spec import NetworkSpec
 from pipeline.released.names import STATES, State, differences, learned, places
+from pipeline.runs.checkpoint import save_weights
 from pipeline.training.config import ImportPlan
 
 # best_fid is a numpy number. These make one and can do nothing else; older versions of numpy name the first otherwise.
@@ -121,12 +121,11 @@ def import_networks(path: Path, *, dataset: str, specs: dict[str, list[NetworkSp
             others = [other for other in specs if misfits and not nearest(specs[other], states)[1]]
             hint = f" (it fits {others[0]})" if others else ""
             raise UserError(f"{path}: {name} of {dataset}: does not fit: {'; '.join(found[:NAMED])}{more}{hint}")
-        files[name] = {ours: state[at.name].reshape(at.ours).contiguous() for ours, at in fitting.items()}
+        files[name] = {ours: state[at.name].reshape(at.ours) for ours, at in fitting.items()}
         parameters[name] = sum(tensor.numel() for key, tensor in files[name].items() if not key.endswith(RUNNING))
     write_text(out / "network.yaml", dump(spec))
     for name, tensors in files.items():
-        with atomic_write(out / f"{name}.safetensors") as temporary:
-            save_file({key: tensor.float() for key, tensor in tensors.items()}, temporary)
+        save_weights(out / f"{name}.safetensors", {key: tensor.float() for key, tensor in tensors.items()})
     record = {
         "status": "ok",
         "kimg": None,  # the file does not say how many images were shown

@@ -31,7 +31,7 @@ from pipeline.networks.spec import NetworkSpec
 from pipeline.plan.config import load, resolve_cell
 from pipeline.released.names import learned, places, to_released
 from pipeline.training.config import TrainConfig
-from pipeline.training.state import Networks, build
+from pipeline.training.state import build
 from pipeline.training.step import discriminator_step, generator_step
 
 STEPS = "DGDDDDGD"  # the released order: G's step follows the first of every four D steps
@@ -75,18 +75,13 @@ class Record:
         optimizer.register_step_post_hook(lambda *_: self.weights.append(parameters_to_vector(parameters).detach()))
 
 
-def _networks(spec: NetworkSpec, config: TrainConfig) -> Networks:
-    """Both networks with the same initial weights every time."""
-    torch.manual_seed(0)
-    return build(spec, config, torch.device("cpu"))
-
-
 def released_record(folder: Path, spec: NetworkSpec, draws: Draws, config: TrainConfig) -> Record:
     """Run the released loop of the clone in `folder` from the same weights.
 
     Errors: `UserError` where its networks are not those of the CIFAR-10 script.
     """
-    record, ours = Record(), _networks(spec, config)
+    torch.manual_seed(0)
+    record, ours = Record(), build(spec, config, torch.device("cpu"))
     with _released_surroundings(folder, draws):
         cfg, functions = importlib.import_module("cfg"), importlib.import_module("functions")
         with mock.patch.object(sys, "argv", ["cfg", *SCRIPT.split()]):
@@ -118,18 +113,16 @@ def released_record(folder: Path, spec: NetworkSpec, draws: Draws, config: Train
 
 def our_record(spec: NetworkSpec, draws: Draws, config: TrainConfig) -> Record:
     """Make the same steps with this project's training code."""
-    record, real, networks = Record(), iter(draws.real), _networks(spec, config)
+    torch.manual_seed(0)
+    record, real, networks = Record(), iter(draws.real), build(spec, config, torch.device("cpu"))
     record.watch(networks.optimizer_g, list(networks.generator.parameters()))
     record.watch(networks.optimizer_d, list(networks.discriminator.parameters()))
-    shown = draws.real[0]
-    latents, alpha = iter(draws.latents), iter(draws.alpha)
-    drawn = (BATCH, draws.latents[0].shape[1])
+    latents, alpha, drawn = iter(draws.latents), iter(draws.alpha), draws.latents[0].shape
     randn = mock.patch.object(torch, "randn", lambda *size, **_: next(latents) if size == drawn else _noise(*size))
     with randn, mock.patch.object(torch, "rand", lambda *_, **__: 1 - next(alpha)):  # here the share of the fake image
         for kind in STEPS:
             if kind == "D":
-                shown = next(real)
-                scalars = discriminator_step(networks, shown, config, weight=config.penalty_weight)
+                scalars = discriminator_step(networks, shown := next(real), config, weight=config.penalty_weight)
             else:
                 scalars = generator_step(networks, config, real=shown, ema_beta=0.5)
             record.losses.append(float(scalars[f"loss_{kind.lower()}"]))

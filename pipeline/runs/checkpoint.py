@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 from pipeline.base.errors import UserError
 from pipeline.base.files import atomic_write, check_sha256, read_json, sha256, write_json
@@ -81,10 +82,10 @@ def save(folder: Path, state: dict[str, Any], *, key: str, step: int) -> None:
         path.with_suffix(".pt").unlink(missing_ok=True)
 
 
-def save_weights(path: Path, network: torch.nn.Module) -> None:
+def save_weights(path: Path, state: dict[str, Tensor]) -> None:
     """A network's state dict as one safetensors file."""
     with atomic_write(path) as temporary:
-        save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, temporary)
+        save_file({name: tensor.contiguous() for name, tensor in state.items()}, temporary)
 
 
 def load(folder: Path, key: str, say: Callable[[str], None]) -> dict[str, Any] | None:

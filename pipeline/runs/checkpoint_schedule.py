@@ -18,7 +18,8 @@ from pipeline.base.files import say, write_json
 from pipeline.base.machine import peak_memory
 from pipeline.networks.distributed import all_reduce_max, rank, world
 from pipeline.runs.checkpoint import capture, load, put_back, save, save_weights
-from pipeline.runs.events import EventLog, events_folder
+from pipeline.runs.events import EventLog
+from pipeline.runs.work_dirs import EVENTS, work_root
 from pipeline.training.config import TrainPlan
 from pipeline.training.loop import Observer, Outcome
 
@@ -93,7 +94,7 @@ class CheckpointSchedule(Progress):
         self.folder, self.device, self.writes = folder, device, rank() == 0
         self.images_a_step = plan.train.critic_steps * plan.train.batch_discriminator
         self.planned, self.shown = plan.train.kimg or 0.0, (0, 0)
-        self.events = EventLog(events_folder(name, folder.name), self.note)
+        self.events = EventLog(work_root() / EVENTS / name / folder.name[:8], self.note)
         self.least = least_seconds()
         self.due = time.monotonic() + self.least
         self.signals: list[int] = []  # numbers of those received
@@ -181,7 +182,7 @@ class CheckpointSchedule(Progress):
         path = self.folder / WEIGHTS / f"{kimg:012.3f}.safetensors"
         if self.writes:
             with explain_disk_error(f"{path}: could not be written; once that is mended the same command goes on"):
-                save_weights(path, outcome.networks.ema)
+                save_weights(path, outcome.networks.ema.state_dict())
 
     @contextmanager
     def stoppable(self) -> Iterator[None]:

@@ -20,7 +20,6 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard.summary import image
 
 from pipeline.base.images import tile
-from pipeline.runs.work_dirs import EVENTS, work_root
 from pipeline.training.loop import Outcome
 
 MARK = "tfevents"  # TensorBoard reads the files that have this in their name
@@ -28,11 +27,6 @@ KEPT = 5  # trainings of a cell whose curves are kept, the newest
 GRID_TAG = "fixed latents"
 GRID_SIDE, GRID_PIXELS = 8, 1024  # images a side of a grid, and pixels a side, at most
 CLOCK = ("kimg", "step")  # columns of the history that say when; TensorBoard's step is the number of real images shown
-
-
-def events_folder(name: str, key: str) -> Path:
-    """Where the curves of training `key` of cell `name` are."""
-    return work_root() / EVENTS / name / key[:8]
 
 
 class EventLog:

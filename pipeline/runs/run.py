@@ -147,7 +147,7 @@ def write_run(job: Job, seconds: float, device: torch.device, outcome: Outcome) 
     """The run's folder and its record. `seconds`: of training. Errors: `OSError` of the file system."""
     out, networks = job.out, outcome.networks
     for name, module in zip(("generator", "generator_ema", "discriminator"), networks.modules, strict=True):
-        save_weights(out / f"{name}.safetensors", module)
+        save_weights(out / f"{name}.safetensors", module.state_dict())
     for path in (job.work / WEIGHTS).glob("*.safetensors"):
         if float(path.stem) <= outcome.kimg:
             (out / WEIGHTS).mkdir(parents=True, exist_ok=True)

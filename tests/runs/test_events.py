@@ -17,7 +17,7 @@ from pipeline.base.files import read_json
 from pipeline.base.schema import dump
 from pipeline.runs import events
 from pipeline.runs.checkpoint_schedule import CheckpointSchedule
-from pipeline.runs.events import EventLog, events_folder, grid_picture
+from pipeline.runs.events import EventLog, grid_picture
 from pipeline.runs.run import run_cell
 from pipeline.runs.work_dirs import read_record, record_folder
 
@@ -143,11 +143,11 @@ def test_a_disk_that_does_not_take_them_ends_no_training(plan, data, tmp_path, w
 
 def test_the_newest_trainings_of_a_cell_are_kept(tmp_path, work):
     for age, name in enumerate("abcdefg"):
-        folder = events_folder("cell", name * 64)
+        folder = work / "events/cell" / (name * 8)
         folder.mkdir(parents=True)
         os.utime(folder, (1000 - age, 1000 - age))
     outcome = type("Outcome", (), {"seconds": 0.0, "history": [], "machine": [], "grids": [], "grids_kimg": []})()
-    EventLog(events_folder("cell", "g" * 64), print).copy(outcome)
+    EventLog(work / "events/cell" / ("g" * 8), print).copy(outcome)
     assert {path.name[0] for path in (work / "events/cell").iterdir()} == {*"abcd", "g"}
     assert events.KEPT == 5
 
