@@ -90,10 +90,8 @@ def only_trainer(out: Path, name: str) -> Iterator[None]:
     """One trainer per run folder, whatever its settings. Errors: `UserError` where another one is at work."""
 
     def refuse(who: str) -> None:
-        raise UserError(
-            f"{out}: is being trained by {who}; wait until it has ended, or end it: "
-            "the same command then goes on from where it was"
-        )
+        goes_on = "the same command then goes on from where it was"
+        raise UserError(f"{out}: is being trained by {who}; wait until it has ended, or end it: {goes_on}")
 
     # The run's folder is this clone's, and so is its lock, wherever the state lies.
     path = local_root() / "cells" / f"{hashlib.sha256(str(out.absolute()).encode()).hexdigest()}.lock"
