@@ -72,8 +72,7 @@ def export_released(run: Path, out: Path, *, filter_bank: bool = False) -> list[
             if state.keys() != fitting.keys():
                 raise UserError(f"{weights}: does not fit network.yaml")
             tensors = to_released(state, fitting) | computed(network, fitting)
-            if filter_bank and network is discriminator:
-                tensors[FILTER] = band_filters().float()
+            tensors |= {FILTER: band_filters().float()} if filter_bank and network is discriminator else {}
             content[key] = {f"{PREFIX}{name}": tensor.contiguous() for name, tensor in tensors.items()}
     with atomic_write(out) as temporary, open(temporary, "wb") as file:
         torch.save({"epoch": 0, **content}, file)  # into a file object: a full disk is an OSError then
