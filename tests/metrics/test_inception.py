@@ -86,7 +86,7 @@ def test_a_file_that_is_not_what_it_was_is_refused(tmp_path):
 def at_hand(extractor):
     """Weights that lie on this machine; the test is skipped where there are none."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(weights, "download", lambda *_: (_ for _ in ()).throw(OSError("tests use no network")))
+        patch.setattr(weights, "download", lambda *_: (_ for _ in ()).throw(UserError("tests use no network")))
         try:
             return weights.find(extractor, None)
         except UserError as reason:
