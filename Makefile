@@ -32,9 +32,9 @@ report: $(READY) ## the report alone, from the results in git: runs nothing else
 	@python -m pipeline.matrix.dvc
 	@echo "report: $(CURDIR)/reports/README.md and $(CURDIR)/reports/index.html"
 
-# Of DVC's columns those that differ, without the hashes of dependencies.
+# Of DVC's columns those that differ, without hashes of dependencies, dates and lists of the matrix: 140 characters.
 experiments: $(READY) ## what experiments changed, and their numbers
-	@dvc exp show --only-changed --drop '.*/|(conf|measured|published|results)$$'
+	@dvc exp show --only-changed --drop '.*/|matrix.*|Created|(conf|measured|published|results)$$'
 
 # What a target cannot do without is asked for before anything is set up.
 DATA_IS := a folder or zip of images, DATA=/path/to/faces.zip
