@@ -8,7 +8,7 @@ any columns), which each of several trainings has in the folder of its name.
 import os
 import posixpath
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -64,10 +64,12 @@ class Published:
             main = {name: self.results.main_metric(name) or "" for name in self.results.datasets}
             parts += [reading(self.results, name) for name, metric in main.items() if not metric.startswith("fid")]
             means = self.means()
-            details = tuple(name for name in means if name.startswith(tuple(f"{metric}_" for metric in main.values())))
+            details = tuple(name for name in means if name.startswith(tuple(f"{other}_" for other in means)))
             parts.append(Table(name=f"{self.anchor}_means", title="Metrics", frame=means, hidden=details))
             for dataset, found in self.outcomes.items():
-                parts.append(decisions(self.results, dataset, found, self.anchor, "Rows compared"))
+                parts.append(f"{len(found)} pairs of rows: {counted(found)} ([the rule](#verdicts)).")
+                if table := decisions(self.results, dataset, found, self.anchor, "Rows compared"):
+                    parts.append(replace(table, folded=True))
             parts.append(Table(name=self.anchor, title="Every training", frame=self.metrics, folded=True))
         if answers := read_json(self.folder / "reference.json", {}):
             parts.append(known_answers_table(answers, f"{self.anchor}_evaluator"))
