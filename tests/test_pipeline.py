@@ -16,7 +16,7 @@ from runs import content
 
 pytestmark = pytest.mark.pipeline
 nightly = pytest.mark.nightly
-DEPENDENCIES = ".*/|matrix.*|Created|(conf|measured|published|results)$"  # left out of `dvc exp show`, as in the Makefile
+DEPENDENCIES = ".*/|matrix.*|Created|(conf|measured|published|results)$"  # as in the Makefile
 
 # `multiscale` overrides model.norm, `full` overrides nothing.
 CELLS = {"multiscale", "full"}
