@@ -44,9 +44,9 @@ ENGINE_IS := ENGINE=slurm or ENGINE=ray
 given-%:
 	@test -n "$($*)" || { echo "error: $(MAKECMDGOALS): $* is missing: $($*_IS)"; exit 1; }
 
-# Two files of tests at a time, the slowest first (tests/conftest.py).
+# Two files of tests at a time.
 test: $(READY) ## the test suite
-	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	python -m pytest -n 2 --dist loadfile
 
 lint: $(READY) ## ruff and mypy
 	ruff check .

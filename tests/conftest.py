@@ -12,14 +12,6 @@ ROOT = Path(__file__).parent.parent
 pytest_plugins = ["trainings"]  # fixtures of small trainings
 
 
-# Minutes each: begun last, they would leave one of two workers without work.
-SLOWEST = ("test_pipeline.py", "test_processes.py", "test_crash.py", "test_team.py", "test_gpu_check.py")
-
-
-def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: item.path.name not in SLOWEST)
-
-
 @pytest.fixture(scope="session")
 def params():
     return load(ROOT / "params.yaml")
