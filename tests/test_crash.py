@@ -73,6 +73,14 @@ class Attempt:
             time.sleep(0.05)
         return True
 
+    def stored(self) -> bool:
+        """Wait until a checkpoint is there, which a busy machine takes seconds for; whether there is one."""
+        while not list(self.repository.folder.glob(".work/*/step-*.json")):
+            if self.process.poll() is not None:
+                return False
+            time.sleep(0.05)
+        return True
+
     def trainer(self) -> int | None:
         """The process that holds the cell."""
         for path in self.repository.folder.glob(".work/cells/*.lock"):
@@ -119,7 +127,7 @@ def test_killed_trainer_killed_dvc_and_both_at_once(repository, whole):
     chance = random.Random(0)
     for who in ("trainer", "dvc", "both"):
         attempt = Attempt(repository, "repro", STAGE)
-        assert attempt.trains(), attempt.end()
+        assert attempt.trains() and attempt.stored(), attempt.end()
         time.sleep(chance.uniform(0.3, 1.2))
         trainer = attempt.trainer()
         attempt.kill(who)
