@@ -19,7 +19,7 @@ from pipeline.runs.run import run_cell
 from pipeline.training.config import TrainPlan
 from runs import content
 
-SCRIPT = Path(__file__).parent.parent / "slurm.sh"
+SCRIPT = Path(__file__).parent / "slurm.sh"
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.skipif(shutil.which("slurmctld") is None or os.geteuid() != 0, reason="needs root and slurm-wlm"),
