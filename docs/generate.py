@@ -5,10 +5,10 @@ python docs/generate.py            writes both (make docs); a test compares them
 
 import ast
 import contextlib
-import importlib
 import inspect
 import io
 import os
+import pkgutil
 import re
 import sys
 import textwrap
@@ -115,8 +115,7 @@ def commands() -> str:
         shown = io.StringIO()
         sys.argv = [f"transgan {name}", "--help"]
         with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
-            module, _, function = command.module.partition(":")
-            getattr(importlib.import_module(module), function or "main")()
+            pkgutil.resolve_name(command.function)()
         usage, _, options = shown.getvalue().partition("\n\n")
         options = re.sub(r"  -h, --help +show this help message and exit\n", "", options)
         body = options.partition("\n\n")[2].strip("\n").removesuffix("options:").strip("\n")

@@ -34,6 +34,8 @@ NETWORKS = "network.yaml"
 WEIGHTS = "generator_ema.safetensors"
 FILES = (NETWORKS, WEIGHTS, "run.json")
 CARD = Path(__file__).with_name("card.md.j2")
+# What a card says of the images: title, terms of use, the licence's name on model hubs, and the data set's name there.
+LICENCES = Path(__file__).with_name("licences.csv")
 MOST = 8 * 2**20  # bytes of all networks under pretrained/ together, and of those of one published run
 
 
@@ -117,8 +119,6 @@ def keep(cells: Mapping[Path, Cell], root: Path, others: Iterable[Path] = ()) ->
         write_text(folder / "README.md", model_card(cells[folder], root, _name(folder)))
 
 
-# What a card says of the images: title, terms of use, the licence's name on model hubs, and the data set's name there.
-LICENCES = Path(__file__).with_name("licences.csv")
 TASK = "unconditional-image-generation"
 FACTS = {"Parameters": "parameters_g", "Seconds": "seconds", "Device": "device"}
 FACTS |= {"Revision": "revision", "Imported from": "imported_from"}
@@ -145,9 +145,9 @@ def model_card(cell: Cell, root: Path, name: str) -> str:
         if isinstance(value, int | float) and (kind := column(metric)) is not None
     ]
     front: dict[str, Any] = {"license": images["license"], "library_name": "pytorch", "pipeline_tag": TASK}
-    front |= {"tags": ["gan", "image-generation", "transgan"]} | (
-        {"datasets": [images["hub"]]} if images["hub"] else {}
-    )
+    front["tags"] = ["gan", "image-generation", "transgan"]
+    if images["hub"]:
+        front["datasets"] = [images["hub"]]
     if metrics:
         data = {"name": images["title"], "type": images["hub"] or cell.dataset}
         values = [{"type": metric, "value": round(value, 4)} for metric, value, *_ in metrics]

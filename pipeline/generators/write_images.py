@@ -85,7 +85,8 @@ def write_video(path: Path, frames: np.ndarray, layout: Layout, *, fps: int) -> 
     """
     check_mp4(path)
     pictures = np.stack([grid(images, layout) for images in frames])
-    pictures = pictures.repeat(3 // pictures.shape[-1], axis=-1)
+    if pictures.shape[-1] == 1:
+        pictures = pictures.repeat(3, axis=-1)
     if path.suffix.lower() == ".gif":
         first, *rest = map(Image.fromarray, pictures)
         with atomic_write(path) as temporary, open(temporary, "wb") as file:

@@ -62,12 +62,12 @@ class Board:
     def event(self, unit: Unit, state: State, text: str = "") -> None:
         """A unit begins or has ended, and a line says so. `text`: result or error."""
         self.rows[str(unit)].state = state
-        self.total()
+        self.look()
         total = f" ({self})" if state in ENDED else ""
         self.console.print(f"repro: {unit}: {state if total else 'begins'}{f', {text}' if text else ''}{total}")
 
-    def total(self) -> Text:
-        """The line for the whole, by what the trainings at work write of themselves."""
+    def look(self) -> None:
+        """Take over what the trainings at work write of themselves."""
         seen = trainings()
         for name, row in self.rows.items():
             training = seen.get(name)
@@ -76,6 +76,10 @@ class Board:
                 row.seconds = training.kimg * training.seconds_per_kimg
             elif row.state in ENDED or (row.share and not training):  # then its state is removed
                 row.seconds, row.share = row.seconds / (row.share or 1.0), 1.0
+
+    def total(self) -> Text:
+        """The line for the whole, as things are now."""
+        self.look()
         return Text(f"total: {self}; each training: make watch TEXT=1")
 
     def __str__(self) -> str:

@@ -97,9 +97,11 @@ class Worker:
                 except DvcError as error:
                     raise UserError(f"{unit}: is trained, and could not be pushed ({error}); {LOSSLESS}") from None
                 write_report(cells, State.DONE, "", self.revision)
-        except UserError as why:
-            stopped = State.STOPPED, f"by {why}, its state is stored"
-            write_report(cells, *(stopped if isinstance(why, Stopped) else (State.FAILED, str(why))), self.revision)
+        except Stopped as stopped:
+            write_report(cells, State.STOPPED, f"by {stopped}, its state is stored", self.revision)
+            raise
+        except UserError as error:
+            write_report(cells, State.FAILED, str(error), self.revision)
             raise
         record = read_json(self.root / "runs" / str(unit) / "run.json")
         if record["status"] != "oom" and "key" in record:  # another try may have more memory; an imported run has none

@@ -41,10 +41,8 @@ class Progress(Observer):
     def __init__(self, name: str, stream: TextIO | None = None):
         self.name, self.stream = name, stream
         self.total = self.before = 0.0
-        self.began = self.ticked = (
-            0.0,
-            time.monotonic(),
-        )  # kimg and clock where this sitting began, and at the last tick
+        # kimg and clock where this sitting began, and at the last tick
+        self.began = self.ticked = 0.0, time.monotonic()
 
     def start(self, total_kimg: float, *, kimg: float = 0.0, seconds: float = 0.0) -> None:
         """Begin, or go on at `kimg` after `seconds` of training in earlier sittings."""

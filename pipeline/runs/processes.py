@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
+from multiprocessing.process import BaseProcess
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import Any, TextIO
@@ -67,9 +68,9 @@ def train_together(job: Job, attempt: Attempt) -> Shortage | None:
                 codes |= {rank: code for rank in ranks if (code := members[rank].exitcode)}
                 failed = min(failed, time.monotonic()) if codes else failed
         finally:
-            for alive in multiprocessing.active_children():
-                alive.kill()
-                alive.join()
+            for member in filter(BaseProcess.is_alive, members):  # not one that was never started
+                member.kill()
+                member.join()
     return _verdict(codes, list(iter(lambda: None if said.empty() else said.get(), None)), job)
 
 
