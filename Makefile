@@ -108,7 +108,7 @@ pretrained: $(READY) ## finished generators copied to pretrained/
 	@python -m pipeline.generators.pretrained $(PRETRAINED)
 
 compare: $(READY) ## two revisions side by side: A=<rev> B=<rev>
-	@python -m pipeline.report.compare "$(A)" "$(B)"
+	@python -m pipeline.cli compare "$(A)" "$(B)"
 
 docs: $(READY) ## pages from the code, and the site in build/site, without a warning
 	python docs/generate.py

@@ -96,11 +96,9 @@ def trained(results: Results) -> list[str]:
     states = ", ".join(f"{count} {state}" for state, count in cells.state.value_counts().items())
     names = ", ".join(paper.name_of(dataset) for dataset in results.datasets)
     twins = sorted({(row.variant, row.twin_of) for row in cells.itertuples() if row.twin_of})
-    seeds, same = (
-        ", ".join(map(str, index["seeds"])),
-        [f" `{one}` is the same training as `{two}`." for one, two in twins],
-    )
-    amount = f"{len(cells)} trainings of {cells.variant.nunique()} variants, seeds {seeds}: {states}.{''.join(same)}"
+    same = "".join(f" `{one}` is the same training as `{two}`." for one, two in twins)
+    seeds = ", ".join(map(str, index["seeds"]))
+    amount = f"{len(cells)} trainings of {cells.variant.nunique()} variants, seeds {seeds}: {states}.{same}"
     text = f"**Trained:** {names}, profile `{index['profile']}`: {amount}"
     done = set(cells[cells.status == "ok"].dataset)
     missing = [name for name in (*paper.datasets_of("ablation"), *paper.datasets_of("main")) if name not in done]

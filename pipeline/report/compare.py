@@ -22,7 +22,3 @@ def main() -> None:
         first, second = (snapshot(name, Path(scratch)) for name in (given.first, given.second))
         path = compare(first, second, given.out)
     print(f"compare: {path}, {path.with_name('index.html')}", flush=True)
-
-
-if __name__ == "__main__":
-    main()

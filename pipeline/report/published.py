@@ -8,7 +8,7 @@ any columns), which each of several trainings has in the folder of its name.
 import os
 import posixpath
 import re
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -68,8 +68,7 @@ class Published:
             parts.append(Table(name=f"{self.anchor}_means", title="Metrics", frame=means, hidden=details))
             for dataset, found in self.outcomes.items():
                 parts.append(f"{len(found)} pairs of rows: {counted(found)} ([the rule](#verdicts)).")
-                if table := decisions(self.results, dataset, found, self.anchor, "Rows compared"):
-                    parts.append(replace(table, folded=True))
+                parts.append(decisions(self.results, dataset, found, self.anchor, "Rows compared", folded=True))
             parts.append(Table(name=self.anchor, title="Every training", frame=self.metrics, folded=True))
         if answers := read_json(self.folder / "reference.json", {}):
             parts.append(known_answers_table(answers, f"{self.anchor}_evaluator"))

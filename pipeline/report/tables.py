@@ -120,7 +120,8 @@ def row_table(results: Results, dataset: str, name: str, outcomes: list[Outcome]
     return LAYOUTS[name](results, dataset, name, rows, compared) if len(rows) else None
 
 
-def decisions(results: Results, dataset: str, outcomes: list[Outcome], name: str, title: str) -> Table | None:
+def decisions(results: Results, dataset: str, outcomes: list[Outcome], name: str, title: str, *,
+              folded: bool = False) -> Table | None:  # fmt: skip
     """What the paper says of two rows, what was measured, and whether it holds; None without comparisons."""
     if not outcomes:
         return None
@@ -145,7 +146,7 @@ def decisions(results: Results, dataset: str, outcomes: list[Outcome], name: str
         )  # fmt: skip
     frame = pd.DataFrame(rows)
     frame = frame.map(lambda value: float(f"{value:.4g}") if isinstance(value, float) else value)
-    return Table(name=f"{name}_decisions", frame=frame, hidden=tuple(frame.columns[4:]), **words)
+    return Table(name=f"{name}_decisions", frame=frame, hidden=tuple(frame.columns[4:]), folded=folded, **words)
 
 
 def main_datasets(results: Results) -> list[str]:
