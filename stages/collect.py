@@ -1,15 +1,13 @@
 """Stage `collect@<cell>`: what git keeps of one cell -> results/<cell>.json and results/<cell>/."""
 
-import argparse
-
 from pipeline.base.cell import Cell
-from pipeline.base.errors import command_line
+from pipeline.base.errors import ArgumentParser, command_line
 from pipeline.matrix.collect import collect_cell
 
 
 @command_line
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m stages.collect", description=__doc__)
+    parser = ArgumentParser(prog="python -m stages.collect", description=__doc__)
     parser.add_argument("cell")
     cell = Cell.parse(parser.parse_args().cell)
     copied = collect_cell(cell)

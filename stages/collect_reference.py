@@ -1,14 +1,12 @@
 """Stage `collect_reference@<dataset>`: the evaluator's known answers -> results/<dataset>/reference.json."""
 
-import argparse
-
-from pipeline.base.errors import command_line
+from pipeline.base.errors import ArgumentParser, command_line
 from pipeline.matrix.collect import collect_reference
 
 
 @command_line
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m stages.collect_reference", description=__doc__)
+    parser = ArgumentParser(prog="python -m stages.collect_reference", description=__doc__)
     parser.add_argument("dataset")
     dataset = parser.parse_args().dataset
     collect_reference(dataset)

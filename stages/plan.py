@@ -1,14 +1,12 @@
 """Stage `plan`: params.yaml -> plan/, everything checked."""
 
-import argparse
-
-from pipeline.base.errors import command_line
+from pipeline.base.errors import ArgumentParser, command_line
 from pipeline.plan.planning import describe_plan, overridden_note, write_plan
 
 
 @command_line
 def main() -> None:
-    argparse.ArgumentParser(prog="python -m stages.plan", description=__doc__).parse_args()
+    ArgumentParser(prog="python -m stages.plan", description=__doc__).parse_args()
     print("\n".join([*describe_plan(write_plan()), *overridden_note()]), flush=True)
 
 

@@ -1,10 +1,8 @@
 """Stage `report`: tables and figures -> reports/. Also checks the whole of params.yaml, as `plan` does."""
 
-import argparse
-
 from matplotlib import rc_context
 
-from pipeline.base.errors import command_line
+from pipeline.base.errors import ArgumentParser, command_line
 from pipeline.base.schema import bind
 from pipeline.plan.compose import names
 from pipeline.plan.config import PARAMS, ReportConfig, load, resolve_cell
@@ -16,7 +14,7 @@ DRAWN = ("celebahq256",)  # data sets of the paper whose networks are drawn from
 
 @command_line
 def main() -> None:
-    argparse.ArgumentParser(prog="python -m stages.report", description=__doc__).parse_args()
+    ArgumentParser(prog="python -m stages.report", description=__doc__).parse_args()
     content = load()
     networks = {
         name: resolve_cell(content, name, MAIN_VARIANT).network.model_dump()

@@ -116,6 +116,10 @@ def test_a_subcommand_gets_its_arguments_and_its_errors_are_one_line(monkeypatch
     with pytest.raises(SystemExit):
         transgan(monkeypatch, "describe", "--dataset", "digit")
     assert capsys.readouterr().err.startswith("error: conf/: dataset: given 'digit'")
+    with pytest.raises(SystemExit) as end:
+        transgan(monkeypatch, "describe", "--datset", "digits")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert end.value.code == 1 and line.startswith("error: transgan describe: ") and "required: --dataset;" in line
 
 
 def test_help_imports_no_subcommand():

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from pipeline.base.errors import UserError
+from pipeline.base.errors import ArgumentParser, UserError
 
 if TYPE_CHECKING:
     from pipeline.base.schema import Schema
@@ -60,7 +59,7 @@ def load_stage_plan(
     the name: `<dataset>`, or `<dataset>/<variant>/seed<k>` for a cell.
     Errors: `UserError` where the plan file is missing or does not fit `schema`.
     """
-    parser = argparse.ArgumentParser(prog=f"python -m stages.{folder}", description=description)
+    parser = ArgumentParser(prog=f"python -m stages.{folder}", description=description)
     for option in ("dataset", "variant", "seed") if cell else ("dataset",):
         parser.add_argument(f"--{option}", required=True)
     given = parser.parse_args()

@@ -93,7 +93,7 @@ def download(published: PublishedFile, path: Path, advice: str = "") -> Path:
         while isinstance(problem, requests.RequestException) and cause.__context__ is not None:
             cause = cause.__context__
         reason = " ".join(str(cause).partition(". Deleted")[0].split())
-        raise UserError(f"{published.file} could not be fetched from {published.address} ({reason}){advice}") from None
+        raise UserError(f"{published.file} could not be fetched ({reason}){advice}") from None
     return path
 
 

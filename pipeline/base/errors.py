@@ -1,11 +1,13 @@
 """Errors that the user can mend: shown as one line, without a traceback."""
 
+import argparse
 import difflib
 import functools
 import io
 import os
 import sys
 from collections.abc import Callable, Iterable
+from typing import NoReturn
 
 
 class UserError(Exception):
@@ -18,6 +20,18 @@ class ConfigError(UserError):
     def __init__(self, file: str, key: str, given: object, allowed: str):
         super().__init__(f"{file}: {key}: given {given!r}; allowed: {allowed}")
         self.key = key
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """argparse's, for mains under `command_line`: a refused argument is one line, without the usage above it."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{self.prog}: {message}; {self.prog} --help lists what there is")
+
+
+def amount(count: int, noun: str) -> str:
+    """`1 training`, `2,000 trainings`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def choices(names: Iterable[str], given: object = None) -> str:

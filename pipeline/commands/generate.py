@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.base.errors import UserError, command_line
+from pipeline.base.errors import ArgumentParser, UserError, command_line
 from pipeline.base.files import add_number, check_output, user_path
 from pipeline.generators import write_images
 from pipeline.generators.pretrained import add_network, find_run
@@ -60,7 +60,7 @@ def parse_seeds(text: str) -> list[int]:
 
 
 def parse_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="transgan generate", description="Samples of a weight-averaged generator.")
+    parser = ArgumentParser(prog="transgan generate", description="Samples of a weight-averaged generator.")
     add_network(parser)
     add_number(parser, "--n", 1, default=64, help="number of images (64)")
     add_number(parser, "--seed", 0, default=0, help="of the latents (0)")

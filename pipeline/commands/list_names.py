@@ -1,10 +1,9 @@
 """Names that other commands take: variants, data sets, trained networks."""
 
-import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.base.errors import command_line
+from pipeline.base.errors import ArgumentParser, command_line
 from pipeline.base.files import read_json
 from pipeline.base.schema import read_yaml
 from pipeline.generators.pretrained import NETWORKS, kept_networks
@@ -47,7 +46,7 @@ LISTS = {"variants": variants, "datasets": datasets, "networks": networks}
 
 @command_line
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="transgan list", description="Names that other commands take.")
+    parser = ArgumentParser(prog="transgan list", description="Names that other commands take.")
     parser.add_argument("what", choices=LISTS)
     rows = list(LISTS[parser.parse_args().what]())
     width = max((len(name) for name, _ in rows), default=0)

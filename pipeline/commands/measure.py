@@ -8,7 +8,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from pipeline.base.errors import UserError, command_line
+from pipeline.base.errors import ArgumentParser, UserError, command_line
 from pipeline.base.files import add_number, check_output, existing_path, expand_home, user_path, write_json
 from pipeline.metrics.extractors.registry import NETWORKS
 from pipeline.metrics.registry import ALLOWED, DEFAULT, SPLITS, extractors, parse
@@ -37,7 +37,7 @@ def full_names(given: str | None, n: int) -> list[str]:
 
 def parse_options() -> argparse.Namespace:
     about = "FID, KID, Inception score, precision and recall of images from anywhere."
-    parser = argparse.ArgumentParser(prog="transgan measure", description=about)
+    parser = ArgumentParser(prog="transgan measure", description=about)
     made = "what is measured: a folder, a zip, or an .npz of uint8 images"
     parser.add_argument("--images", required=True, type=existing_path, help=made)
     real = "real images: a dataset of params.yaml, a folder, zip or .npz"

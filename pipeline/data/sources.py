@@ -105,4 +105,4 @@ def _copy(dataset: str, config: DataConfig, official: PublishedFile | None, sett
             f"or put them at {root or f'${ROOT}'}/{dataset} (a folder) or {dataset}.zip"
         )
     advice = f"put it at {places[0]}, or point {setting} at it, or let {ROOT} name a folder that holds it"
-    return download(official, places[0], f": fetch {official} elsewhere and {advice}")
+    return download(official, places[0], f": fetch {official} from {official.address} elsewhere and {advice}")

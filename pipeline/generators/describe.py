@@ -1,11 +1,10 @@
 """What the networks of a cell are, without data or training."""
 
-import argparse
 import json
 from functools import partial
 from typing import Any
 
-from pipeline.base.errors import ConfigError, choices, command_line
+from pipeline.base.errors import ArgumentParser, ConfigError, choices, command_line
 from pipeline.plan.compose import names
 from pipeline.plan.config import ResolvedCell, load, resolve_cell
 
@@ -62,7 +61,7 @@ def lines(description: dict[str, Any]) -> list[str]:
 @command_line
 def main() -> None:
     about = "Stages, parameters and FLOPs of a cell's networks."
-    parser = argparse.ArgumentParser(prog="transgan describe", description=about)
+    parser = ArgumentParser(prog="transgan describe", description=about)
     parser.add_argument("--dataset", required=True, help="such as cifar10; `transgan list datasets` has all")
     parser.add_argument("--variant", default="full", help="such as grid_attention (full)")
     released = "the released code's choice wherever it differs from the paper's figure"

@@ -9,10 +9,9 @@ released    a checkpoint of the released code: gen_state_dict, avg_gen_state_dic
 safetensors are what a run has anyway: generator_ema.safetensors.
 """
 
-import argparse
 from pathlib import Path
 
-from pipeline.base.errors import UserError, command_line
+from pipeline.base.errors import ArgumentParser, UserError, command_line
 from pipeline.base.files import atomic_write, check_output, user_path
 from pipeline.generators.pretrained import WEIGHTS, add_network, find_run
 
@@ -81,7 +80,7 @@ def export_released(run: Path, out: Path, *, filter_bank: bool = False) -> list[
 
 @command_line
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="transgan export", description="A trained generator for other programs.")
+    parser = ArgumentParser(prog="transgan export", description="A trained generator for other programs.")
     add_network(parser)
     parser.add_argument("--layout", choices=ENDINGS, default="torch", help="torch: a torch.export program (default)")
     parser.add_argument("--out", required=True, type=user_path, help="file to write: .pt2 (torch) or .pth (released)")

@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 
 from pipeline.base.cell import Cell
-from pipeline.base.errors import UserError, choices, command_line
+from pipeline.base.errors import ArgumentParser, UserError, choices, command_line
 from pipeline.base.files import atomic_write, existing_path, read_json, write_text
 from pipeline.base.schema import bind, read_yaml
 from pipeline.metrics.registry import SPREAD, column
@@ -162,7 +162,7 @@ def model_card(cell: Cell, root: Path, name: str) -> str:
 @command_line
 def main() -> None:
     about = "Copy finished runs to pretrained/, with a model card each."
-    parser = argparse.ArgumentParser(prog="python -m pipeline.generators.pretrained", description=about)
+    parser = ArgumentParser(prog="python -m pipeline.generators.pretrained", description=about)
     parser.add_argument("names", nargs="+", metavar="DATASET/VARIANT", help="cells; the smallest seed of each")
     for folder in copy_to_pretrained(parser.parse_args().names):
         print(f"pretrained: {folder.relative_to(ROOT)}")

@@ -17,7 +17,7 @@ from pipeline.base.git import plain_environment
 
 DVC = [sys.executable, "-m", "dvc"]
 # What dvc says beside its stages, which is in the log: not for a person who waits.
-STAGE_LINES = ("Running stage '", "Stage '", "> ", "error: ", "ERROR: ")
+STAGE_LINES = ("Running stage '", "Stage '", "> ", "error: ", "ERROR: ", "  ")  # indented: an error's further lines
 CHATTER = (*STAGE_LINES, "Updating lock", "Verifying", "To track", "To enable", "\tgit", "\tdvc", "Use `dvc push")
 RESUMABLE = "what was finished is kept, the same command goes on from there"
 
@@ -29,7 +29,7 @@ def stages_begun(output: str) -> list[str]:
 
 def first_error(output: str) -> str:
     """The first error that a stage or dvc printed; what dvc says of a file that it cannot read has no mark of one."""
-    marked = re.search(r"^(?:error|ERROR): (.+)$", output, re.MULTILINE)
+    marked = re.search(r"^(?:error|ERROR): (.+(?:\n  .+)*)$", output, re.MULTILINE)
     return marked[1] if marked else (output.strip() or "failed").splitlines()[0]
 
 

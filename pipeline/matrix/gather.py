@@ -7,12 +7,11 @@ Without --restore it reads what workers wrote into the work folder: a head that 
 With it DVC looks into the remote, and stages/train.py refuses to train.
 """
 
-import argparse
 from collections import Counter
 from pathlib import Path
 
 from pipeline.base.cell import STAGES, Cell
-from pipeline.base.errors import command_line
+from pipeline.base.errors import ArgumentParser, command_line
 from pipeline.base.files import read_json
 from pipeline.base.git import ask, other_libraries
 from pipeline.base.run_cache import ONLY_RESTORE
@@ -86,7 +85,7 @@ def restore(root: Path, units: list[Unit]) -> set[Cell]:
 
 @command_line
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="transgan gather", description="Which cells are there, and bring them home.")
+    parser = ArgumentParser(prog="transgan gather", description="Which cells are there, and bring them home.")
     parser.add_argument("--restore", action="store_true", help="restore the cells of the remote, render the report")
     options, root = parser.parse_args(), Path.cwd()
     check_remote(root)

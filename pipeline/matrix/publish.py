@@ -6,7 +6,6 @@ this revision, so neither `plan` nor `dvc repro` here knows of it. All clones sh
 images prepare and measure those once. No image of the training data is written.
 """
 
-import argparse
 import shutil
 import subprocess
 import sys
@@ -18,12 +17,13 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from pipeline.base.cell import Cell
-from pipeline.base.errors import ConfigError, UserError, choices, command_line
+from pipeline.base.errors import ArgumentParser, ConfigError, UserError, choices, command_line
 from pipeline.base.files import atomic_write, read_json, user_path, write_json, write_text
 from pipeline.base.git import SETTINGS, changes, clone_at, git
 from pipeline.base.images import tile
 from pipeline.base.schema import read_yaml
 from pipeline.generators import pretrained
+from pipeline.generators.write_images import write_video
 from pipeline.matrix.dvc import environment, share_cache
 from pipeline.plan.compose import HEADER
 from pipeline.plan.config import PARAMS
@@ -32,6 +32,7 @@ ROOT = Path(__file__).parent.parent.parent
 PUBLISHED = "published"
 KEPT = ("protocol.json", "history.csv", "machine.csv", "progress.csv")  # of each cell, where it has them
 GRIDS = {"samples": 8, "grids": 8, "interpolation": 9}  # contact sheets, and images a row of the picture made of each
+FRAME = (4, 8)  # rows and columns of a frame of training.gif
 RECORD = ("revision", "kimg", "seconds", "device", "status", "peak_memory_mib", "parameters_g", "parameters_d")
 
 
@@ -94,9 +95,11 @@ def write_published(clone: Path, folder: Path) -> Path:
                 shutil.copyfile(source, copied)
         for sheet, columns in GRIDS.items():
             if (results / f"{sheet}.png").is_file():
-                write_grid(results / sheet, target / f"{sheet}.png", columns)
+                write_grid(read_sheet(results / sheet), target / f"{sheet}.png", columns)
     if len(cells) > 1:
         shutil.copyfile(folder / str(cells[0]) / "samples.png", folder / "samples.png")
+    elif (results / "grids.png").is_file():
+        write_training(read_sheet(results / "grids"), folder / "training.gif")
     import pandas as pd  # not for --help
 
     write_text(folder / "metrics.csv", pd.DataFrame(rows).to_csv(index=False))
@@ -110,26 +113,37 @@ def write_published(clone: Path, folder: Path) -> Path:
     return folder
 
 
-def write_grid(sheet: Path, out: Path, columns: int) -> None:
-    """A contact sheet as a picture for people: rows of `columns` images, each enlarged to about 96 pixels a side.
-
-    Of a sheet with several rows (snapshots), each row gives its first `columns` images.
-    """
+def read_sheet(sheet: Path) -> np.ndarray:
+    """The images of a contact sheet, (rows, columns, H, W, 3) uint8."""
     height, width = read_json(sheet.with_suffix(".json"))["image"]
     with Image.open(sheet.with_suffix(".png")) as picture:
         pixels = np.asarray(picture.convert("RGB"))
-    images = pixels.reshape(len(pixels) // height, height, -1, width, 3).transpose(0, 2, 4, 1, 3)
-    images = images if len(images) == 1 else images[:, :columns]
-    grid = tile(images.reshape(-1, 3, height, width), columns, scale=max(1, 96 // height))
+    return pixels.reshape(len(pixels) // height, height, -1, width, 3).swapaxes(1, 2)
+
+
+def write_grid(images: np.ndarray, out: Path, columns: int) -> None:
+    """The images of a sheet as a picture for people: `columns` a row, each enlarged to about 96 pixels a side.
+
+    Of a sheet with several rows (snapshots), each row gives its first `columns` images.
+    """
+    shown = images if len(images) == 1 else images[:, :columns]
+    shown, height = shown.reshape(-1, *shown.shape[2:]).transpose(0, 3, 1, 2), shown.shape[2]
+    grid = tile(shown, columns, scale=max(1, 96 // height))
     with atomic_write(out) as temporary:
         # A palette: a third of the bytes, for pictures that people look at and nothing measures.
         Image.fromarray(grid).quantize(256, kmeans=1, dither=Image.Dither.NONE).save(temporary, optimize=True)
 
 
+def write_training(snapshots: np.ndarray, out: Path) -> None:
+    """The first images of every snapshot, of fixed latents, as a video of the training, two snapshots a second."""
+    rows, columns = FRAME
+    write_video(out, snapshots[:, : rows * columns], (columns, max(1, 32 // snapshots.shape[2])), fps=2)
+
+
 @command_line
 def main() -> None:
     """Errors: `UserError` where a stage failed; what was finished is kept and the same command goes on from there."""
-    parser = argparse.ArgumentParser(prog="transgan publish", description="Train and keep a published run.")
+    parser = ArgumentParser(prog="transgan publish", description="Train and keep a published run.")
     parser.add_argument("name", help=f"of a folder of {PUBLISHED}/ with a settings.yaml")
     parser.add_argument("--data", type=user_path, help="images of its dataset: a folder or a zip")
     options = parser.parse_args()

@@ -8,7 +8,6 @@ Each cell's processes write to .work/logs/<cell>.log themselves and hold a lock 
 stored. A killed `make repro` leaves them at work; the next one waits for them.
 """
 
-import argparse
 import fcntl
 import subprocess
 import time
@@ -20,7 +19,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from pipeline.base.errors import UserError, command_line
+from pipeline.base.errors import ArgumentParser, UserError, amount, command_line
 from pipeline.base.files import add_number, read_json
 from pipeline.base.git import ask, no_revision
 from pipeline.base.machine import slots, visible_gpus
@@ -55,6 +54,7 @@ class Board:
         recorded = {unit: read_json(f"results/{unit}/run.json", {}).get("seconds") for unit in units}
         paces = [seconds / unit.kimg for unit, seconds in recorded.items() if seconds and unit.kimg]
         pace = sum(paces) / len(paces) if paces else 1.0  # seconds a kimg
+        self.recorded = bool(paces)
         self.rows = {str(unit): Row(unit, recorded.get(unit) or pace * unit.kimg) for unit in units}
         self.slots, self.console = slots, console or Console(highlight=False, soft_wrap=True)
         self.live = Live(console=self.console, get_renderable=self.total, refresh_per_second=1, transient=True)
@@ -87,16 +87,19 @@ class Board:
         rows = self.rows.values()
         ended = sum(row.state in ENDED for row in rows)
         planned, reached = sum(row.unit.kimg for row in rows), sum(row.share * row.unit.kimg for row in rows)
-        text = f"{ended} of {len(rows)} trainings, {100 * reached / max(planned, 1e-9):.0f} % trained"
+        text = f"{ended} of {amount(len(rows), 'training')}, {100 * reached / max(planned, 1e-9):.0f} % trained"
         left = self.seconds_left()
         return text if left is None else f"{text}, about {left / 60:,.0f} min left"
 
     def seconds_left(self) -> float | None:
-        """Of the whole matrix, all stages: what the records in git let expect, at this machine's pace so far."""
+        """Of the whole matrix, all stages: what the records in git let expect, at this machine's pace so far.
+
+        None where nothing was timed and git has no record.
+        """
         timed = [row for row in self.rows.values() if row.seconds]
-        if not timed:
+        if not timed and not self.recorded:
             return None
-        pace = sum(row.seconds for row in timed) / sum(row.expected * row.share for row in timed)
+        pace = sum(row.seconds for row in timed) / sum(row.expected * row.share for row in timed) if timed else 1.0
         waiting = [row for row in self.rows.values() if row.state not in ENDED]
         work = sum(row.expected * (1 - row.share) * pace + OVERHEAD * len(row.unit.cells) for row in waiting)
         return work / max(1, min(self.slots, len(waiting))) + REPORT
@@ -122,8 +125,8 @@ def reproduce(jobs: int | None) -> None:
         dvc("repro", show=show_stages)
         minutes, changed = (time.monotonic() - began) / 60, ask("status", "--porcelain", "-uno", "--", *GENERATED)
         files = "no git" if changed is None else f"{len(changed.splitlines())} tracked files changed"
-        metric = read_json(SUMMARY, {}).get("metric", "")
-        print(f"repro: {len(units)} trainings in {minutes:,.1f} min, {files}; {metric} by row: dvc metrics show")
+        metric, trained = read_json(SUMMARY, {}).get("metric", ""), amount(len(units), "training")
+        print(f"repro: {trained} in {minutes:,.1f} min, {files}; {metric} by row: dvc metrics show")
     print(f"report: {Path('reports/README.md').absolute()} and index.html beside it", flush=True)
 
 
@@ -134,8 +137,8 @@ def run_units(units: list[Unit], slots: list[dict[str, str]]) -> None:
     """
     logs = local_root() / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    print(f"repro: {len(units)} trainings, {len(slots)} at a time; each cell's log is in {logs}", flush=True)
     board, free = Board(units, len(slots)), list(slots)
+    print(f"repro: {board}, {len(slots)} at a time; each cell's log is in {logs}", flush=True)
 
     def run(unit: Unit) -> None:
         slot = free.pop()  # there are as many threads as slots
@@ -179,7 +182,7 @@ def run_unit(unit: Unit, slot: dict[str, str], board: Board, path: Path) -> None
 
 @command_line
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="transgan repro", description="dvc repro, with trainings side by side.")
+    parser = ArgumentParser(prog="transgan repro", description="dvc repro, with trainings side by side.")
     add_number(parser, "--jobs", 1, help="trainings at a time (one a GPU, or one a core, 8 at most)")
     jobs = parser.parse_args().jobs
 

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.errors import UserError, command_line
+from pipeline.base.errors import ArgumentParser, UserError, amount, command_line
 from pipeline.base.files import add_number, write_text
 from pipeline.base.git import check_clean
 from pipeline.matrix.dvc import check_remote, dvc, push
@@ -104,7 +104,7 @@ def ray(folder: Path, units: list[Unit], worker: list[str], options: argparse.Na
     finally:
         engine.shutdown()
     if failed:
-        what = f"{len(failed)} of {len(units)} trainings failed: {', '.join(failed)}"
+        what = f"{len(failed)} of {amount(len(units), 'training')} failed: {', '.join(failed)}"
         raise UserError(f"{what}; `transgan gather` says why")
 
 
@@ -127,7 +127,7 @@ def run_worker(command: list[str], root: str, work: str, log: str) -> int:
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="transgan submit", description="Hand the cells not done to an engine.")
+    parser = ArgumentParser(prog="transgan submit", description="Hand the cells not done to an engine.")
     parser.add_argument("--engine", required=True, choices=("slurm", "ray"))
     add_number(parser, "--gpus", 0, default=1, help="GPUs per process of a training; 0: none (1)")
     parser.add_argument("--clones", help="folder for the workers' clones, on a disk of the node for example")
@@ -158,7 +158,7 @@ def main() -> None:
     push(dvc, references(units))
     states = cell_states(units, revision)
     left = [unit for unit in units if any(states[cell][0] is not State.DONE for cell in unit.cells)]
-    print(f"submit: {len(units)} trainings, {len(units) - len(left)} are done, {len(left)} to do", flush=True)
+    print(f"submit: {amount(len(units), 'training')}, {len(units) - len(left)} are done, {len(left)} to do", flush=True)
     if not left:
         print("submit: nothing to do; `transgan gather --restore` brings the cells home", flush=True)
         return

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.base.cell import Cell
-from pipeline.base.errors import UserError, command_line
+from pipeline.base.errors import ArgumentParser, UserError, command_line
 from pipeline.base.files import read_json, say
 from pipeline.base.git import check_clean, clone_at
 from pipeline.matrix.dvc import DvcError, check_remote, dvc, push, share_cache
@@ -137,7 +137,7 @@ def work_in_clone(cell: Cell, options: argparse.Namespace) -> Unit:
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="transgan worker", description="Train, measure, draw and push one cell.")
+    parser = ArgumentParser(prog="transgan worker", description="Train, measure, draw and push one cell.")
     parser.add_argument("--cell", required=True, help="<dataset>/<variant>/seed<k>")
     parser.add_argument("--revision", help="the head's commit; a clone at another one is refused")
     parser.add_argument("--source", help="repository to clone, for a worker that has no clone of its own yet")

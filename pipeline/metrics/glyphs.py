@@ -1,8 +1,9 @@
 """What the closed-form decoder of `pipeline.data.glyphs` says about generated glyphs, without any trained network.
 
 Samples are the decoder's rows (n, 1 + F + 1 + 192). Valid, for all but the first metric, is above VALID_SHARE; where no
-sample is, modes and agree are 0, and a divergence is that of samples that are all the same. What a perfect sampler gets
-from as many samples is exact, mean and standard deviation: fewer samples cover less and diverge more, without fault.
+sample is, modes, agree and kappa are 0, and a divergence is that of samples that are all the same. What a perfect
+sampler gets from as many samples is exact, mean and standard deviation: fewer samples cover less and diverge more,
+without fault.
 """
 
 import numpy as np
@@ -39,13 +40,23 @@ def kl(rows: np.ndarray) -> tuple[float, ...]:
     return divergence(read[:, -1], glyphs.cells), *(float(np.mean(part)) for part in by_factor.values())
 
 
-def agree(rows: np.ndarray) -> float:
-    """Share of valid pairs whose shapes agree: 1 in real images, 0.1 by chance. Errors: `UserError` for no pairs."""
+def agree(rows: np.ndarray) -> tuple[float, float]:
+    """Share of valid pairs whose shapes agree, and Cohen's kappa: that share beyond chance, of what is beyond chance.
+
+    Chance is the share that independent shapes of the samples' own frequencies give: 0.1 for uniform ones, near 1 for
+    a generator that draws one shape alone. Kappa is 1 in real images, 0 by chance and where no sample is valid.
+    Errors: `UserError` for no pairs.
+    """
     glyphs, read = _valid_factors(rows)
     if not glyphs.pairs:
         raise UserError("agree_glyphs: given images of one glyph; allowed: glyphs_pairs")
     first, second = (read[:, glyphs.column(name)] for name in ("shape", "shape_2"))
-    return float((first == second).mean()) if len(read) else 0.0
+    if not len(read):
+        return 0.0, 0.0
+    share = float((first == second).mean())
+    frequencies = (np.bincount(shapes, minlength=glyphs.factors["shape"]) / len(read) for shapes in (first, second))
+    chance = float(np.dot(*frequencies))
+    return share, (share - chance) / (1 - chance) if chance < 1 else 0.0
 
 
 def memorised(train: np.ndarray, test: np.ndarray, rows: np.ndarray) -> float:
@@ -112,6 +123,7 @@ _DIVERGENCE = "divergence of the valid samples' factors from uniform, in nats"
 _EXPLAINED = "share of samples that a glyph explains to more than so many per cent"
 _SHOWN = "share of all combinations that valid samples show"
 _AGREE = "share of valid pairs whose two shapes agree"
+_KAPPA = "Cohen's kappa of a pair's shapes (1: always the same, 0: as often as by chance)"
 _NEARER = "share of samples nearer to a training than to a held-out image (0.5: none)"
 _KL_NAMES = ("{name}", "{name}_shape", "{name}_place", "{name}_hue", "{name}_ground")
 _VALID_NAMES = [f"{{name}}_{level}" for level in LEVELS]
@@ -125,7 +137,9 @@ MODES = Formula(
 VALID = Formula(
     valid, dict.fromkeys(_VALID_NAMES, _EXPLAINED), lower=False, real=(), perfect=lambda *_: (CERTAIN,) * len(LEVELS)
 )
-AGREE = Formula(agree, {"{name}": _AGREE}, lower=False, real=(), perfect=lambda *_: (CERTAIN,))
+AGREE = Formula(
+    agree, {"{name}": _AGREE, "{name}_kappa": _KAPPA}, lower=False, real=(), perfect=lambda *_: (CERTAIN, CERTAIN)
+)
 MEMORISED = Formula(
     memorised, {"{name}": _NEARER}, lower=True, real=("train", "test"), perfect=lambda n, _: ((0.5, 0.5 / n**0.5),)
 )

@@ -72,9 +72,10 @@ def write_curve(
         if kimg != end[0] or len(values) < len(plan.curve):
             generated = sampled_features(settings, reference, run, weights)
             values, _ = measure(settings, reference.real, generated, seed=plan.seed, device=best_device())
-        shown = {name: f"{value:.7g}" for name, value in values.items() if not name.endswith(SPREAD)}
-        rows.append({"kimg": f"{kimg:g}", **shown})
-        print(f"measure: {run}: {kimg:g} kimg: {', '.join(f'{k} {v}' for k, v in shown.items())}", flush=True)
+        values = {name: value for name, value in values.items() if not name.endswith(SPREAD)}
+        rows.append({"kimg": kimg, **values})
+        shown = ", ".join(f"{name} {value:.7g}" for name, value in values.items())
+        print(f"measure: {run}: {kimg:g} kimg: {shown}", flush=True)
         torch.cuda.empty_cache()  # does nothing without a GPU
     if rows:
         write_table(out / CURVE, rows)

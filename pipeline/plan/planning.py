@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from pipeline.base.cell import Cell
-from pipeline.base.errors import ConfigError, UserError, choices
+from pipeline.base.errors import ConfigError, UserError, amount, choices
 from pipeline.base.files import expand_home, sha256, write_json, write_text
 from pipeline.base.git import ask
 from pipeline.base.schema import dump
@@ -134,7 +134,7 @@ def describe_plan(index: dict[str, Any]) -> list[str]:
     """
     cells = [cell for cell in index["cells"] if cell["twin_of"] is None]
     lines = [
-        f"plan: profile {index['profile']}, {len(index['cells'])} cells, {len(cells)} trainings of "
+        f"plan: profile {index['profile']}, {amount(len(index['cells']), 'cell')}, {amount(len(cells), 'training')} of "
         f"{sum(cell['kimg'] for cell in cells):,.0f} kimg in all -> {PLAN}/"
     ]
     costs = {row["dataset"]: row for row in csv.DictReader(COSTS.read_text(encoding="utf-8").splitlines())}
@@ -143,10 +143,10 @@ def describe_plan(index: dict[str, Any]) -> list[str]:
         words = "nothing is known of their cost"
         if row := costs.get(dataset):
             hours = sum(kimg) * float(row["seconds_per_kimg"]) / 3600
-            time = f"{hours:,.1f} hours" if hours >= 1 else f"{max(1, round(60 * hours))} minutes"
+            time = f"{hours:,.1f} hours" if hours >= 1 else amount(max(1, round(60 * hours)), "minute")
             memory = f"{row['gib']} GiB each" if row["gib"] else "memory not counted"
             words = f"about {time} of {row['machine']}, {memory} ({row['how']}, for `full`)"
-        lines.append(f"plan: {dataset}: {len(kimg)} trainings, {words}")
+        lines.append(f"plan: {dataset}: {amount(len(kimg), 'training')}, {words}")
     return lines + [
         f"note: {cell['dataset']}: {cell['variant']} (seed {cell['seed']}) is the same network and training as "
         f"{cell['twin_of']}; it is trained once"

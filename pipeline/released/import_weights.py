@@ -4,11 +4,10 @@ The folder that is written can be given to generate, measure and export like a r
 no history, no optimiser.
 """
 
-import argparse
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.errors import command_line
+from pipeline.base.errors import ArgumentParser, command_line
 from pipeline.base.files import check_output, user_path
 from pipeline.plan.config import PARAMS, load
 from pipeline.plan.planning import RELEASED, released_specs
@@ -30,7 +29,7 @@ def import_weights(path: Path, *, dataset: str, out: Path, params: str = PARAMS)
 @command_line
 def main() -> None:
     about = "Weights of the released TransGAN code as a run of this project."
-    parser = argparse.ArgumentParser(prog="transgan import-released", description=about)
+    parser = ArgumentParser(prog="transgan import-released", description=about)
     parser.add_argument("--dataset", required=True, help=f"which of the released models: {' | '.join(RELEASED)}")
     parser.add_argument("--weights", required=True, type=user_path, help="file of the released code, .pth")
     parser.add_argument("--out", type=user_path, help="folder to write (imported/<dataset>)")

@@ -9,7 +9,6 @@ Then the same steps are made with D's gradients cleared after each G step, which
 difference shows. Needs 6 GB of memory and about three minutes.
 """
 
-import argparse
 import collections.abc
 import contextlib
 import importlib
@@ -26,7 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
-from pipeline.base.errors import UserError, command_line
+from pipeline.base.errors import ArgumentParser, UserError, command_line
 from pipeline.networks.spec import NetworkSpec
 from pipeline.plan.config import load, resolve_cell
 from pipeline.released.names import learned, places, to_released
@@ -178,7 +177,7 @@ def _noise(*size: Any, **_: Any) -> Tensor:
 
 @command_line
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="make parity", description=(__doc__ or "").partition("\n")[0])
+    parser = ArgumentParser(prog="make parity", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("released", type=Path, metavar="FOLDER", help="a clone of the released code")
     folder = parser.parse_args().released.absolute()
     if not (folder / "functions.py").is_file() or not (folder / "models_search").is_dir():

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Template
 
+from pipeline.base.errors import amount
 from pipeline.base.files import read_json
 from pipeline.report import appendix, architecture, charts, cost, decide, paper, pictures, tables
 from pipeline.report.document import Content, Figure, Section, write_report
@@ -98,8 +99,9 @@ def trained(results: Results) -> list[str]:
     twins = sorted({(row.variant, row.twin_of) for row in cells.itertuples() if row.twin_of})
     same = "".join(f" `{one}` is the same training as `{two}`." for one, two in twins)
     seeds = ", ".join(map(str, index["seeds"]))
-    amount = f"{len(cells)} trainings of {cells.variant.nunique()} variants, seeds {seeds}: {states}.{same}"
-    text = f"**Trained:** {names}, profile `{index['profile']}`: {amount}"
+    rows = amount(cells.variant.nunique(), "variant")
+    text = f"**Trained:** {names}, profile `{index['profile']}`: {amount(len(cells), 'training')} of {rows}, "
+    text += f"{'seeds' if len(index['seeds']) > 1 else 'seed'} {seeds}: {states}.{same}"
     done = set(cells[cells.status == "ok"].dataset)
     missing = [name for name in (*paper.datasets_of("ablation"), *paper.datasets_of("main")) if name not in done]
     names = ", ".join(paper.name_of(name) for name in dict.fromkeys(missing))

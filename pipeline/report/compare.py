@@ -1,16 +1,15 @@
 """The command `transgan compare A B`: writes compare/README.md and compare/index.html (pipeline.report.revisions)."""
 
-import argparse
 import tempfile
 from pathlib import Path
 
-from pipeline.base.errors import command_line
+from pipeline.base.errors import ArgumentParser, command_line
 from pipeline.base.files import user_path
 
 
 @command_line
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="transgan compare", description="Two revisions or experiments side by side.")
+    parser = ArgumentParser(prog="transgan compare", description="Two revisions or experiments side by side.")
     parser.add_argument("first", help="A: commit, branch, experiment, or workspace")
     parser.add_argument("second", help="B: the same")
     parser.add_argument("--out", type=user_path, default=Path("compare"), help="folder to write (compare)")

@@ -32,8 +32,8 @@ Question = tuple[str, str, bool | None]
 class Kind(StrEnum):
     """What the trainings say about a row against another, or against the paper's value."""
 
-    SEEN = "seen"  # the order is decided, and it is the paper's
-    CONTRADICTED = "contradicted"  # the order is decided, and the paper has the other one
+    CONFIRMED = "confirmed"  # the order is decided, and it is the paper's
+    REVERSED = "reversed"  # the order is decided, and the paper has the other one
     BETTER = "better"  # the order is decided, and the paper states none
     WORSE = "worse"
     EQUIVALENT = "equivalent"
@@ -87,7 +87,7 @@ class Difference(NamedTuple):
         better = (self.value < 0) == lower_is_better
         if improves is None:
             return Kind.BETTER if better else Kind.WORSE
-        return Kind.SEEN if better == improves else Kind.CONTRADICTED
+        return Kind.CONFIRMED if better == improves else Kind.REVERSED
 
 
 def compare_rows(

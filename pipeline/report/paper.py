@@ -101,5 +101,4 @@ def datasets_of(table: str) -> list[str]:
 
 def name_of(dataset: str) -> str:
     """The dataset as the report writes it."""
-    names: dict[str, str] = packaged("datasets.csv").set_index("dataset").name.to_dict()
-    return names.get(dataset, dataset)
+    return str(packaged("datasets.csv").set_index("dataset").name.get(dataset, dataset))

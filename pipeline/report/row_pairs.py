@@ -12,8 +12,8 @@ from pipeline.report.formats import NOT_RUN, number
 from pipeline.report.results import Results, lower_is_better
 
 SAME = {
-    Kind.SEEN: "yes",
-    Kind.CONTRADICTED: "no, the other way round",
+    Kind.CONFIRMED: "confirmed",
+    Kind.REVERSED: "reversed",
     Kind.BETTER: "better here; no order in the paper",
     Kind.WORSE: "worse here; no order in the paper",
     Kind.EQUIVALENT: f"equivalent within {MARGIN:.0%}".replace("%", " %"),
@@ -151,6 +151,6 @@ def disagreeing(results: Results, dataset: str, comparison: Comparison) -> str:
 
 
 def counted(outcomes: list[Outcome]) -> str:
-    """`3 seen, 2 open`: how often each verdict was given."""
-    kinds = Counter(str(entry.verdict.kind) for entry in outcomes)
-    return ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+    """`3 confirmed, 2 open`: how often each verdict was given, in the order of `Kind`."""
+    kinds = Counter(entry.verdict.kind for entry in outcomes)
+    return ", ".join(f"{kinds[kind]} {kind}" for kind in Kind if kinds[kind])

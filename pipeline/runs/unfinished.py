@@ -4,7 +4,6 @@ What is shown is what each training writes: lines by its progress.json, TensorBo
 .work/events. Neither needs a network.
 """
 
-import argparse
 import socket
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.errors import UserError, choices, command_line
+from pipeline.base.errors import ArgumentParser, UserError, choices, command_line
 from pipeline.base.files import add_number, read_json
 from pipeline.runs.work_dirs import EVENTS, discard, held, holder, work_root
 
@@ -84,7 +83,7 @@ def remove(root: Path, key: str) -> list[Unfinished]:
 @command_line
 def main() -> None:
     about = "Work directories of unfinished trainings: listed, or removed."
-    parser = argparse.ArgumentParser(prog="transgan unfinished", description=about)
+    parser = ArgumentParser(prog="transgan unfinished", description=about)
     which = "remove one by (the beginning of) its key, or all that no training uses"
     parser.add_argument("--remove", metavar="KEY|all", help=which)
     key, root = parser.parse_args().remove, work_root()
@@ -102,7 +101,7 @@ def main() -> None:
 @command_line
 def watch() -> None:
     """Trainings, watched while they train: TensorBoard, or a line for each, again and again on a terminal."""
-    parser = argparse.ArgumentParser(prog="transgan watch", description="Curves and pictures of trainings at work.")
+    parser = ArgumentParser(prog="transgan watch", description="Curves and pictures of trainings at work.")
     parser.add_argument("--text", action="store_true", help="a line for each training, no TensorBoard")
     add_number(parser, "--port", 0, default=6006, help="of TensorBoard (6006)")
     parser.add_argument("--host", default="localhost", help="that TensorBoard answers to (localhost; 0.0.0.0: anybody)")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.base.errors import UserError, command_line
+from pipeline.base.errors import UserError, amount, command_line
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -29,6 +29,10 @@ def test_errors_of_users_and_of_the_file_system_are_one_line(capsys, error, stat
     with pytest.raises(SystemExit) as end:
         main()
     assert end.value.code == status and capsys.readouterr().err == f"{line}\n"
+
+
+def test_an_amount_is_in_the_nouns_own_number():
+    assert [amount(count, "training") for count in (0, 1, 2000)] == ["0 trainings", "1 training", "2,000 trainings"]
 
 
 def test_a_mistake_of_the_program_keeps_its_traceback():

@@ -80,6 +80,12 @@ def test_rows_that_took_longer_on_the_machine_of_the_record_are_expected_to_take
     assert one.seconds_left() == pytest.approx((0.75 * 120 + 480) * 2 / 2 + 2 * OVERHEAD / 2 + REPORT)
 
 
+def test_before_anything_is_timed_the_records_say_what_is_left(tmp_path):
+    assert board(TWINS).seconds_left() is None
+    record(tmp_path, B, 480.0)
+    assert board(B).seconds_left() == 480 + OVERHEAD + REPORT
+
+
 def test_a_training_that_has_ended_is_whole_while_the_cell_is_measured(tmp_path):
     one = board()
     one.event(A, State.RUNNING)

@@ -35,6 +35,7 @@ def clone(tmp_path):
     (results / "progress.csv").write_text("kimg,seconds,kid500\n2,3,0.5\n")
     images = np.arange(64 * 3 * 32 * 32, dtype=np.uint32).reshape(1, 64, 3, 32, 32).astype(np.uint8)
     write_sheet(results / "samples", images, rows=["samples"])
+    write_sheet(results / "grids", np.stack([images[0], 255 - images[0]]), rows=[0.0, 2.0])
     plan = tmp_path / "clone/plan"
     (plan / "train" / CELL).parent.mkdir(parents=True)
     (plan / "train" / f"{CELL}.yaml").write_text("seed: 1\n")
@@ -54,6 +55,10 @@ def test_numbers_pictures_and_provenance_are_kept(clone, tmp_path):
     # Eight images a row, three times as large, gaps of three pixels.
     assert picture.shape == (8 * 33 * 3 + 3, 8 * 33 * 3 + 3, 3)
     assert (picture[3::3, 3::3][:32, :32] == images[0, 0].transpose(1, 2, 0)).all()
+    with Image.open(out / "training.gif") as video:
+        assert video.n_frames == 2 and video.size == (8 * 33 + 1, 4 * 33 + 1)
+        frame = np.asarray(video.convert("RGB")).astype(int)
+    assert abs(frame[1:33, 34:66] - images[0, 1].transpose(1, 2, 0)).mean() < 16  # a palette of 256 colours
 
 
 def test_the_generator_of_the_smallest_seed_is_kept_and_found_by_name(clone, tmp_path, cell, monkeypatch):

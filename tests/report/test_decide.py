@@ -30,7 +30,7 @@ def test_two_rows_are_scipys_t_test_of_their_logarithms():
     assert verdict.p == pytest.approx(expected.pvalue)
     assert (math.log(verdict.low), math.log(verdict.high)) == pytest.approx((interval.low, interval.high))
     assert verdict.ratio == pytest.approx(stats.gmean(A) / stats.gmean(B))
-    assert verdict.kind == Kind.SEEN and verdict.seeds == (4, 4) and verdict.seeds_needed is None
+    assert verdict.kind == Kind.CONFIRMED and verdict.seeds == (4, 4) and verdict.seeds_needed is None
 
 
 def test_equivalence_is_two_one_sided_t_tests():
@@ -57,7 +57,7 @@ def test_the_spread_of_all_rows_gives_few_seeds_their_power():
     two = {"a": [50.0, 62.0, 55.0], "b": [70.0, 64.0, 81.0]}
     others = {f"r{k}": np.exp(4 + rng.normal(0, 0.12, 3)) for k in range(9)}
     assert ask(two).kind == Kind.OPEN
-    assert ask(two | others).kind == Kind.SEEN
+    assert ask(two | others).kind == Kind.CONFIRMED
 
 
 def test_holm_by_hand():
@@ -69,10 +69,10 @@ def test_holm_by_hand():
 @pytest.mark.parametrize(
     ("improves", "lower", "kind"),
     [
-        (True, True, Kind.SEEN),
-        (False, True, Kind.CONTRADICTED),
+        (True, True, Kind.CONFIRMED),
+        (False, True, Kind.REVERSED),
         (None, True, Kind.BETTER),
-        (True, False, Kind.CONTRADICTED),
+        (True, False, Kind.REVERSED),
         (None, False, Kind.WORSE),
     ],
 )
@@ -93,7 +93,7 @@ def test_simulated_power_is_the_one_that_was_planned():
         ask({"a": np.exp(difference + rng.normal(0, deviation, seeds)), "b": np.exp(rng.normal(0, deviation, seeds))})
         for _ in range(400)
     ]
-    assert 0.72 < np.mean([verdict.kind == Kind.SEEN for verdict in found]) < 0.93
+    assert 0.72 < np.mean([verdict.kind == Kind.CONFIRMED for verdict in found]) < 0.93
 
 
 def test_rows_without_a_difference_are_rarely_called_different():

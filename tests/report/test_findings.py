@@ -70,7 +70,7 @@ def test_claims_say_what_is_built_shown_and_measured(report, tmp_path):
     folder = write_project(tmp_path, {"full": [20.0, 21.0, 22.0], "no_augment": [10.0, 10.5, 11.0]})
     results = Results.load(folder / "plan", folder / "results")
     counts, fresh = claims(results, compared(results, "digits"), [])
-    assert fresh.frame.set_index("no.").measured[23] == "1 contradicted"
+    assert fresh.frame.set_index("no.").measured[23] == "1 reversed"
     assert counts.startswith("Of 36 claims of the paper, ") and " 0 are shown in pictures" in counts
 
 

@@ -71,12 +71,12 @@ def test_two_rows_that_are_one_training_are_said_to_be(outcomes):
     assert of_pair(outcomes, "mine", "full").answer == "the same training"
 
 
-def test_what_is_decided_is_seen_or_contradicted(tmp_path):
+def test_what_is_decided_is_confirmed_or_reversed(tmp_path):
     rows = {"full": [20.0, 21.0, 22.0], "no_augment": [10.0, 10.5, 11.0]}
     folder = write_project(tmp_path, rows | {"wgan_gp": [30.0, 31.0, 32.0], "wgan_gp_augment": [20.5, 21.0, 21.5]})
     found = compared(Results.load(folder / "plan", folder / "results"), "digits")
-    assert of_pair(found, "full", "no_augment").answer == "no, the other way round"
-    assert of_pair(found, "wgan_gp_augment", "wgan_gp").answer == "yes"
+    assert of_pair(found, "full", "no_augment").answer == "reversed"
+    assert of_pair(found, "wgan_gp_augment", "wgan_gp").answer == "confirmed"
     assert of_pair(found, "full", "wgan_gp_augment").answer == "equivalent within 25 %"
 
 

