@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline.base.errors import UserError
 from pipeline.base.files import read_json, write_json
 from pipeline.data.array import write_dataset
-from pipeline.data.glyphs import Glyphs
+from pipeline.data.glyphs import GROUNDS, HUES, Glyphs
+from pipeline.generators.library import load_generator
+from pipeline.generators.write_images import write_folder
 from pipeline.metrics import glyphs as metrics
 from pipeline.metrics.config import ReferencePlan
 from pipeline.metrics.extractors.extractor import load_reference
@@ -98,6 +101,54 @@ def test_pairs_agree_where_they_are_real_and_by_chance_where_they_are_shuffled(b
     assert shuffled["agree_glyphs_kappa"] == pytest.approx(0, abs=0.04)
     with pytest.raises(UserError, match="agree_glyphs: given images of one glyph; allowed: glyphs_pairs"):
         measured(built, drawn(7, 10), "agree_glyphs")
+
+
+class Silent:
+    """A generator of random numbers for `Glyphs.render` that adds no noise."""
+
+    def normal(self, mean, deviation, shape):
+        return np.zeros(shape)
+
+
+def read_again(images):
+    """Images (N, H, W, 3) read by another way than the decoder's: a straight line through ink and colour, mask by mask.
+
+    Returns the factors (N, 4) and the explained share (N,). Masks are those of images drawn without noise.
+    """
+    kinds = np.array([(shape, place, 0, 0) for shape in range(10) for place in range(4)])
+    plain = Glyphs(16).render(kinds, Silent()).astype(float)
+    colour = HUES[0][None, :, None, None] - GROUNDS[0][None, :, None, None]
+    masks = ((plain - GROUNDS[0][None, :, None, None]) / colour).mean(1).reshape(len(kinds), -1)
+    factors, explained = [], []
+    for image in images.reshape(len(images), -1, 3).astype(float):
+        total = ((image - image.mean(0)) ** 2).sum()
+        lines = [np.polynomial.polynomial.polyfit(mask, image, 1, full=True) for mask in masks]
+        left = [float(found[0].sum()) for _, found in lines]
+        best = int(np.argmin(left))
+        ground, slope = lines[best][0]
+        hue, paper = (
+            int(np.linalg.norm(np.asarray(palette) - colour, axis=1).argmin())
+            for palette, colour in ((HUES, ground + slope), (GROUNDS, ground))
+        )
+        factors.append((*kinds[best, :2], hue, paper))
+        explained.append(1 - left[best] / total)
+    return np.array(factors), np.array(explained)
+
+
+def test_another_decoder_reads_the_same_from_the_pictures_of_the_published_generator(built, tmp_path):
+    drawn_images = load_generator("glyphs/full").sample(200, seed=3)
+    write_folder(tmp_path / "drawn", iter(drawn_images), [f"{number:03}.png" for number in range(200)])
+    images = np.stack([np.asarray(Image.open(file)) for file in sorted((tmp_path / "drawn").iterdir())])
+    factors, explained = read_again(images)
+    values = measured(built, images.transpose(0, 3, 1, 2), "valid_glyphs", "modes_glyphs", "kl_glyphs")
+    for level in (50, 70, 90):
+        assert values[f"valid_glyphs_{level}"] == pytest.approx((explained > level / 100).mean(), abs=0.0051)
+    read = factors[explained > 0.7]
+    assert values["modes_glyphs"] == pytest.approx(len(np.unique(read, axis=0)) / 480, abs=2 / 480)
+    for column, (name, size) in enumerate((("shape", 10), ("place", 4), ("hue", 6), ("ground", 2))):
+        shares = np.bincount(read[:, column], minlength=size) / len(read)
+        divergence = sum(share * np.log(share * size) for share in shares if share)
+        assert values[f"kl_glyphs_{name}"] == pytest.approx(divergence, abs=0.02)
 
 
 def test_pairs_that_agree_because_one_shape_is_drawn_most_are_told_from_pairs_that_know_each_other(built):
