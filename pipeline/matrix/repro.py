@@ -11,6 +11,7 @@ stored. A killed `make repro` leaves them at work; the next one waits for them.
 import fcntl
 import subprocess
 import time
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,13 +50,15 @@ class Row:
 class Board:
     """All units of a matrix. `event` may be called by any thread."""
 
-    def __init__(self, units: list[Unit], slots: int, console: Console | None = None):
-        """`slots`: units at a time."""
+    def __init__(self, units: list[Unit], slots: int, trained: Collection[Unit] = (), console: Console | None = None):
+        """`slots`: units at a time; `trained`: those that need no training."""
         recorded = {unit: read_json(f"results/{unit}/run.json", {}).get("seconds") for unit in units}
         paces = [seconds / unit.kimg for unit, seconds in recorded.items() if seconds and unit.kimg]
         pace = sum(paces) / len(paces) if paces else 1.0  # seconds a kimg
         self.recorded = bool(paces)
-        self.rows = {str(unit): Row(unit, recorded.get(unit) or pace * unit.kimg) for unit in units}
+        self.rows = {
+            str(unit): Row(unit, recorded[unit] or pace * unit.kimg, share=float(unit in trained)) for unit in units
+        }
         self.slots, self.console = slots, console or Console(highlight=False, soft_wrap=True)
         self.live = Live(console=self.console, get_renderable=self.total, refresh_per_second=1, transient=True)
 
@@ -121,7 +124,9 @@ def reproduce(jobs: int | None) -> None:
         units = read_units()
         if jobs != 1 and len(units) > 1:
             dvc("repro", *references(units), show=show_stages)
-            run_units(units, slots(visible_gpus(), max(unit.processes for unit in units), jobs))
+            behind = {*status()}
+            current = [unit for unit in units if not behind & {*unit.addresses(("train",))}]
+            run_units(units, slots(visible_gpus(), max(unit.processes for unit in units), jobs), current)
         dvc("repro", show=show_stages)
         minutes, changed = (time.monotonic() - began) / 60, ask("status", "--porcelain", "-uno", "--", *GENERATED)
         files = "no git" if changed is None else f"{len(changed.splitlines())} tracked files changed"
@@ -130,14 +135,15 @@ def reproduce(jobs: int | None) -> None:
     print(f"report: {Path('reports/README.md').absolute()} and index.html beside it", flush=True)
 
 
-def run_units(units: list[Unit], slots: list[dict[str, str]]) -> None:
+def run_units(units: list[Unit], slots: list[dict[str, str]], trained: Collection[Unit] = ()) -> None:
     """All units, one in each of `slots` (environment variables) at a time; all are tried, also after a failure.
 
+    `trained`: those whose training is up to date, which need no time for it.
     Errors: `UserError` of the first that failed, after the last has ended.
     """
     logs = local_root() / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    board, free = Board(units, len(slots)), list(slots)
+    board, free = Board(units, len(slots), trained), list(slots)
     print(f"repro: {board}, {len(slots)} at a time; each cell's log is in {logs}", flush=True)
 
     def run(unit: Unit) -> None:

@@ -27,9 +27,9 @@ def work(tmp_path, monkeypatch):
     (tmp_path / "key/progress.json").write_text(json.dumps(seen | {"updated": time.time()}))
 
 
-def board(*units: Unit, terminal: bool = False, slots: int = 1) -> Board:
+def board(*units: Unit, terminal: bool = False, slots: int = 1, trained: tuple[Unit, ...] = ()) -> Board:
     console = Console(file=io.StringIO(), force_terminal=terminal, width=120, soft_wrap=True)
-    return Board(list(units or (A, B, TWINS)), slots, console)
+    return Board(list(units or (A, B, TWINS)), slots, trained, console)
 
 
 def record(folder, unit: Unit, seconds: float) -> None:
@@ -84,6 +84,13 @@ def test_before_anything_is_timed_the_records_say_what_is_left(tmp_path):
     assert board(TWINS).seconds_left() is None
     record(tmp_path, B, 480.0)
     assert board(B).seconds_left() == 480 + OVERHEAD + REPORT
+
+
+def test_a_training_that_is_up_to_date_takes_no_time(tmp_path):
+    record(tmp_path, A, 120.0)
+    record(tmp_path, B, 480.0)
+    one = board(A, B, trained=(B,))
+    assert str(one).startswith("0 of 2 trainings, 50 % trained") and one.seconds_left() == 120 + 2 * OVERHEAD + REPORT
 
 
 def test_a_training_that_has_ended_is_whole_while_the_cell_is_measured(tmp_path):
