@@ -67,15 +67,16 @@ def write_curve(
     `end`: kimg and values of the last generator; where the curve's metrics are among them, they are not measured again.
     """
     settings, rows = plan.model_copy(update={"metrics": plan.curve}), []
+    names = [name for metric in plan.curve for name in parse(metric).values if not name.endswith(SPREAD)]
     for kimg, weights in kept_weights(run) if plan.curve else ():
-        values = {name: value for name, value in end[1].items() if name in plan.curve}
-        if kimg != end[0] or len(values) < len(plan.curve):
+        values = end[1]
+        if kimg != end[0] or not {*names} <= values.keys():
             generated = sampled_features(settings, reference, run, weights)
             values, _ = measure(settings, reference.real, generated, seed=plan.seed, device=best_device())
-        values = {name: value for name, value in values.items() if not name.endswith(SPREAD)}
-        rows.append({"kimg": kimg, **values})
-        shown = ", ".join(f"{name} {value:.7g}" for name, value in values.items())
-        print(f"measure: {run}: {kimg:g} kimg: {shown}", flush=True)
+        shown = {name: values[name] for name in names if name in values}
+        rows.append({"kimg": kimg, **shown})
+        text = ", ".join(f"{name} {value:.7g}" for name, value in shown.items())
+        print(f"measure: {run}: {kimg:g} kimg: {text}", flush=True)
         torch.cuda.empty_cache()  # does nothing without a GPU
     if rows:
         write_table(out / CURVE, rows)

@@ -1,5 +1,7 @@
 """A cell measured by the Inception protocols: networks see what their metrics take, values get their protocol."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,8 +11,8 @@ from pipeline.base.errors import UserError
 from pipeline.base.files import read_json, write_json, write_text
 from pipeline.base.schema import dump
 from pipeline.data.array import write_dataset
+from pipeline.metrics import distances, reference
 from pipeline.metrics import measure as measuring
-from pipeline.metrics import reference
 from pipeline.metrics.config import MeasurePlan, ReferencePlan
 from pipeline.metrics.extractors import extractor, weights
 from pipeline.metrics.measure import measure_run
@@ -147,12 +149,23 @@ def test_kept_generators_are_measured_in_order_as_the_last_one_is(project, cell)
     other = Generator(cell("digits").network)
     save_file(other.state_dict(), project / "run/weights/00000000.500.safetensors")
     save_file(torch_state(project), project / "run/weights/00000001.000.safetensors")
-    result = measured(project, curve=["fid12_train_clean", "kid20"])
+    result = measured(project, curve=["fid12_train_clean", "kid20", "pr20_3_inception"])
     header, first, last = (project / "cell/progress.csv").read_text().splitlines()
-    assert header == "kimg,fid12_train_clean,kid20"
+    assert header == "kimg,fid12_train_clean,kid20,precision20_3_inception,recall20_3_inception"
     assert first.split(",")[0] == "0.5" and last.split(",")[0] == "1"
     assert float(last.split(",")[1]) == pytest.approx(result["fid12_train_clean"], rel=1e-6)
     assert float(first.split(",")[1]) != float(last.split(",")[1])
+
+
+def test_a_metric_of_several_values_has_all_of_them_at_the_end_too(project, monkeypatch):
+    """The last row once had only the value that is named as the metric is."""
+    values = {"{name}": "one", "{name}_two": "another"}
+    two = replace(distances.KID, values=values, compute=lambda *sides, **options: (1.0, 2.0))
+    monkeypatch.setattr(distances, "KID", two)
+    (project / "run/weights").mkdir()
+    save_file(torch_state(project), project / "run/weights/00000001.000.safetensors")
+    measured(project, metrics=["kid20"], curve=["kid20"])
+    assert (project / "cell/progress.csv").read_text() == "kimg,kid20,kid20_two\n1,1,2\n"
 
 
 def test_no_curve_without_kept_generators_or_without_asking(project):
