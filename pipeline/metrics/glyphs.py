@@ -41,7 +41,7 @@ def kl(rows: np.ndarray) -> tuple[float, ...]:
 
 
 def agree(rows: np.ndarray) -> tuple[float, float]:
-    """Share of valid pairs whose shapes agree, and Cohen's kappa: that share beyond chance, of what is beyond chance.
+    """Cohen's kappa of the shapes of valid pairs, (share - chance) / (1 - chance), and the share that agree.
 
     Chance is the share that independent shapes of the samples' own frequencies give: 0.1 for uniform ones, near 1 for
     a generator that draws one shape alone. Kappa is 1 in real images, 0 by chance and where no sample is valid.
@@ -56,7 +56,7 @@ def agree(rows: np.ndarray) -> tuple[float, float]:
     share = float((first == second).mean())
     frequencies = (np.bincount(shapes, minlength=glyphs.factors["shape"]) / len(read) for shapes in (first, second))
     chance = float(np.dot(*frequencies))
-    return share, (share - chance) / (1 - chance) if chance < 1 else 0.0
+    return (share - chance) / (1 - chance) if chance < 1 else 0.0, share
 
 
 def memorised(train: np.ndarray, test: np.ndarray, rows: np.ndarray) -> float:
@@ -138,7 +138,7 @@ VALID = Formula(
     valid, dict.fromkeys(_VALID_NAMES, _EXPLAINED), lower=False, real=(), perfect=lambda *_: (CERTAIN,) * len(LEVELS)
 )
 AGREE = Formula(
-    agree, {"{name}": _AGREE, "{name}_kappa": _KAPPA}, lower=False, real=(), perfect=lambda *_: (CERTAIN, CERTAIN)
+    agree, {"kappa{rest}": _KAPPA, "agree{rest}": _AGREE}, lower=False, real=(), perfect=lambda *_: (CERTAIN, CERTAIN)
 )
 MEMORISED = Formula(
     memorised, {"{name}": _NEARER}, lower=True, real=("train", "test"), perfect=lambda n, _: ((0.5, 0.5 / n**0.5),)

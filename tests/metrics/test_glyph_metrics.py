@@ -94,11 +94,11 @@ def test_pairs_agree_where_they_are_real_and_by_chance_where_they_are_shuffled(b
     glyphs, random = Glyphs(16, pairs=True), np.random.default_rng(3)
     factors = glyphs.sample(COUNT, random)
     real = measured(built, glyphs.render(factors, random), "agree_glyphs", pairs=True)
-    assert real["agree_glyphs"] == 1 and real["agree_glyphs_kappa"] == 1
+    assert real["agree_glyphs"] == 1 and real["kappa_glyphs"] == 1
     factors[:, glyphs.column("shape_2")] = random.permutation(factors[:, glyphs.column("shape_2")])
     shuffled = measured(built, glyphs.render(factors, random), "agree_glyphs", "kl_glyphs", pairs=True)
     assert shuffled["agree_glyphs"] == pytest.approx(0.1, abs=0.04) and shuffled["kl_glyphs_hue"] < 0.02
-    assert shuffled["agree_glyphs_kappa"] == pytest.approx(0, abs=0.04)
+    assert shuffled["kappa_glyphs"] == pytest.approx(0, abs=0.04)
     with pytest.raises(UserError, match="agree_glyphs: given images of one glyph; allowed: glyphs_pairs"):
         measured(built, drawn(7, 10), "agree_glyphs")
 
@@ -163,9 +163,9 @@ def test_pairs_that_agree_because_one_shape_is_drawn_most_are_told_from_pairs_th
     expected = table.sum(1, keepdims=True) * table.sum(0) / COUNT
     different = 1 - np.eye(10)
     assert values["agree_glyphs"] > 0.6
-    assert values["agree_glyphs_kappa"] == pytest.approx(1 - (table * different).sum() / (expected * different).sum())
+    assert values["kappa_glyphs"] == pytest.approx(1 - (table * different).sum() / (expected * different).sum())
     factors[:, [glyphs.column("shape"), glyphs.column("shape_2")]] = 8
-    assert measured(built, glyphs.render(factors, random), "agree_glyphs", pairs=True)["agree_glyphs_kappa"] == 0
+    assert measured(built, glyphs.render(factors, random), "agree_glyphs", pairs=True)["kappa_glyphs"] == 0
 
 
 @pytest.mark.parametrize(("count", "size"), [(50, 10), (300, 4), (200, 480)])
