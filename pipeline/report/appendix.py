@@ -21,21 +21,22 @@ ORIGIN = (
 )  # fmt: skip
 
 
-def reading(results: Results, dataset: str) -> str:
-    """What the dataset's metrics mean, and their protocol."""
+def reading(results: Results, dataset: str, explained: set[str]) -> str:
+    """What the dataset's metrics mean, each once a report, and their protocol; `explained` grows by those said here."""
     meanings: dict[str, list[str]] = {}
     protocols: dict[str, list[str]] = {}
     for metric in results.metrics(dataset):
-        if kind := column(metric):
+        if (kind := column(metric)) and metric not in explained:
             words = f"{kind.label}, {'lower' if kind.lower else 'higher'} is better"
             meanings.setdefault(words, []).append(f"`{metric}`")
         if facts := results.protocols.get((dataset, metric)):
             protocols.setdefault(protocol_text(facts), []).append(f"`{metric}`")
-    if not meanings:
+    if not results.metrics(dataset):
         return "Nothing has been measured on this data set."
-    said = [f"{', '.join(names)}: {words}" for words, names in meanings.items()]
+    explained.update(results.metrics(dataset))
+    said = "; ".join(f"{', '.join(names)}: {words}" for words, names in meanings.items())
     common = list(protocols) if len(protocols) == 1 else [f"{', '.join(n)}: {words}" for words, n in protocols.items()]
-    return f"{'; '.join(said)}.\n\nProtocol: {'; '.join(common) or 'unknown'}."
+    return f"{said}{'.' if said else ''}\n\nProtocol: {'; '.join(common) or 'unknown'}.".strip()
 
 
 def known_answers_table(answers: Mapping[str, Any], name: str) -> Table:

@@ -39,6 +39,7 @@ def build_report(params: dict[str, Any], *, networks: dict[str, dict[str, Any]] 
     figures, runs = folder / "figures", published_runs(published_folder)
     outcomes = {dataset: compared(loaded, dataset) for dataset in loaded.datasets}
     first: list[Content | None] = []
+    explained: set[str] = set()  # metrics
     for dataset, found in outcomes.items():
         own = [one for one in found if one.comparison.of_paper]
         title = f"What the paper says, and what was measured: {paper.name_of(dataset)}"
@@ -48,9 +49,9 @@ def build_report(params: dict[str, Any], *, networks: dict[str, dict[str, Any]] 
     sections = [
         Section("Claims and findings", "findings", [*first, findings(loaded, outcomes, runs)], "Claims"),
         main_results(loaded, networks or {}, figures),
-        *(ablation(loaded, dataset, found, figures) for dataset, found in outcomes.items()),
+        *(ablation(loaded, dataset, found, figures, explained) for dataset, found in outcomes.items()),
         *[Section("Published runs", "published", [INTRO], "Published")] * bool(runs),
-        *(run.section(folder) for run in runs),
+        *(run.section(folder, explained) for run in runs),
         Section("Cost", "cost", costs, "Cost"),
     ]
     drawn = [part.path.stem for one in sections for part in one.content if isinstance(part, Figure)]
@@ -121,7 +122,7 @@ def main_results(results: Results, networks: dict[str, dict[str, Any]], figures:
     return Section("The paper's main results", "main", content, "Main")
 
 
-def ablation(results: Results, dataset: str, outcomes: list[Outcome], figures: Path) -> Section:
+def ablation(results: Results, dataset: str, outcomes: list[Outcome], figures: Path, explained: set[str]) -> Section:
     """Everything measured on one dataset: ablation and samples, then what is folded."""
     cells = [cell for _, cell in results.first_seed(dataset).iterrows()]
     missing = [pictures.label(cell) for cell in cells if results.sheet(cell, "samples") is None]
@@ -135,7 +136,7 @@ def ablation(results: Results, dataset: str, outcomes: list[Outcome], figures: P
         if (network := results.training(dataset, variant).get("network"))
     )
     content = [
-        f"{appendix.reading(results, dataset)} Pictures are of seed {results.of(dataset).seed.min()}.",
+        f"{appendix.reading(results, dataset, explained)} Pictures are of seed {results.of(dataset).seed.min()}.",
         first,
         pictures.samples(results, dataset, figures),
         f"No pictures of: {'; '.join(missing)}." if missing else None,

@@ -51,8 +51,11 @@ class Published:
         cells = self.results.cells
         return {"/".join(names): own for names, own in cells.groupby(["dataset", "variant"], sort=False)}
 
-    def section(self, out: Path) -> Section:
-        """The run's own words and origin, samples, metrics, verdicts on its rows, and what is folded behind them."""
+    def section(self, out: Path, explained: set[str]) -> Section:
+        """The run's own words and origin, samples, metrics, verdicts on its rows, and what is folded behind them.
+
+        `explained`: metrics whose meaning the report has already said.
+        """
         parts: list[Content | None] = [self.text, self.origin(out)]
         for number, own in enumerate(self.settings.values()):
             first, name = own.iloc[0], f"{self.anchor}_samples{number or ''}"
@@ -62,7 +65,8 @@ class Published:
                 parts.append(Figure(path=picture, folded=number > 0, name=name, **words))
         if len(self.metrics):
             main = {name: self.results.main_metric(name) or "" for name in self.results.datasets}
-            parts += [reading(self.results, name) for name, metric in main.items() if not metric.startswith("fid")]
+            drawn = [name for name, metric in main.items() if not metric.startswith("fid")]
+            parts += [reading(self.results, name, explained) for name in drawn]
             means = self.means()
             details = tuple(name for name in means if name.startswith(tuple(f"{other}_" for other in means)))
             parts.append(Table(name=f"{self.anchor}_means", title="Metrics", frame=means, hidden=details))
@@ -76,19 +80,22 @@ class Published:
         return Section(self.title, self.anchor, parts)
 
     def origin(self, out: Path) -> str:
-        """A line a setting: revision, length, time and machine of its trainings, and a link to its settings."""
-        texts = []
+        """A line a setting: revision, length and time of its trainings, and a link to its settings; and the machine."""
+        texts, devices = [], {name: "; ".join(own.device.dropna().unique()) for name, own in self.settings.items()}
+        same = len(set(devices.values())) == 1 < len(devices)
         for setting, own in self.settings.items():
             known = {name: values for name in own if (values := own[name].dropna().tolist())}
             revisions = dict.fromkeys(f"`{revision[:12]}`" for revision in known.get("revision", ["unknown"]))
             facts = [f"revision {', '.join(revisions)}{', with changes' * any(known.get('dirty', ()))}"]
             facts += [f"{spread(known['kimg'], '{:,.4g}'.format)} kimg"] if "kimg" in known else []
             facts += [spread(known["seconds"], duration)] if "seconds" in known else []
-            facts += dict.fromkeys(known.get("device", ()))
+            facts += [devices[setting]] * bool(devices[setting] and not same)
             plan = own.iloc[0].place / "plan.yaml"
             facts += [f"[plan.yaml]({os.path.relpath(plan, out)})"] if plan.is_file() else []
             seeds = f"seed{'s' * (len(own) > 1)} {', '.join(map(str, own.seed))}"
             texts.append(f"- `{setting}`, {seeds}: {'; '.join(facts)}.")
+        if same and any(devices.values()):
+            texts.append(f"\nEach on {next(iter(devices.values()))}.")
         return "\n".join(texts)
 
     def means(self) -> pd.DataFrame:
@@ -97,6 +104,8 @@ class Published:
         for setting, own in self.settings.items():
             dataset, variant = setting.split("/")
             texts = {m: self.results.measurement(dataset, variant, m).text for m in self.results.metrics(dataset)}
+            # What became of a training that has no value stands once, beside the first metric.
+            texts = {m: text if not i else text.partition(" [")[0] for i, (m, text) in enumerate(texts.items())}
             rows.append({"setting": setting, "seeds": ", ".join(map(str, own.seed))} | texts)
         for dataset, own in self.results.cells.groupby("dataset", sort=False):
             known = {name: facts for name, facts in own.protocols.iloc[0].items() if "perfect" in facts}

@@ -15,7 +15,7 @@ def shown(folder) -> tuple[Published, str]:
     """The only run of the folder, and its part of a report that lies in reports/ beside it."""
     (run,) = published_runs(folder / "published")
     out = folder / "reports"
-    return run, run.section(out).markdown(out, whole=True)
+    return run, run.section(out, set()).markdown(out, whole=True)
 
 
 def write_run(folder):
