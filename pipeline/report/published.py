@@ -81,7 +81,11 @@ class Published:
 
     def origin(self, out: Path) -> str:
         """A line a setting: revision, length and time of its trainings, and a link to its settings; and the machine."""
-        texts, devices = [], {name: "; ".join(own.device.dropna().unique()) for name, own in self.settings.items()}
+        texts = []
+        devices = {
+            name: "; ".join(own.device.dropna().unique()) if "device" in own else ""
+            for name, own in self.settings.items()
+        }
         same = len(set(devices.values())) == 1 < len(devices)
         for setting, own in self.settings.items():
             known = {name: values for name in own if (values := own[name].dropna().tolist())}
