@@ -126,8 +126,9 @@ def write_grid(images: np.ndarray, out: Path, columns: int) -> None:
 
     Of a sheet with several rows (snapshots), each row gives its first `columns` images.
     """
+    height, width = images.shape[2:4]
     shown = images if len(images) == 1 else images[:, :columns]
-    shown, height = shown.reshape(-1, *shown.shape[2:]).transpose(0, 3, 1, 2), shown.shape[2]
+    shown = shown.reshape(-1, height, width, 3).transpose(0, 3, 1, 2)
     grid = tile(shown, columns, scale=max(1, 96 // height))
     with atomic_write(out) as temporary:
         # A palette: a third of the bytes, for pictures that people look at and nothing measures.
