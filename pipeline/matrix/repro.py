@@ -130,8 +130,8 @@ def reproduce(jobs: int | None) -> None:
         dvc("repro", show=show_stages)
         minutes, changed = (time.monotonic() - began) / 60, ask("status", "--porcelain", "-uno", "--", *GENERATED)
         files = "no git" if changed is None else f"{len(changed.splitlines())} tracked files changed"
-        metric, trained = read_json(SUMMARY, {}).get("metric", ""), amount(len(units), "training")
-        print(f"repro: {trained} in {minutes:,.1f} min, {files}; {metric} by row: dvc metrics show")
+        metric, count = read_json(SUMMARY, {}).get("metric", ""), amount(len(units), "training")
+        print(f"repro: {count} in {minutes:,.1f} min, {files}; {metric} by row: dvc metrics show")
     print(f"report: {Path('reports/README.md').absolute()} and index.html beside it", flush=True)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.base.errors import ConfigError, UserError, command_line
+from pipeline.base.errors import ConfigError, UserError, amount, command_line
 from pipeline.base.files import write_text
 from pipeline.generators.describe import describe
 from pipeline.plan.compose import names
@@ -44,7 +44,7 @@ def standing(results: Results, published: list[Published]) -> str:
         rows.append([paper.name_of(dataset), trained, outcome])
     for run in published:
         cells = run.results.cells
-        trained = f"{len(cells)} training{'s' * (len(cells) > 1)} of {cells.kimg.max():g} kimg" if len(cells) else "-"
+        trained = f"{amount(len(cells), 'training')} of {cells.kimg.max():g} kimg" if len(cells) else "-"
         rows.append([f"[{run.title}]({run.folder.as_posix()})", trained, run.best or "-"])
     if missing := [paper.name_of(name) for name in paper.datasets_of("main") if name not in results.datasets]:
         rows.append([", ".join(missing), "never", "-"])

@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.base.cell import Cell
+from pipeline.base.errors import amount
 from pipeline.base.files import read_json
 from pipeline.report.appendix import known_answers_table, reading
 from pipeline.report.charts import axis_label
@@ -71,7 +72,7 @@ class Published:
             details = tuple(name for name in means if name.startswith(tuple(f"{other}_" for other in means)))
             parts.append(Table(name=f"{self.anchor}_means", title="Metrics", frame=means, hidden=details))
             for dataset, found in self.outcomes.items():
-                parts.append(f"{len(found)} pairs of rows: {counted(found)} ([the rule](#verdicts)).")
+                parts.append(f"{amount(len(found), 'pair')} of rows: {counted(found)} ([the rule](#verdicts)).")
                 parts.append(decisions(self.results, dataset, found, self.anchor, "Rows compared", folded=True))
             parts.append(Table(name=self.anchor, title="Every training", frame=self.metrics, folded=True))
         if answers := read_json(self.folder / "reference.json", {}):
@@ -81,25 +82,22 @@ class Published:
 
     def origin(self, out: Path) -> str:
         """A line a setting: revision, length and time of its trainings, and a link to its settings; and the machine."""
-        texts = []
-        devices = {
-            name: "; ".join(own.device.dropna().unique()) if "device" in own else ""
-            for name, own in self.settings.items()
-        }
-        same = len(set(devices.values())) == 1 < len(devices)
+        texts, cells = [], self.results.cells
+        devices = cells.device.unique() if "device" in cells else []
+        shared = len(devices) == 1 < len(self.settings)
         for setting, own in self.settings.items():
             known = {name: values for name in own if (values := own[name].dropna().tolist())}
             revisions = dict.fromkeys(f"`{revision[:12]}`" for revision in known.get("revision", ["unknown"]))
             facts = [f"revision {', '.join(revisions)}{', with changes' * any(known.get('dirty', ()))}"]
             facts += [f"{spread(known['kimg'], '{:,.4g}'.format)} kimg"] if "kimg" in known else []
             facts += [spread(known["seconds"], duration)] if "seconds" in known else []
-            facts += [devices[setting]] * bool(devices[setting] and not same)
+            facts += [] if shared else dict.fromkeys(known.get("device", ()))
             plan = own.iloc[0].place / "plan.yaml"
             facts += [f"[plan.yaml]({os.path.relpath(plan, out)})"] if plan.is_file() else []
             seeds = f"seed{'s' * (len(own) > 1)} {', '.join(map(str, own.seed))}"
             texts.append(f"- `{setting}`, {seeds}: {'; '.join(facts)}.")
-        if same and any(devices.values()):
-            texts.append(f"\nEach on {next(iter(devices.values()))}.")
+        if shared:
+            texts.append(f"\nEach on {devices[0]}.")
         return "\n".join(texts)
 
     def means(self) -> pd.DataFrame:
@@ -107,9 +105,9 @@ class Published:
         rows = []
         for setting, own in self.settings.items():
             dataset, variant = setting.split("/")
-            texts = {m: self.results.measurement(dataset, variant, m).text for m in self.results.metrics(dataset)}
-            # What became of a training that has no value stands once, beside the first metric.
-            texts = {m: text if not i else text.partition(" [")[0] for i, (m, text) in enumerate(texts.items())}
+            measured = {m: self.results.measurement(dataset, variant, m) for m in self.results.metrics(dataset)}
+            # What befell a training without values stands once, beside the first metric.
+            texts = {m: one.value if number else one.text for number, (m, one) in enumerate(measured.items())}
             rows.append({"setting": setting, "seeds": ", ".join(map(str, own.seed))} | texts)
         for dataset, own in self.results.cells.groupby("dataset", sort=False):
             known = {name: facts for name, facts in own.protocols.iloc[0].items() if "perfect" in facts}
@@ -138,7 +136,7 @@ class Published:
                 name = means.idxmin() if lower_is_better(metric) else means.idxmax()
                 texts.append(f"`{dataset}/{name}` `{metric}` {results.measurement(dataset, name, metric).text}")
             if found := self.outcomes.get(dataset):
-                texts.append(f"{len(found)} pairs: {counted(found)}")
+                texts.append(f"{amount(len(found), 'pair')}: {counted(found)}")
         return "; ".join(texts)
 
     def curves(self, path: Path) -> Figure | None:

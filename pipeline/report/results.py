@@ -25,12 +25,21 @@ class Measurement:
     troubles: dict[int, str]  # seed -> oom, diverged at ..., not run, other protocol
 
     @property
-    def text(self) -> str:
-        """Mean and interval with what befell the other seeds, or what happened instead: `oom`, `seed 1: oom; ...`."""
-        befell = "; ".join(f"seed {seed}: {text}" for seed, text in self.troubles.items())
+    def befell(self) -> str:
+        """What happened to the seeds without a value: `seed 1: oom; seed 2: not run`."""
+        return "; ".join(f"seed {seed}: {text}" for seed, text in self.troubles.items())
+
+    @property
+    def value(self) -> str:
+        """Mean and interval, or what happened instead: `oom`, `seed 1: oom; ...`."""
         if self.values.empty:
-            return befell if len({*self.troubles.values()}) > 1 else next(iter(self.troubles.values()), NOT_RUN)
-        return mean_text(list(self.values)) + (f" [{befell}]" if befell else "")
+            return self.befell if len({*self.troubles.values()}) > 1 else next(iter(self.troubles.values()), NOT_RUN)
+        return mean_text(list(self.values))
+
+    @property
+    def text(self) -> str:
+        """The value with what befell the other seeds."""
+        return f"{self.value} [{self.befell}]" if self.troubles and not self.values.empty else self.value
 
 
 @dataclass(frozen=True)

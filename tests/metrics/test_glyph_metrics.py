@@ -8,7 +8,7 @@ from pipeline.base.errors import UserError
 from pipeline.base.files import read_json, write_json
 from pipeline.data.array import write_dataset
 from pipeline.data.glyphs import GROUNDS, HUES, Glyphs
-from pipeline.generators.library import load_generator
+from pipeline.generators import library
 from pipeline.generators.write_images import write_folder
 from pipeline.metrics import glyphs as metrics
 from pipeline.metrics.config import ReferencePlan
@@ -136,7 +136,7 @@ def read_again(images):
 
 
 def test_another_decoder_reads_the_same_from_the_pictures_of_the_published_generator(built, tmp_path):
-    drawn_images = load_generator("glyphs/full").sample(200, seed=3)
+    drawn_images = library.load_generator("glyphs/full").sample(200, seed=3)
     write_folder(tmp_path / "drawn", iter(drawn_images), [f"{number:03}.png" for number in range(200)])
     images = np.stack([np.asarray(Image.open(file)) for file in sorted((tmp_path / "drawn").iterdir())])
     factors, explained = read_again(images)
