@@ -98,8 +98,8 @@ def write_published(clone: Path, folder: Path) -> Path:
                 write_grid(read_sheet(results / sheet), target / f"{sheet}.png", columns)
     if len(cells) > 1:
         shutil.copyfile(folder / str(cells[0]) / "samples.png", folder / "samples.png")
-    elif (results / "grids.png").is_file():
-        write_training(read_sheet(results / "grids"), folder / "training.gif")
+    if (grids := clone / "results" / str(cells[0]) / "grids").with_suffix(".png").is_file():
+        write_training(read_sheet(grids), folder / "training.gif")
     import pandas as pd  # not for --help
 
     write_text(folder / "metrics.csv", pd.DataFrame(rows).to_csv(index=False))
